@@ -1,0 +1,63 @@
+"""Durable files: written atomically, identified by digest.
+
+A file under its final name is always whole: it is written beside its place, flushed to disk and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from blake3 import blake3
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def digest_bytes(data: bytes | memoryview) -> str:
+    """Return the BLAKE3 digest of `data` as 64 hexadecimal digits."""
+    return blake3(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits. Raises OSError if unreadable."""
+    hasher = blake3()
+    hasher.update_mmap(path)
+    return hasher.hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Return the digest of a JSON-able value, independent of the order of keys."""
+    return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
+
+    The temporary name keeps the suffix, so that libraries which choose a format by suffix work.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid4().hex[:12]}-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically: the same value gives the same bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())

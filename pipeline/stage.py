@@ -1,0 +1,104 @@
+"""What a stage is: it plans units of work and runs one unit. How units are scheduled is the engine's business."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from pipeline.files import digest_file, digest_json
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class Outcome(StrEnum):
+    """How a unit ended that did not fail. NO_DATA and REJECTED are facts about the data, not errors."""
+
+    DONE = "done"
+    NO_DATA = "no-data"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work: a raster, a raster pair, or a batch of rows of tiles; never a single 512x512 tile.
+
+    `name` is unique within the stage and readable ("001/1/map"); `key` is a digest of everything the result depends on;
+    `payload` is JSON-able and all that `Stage.run` gets to know; `weight` is the share of the progress bar.
+    """
+
+    stage: str
+    name: str
+    key: str
+    payload: Mapping[str, Any]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`."""
+
+    outputs: tuple[Output, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome.DONE
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What `Stage.plan` may see: the workspace, the run's seed, and the results of the stages before it.
+
+    `results[stage][unit name]` holds every unit that ended DONE, NO_DATA or REJECTED, in the order of its plan.
+    """
+
+    workspace: Path
+    seed: int
+    results: Mapping[str, Mapping[str, Result]]
+
+
+class Stage(ABC, Generic[P]):
+    """A step of a recipe. Subclasses set `name`, `version`, `Params` and implement `plan` and `run`.
+
+    A stage holds no retry, logging or scheduling policy. Instances are pickled to workers.
+    Raise `TransientError` for what may pass and `PermanentError` for what will not; return a `Result` with outcome
+    NO_DATA or REJECTED for expected facts of the data. Bump `version` when the same inputs give another output.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    Params: ClassVar[type[BaseModel]]
+
+    def __init__(self, params: P) -> None:
+        self.params = params
+
+    @abstractmethod
+    def plan(self, run: RunView) -> Sequence[Unit]:
+        """Return this stage's units, the same list in the same order for the same inputs."""
+
+    @abstractmethod
+    def run(self, unit: Unit, workspace: Path) -> Result:
+        """Do one unit. Outputs are written atomically under `workspace`; running twice gives the same bytes."""
+
+    def unit(self, name: str, payload: Mapping[str, Any], inputs: Iterable[str] = (), weight: float = 1.0) -> Unit:
+        """Build a unit whose key digests the stage, its version and params, the payload and the input digests."""
+        identity = [self.name, self.version, self.params.model_dump(mode="json"), name, dict(payload), list(inputs)]
+        return Unit(self.name, name, digest_json(identity), dict(payload), weight)
+
+
+def output(workspace: Path, path: Path) -> Output:
+    """Describe a finished file for a `Result`."""
+    return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))
