@@ -1,0 +1,5 @@
+"""`python -m mapdata` is the console command."""
+
+from mapdata.cli import main
+
+main()
