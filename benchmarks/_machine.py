@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """Return the machine in words: processor, usable cores, memory (GiB), system, Python, and a GPU if torch sees one."""
+    """Return the machine: processor, usable cores, memory (GiB), system, Python, and a GPU where torch sees one."""
     facts: dict[str, Any] = {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -48,7 +48,7 @@ def report(name: str, workload: Mapping[str, Any], figures: Mapping[str, Any], *
 
     `as_json` prints one JSON object and nothing else, else a readable list.
     """
-    entry = {
+    entry: dict[str, Any] = {
         "benchmark": name,
         "workload": dict(workload),
         "machine": machine(),
