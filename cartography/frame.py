@@ -1,0 +1,54 @@
+"""A raster grid in the plane of a scene: the one place where cartography converts metres to pixels.
+
+Pixel coordinates are (x, y) floats, (0, 0) the centre of the top-left pixel, y down; scene coordinates have y up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cartography.scene import Bounds
+
+
+@dataclass(frozen=True)
+class Frame:
+    """`width` x `height` square pixels of `gsd` scene units; (`left`, `top`) is the outer corner of the top-left pixel."""
+
+    left: float
+    top: float
+    gsd: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.gsd <= 0 or self.width <= 0 or self.height <= 0:
+            raise ValueError(
+                f"a frame needs a positive gsd, width and height, not {self.gsd}, {self.width}, {self.height}"
+            )
+
+    @property
+    def bounds(self) -> Bounds:
+        """Outer edge of the grid in scene units."""
+        return (self.left, self.top - self.height * self.gsd, self.left + self.width * self.gsd, self.top)
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Scene coordinates (N, 2) -> pixel coordinates (N, 2), float64."""
+        x = (points[..., 0] - self.left) / self.gsd - 0.5
+        y = (self.top - points[..., 1]) / self.gsd - 0.5
+        return np.stack([x, y], axis=-1)
+
+    def to_scene(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixel coordinates (N, 2) -> scene coordinates (N, 2), float64."""
+        x = self.left + (pixels[..., 0] + 0.5) * self.gsd
+        y = self.top - (pixels[..., 1] + 0.5) * self.gsd
+        return np.stack([x, y], axis=-1)
+
+    def block(self, column: int, row: int, width: int, height: int) -> Frame:
+        """The frame of a block of this grid; it may reach beyond the grid (a margin)."""
+        return Frame(self.left + column * self.gsd, self.top - row * self.gsd, self.gsd, width, height)
+
+    def grown(self, margin: int) -> Frame:
+        """The frame with `margin` more pixels on every side."""
+        return self.block(-margin, -margin, self.width + 2 * margin, self.height + 2 * margin)
