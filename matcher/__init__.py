@@ -1,0 +1,1 @@
+"""Image pair -> correspondences -> homography: MapGlue, the baselines it is measured against, and the robust fit."""

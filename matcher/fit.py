@@ -1,0 +1,174 @@
+"""From correspondences to a transformation, robustly: the one place where models are fitted.
+
+A fit that cannot be trusted is a result that says why, with no matrix; never a wild matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from matcher.types import Matches
+
+Model = Literal["homography", "affine", "similarity"]
+Estimator = Literal["magsac", "ransac"]
+Matrix = npt.NDArray[np.float64]
+
+MINIMAL_SAMPLE: dict[Model, int] = {"homography": 4, "affine": 3, "similarity": 2}
+MAX_ITERATIONS = 10_000
+CONFIDENCE = 0.9999
+
+# A plausible transformation between two images of the same ground, judged at its inliers.
+MAX_SCALE = 16.0
+MAX_ANISOTROPY = 5.0
+MAX_PERSPECTIVE = 4.0
+MIN_CONDITION = 1e-3
+MIN_SPREAD_THRESHOLDS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What the correspondences say.
+
+    `matrix` (3 x 3 float64, image 0 -> image 1, last element 1) is None when no model can be trusted; `reason` then
+    says why, and is empty otherwise. `inliers` is (N,) bool: transfer error in image 1 within the threshold.
+    `residual_px` is the inliers' root mean square transfer error in image 1 (NaN without a model).
+    """
+
+    matrix: Matrix | None
+    inliers: npt.NDArray[np.bool_]
+    reason: str = ""
+    residual_px: float = float("nan")
+
+
+def fit(
+    matches: Matches, model: Model = "homography", threshold_px: float = 3.0, estimator: Estimator = "magsac"
+) -> Fit:
+    """Fit `model` to `matches`; the same matches give the same result, bit for bit.
+
+    The homography's estimator and settings are those of FastMapGlue's public demo: MAGSAC++, 3 px, 10,000 iterations,
+    confidence 0.9999. "ransac" is plain RANSAC with the same limits. A similarity is always found by RANSAC and
+    refined by least squares, as OpenCV has no MAGSAC for it. At least one correspondence more than the minimal sample
+    must agree (any minimal sample agrees with itself), spread over more than a line or a spot, with a transformation
+    that neither mirrors nor distorts beyond reason. Raises ValueError for an unknown model or estimator.
+    """
+    if model not in MINIMAL_SAMPLE or estimator not in ("magsac", "ransac"):
+        raise ValueError(f"no fit of a {model!r} by {estimator!r}: models are {', '.join(MINIMAL_SAMPLE)}")
+    needed = MINIMAL_SAMPLE[model] + 1
+    if len(matches) < needed:
+        return _rejected(matches, f"{len(matches)} matches: a {model} needs {needed}")
+    points0, points1 = matches.points0.astype(np.float64), matches.points1.astype(np.float64)
+    matrix = _ESTIMATE[model](points0, points1, threshold_px, estimator)
+    if matrix is None:
+        return _rejected(matches, f"no {model} agrees with the matches")
+    errors = np.linalg.norm(transform(matrix, points0) - points1, axis=1)
+    inliers = errors <= threshold_px
+    agreeing = len(np.unique(np.hstack([points0, points1])[inliers], axis=0))
+    if agreeing < needed:
+        return _rejected(matches, f"{agreeing} distinct matches agree: a {model} needs {needed}")
+    reason = _degeneracy(matrix, points0[inliers], points1[inliers], model, threshold_px)
+    if reason:
+        return _rejected(matches, reason)
+    return Fit(matrix, inliers, residual_px=float(np.sqrt(np.mean(errors[inliers] ** 2))))
+
+
+def transform(matrix: Matrix, points: np.ndarray) -> npt.NDArray[np.float64]:
+    """Apply a 3 x 3 matrix to (N, 2) points (x, y); a point sent to or beyond the horizon becomes infinite."""
+    homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    depth = np.where(homogeneous[:, 2:] > 0, homogeneous[:, 2:], np.nan)
+    return np.nan_to_num(homogeneous[:, :2] / depth, nan=np.inf)
+
+
+def _rejected(matches: Matches, reason: str) -> Fit:
+    return Fit(None, np.zeros(len(matches), bool), reason)
+
+
+def _homography(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
+    method = cv2.USAC_MAGSAC if estimator == "magsac" else cv2.RANSAC
+    matrix, _ = cv2.findHomography(
+        points0, points1, method, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
+    )
+    return _normalised(matrix)
+
+
+def _affine(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
+    method = cv2.USAC_MAGSAC if estimator == "magsac" else cv2.RANSAC
+    matrix, _ = cv2.estimateAffine2D(
+        points0, points1, None, method, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
+    )
+    return None if matrix is None else _normalised(np.vstack([matrix, [0.0, 0.0, 1.0]]))
+
+
+def _similarity(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
+    matrix, _ = cv2.estimateAffinePartial2D(
+        points0, points1, None, cv2.RANSAC, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
+    )
+    return None if matrix is None else _normalised(np.vstack([matrix, [0.0, 0.0, 1.0]]))
+
+
+_ESTIMATE: dict[Model, Callable[[Matrix, Matrix, float, Estimator], Matrix | None]] = {
+    "homography": _homography,
+    "affine": _affine,
+    "similarity": _similarity,
+}
+
+
+def _normalised(matrix: np.ndarray | None) -> Matrix | None:
+    """Scale to a last element of 1. The origin of image 0 on the horizon, or no matrix, is no model."""
+    if matrix is None or not np.isfinite(matrix).all() or abs(matrix[2, 2]) < 1e-12:
+        return None
+    return np.asarray(matrix / matrix[2, 2], np.float64)
+
+
+def _degeneracy(matrix: Matrix, points0: Matrix, points1: Matrix, model: Model, threshold_px: float) -> str:
+    """Say why the inliers do not support the matrix, or nothing."""
+    axis = 0 if model == "similarity" else -1  # two distant points carry a similarity; the others need an area
+    spread = min(np.linalg.svd(points - points.mean(0), compute_uv=False)[axis] for points in (points0, points1))
+    spread /= np.sqrt(len(points0))
+    if spread < MIN_SPREAD_THRESHOLDS * threshold_px:
+        shape = "a spot" if model == "similarity" else "a line or a spot"
+        return f"the inliers lie on {shape} (spread {spread:.1f} px): too little to carry a {model}"
+    if model == "homography" and _condition(points0, points1) < MIN_CONDITION:
+        return "the inliers leave the homography open: too many of them lie on one line"
+    depths = points0 @ matrix[2, :2] + 1
+    if depths.min() <= 0 or depths.max() / depths.min() > MAX_PERSPECTIVE:
+        return "the perspective is extreme: the inliers reach the horizon"
+    jacobian = _jacobian(matrix, points0.mean(0))
+    if np.linalg.det(jacobian) <= 0:
+        return "the transformation mirrors the image"
+    large, small = np.linalg.svd(jacobian, compute_uv=False)
+    if large > MAX_SCALE or small < 1 / MAX_SCALE:
+        return f"the scale is extreme: {small:.3g} to {large:.3g}"
+    if large / small > MAX_ANISOTROPY:
+        return f"the transformation squeezes one direction {large / small:.3g} times more than the other"
+    return ""
+
+
+def _jacobian(matrix: Matrix, point: npt.NDArray[np.float64]) -> Matrix:
+    """Return the 2 x 2 derivative of the transformation at a point (x, y)."""
+    x, y, depth = matrix @ np.append(point, 1.0)
+    return np.asarray((matrix[:2, :2] - np.outer([x, y], matrix[2, :2]) / depth) / depth)
+
+
+def _condition(points0: Matrix, points1: Matrix) -> float:
+    """Return how firmly the points fix a homography: 0 means that several explain them equally well.
+
+    It is the second smallest singular value of the normalised direct linear transform, relative to the largest.
+    """
+    (x0, y0), (x1, y1) = _centred(points0).T, _centred(points1).T
+    zero, one = np.zeros_like(x0), np.ones_like(x0)
+    rows_x = np.column_stack([x0, y0, one, zero, zero, zero, -x1 * x0, -x1 * y0, -x1])
+    rows_y = np.column_stack([zero, zero, zero, x0, y0, one, -y1 * x0, -y1 * y0, -y1])
+    singular = np.linalg.svd(np.vstack([rows_x, rows_y]), compute_uv=False)
+    return float(singular[-2] / singular[0])
+
+
+def _centred(points: Matrix) -> Matrix:
+    """Move the mean to the origin and the root mean square distance to the square root of 2 (Hartley, 1997)."""
+    points = points - points.mean(0)
+    return np.asarray(points * np.sqrt(2 / np.mean((points**2).sum(1))))

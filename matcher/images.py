@@ -1,0 +1,80 @@
+"""Whatever image a user has becomes what matchers take: H x W x 3, uint8, RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from matcher.errors import InputError
+
+RGBImage: TypeAlias = npt.NDArray[np.uint8]
+"""H x W x 3, uint8, RGB, C-contiguous."""
+
+STRETCH_PERCENTILES = (0.5, 99.5)
+
+
+def as_rgb(image: np.ndarray, name: str = "image") -> RGBImage:
+    """Return `image` as H x W x 3 uint8 RGB; an image that is so already is returned unchanged.
+
+    Accepts H x W, H x W x 1 (grey), H x W x 3 (RGB) and H x W x 4 (RGBA, laid on white as web maps are shown), of
+    dtype uint8, bool, uint16 (stretched linearly between its 0.5th and 99.5th percentile, as sensors fill an unknown
+    part of the range) or floating point in [0, 1]. `name` is how an error calls the image.
+
+    Raises InputError for anything else, for an empty image and for values that are not finite.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name} is a {type(image).__name__}: pass a numpy array of shape (H, W, 3), uint8, RGB")
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise InputError(f"{name} has shape {image.shape}: pass (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
+    if 0 in image.shape:
+        raise InputError(f"{name} has shape {image.shape}: it holds no pixel")
+    image = _as_uint8(image, name)
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    elif image.shape[2] == 4:
+        image = _on_white(image)
+    return np.ascontiguousarray(image)
+
+
+def to_tensor(images: Sequence[RGBImage], device: torch.device) -> torch.Tensor:
+    """Stack RGB images of one size to B x 3 x H x W, float32 in [0, 1], on `device`."""
+    stacked = torch.from_numpy(np.stack(images)).to(device)
+    return stacked.permute(0, 3, 1, 2).float() / 255
+
+
+def _as_uint8(image: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    if image.dtype == np.bool_:
+        return np.where(image, np.uint8(255), np.uint8(0))
+    if image.dtype == np.uint16:
+        return _stretch(image)
+    if image.dtype.kind == "f":
+        if not np.isfinite(image).all():
+            raise InputError(f"{name} holds values that are not finite: fill its no-data pixels first")
+        low, high = float(image.min()), float(image.max())
+        if low < 0 or high > 1:
+            raise InputError(f"{name} is floating point in [{low:g}, {high:g}]: scale it to [0, 1], or pass uint8")
+        return np.asarray(np.rint(image * 255), np.uint8)
+    raise InputError(f"{name} has dtype {image.dtype}: pass uint8, uint16, or floating point in [0, 1]")
+
+
+def _stretch(image: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """Map the colours' range to 0..255, the same for all channels so that hues stay; a fourth channel (alpha) fully."""
+    colours, alpha = image[..., :3], image[..., 3:]
+    low, high = np.percentile(colours, STRETCH_PERCENTILES)
+    if high <= low:
+        low, high = 0.0, 65535.0
+    scaled = (colours.astype(np.float32) - low) * (255 / (high - low))
+    return np.concatenate([np.clip(np.rint(scaled), 0, 255), alpha >> 8], axis=2).astype(np.uint8)
+
+
+def _on_white(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    alpha = image[..., 3:].astype(np.float32) / 255
+    return np.rint(image[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
