@@ -1,0 +1,1 @@
+"""The benchmark: image pairs with ground truth, levels of difficulty, metrics."""

@@ -1,0 +1,148 @@
+"""Levels of difficulty: how far a pair is turned, scaled, shifted and tilted before a matcher sees it.
+
+Image 1 of a pair is warped, image 0 stays. What the matcher sees of the warped image is the largest centred window that
+lies wholly inside it (but at least half its width), so that no border tells where the image was; where a strong
+warp leaves the window partly outside, the image is continued by reflection. The random numbers depend on the names
+of the level and of the pair only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from matcher.benchmark.pairs import Pair
+from matcher.fit import transform
+
+Matrix = npt.NDArray[np.float64]
+
+MIN_WINDOW = 0.5
+"""Smallest side of the window, as a share of the image's."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Limits of a random motion about the image's centre, each drawn uniformly (the scale, in its logarithm).
+
+    `rotation_deg`: at most, either way; `scale`: at most, and at least 1 / scale; `shift`: at most, as a share of
+    width and height; `perspective`: the largest last-row element, in 1 / px.
+    """
+
+    rotation_deg: float
+    scale: float
+    shift: float
+    perspective: float
+
+    def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
+        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        angle = np.deg2rad(generator.uniform(-self.rotation_deg, self.rotation_deg))
+        scale = np.exp(generator.uniform(-1, 1) * np.log(self.scale))
+        shift_x, shift_y = generator.uniform(-self.shift, self.shift, 2) * (width, height)
+        tilt_x, tilt_y = generator.uniform(-self.perspective, self.perspective, 2)
+        turn = np.array(
+            [
+                [scale * np.cos(angle), -scale * np.sin(angle), shift_x],
+                [scale * np.sin(angle), scale * np.cos(angle), shift_y],
+                [0, 0, 1],
+            ]
+        )
+        tilt = np.array([[1, 0, 0], [0, 1, 0], [tilt_x, tilt_y, 1]])
+        centre = _translation((width - 1) / 2, (height - 1) / 2)
+        return np.asarray(centre @ turn @ tilt @ np.linalg.inv(centre))
+
+
+@dataclass(frozen=True)
+class CornerNoise:
+    """The corners of the image's central patch move and turn, and the patch fills the view, after MINIMA's synthetic
+    test: `patch` is its share of width and height, `amplitude` the largest move as a share of them, `angle_deg` the
+    largest turn, either way. What MINIMA's description leaves open (uniform draws) is ours.
+    """
+
+    patch: float
+    amplitude: float
+    angle_deg: float
+
+    def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
+        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        centre = np.array([(width - 1) / 2, (height - 1) / 2])
+        corners = corners_of(width, height)
+        angle = np.deg2rad(generator.uniform(-self.angle_deg, self.angle_deg))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        patch = self.patch * (corners - centre)
+        moved = patch + generator.uniform(-self.amplitude, self.amplitude, (4, 2)) * (width, height)
+        source = centre + moved @ turn.T
+        return np.asarray(cv2.getPerspectiveTransform(source.astype(np.float32), corners.astype(np.float32)))
+
+
+LEVELS: dict[str, Motion | CornerNoise | None] = {
+    "aligned": None,
+    "easy": Motion(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
+    "normal": Motion(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
+    "hard": Motion(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4),
+    "minima": CornerNoise(patch=0.8, amplitude=0.05, angle_deg=10),
+}
+
+
+def at_level(pair: Pair, level: str) -> Pair:
+    """Return the pair as a matcher sees it at a level of LEVELS: image 1 warped, the ground truth with it.
+
+    Raises KeyError for an unknown level.
+    """
+    warp = LEVELS[level]
+    if warp is None:
+        return pair
+    height, width = pair.image1.shape[:2]
+    matrix = warp.sample(seeded(level, pair.name), width, height)
+    matrix, size = _window(matrix, width, height)
+    view = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return Pair(pair.name, pair.image0, np.asarray(view, np.uint8), matrix @ pair.homography)
+
+
+def seeded(*names: str) -> np.random.Generator:
+    """Return a generator whose numbers depend on the names only."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256("\0".join(names).encode()).digest()[:8], "big"))
+
+
+def corners_of(width: int, height: int) -> Matrix:
+    """Return the centres of the four corner pixels, (4, 2), clockwise from the top left."""
+    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+
+
+def _window(matrix: Matrix, width: int, height: int) -> tuple[Matrix, tuple[int, int]]:
+    """Return the matrix into the window that shows only image, and the window's (width, height)."""
+    inverse = np.asarray(np.linalg.inv(matrix), np.float64)
+    share = _largest(lambda share: _is_inside(inverse, share, width, height))
+    left, top, columns, rows = _centred(share, width, height)
+    return _translation(-left, -top) @ matrix, (columns, rows)
+
+
+def _largest(holds: Callable[[float], bool]) -> float:
+    """Bisect for the largest share in [MIN_WINDOW, 1] for which `holds`; MIN_WINDOW where none does."""
+    if holds(1.0):
+        return 1.0
+    low, high = MIN_WINDOW, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _is_inside(inverse: Matrix, share: float, width: int, height: int) -> bool:
+    left, top, columns, rows = _centred(share, width, height)
+    corners = transform(inverse, corners_of(columns, rows) + np.array([left, top]))
+    return bool((corners >= 0).all() and (corners <= (width - 1, height - 1)).all())
+
+
+def _centred(share: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the centred window."""
+    columns, rows = max(1, round(share * width)), max(1, round(share * height))
+    return (width - columns) // 2, (height - rows) // 2, columns, rows
+
+
+def _translation(x: float, y: float) -> Matrix:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)

@@ -1,0 +1,106 @@
+"""Metrics of matching with known ground truth. A failure is an infinite error, never a missing row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.benchmark.levels import corners_of
+from matcher.benchmark.pairs import Pair
+from matcher.fit import Estimator, Fit, Model, fit, transform
+from matcher.types import Matches
+
+Matrix = npt.NDArray[np.float64]
+Errors = Sequence[float] | npt.NDArray[np.float64]
+
+CORRECT_PX = 3.0
+SRIF_MIN_CORRECT = 10
+SRIF_FAILED_PX = 20.0
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """What one pair says of a matcher; lengths in pixels of image 1.
+
+    corner_error_px: mean over image 0's corners, infinite when no homography was found; matches, correct: counts, the
+    latter within 3 px of the truth; accuracy_1px, _3px, _5px: share of the matches so near, 0 without matches;
+    rmse_px: see `srif_rmse`; inlier_ratio: share of the matches that agree with the *estimate*, which says nothing of
+    the truth.
+    """
+
+    corner_error_px: float
+    matches: int
+    correct: int
+    accuracy_1px: float
+    accuracy_3px: float
+    accuracy_5px: float
+    rmse_px: float
+    inlier_ratio: float
+
+
+def score_pair(matches: Matches, pair: Pair, model: Model = "homography", estimator: Estimator = "magsac") -> PairScore:
+    """Fit a model to the matches and judge both the model and the matches by the pair's ground truth."""
+    fitted = fit(matches, model, estimator=estimator)
+    errors = match_errors(matches, pair.homography)
+    height, width = pair.image0.shape[:2]
+    return PairScore(
+        corner_error_px=corner_error(fitted, pair.homography, width, height),
+        matches=len(matches),
+        correct=int((errors <= CORRECT_PX).sum()),
+        accuracy_1px=share_within(errors, 1),
+        accuracy_3px=share_within(errors, 3),
+        accuracy_5px=share_within(errors, 5),
+        rmse_px=srif_rmse(errors),
+        inlier_ratio=float(fitted.inliers.mean()) if len(matches) else 0.0,
+    )
+
+
+def corner_error(fitted: Fit, truth: Matrix, width: int, height: int) -> float:
+    """Return the mean distance, in image 1, between where the fit and the truth put the corners of image 0.
+
+    Corners are compared each with itself, so an estimate turned by 90 degrees is wrong. Infinite without a matrix.
+    """
+    if fitted.matrix is None:
+        return float("inf")
+    corners = corners_of(width, height)
+    expected, found = transform(truth, corners), transform(fitted.matrix, corners)
+    return float(np.linalg.norm(found - expected, axis=1).mean()) if np.isfinite(found).all() else float("inf")
+
+
+def match_errors(matches: Matches, truth: Matrix) -> npt.NDArray[np.float64]:
+    """Return each match's distance, in image 1, from where the truth puts its point of image 0: (N,)."""
+    return np.asarray(np.linalg.norm(transform(truth, matches.points0) - matches.points1, axis=1))
+
+
+def share_within(errors: Errors, threshold_px: float) -> float:
+    """Return the share of errors at most `threshold_px`; 0 when there are none. Success rate, matching accuracy."""
+    return float(np.mean(np.asarray(errors) <= threshold_px)) if len(errors) else 0.0
+
+
+def auc(errors: Errors, threshold_px: float) -> float:
+    """Return the area under the cumulative curve of errors up to a threshold, as a share of the threshold.
+
+    The curve is piecewise linear through (error, share of errors up to it), the customary form (SuperGlue's evaluation
+    and those after it); infinite errors count as failures; 0 when there are no errors.
+    """
+    if len(errors) == 0:
+        return 0.0
+    ordered = np.sort(np.asarray(errors, np.float64))
+    recall = np.arange(1, len(ordered) + 1) / len(ordered)
+    ordered, recall = np.append(0.0, ordered), np.append(0.0, recall)
+    last = int(np.searchsorted(ordered, threshold_px))
+    x = np.append(ordered[:last], threshold_px)
+    y = np.append(recall[:last], recall[last - 1])
+    return float(np.trapezoid(y, x) / threshold_px)
+
+
+def srif_rmse(errors: Errors) -> float:
+    """Return the root mean square error of the correct matches (within 3 px), 20 px when there are fewer than ten.
+
+    SRIF's convention (Li, Hu and Zhang, ISPRS Journal 204, 2023).
+    """
+    correct = np.asarray(errors)[np.asarray(errors) <= CORRECT_PX]
+    return float(np.sqrt(np.mean(correct**2))) if len(correct) >= SRIF_MIN_CORRECT else SRIF_FAILED_PX
