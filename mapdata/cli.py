@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import pkgutil
+import sys
 from importlib import import_module
 
 import typer
 
 from mapdata import commands
+
+EXIT_STATUS = {
+    ("pipeline.errors", "ConfigError"): 2,
+    ("pipeline.errors", "WorkspaceError"): 2,
+    ("pipeline.errors", "PipelineError"): 1,
+    ("matcher.errors", "MatcherError"): 1,
+    ("catalog.errors", "CatalogError"): 1,
+}
+"""Foreseen errors by module and name, the more special first."""
 
 
 def build_app() -> typer.Typer:
@@ -28,5 +38,24 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point of the console command."""
-    build_app()()
+    """Entry point of the console command. Foreseen errors of every room become one message and an exit status."""
+    try:
+        build_app()()
+    except KeyboardInterrupt as stop:
+        print("stopped; what has ended is kept, the same command goes on where it was", file=sys.stderr)
+        sys.exit(getattr(stop, "exit_status", 130))
+    except Exception as error:
+        status = _exit_status(error)
+        if status is None:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(status)
+
+
+def _exit_status(error: Exception) -> int | None:
+    """Return the exit status of a foreseen error, else None. The module of an error that was raised is imported."""
+    for (module, name), status in EXIT_STATUS.items():
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return status
+    return None

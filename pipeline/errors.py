@@ -10,12 +10,24 @@ class ConfigError(PipelineError):
 
 
 class WorkspaceError(PipelineError):
-    """The workspace cannot be used: locked by another run, unwritable, full, or of another version."""
+    """The workspace cannot be used: locked by another run, unwritable, missing, or of another version."""
+
+
+class DiskFullError(PipelineError):
+    """The disk of the workspace is full: the run stops, and goes on where it was once there is room."""
+
+
+class ClusterError(PipelineError):
+    """The Dask cluster cannot be used: not reachable, without workers, without the workspace, or lost on the way."""
 
 
 class TransientError(PipelineError):
-    """A unit failed for a reason that may pass (a 503, a time-out, a lost worker): the engine retries it."""
+    """A unit failed for a reason that may pass (a 503, a time-out): the engine retries it."""
+
+
+class LostWorkerError(TransientError):
+    """The process that ran a unit died: killed, out of memory, or its machine went away."""
 
 
 class PermanentError(PipelineError):
-    """A unit failed for a reason that stays (a truncated raster, a missing CRS): retrying is useless until it is mended."""
+    """A unit failed for a reason that stays (a truncated raster, a missing CRS): only mending it helps."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,3 +62,21 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically: the same value gives the same bytes."""
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def sweep_temporary(root: Path) -> int:
+    """Remove what interrupted writers left under `root` (names starting with `TEMPORARY_PREFIX`); return how many.
+
+    Only safe while nobody writes there.
+    """
+    swept = 0
+    for folder, subfolders, names in os.walk(root):
+        for name in [name for name in subfolders if name.startswith(TEMPORARY_PREFIX)]:
+            subfolders.remove(name)
+            shutil.rmtree(os.path.join(folder, name))
+            swept += 1
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                os.unlink(os.path.join(folder, name))
+                swept += 1
+    return swept

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One piece of work: a raster, a raster pair, or a batch of rows of tiles; never a single 512x512 tile.
 
@@ -39,7 +39,7 @@ class Unit:
     weight: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Output:
     """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest."""
 
@@ -48,7 +48,7 @@ class Output:
     digest: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`."""
 
@@ -68,6 +68,22 @@ class RunView:
     workspace: Path
     seed: int
     results: Mapping[str, Mapping[str, Result]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stage expects to cost, worked out before anything runs.
+
+    Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
+    `handed` are amounts that the estimates of later stages start from ("raster_pairs", "pixels", "pairs").
+    """
+
+    units: int
+    requests: int = 0
+    downloaded: int = 0
+    written: int = 0
+    seconds: float = 0.0
+    handed: Mapping[str, float] = field(default_factory=dict)
 
 
 class Stage(ABC, Generic[P]):
@@ -92,6 +108,13 @@ class Stage(ABC, Generic[P]):
     @abstractmethod
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Do one unit. Outputs are written atomically under `workspace`; running twice gives the same bytes."""
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return what this stage will cost, from its params and the estimates before it by stage name; None if unknown.
+
+        Called by `mapdata plan`, also when no earlier stage has run yet: it reads no results but those in `run`.
+        """
+        return None
 
     def unit(self, name: str, payload: Mapping[str, Any], inputs: Iterable[str] = (), weight: float = 1.0) -> Unit:
         """Build a unit whose key digests the stage, its version and params, the payload and the input digests."""

@@ -1,0 +1,83 @@
+"""`mapdata plan` and `mapdata run`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_Config = Annotated[Path, typer.Argument(help="The YAML file of the run (see configs/).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `plan` and `run`."""
+    app.command()(plan)
+    app.command()(run)
+
+
+def plan(
+    config: _Config,
+    workspace: Annotated[Path | None, typer.Option(help="Count what is already done in this workspace.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show units, requests, bytes and time before anything runs; writes nothing.
+
+    Example: `mapdata plan configs/demo.yaml --workspace work/demo`
+    """
+    from mapdata.recipe import load_recipe
+    from pipeline.forecast import forecast
+    from pipeline.report import print_forecast, print_json
+
+    loaded = load_recipe(config)
+    rows = forecast(loaded.stages, loaded.seed, workspace)
+    if as_json:
+        print_json({"name": loaded.name, "stages": rows})
+    else:
+        print_forecast(loaded.name, rows)
+
+
+def run(
+    config: _Config,
+    workspace: Annotated[Path, typer.Option(help="Folder of the run's files; made if missing.")],
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this stage; may be given several times.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    """Build a dataset, or go on where an earlier run of the same workspace was stopped.
+
+    Exit status: 0 done, 1 done with failures (listed) or stopped by an error, 2 wrong use,
+    130 or 143 stopped by a signal.
+
+    Examples: `mapdata run configs/demo.yaml --workspace work/demo`,
+    `mapdata run configs/demo.yaml --workspace /mnt/shared/demo --scheduler tcp://head:8786`
+    """
+    from mapdata.recipe import LOCK_FILE, load_recipe
+    from pipeline.report import print_json, print_summary, summary_json
+    from pipeline.run import Request
+    from pipeline.run import run as run_recipe
+    from pipeline.workspace import Workspace
+
+    loaded = load_recipe(config)
+    known = [stage.name for stage in loaded.stages]
+    unknown = [name for name in only or () if name not in known]
+    if unknown:
+        raise typer.BadParameter(
+            f"no stage {unknown[0]!r} in this run; stages: {', '.join(known)}", param_hint="--only"
+        )
+    request = Request(
+        config=loaded.resolved,
+        seed=loaded.seed,
+        only=only or (),
+        workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+        scheduler=scheduler,
+        lock_file=LOCK_FILE,
+    )
+    summary = run_recipe(loaded.stages, Workspace(workspace, create=True), request)
+    if as_json:
+        print_json(summary_json(summary))
+    else:
+        print_summary(summary, workspace)
+    raise typer.Exit(1 if summary.failures else 0)

@@ -1,0 +1,104 @@
+"""`mapdata status`, `mapdata retry` and `mapdata verify`: what became of a workspace's units."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_Workspace = Annotated[Path, typer.Option(help="Folder of an earlier `mapdata run`.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+class Resettable(StrEnum):
+    """States that `retry` can set back."""
+
+    FAILED = "failed"
+    FAILED_TRANSIENT = "failed-transient"
+    FAILED_PERMANENT = "failed-permanent"
+    NO_DATA = "no-data"
+    REJECTED = "rejected"
+    DONE = "done"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `status`, `retry` and `verify`."""
+    app.command()(status)
+    app.command()(retry)
+    app.command()(verify)
+
+
+def status(workspace: _Workspace, as_json: _Json = False) -> None:
+    """Show how many units are in which state, and every failure with what to do; also beside a run that is going on.
+
+    Example: `mapdata status --workspace work/demo`
+    """
+    from pipeline.ledger import Ledger
+    from pipeline.report import print_json, print_status, status_json
+    from pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    with Ledger(place.ledger, read_only=True) as ledger:
+        found = status_json(place, ledger)
+    if as_json:
+        print_json(found)
+    else:
+        print_status(found)
+
+
+def retry(
+    workspace: _Workspace,
+    state: Annotated[list[Resettable] | None, typer.Option(help="Which states to set back; default: failed.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only units of this stage.")] = None,
+    unit: Annotated[str, typer.Option(help="Only units whose name matches this shell pattern.")] = "*",
+    as_json: _Json = False,
+) -> None:
+    """Set units back, so that the next `mapdata run` does them again; by default all that failed.
+
+    Examples: `mapdata retry --workspace work/demo`,
+    `mapdata retry --workspace work/demo --stage acquire --unit '001/*' --state no-data`
+    """
+    from pipeline.ledger import FAILED, Ledger, State
+    from pipeline.report import print_json
+    from pipeline.workspace import Workspace
+
+    chosen = state or [Resettable.FAILED]
+    states = {each for one in chosen for each in (FAILED if one is Resettable.FAILED else {State(one.value)})}
+    place = Workspace(workspace)
+    with place.lock("mapdata retry"), Ledger(place.ledger) as ledger:
+        if stage is not None and stage not in ledger.stages():
+            raise typer.BadParameter(f"no stage {stage!r}; stages: {', '.join(ledger.stages())}", param_hint="--stage")
+        units = ledger.reset(states, stage, unit)
+    if as_json:
+        print_json({"workspace": str(workspace), "reset": [{"stage": name, "unit": each} for name, each in units]})
+        return
+    for name, each in units:
+        typer.echo(f"{name} {each}")
+    typer.echo(f"{len(units)} units set back" + ("; now `mapdata run` again" if units else ""))
+
+
+def verify(workspace: _Workspace, as_json: _Json = False) -> None:
+    """Check every file that the ledger knows by size and digest, then the release, where there is one.
+
+    Exit status 1 if anything is wrong. Example: `mapdata verify --workspace work/demo`
+    """
+    from pipeline.ledger import Ledger
+    from pipeline.report import print_json
+    from pipeline.verification import verify_outputs
+    from pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    with Ledger(place.ledger, read_only=True) as ledger:
+        checked, faults = verify_outputs(place.root, ledger)
+    found = [f"{fault.stage} {fault.unit}: {fault.path}: {fault.what}" for fault in faults]
+    if as_json:
+        print_json({"workspace": str(workspace), "files": checked, "faults": found})
+    else:
+        for line in found:
+            typer.echo(line)
+        typer.echo(f"{checked} files checked, {len(found)} faults")
+        if found:
+            typer.echo("`mapdata retry --state done --unit NAME` and `mapdata run` make a unit's files again.")
+    raise typer.Exit(1 if found else 0)

@@ -1,0 +1,91 @@
+"""One attempt at one unit, in whichever process: it ends in a result or a described failure, never in an exception."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import traceback
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DiskFullError, PermanentError, TransientError
+from pipeline.stage import Result, Stage, Unit
+from pipeline.workspace import DISK_FULL, format_bytes, free_bytes, working_for
+
+# Libraries in C say this in words only.
+_FULL_WORDS = re.compile(r"no space left on device|disk quota exceeded|disk full", re.IGNORECASE)
+_NEARLY_NOTHING = 64 * 1024
+_SECRETS = re.compile(
+    r"(?i)\b((?:access_?|api_?|subscription-)?(?:key|token)|password|secret|signature|sig)=[^&\s'\"]+"
+)
+
+
+class Kind(StrEnum):
+    """Why an attempt failed, as far as the engine has to care."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    UNEXPECTED = "unexpected"
+    LOST_WORKER = "lost-worker"
+    DISK_FULL = "disk-full"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt: kind, one line of reason, and the traceback where the failure was not foreseen."""
+
+    kind: Kind
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt ended, and where it ran (host:pid)."""
+
+    outcome: Result | Failure
+    worker: str
+
+
+def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Attempt:
+    """Do one unit for a run. Whatever is raised on the way comes back as a Failure (but for KeyboardInterrupt)."""
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    try:
+        with working_for(workspace, run_id):
+            return Attempt(stage.run(unit, workspace), worker)
+    except Exception as error:
+        return Attempt(describe(error, workspace), worker)
+
+
+def describe(error: Exception, workspace: Path) -> Failure:
+    """Return the failure that an exception stands for."""
+    text = without_secrets(str(error) or type(error).__name__)
+    if _is_disk_full(error, workspace):
+        named = getattr(error, "filename", None) or workspace
+        return Failure(Kind.DISK_FULL, f"{named}: no space left ({format_bytes(free_bytes(workspace))} free): {text}")
+    if isinstance(error, PermanentError):
+        return Failure(Kind.PERMANENT, text)
+    if isinstance(error, (TransientError, TimeoutError, ConnectionError)):
+        return Failure(Kind.TRANSIENT, text)
+    trace = without_secrets("".join(traceback.format_exception(error)))
+    return Failure(Kind.UNEXPECTED, f"{type(error).__name__}: {text}", trace)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with the values of keys, tokens and passwords in URLs blotted out."""
+    return _SECRETS.sub(r"\1=***", text)
+
+
+def _is_disk_full(error: BaseException, workspace: Path) -> bool:
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, DiskFullError) or (isinstance(chain, OSError) and chain.errno in DISK_FULL):
+            return True
+        if _FULL_WORDS.search(str(chain)):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    # Some libraries fail without a word when a write does.
+    return not isinstance(error, PermanentError | TransientError) and free_bytes(workspace) < _NEARLY_NOTHING

@@ -1,0 +1,193 @@
+"""Where units are done: in this process, or on a Dask cluster. Both hand back attempts in the order they end."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.attempt import Attempt, Failure, Kind, attempt, describe
+from pipeline.errors import ClusterError
+from pipeline.stage import Stage, Unit
+
+# Enough that a worker never waits for its next unit, few enough that a lost worker takes little with it.
+UNITS_IN_FLIGHT_PER_THREAD = 2
+_CLUSTER_WAIT_SECONDS = 30.0
+_CAPACITY_REFRESH_SECONDS = 5.0
+# As Dask sets for its workers: one thread a unit, so that results agree to the last bit with any number of workers.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class Executor(Protocol):
+    """Takes units up to its capacity and hands back how they ended."""
+
+    def capacity(self) -> int:
+        """Return how many units may be in flight."""
+
+    def submit(self, stage: Stage[Any], unit: Unit) -> None:
+        """Accept a unit."""
+
+    def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
+        """Return the units that ended; waits for the first of them for at most `timeout` seconds."""
+
+
+class InlineExecutor:
+    """Does units one by one in this process, for debugging and for small runs."""
+
+    def __init__(self, workspace: Path, run_id: str) -> None:
+        self._workspace = workspace
+        self._run_id = run_id
+        self._waiting: deque[tuple[Stage[Any], Unit]] = deque()
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, stage: Stage[Any], unit: Unit) -> None:
+        self._waiting.append((stage, unit))
+
+    def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
+        if not self._waiting:
+            time.sleep(timeout)
+            return []
+        stage, unit = self._waiting.popleft()
+        return [(unit, attempt(stage, unit, self._workspace, self._run_id))]
+
+
+class DaskExecutor:
+    """Does units on the cluster of a `distributed.Client`. Built by `local_cluster` or `remote_cluster`."""
+
+    def __init__(self, client: Any, workspace: Path, run_id: str) -> None:
+        self._client = client
+        self._workspace = workspace
+        self._run_id = run_id
+        self._ended: queue.SimpleQueue[tuple[Unit, Any]] = queue.SimpleQueue()
+        self._futures: dict[tuple[str, str], Any] = {}
+        self._submitted = 0
+        self._capacity = 1
+        self._capacity_known_until = 0.0
+
+    def capacity(self) -> int:
+        if time.monotonic() > self._capacity_known_until:
+            threads = sum(self._client.nthreads().values())
+            self._capacity = max(1, threads * UNITS_IN_FLIGHT_PER_THREAD)
+            self._capacity_known_until = time.monotonic() + _CAPACITY_REFRESH_SECONDS
+        return self._capacity
+
+    def submit(self, stage: Stage[Any], unit: Unit) -> None:
+        self._submitted += 1
+        future = self._client.submit(
+            attempt,
+            stage,
+            unit,
+            self._workspace,
+            self._run_id,
+            key=f"{unit.stage}-{unit.name}-{self._run_id}-{self._submitted}",
+            pure=False,
+        )
+        self._futures[unit.stage, unit.name] = future
+        future.add_done_callback(lambda done: self._ended.put((unit, done)))
+
+    def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
+        pairs = []
+        try:
+            pairs.append(self._ended.get(timeout=timeout))
+            while True:
+                pairs.append(self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        if self._client.status != "running":
+            raise ClusterError(
+                f"lost the scheduler at {self._client.scheduler.addr}. "
+                "What has ended is kept: start a scheduler and run again."
+            )
+        return [(unit, self._attempt_of(unit, future)) for unit, future in pairs]
+
+    def _attempt_of(self, unit: Unit, future: Any) -> Attempt:
+        from distributed.scheduler import KilledWorker
+
+        del self._futures[unit.stage, unit.name]
+        if future.status == "finished":
+            ended: Attempt = future.result()
+            return ended
+        error = future.exception() if future.status == "error" else None
+        if isinstance(error, KilledWorker):
+            worker = str(error.last_worker.address)
+            reason = f"the worker {worker} died while it had this unit: killed, out of memory, or its machine went away"
+            return Attempt(Failure(Kind.LOST_WORKER, reason), worker)
+        if error is None:
+            return Attempt(Failure(Kind.LOST_WORKER, f"the cluster gave the unit up ({future.status})"), "unknown")
+        return Attempt(describe(error, self._workspace), "unknown")
+
+
+@contextmanager
+def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskExecutor]:
+    """Start `workers` single-threaded processes on this machine, each replaced when it dies; stop them at the end."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        # A unit that was lost comes back to the ledger at once; the engine counts and retries.
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield DaskExecutor(client, workspace, run_id)
+
+
+@contextmanager
+def remote_cluster(address: str, workspace: Path, run_id: str) -> Iterator[DaskExecutor]:
+    """Connect to a running scheduler and check that its workers can do the work. Raises ClusterError."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CLUSTER_WAIT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, or mend --scheduler."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CLUSTER_WAIT_SECONDS)
+        except TimeoutError:
+            raise ClusterError(
+                f"the scheduler at {address} has no workers. Start some with `dask worker {address}`."
+            ) from None
+        _check_workers(client, address, workspace)
+        yield DaskExecutor(client, workspace, run_id)
+
+
+def _check_workers(client: Any, address: str, workspace: Path) -> None:
+    try:
+        client.get_versions(check=True)
+        sees = client.run(sees_workspace, workspace)
+    except Exception as error:
+        raise ClusterError(
+            f"the workers of {address} cannot run this program: {error}. "
+            "Install the same versions of it and of its dependencies on every worker."
+        ) from error
+    blind = sorted(worker for worker, seen in sees.items() if not seen)
+    if blind:
+        raise ClusterError(
+            f"{len(blind)} of {len(sees)} workers of {address} do not see the workspace {workspace} or cannot write "
+            f"to it ({', '.join(blind[:5])}). Put it on a disk that every worker mounts under the same path."
+        )
+
+
+def sees_workspace(workspace: Path) -> bool:
+    """Tell whether this process can write to the workspace; run on every worker."""
+    return (workspace / "engine" / "workers.lock").is_file() and os.access(workspace, os.W_OK)

@@ -1,0 +1,49 @@
+"""What a run would cost, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.ledger import Ledger
+from pipeline.planning import plan_stage, results_before
+from pipeline.stage import Estimate, Result, RunView, Stage
+from pipeline.workspace import Workspace
+
+
+def forecast(stages: Sequence[Stage[Any]], seed: int, workspace: Path | None) -> list[dict[str, Any]]:
+    """Return a row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker.
+
+    Counts are exact (`planned` true) for the stages whose predecessors have all ended in `workspace`; for later ones
+    they are the stages' own estimates, None where a stage offers none. Writes nothing.
+    """
+    if workspace is None or not (workspace / "engine").is_dir():
+        return _rows(stages, RunView(workspace or Path(), seed, {}), None)
+    place = Workspace(workspace)
+    with Ledger(place.ledger, read_only=True) as ledger:
+        return _rows(stages, RunView(place.root, seed, {}), ledger)
+
+
+def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    estimates: dict[str, Estimate] = {}
+    results: dict[str, dict[str, Result]] = {}
+    complete = ledger is not None
+    for stage in stages:
+        view = RunView(run.workspace, run.seed, results)
+        estimate = stage.estimate(view, estimates)
+        row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
+        row |= {"requests": None, "downloaded": None, "written": None, "seconds": None}
+        if estimate is not None:
+            estimates[stage.name] = estimate
+            row |= {
+                field: getattr(estimate, field) for field in ("units", "requests", "downloaded", "written", "seconds")
+            }
+        if complete and ledger is not None:
+            plan = plan_stage(stage, view, ledger)
+            row |= {"units": len(plan.units), "finished": plan.finished, "failed": plan.failed}
+            results[stage.name] = dict(results_before([stage], ledger)[stage.name])
+            complete = not plan.due
+        rows.append(row)
+    return rows

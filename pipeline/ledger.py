@@ -1,0 +1,236 @@
+"""The ledger: what became of every unit. One SQLite file in WAL mode, written only by the driver.
+
+A row belongs to a unit's stage and name. It holds the key under which the unit was last planned, so a changed key shows
+that the result is out of date. Rows of units that are no longer planned stay, marked, and count nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DiskFullError, WorkspaceError
+from pipeline.stage import Outcome, Output, Result, Unit
+from pipeline.workspace import format_bytes, free_bytes, now
+
+
+class State(StrEnum):
+    """Where a unit stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    NO_DATA = "no-data"
+    REJECTED = "rejected"
+    FAILED_TRANSIENT = "failed-transient"
+    FAILED_PERMANENT = "failed-permanent"
+
+
+FINISHED = frozenset({State.DONE, State.NO_DATA, State.REJECTED})
+FAILED = frozenset({State.FAILED_TRANSIENT, State.FAILED_PERMANENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One unit's row. Times are ISO 8601 UTC; `attempts` counts over all runs under the same key."""
+
+    stage: str
+    name: str
+    key: str
+    state: State
+    planned: bool
+    attempts: int
+    reason: str
+    traceback: str
+    worker: str
+    started: str | None
+    ended: str | None
+    result: Result | None
+
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS units (
+    stage TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL,
+    planned INTEGER NOT NULL, ordinal INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '', traceback TEXT NOT NULL DEFAULT '', worker TEXT NOT NULL DEFAULT '',
+    started TEXT, ended TEXT, result TEXT,
+    PRIMARY KEY (stage, name)
+);
+CREATE INDEX IF NOT EXISTS units_by_state ON units (planned, stage, state);
+"""
+_COLUMNS = "stage, name, key, state, planned, attempts, reason, traceback, worker, started, ended, result"
+
+
+class Ledger:
+    """The open ledger. Use as a context manager; `read_only` for `status` beside a run that is going on."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        with self._named():
+            self._db = sqlite3.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, timeout=30)
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # Losing the last rows to a power cut is harmless: their units are done again, to the same bytes.
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.executescript(_SCHEMA)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn SQLite's errors into ones that name the file and the remedy."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            free = format_bytes(free_bytes(self._path.parent))
+            if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+                raise DiskFullError(
+                    f"the ledger {self._path} cannot grow: {error} ({free} free). Make room and run again: it goes on."
+                ) from error
+            raise WorkspaceError(
+                f"the ledger {self._path} cannot be used: {error} ({free} free on its disk). "
+                "Check that the file is readable and writable and its disk sound. "
+                "If it is damaged, remove it: the units are then done again."
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._named(), self._db:
+            yield self._db
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._named(), closing(self._db.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+    def set_stages(self, names: Sequence[str]) -> None:
+        """Record the recipe: which stages, in which order. Units of other stages are no longer planned."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM stages")
+            db.executemany("INSERT INTO stages VALUES (?, ?)", [(name, ordinal) for ordinal, name in enumerate(names)])
+            db.execute("UPDATE units SET planned = 0 WHERE stage NOT IN (SELECT name FROM stages)")
+
+    def stages(self) -> list[str]:
+        """Return the recipe's stages in order."""
+        return [name for (name,) in self._rows("SELECT name FROM stages ORDER BY ordinal")]
+
+    def replan(self, stage: str, units: Sequence[Unit], stale: Iterable[Unit]) -> None:
+        """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING."""
+        with self._transaction() as db:
+            db.execute("UPDATE units SET planned = 0 WHERE stage = ?", (stage,))
+            db.executemany(
+                "INSERT OR REPLACE INTO units (stage, name, key, state, planned, ordinal) "
+                "VALUES (?, ?, ?, 'pending', 1, 0)",
+                [(unit.stage, unit.name, unit.key) for unit in stale],
+            )
+            db.executemany(
+                "UPDATE units SET planned = 1, ordinal = ? WHERE stage = ? AND name = ?",
+                [(ordinal, unit.stage, unit.name) for ordinal, unit in enumerate(units)],
+            )
+
+    def start(self, units: Iterable[Unit]) -> None:
+        """Mark units as RUNNING, one attempt more."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE units SET state = 'running', attempts = attempts + 1, started = ?, ended = NULL "
+                "WHERE stage = ? AND name = ?",
+                [(now(), unit.stage, unit.name) for unit in units],
+            )
+
+    def finish(self, unit: Unit, result: Result, worker: str) -> None:
+        """Record the result of a unit that ended DONE, NO_DATA or REJECTED."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE units SET state = ?, reason = ?, traceback = '', worker = ?, ended = ?, result = ? "
+                "WHERE stage = ? AND name = ?",
+                (result.outcome.value, result.reason, worker, now(), _to_json(result), unit.stage, unit.name),
+            )
+
+    def fail(self, unit: Unit, state: State, reason: str, traceback: str, worker: str) -> None:
+        """Record a failure."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE units SET state = ?, reason = ?, traceback = ?, worker = ?, ended = ?, result = NULL "
+                "WHERE stage = ? AND name = ?",
+                (state.value, reason, traceback, worker, now(), unit.stage, unit.name),
+            )
+
+    def release(self) -> int:
+        """Return interrupted (RUNNING) units to PENDING; return how many."""
+        with self._transaction() as db:
+            return db.execute("UPDATE units SET state = 'pending' WHERE state = 'running'").rowcount
+
+    def reset(self, states: Iterable[State], stage: str | None, pattern: str) -> list[tuple[str, str]]:
+        """Set planned units back to PENDING by state, stage and shell pattern of their name; return (stage, name)s."""
+        wanted = [state.value for state in states]
+        where = (
+            f"planned = 1 AND state IN ({', '.join('?' * len(wanted))}) AND name GLOB ? AND (? IS NULL OR stage = ?)"
+        )
+        values = [*wanted, pattern, stage, stage]
+        with self._transaction() as db:
+            chosen = db.execute(
+                f"SELECT stage, name FROM units WHERE {where} ORDER BY stage, ordinal", values
+            ).fetchall()
+            db.execute(f"UPDATE units SET state = 'pending', result = NULL, reason = '' WHERE {where}", values)
+        return chosen
+
+    def records(self, stage: str) -> dict[str, Record]:
+        """Return every row of a stage by unit name, planned or not."""
+        return {row[1]: _record(row) for row in self._rows(f"SELECT {_COLUMNS} FROM units WHERE stage = ?", (stage,))}
+
+    def failures(self) -> list[Record]:
+        """Return the planned units that failed, in the order of the recipe."""
+        return self.in_states(FAILED)
+
+    def in_states(self, states: Iterable[State]) -> list[Record]:
+        """Return the planned units in any of `states`, in the order of the recipe."""
+        wanted = [state.value for state in states]
+        columns = ", ".join(f"units.{column}" for column in _COLUMNS.split(", "))
+        query = (
+            f"SELECT {columns} FROM units JOIN stages ON stages.name = units.stage "
+            f"WHERE planned = 1 AND state IN ({', '.join('?' * len(wanted))}) ORDER BY stages.ordinal, units.ordinal"
+        )
+        return [_record(row) for row in self._rows(query, wanted)]
+
+    def results(self, stage: str) -> dict[str, Result]:
+        """Return the results of a stage's planned units that ended without failure, in the order of the plan."""
+        query = (
+            "SELECT name, result FROM units WHERE stage = ? AND planned = 1 "
+            "AND state IN ('done', 'no-data', 'rejected') ORDER BY ordinal"
+        )
+        return {name: _from_json(text) for name, text in self._rows(query, (stage,))}
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """Return how many planned units are in which state, by stage in the order of the recipe."""
+        counts: dict[str, dict[State, int]] = {stage: {} for stage in self.stages()}
+        for stage, state, count in self._rows(
+            "SELECT stage, state, count(*) FROM units WHERE planned = 1 GROUP BY stage, state"
+        ):
+            counts[stage][State(state)] = count
+        return counts
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    state, planned, result = State(fields["state"]), bool(fields["planned"]), fields["result"]
+    return Record(**fields | {"state": state, "planned": planned, "result": _from_json(result) if result else None})
+
+
+def _to_json(result: Result) -> str:
+    return json.dumps(asdict(result), separators=(",", ":"), allow_nan=False)
+
+
+def _from_json(text: str) -> Result:
+    fields = json.loads(text)
+    outputs = tuple(Output(**entry) for entry in fields["outputs"])
+    return Result(outputs, fields["data"], Outcome(fields["outcome"]), fields["reason"])

@@ -1,0 +1,142 @@
+"""What the commands print: tables for people, one JSON object for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from pipeline.ledger import Ledger, Record, State
+from pipeline.run import Summary
+from pipeline.workspace import Workspace, format_bytes
+
+_SHOWN_FAILURES = 20
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(value, indent=1))
+
+
+def remedy(failure: Record) -> str:
+    """Return what to do about a failed unit."""
+    if failure.state is State.FAILED_TRANSIENT:
+        return "run again: it is tried again"
+    if failure.traceback:
+        return "not foreseen: its traceback is in `mapdata status --json`; once mended, `mapdata retry` and run again"
+    return "mend what the reason names, then `mapdata retry` and run again"
+
+
+def failure_json(failure: Record) -> dict[str, Any]:
+    """Return a failed unit as a JSON-able object."""
+    fields = ("stage", "name", "state", "attempts", "reason", "worker", "started", "ended", "traceback")
+    return {field: getattr(failure, field) for field in fields} | {"remedy": remedy(failure)}
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """Return a run's summary as a JSON-able object."""
+    return {
+        "run_id": summary.run_id,
+        "seconds": round(summary.seconds, 3),
+        "stages": _counts_json(summary.counts),
+        "failures": [failure_json(failure) for failure in summary.failures],
+    }
+
+
+def status_json(workspace: Workspace, ledger: Ledger) -> dict[str, Any]:
+    """Return where a workspace stands as a JSON-able object."""
+    return {
+        "workspace": str(workspace.root),
+        "in_use_by": workspace.holder(),
+        "stages": _counts_json(ledger.counts()),
+        "failures": [failure_json(failure) for failure in ledger.failures()],
+    }
+
+
+def print_summary(summary: Summary, workspace: Path) -> None:
+    """Print how a run ended: states by stage, then the failures with what to do."""
+    console = Console()
+    console.print(_counts_table(_counts_json(summary.counts)))
+    _print_failures(console, [failure_json(failure) for failure in summary.failures])
+    ending = f"{len(summary.failures)} units failed" if summary.failures else "done"
+    console.print(f"{ending} in {summary.seconds:.1f} s; workspace {workspace}", highlight=False, markup=False)
+
+
+def print_status(status: Mapping[str, Any]) -> None:
+    """Print what `status_json` returned."""
+    console = Console()
+    console.print(_counts_table(status["stages"]))
+    _print_failures(console, status["failures"])
+    held = status["in_use_by"]
+    running = sum(counts.get(State.RUNNING, 0) for counts in status["stages"].values())
+    if held:
+        line = f"in use by {held['purpose']} (process {held['pid']} on {held['host']}, since {held['since']})"
+    elif running:
+        line = f"no run is going on; {running} units were interrupted and are done again by the next `mapdata run`"
+    else:
+        line = "no run is going on"
+    console.print(line, highlight=False, markup=False)
+
+
+def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what `forecast` returned."""
+    table = Table("stage", *(_right(title) for title in ("units", "done", "requests", "download", "write", "time")))
+    for row in rows:
+        units = "?" if row["units"] is None else f"{'' if row['planned'] else '~'}{row['units']:,}"
+        table.add_row(
+            row["stage"],
+            units,
+            f"{row['finished']:,}",
+            "?" if row["requests"] is None else f"{row['requests']:,}",
+            "?" if row["downloaded"] is None else format_bytes(row["downloaded"]),
+            "?" if row["written"] is None else format_bytes(row["written"]),
+            "?" if row["seconds"] is None else _duration(row["seconds"]),
+        )
+    console = Console()
+    console.print(f"{name}: the whole run, time on one worker", highlight=False, markup=False)
+    console.print(table)
+    console.print("~ estimated from the configuration; ? known once the stages before it have ended", highlight=False)
+
+
+def _counts_json(counts: Mapping[str, Mapping[State, int]]) -> dict[str, dict[str, int]]:
+    return {
+        stage: {state.value: by_state[state] for state in State if state in by_state}
+        for stage, by_state in counts.items()
+    }
+
+
+def _counts_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
+    states = [state for state in State if any(state in by_state for by_state in counts.values())]
+    table = Table("stage", _right("units"), *(_right(state.value) for state in states))
+    for stage, by_state in counts.items():
+        total = f"{sum(by_state.values()):,}"
+        table.add_row(stage, total, *(f"{by_state[state]:,}" if by_state.get(state) else "" for state in states))
+    return table
+
+
+def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]]) -> None:
+    if not failures:
+        return
+    table = Table("unit", "state", "tries", "reason", "what to do", title="Failures", show_lines=True)
+    for failure in failures[:_SHOWN_FAILURES]:
+        unit = f"{failure['stage']} {failure['name']}"
+        cells = (unit, failure["state"], failure["attempts"], failure["reason"], failure["remedy"])
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(table)
+    if len(failures) > _SHOWN_FAILURES:
+        console.print(f"... and {len(failures) - _SHOWN_FAILURES:,} more: `mapdata status --json` has them all")
+
+
+def _right(title: str) -> Column:
+    return Column(title, justify="right")
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,138 @@
+"""A whole run from outside: lock, ledger, record of the run, executor, signals, summary."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipeline.executors import ONE_THREAD, Executor, InlineExecutor, local_cluster, remote_cluster
+from pipeline.files import digest_file, sweep_temporary, write_json
+from pipeline.ledger import Ledger, Record, State
+from pipeline.progress import reporter
+from pipeline.retry import RetryPolicy
+from pipeline.runner import Runner
+from pipeline.stage import Stage
+from pipeline.workspace import Workspace, now
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a run. `workers` 0 is inline; `scheduler` is the address of a Dask scheduler, and wins.
+
+    `config` is the resolved configuration, saved with the run beside the digest of `lock_file`.
+    """
+
+    config: Mapping[str, Any]
+    seed: int = 0
+    only: Collection[str] = ()
+    workers: int = 0
+    scheduler: str | None = None
+    lock_file: Path | None = None
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: planned units by stage and state, the failed ones, and the seconds it took."""
+
+    run_id: str
+    counts: Mapping[str, Mapping[State, int]]
+    failures: Sequence[Record]
+    seconds: float
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop by a signal."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_status = 128 + signal_number
+
+
+def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) -> Summary:
+    """Run a recipe in a workspace and return how it ended; what ended earlier is not done again.
+
+    Raises WorkspaceError (locked, unwritable), DiskFullError, ClusterError, Stopped; after each of them the same call
+    goes on where it was.
+    """
+    started = time.monotonic()
+    run_id = f"{now().replace(':', '').replace('-', '')[:15]}Z-{secrets.token_hex(3)}"
+    with workspace.lock("a run"), _stopping_on_signals(), reporter() as progress:
+        with workspace.writing():
+            workspace.hand_over(run_id)
+            swept = sweep_temporary(workspace.root)
+        if swept:
+            progress.note(f"removed {swept} unfinished files of an interrupted run")
+        with _recorded(workspace, run_id, request), Ledger(workspace.ledger) as ledger:
+            ledger.release()
+            with _executor(workspace, run_id, request) as executor:
+                Runner(workspace, ledger, executor, progress, request.policy).run(stages, request.seed, request.only)
+            return Summary(run_id, ledger.counts(), ledger.failures(), time.monotonic() - started)
+
+
+def _executor(workspace: Workspace, run_id: str, request: Request) -> AbstractContextManager[Executor]:
+    if request.scheduler:
+        return remote_cluster(request.scheduler, workspace.root, run_id)
+    if request.workers > 0:
+        return local_cluster(request.workers, workspace.root, run_id)
+    os.environ.update(ONE_THREAD)
+    return nullcontext(InlineExecutor(workspace.root, run_id))
+
+
+@contextmanager
+def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[None]:
+    """Keep `engine/runs/<run_id>.json`: what ran, with what, and how it ended."""
+    path = workspace.runs / f"{run_id}.json"
+    record = {
+        "run_id": run_id,
+        "started": now(),
+        "ended": None,
+        "outcome": "running",
+        "host": socket.gethostname(),
+        "only": sorted(request.only),
+        "config": dict(request.config),
+        "python": platform.python_version(),
+        "packages": dict(sorted((found.name, found.version) for found in distributions())),
+        "lock_digest": digest_file(request.lock_file) if request.lock_file and request.lock_file.exists() else None,
+    }
+    with workspace.writing():
+        write_json(path, record)
+    outcome = "ended"
+    try:
+        yield
+    except BaseException as error:
+        outcome = f"stopped: {type(error).__name__}: {error}"
+        raise
+    finally:
+        # What stopped the run matters more than that this note could not be written.
+        with suppress(OSError):
+            write_json(path, record | {"ended": now(), "outcome": outcome})
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """Make SIGINT and SIGTERM raise Stopped, once: the cleaning up that follows must not be broken by a second one."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in handled:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,122 @@
+"""Runs a recipe: stage after stage, each planned when the one before has ended, its due units kept in flight."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.attempt import Attempt, Failure, Kind
+from pipeline.errors import DiskFullError, PipelineError, WorkspaceError
+from pipeline.executors import Executor
+from pipeline.ledger import Ledger, State
+from pipeline.planning import StagePlan, plan_stage
+from pipeline.progress import Reporter
+from pipeline.retry import RetryPolicy, final_state
+from pipeline.stage import Result, RunView, Stage, Unit
+from pipeline.workspace import Workspace
+
+_LONGEST_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The driver: the only writer of the ledger. Must hold the workspace's lock."""
+
+    workspace: Workspace
+    ledger: Ledger
+    executor: Executor
+    reporter: Reporter
+    policy: RetryPolicy
+
+    def run(self, stages: Sequence[Stage[Any]], seed: int, only: Collection[str]) -> None:
+        """Do what is due of `stages`, or of those named in `only`, whose predecessors must then be complete.
+
+        Raises DiskFullError, ClusterError, or PipelineError where `only` cannot be done; failures of units are in the
+        ledger instead. Whatever it is interrupted by, units in flight are left PENDING.
+        """
+        self.ledger.set_stages([stage.name for stage in stages])
+        results: dict[str, dict[str, Result]] = {}
+        last = max((index for index, stage in enumerate(stages) if stage.name in only), default=len(stages) - 1)
+        try:
+            for stage in stages[: last + 1]:
+                plan = plan_stage(stage, RunView(self.workspace.root, seed, results), self.ledger)
+                self.ledger.replan(stage.name, plan.units, plan.stale)
+                if not only or stage.name in only:
+                    self.reporter.stage_begins(stage.name, plan)
+                    _StageRun(self, stage, plan).drive()
+                elif plan.due:
+                    raise PipelineError(
+                        f"{len(plan.due)} of {len(plan.units)} units of stage {stage.name} are not done yet, "
+                        f"and what was asked for needs them. Run `--only {stage.name}` first, or run without --only."
+                    )
+                results[stage.name] = self.ledger.results(stage.name)
+        finally:
+            # On a full disk the ledger may refuse this; the next run does it then.
+            with suppress(DiskFullError, WorkspaceError):
+                self.ledger.release()
+
+
+class _StageRun:
+    """The units of one stage on their way: due, in flight, or waiting to be tried again."""
+
+    def __init__(self, runner: Runner, stage: Stage[Any], plan: StagePlan) -> None:
+        self._runner = runner
+        self._stage = stage
+        self._due = deque(plan.due)
+        self._waiting: list[tuple[float, int, Unit]] = []
+        self._in_flight = 0
+        self._attempts: Counter[str] = Counter()
+
+    def drive(self) -> None:
+        while self._due or self._waiting or self._in_flight:
+            self._wake()
+            self._submit()
+            for unit, attempt in self._runner.executor.ended(self._patience()):
+                self._in_flight -= 1
+                self._record(unit, attempt)
+
+    def _wake(self) -> None:
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            self._due.append(heapq.heappop(self._waiting)[2])
+
+    def _patience(self) -> float:
+        until_next = self._waiting[0][0] - time.monotonic() if self._waiting else _LONGEST_WAIT_SECONDS
+        return min(max(until_next, 0.01), _LONGEST_WAIT_SECONDS)
+
+    def _submit(self) -> None:
+        room = max(0, self._runner.executor.capacity() - self._in_flight)
+        units = [self._due.popleft() for _ in range(min(room, len(self._due)))]
+        if not units:
+            return
+        self._runner.ledger.start(units)
+        for unit in units:
+            self._runner.executor.submit(self._stage, unit)
+        self._in_flight += len(units)
+
+    def _record(self, unit: Unit, attempt: Attempt) -> None:
+        self._attempts[unit.name] += 1
+        if isinstance(attempt.outcome, Result):
+            self._runner.ledger.finish(unit, attempt.outcome, attempt.worker)
+            self._runner.reporter.unit_ended(unit, State(attempt.outcome.outcome.value))
+        else:
+            self._record_failure(unit, attempt.outcome, attempt.worker)
+
+    def _record_failure(self, unit: Unit, failure: Failure, worker: str) -> None:
+        if failure.kind is Kind.DISK_FULL:
+            raise DiskFullError(f"{failure.reason}. Make room and run again: it goes on where it was.")
+        ledger, reporter = self._runner.ledger, self._runner.reporter
+        attempts = self._attempts[unit.name]
+        wait = self._runner.policy.wait(failure.kind, attempts, unit.key)
+        if wait is None:
+            state = final_state(failure.kind)
+            ledger.fail(unit, state, failure.reason, failure.traceback, worker)
+            reporter.unit_ended(unit, state)
+            return
+        ledger.fail(unit, State.FAILED_TRANSIENT, failure.reason, failure.traceback, worker)
+        reporter.note(f"{unit.stage} {unit.name}: attempt {attempts} failed, again in {wait:.1f} s: {failure.reason}")
+        heapq.heappush(self._waiting, (time.monotonic() + wait, len(self._waiting), unit))
