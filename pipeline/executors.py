@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import time
@@ -138,11 +139,17 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+        # Ctrl-C reaches every process of the terminal; stopping the workers is the driver's task.
+        "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
     }
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=None
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            # A lost worker is reported by the engine.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
