@@ -1,0 +1,197 @@
+"""Checking a static STAC catalog without a network: schemas, links, assets, and the table of pairs.
+
+The core is checked by the STAC 1.1.0 and GeoJSON schemas that pystac carries. The extensions' schemas are published
+only on the web; the fields of theirs that a release uses are checked by the rules written here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jsonschema_rs
+import pyarrow as pa
+import pyarrow.parquet as pq
+from stac_geoparquet.arrow import stac_table_to_items
+
+from catalog.checksums import multihash
+from catalog.manifest import published
+from catalog.model import STAC_NAME, Problem
+from catalog.stac import STAC_VERSION, Json
+
+_SCHEMAS = "https://schemas.stacspec.org/v1.1.0"
+_PARTS = ("bands", "basics", "common", "data-values", "datetime", "instrument", "licensing", "provider")
+_REMEDY = "write the catalog again: mapdata export --workspace DIR --to stac"
+
+_NUMBERS: Json = {"type": "array", "items": {"type": "number"}}
+_EXTENSION_FIELDS: Json = {
+    "type": "object",
+    "properties": {
+        "proj:code": {"type": ["string", "null"], "pattern": "^[^:]+:[^:]+$"},
+        "proj:wkt2": {"type": ["string", "null"]},
+        "proj:shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
+        "proj:transform": {"oneOf": [{**_NUMBERS, "minItems": n, "maxItems": n} for n in (6, 9)]},
+        "raster:sampling": {"enum": ["area", "point"]},
+        "file:size": {"type": "integer", "minimum": 0},
+        "file:checksum": {"type": "string", "pattern": "^[a-f0-9]+$"},
+        "processing:lineage": {"type": "string"},
+        "processing:software": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "patternProperties": {"^(?!(proj|raster|file|processing):)": {}},
+    "additionalProperties": False,
+}
+_EXTENSIONS: Json = {
+    "type": "object",
+    "properties": {
+        "properties": _EXTENSION_FIELDS,
+        "assets": {"type": "object", "additionalProperties": _EXTENSION_FIELDS},
+    },
+}
+
+
+def check_stac(release: Path, digests: Mapping[str, str], manifest: pa.Table | None) -> Iterator[Problem]:
+    """Yield everything wrong with `release`/stac. `digests` are those of the release's files by relative path.
+
+    Without a manifest the table of pairs is checked by itself only.
+    """
+    catalog = f"{STAC_NAME}/catalog.json"
+    seen = {catalog}
+    waiting = [catalog]
+    while waiting:
+        path = waiting.pop(0)
+        value, problem = _load(release, path)
+        if problem:
+            yield problem
+            continue
+        yield from _check_schema(path, value)
+        yield from _check_assets(release, path, value, digests)
+        for rel, target in _targets(path, value):
+            if not (release / target).is_file():
+                yield Problem(path, f"link {rel!r} leads to {target}, which is not there", _REMEDY)
+            elif rel in ("child", "item") and target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    for file in sorted((release / STAC_NAME).rglob("*.json")):
+        name = file.relative_to(release).as_posix()
+        if name not in seen:
+            yield Problem(name, "no collection links to this item", _REMEDY)
+    yield from check_pairs(release, digests, manifest)
+
+
+def check_pairs(release: Path, digests: Mapping[str, str], manifest: pa.Table | None) -> Iterator[Problem]:
+    """Yield everything wrong with the table of items: unreadable, other pairs than the manifest's, invalid items."""
+    path = f"{STAC_NAME}/pairs.parquet"
+    try:
+        table = pq.read_table(release / path)
+        ids = table["id"].to_pylist()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        yield Problem(path, f"no readable table of items ({error})", _REMEDY)
+        return
+    if manifest is not None and ids != published(manifest)["pair_id"].to_pylist():
+        yield Problem(path, "its items are not the accepted pairs of the manifest, in their order", _REMEDY)
+    for batch in table.to_batches(max_chunksize=8192):
+        for item in stac_table_to_items(batch):
+            item.setdefault("assets", {})
+            where = f"{path}, item {item['id']}"
+            yield from _check_schema(where, item)
+            yield from _check_asset_files(where, path, item, digests)
+
+
+def _load(release: Path, path: str) -> tuple[Json, Problem | None]:
+    try:
+        value = json.loads((release / path).read_bytes())
+    except (OSError, ValueError) as error:
+        return {}, Problem(path, f"cannot be read as JSON ({error})", _REMEDY)
+    if not isinstance(value, dict):
+        return {}, Problem(path, "is not a JSON object", _REMEDY)
+    return value, None
+
+
+def _check_schema(where: str, value: Json) -> Iterator[Problem]:
+    kind = {"Catalog": "catalog", "Collection": "collection", "Feature": "item"}.get(str(value.get("type")))
+    if kind is None or value.get("stac_version") != STAC_VERSION:
+        yield Problem(where, f"is no STAC {STAC_VERSION} catalog, collection or item", _REMEDY)
+        return
+    for validator in (_core(kind), _extensions()):
+        # is_valid is many times faster than collecting errors, and nearly always enough.
+        if not validator.is_valid(value):
+            for error in validator.iter_errors(value):
+                place = "/".join(map(str, error.instance_path)) or "the whole"
+                yield Problem(where, f"{place}: {error.message[:300]}", _REMEDY)
+
+
+def _check_assets(release: Path, path: str, value: Json, digests: Mapping[str, str]) -> Iterator[Problem]:
+    yield from _check_asset_files(path, path, value, digests)
+    for name, asset in _assets(value):
+        target = _resolve(path, asset.get("href"))
+        size = asset.get("file:size")
+        if target and size is not None and (release / target).is_file() and (release / target).stat().st_size != size:
+            yield Problem(path, f"asset {name!r} says {size} bytes, {target} has another size", _REMEDY)
+
+
+def _check_asset_files(where: str, path: str, value: Json, digests: Mapping[str, str]) -> Iterator[Problem]:
+    for name, asset in _assets(value):
+        target = _resolve(path, asset.get("href"))
+        if target is None:
+            yield Problem(where, f"asset {name!r} has no relative href", _REMEDY)
+            continue
+        if target not in digests and f"{target}/zarr.json" not in digests:
+            yield Problem(where, f"asset {name!r} leads to {target}, which is no file of the release", _REMEDY)
+        elif "file:checksum" in asset and asset["file:checksum"] != multihash(digests[target]):
+            yield Problem(where, f"asset {name!r} has another checksum than {target}", _REMEDY)
+
+
+def _assets(value: Json) -> list[tuple[str, Json]]:
+    assets = value.get("assets")
+    return [(name, asset) for name, asset in assets.items() if isinstance(asset, dict)] if assets else []
+
+
+def _targets(path: str, value: Json) -> Iterator[tuple[str, str]]:
+    for link in value.get("links", []):
+        target = _resolve(path, link.get("href"))
+        if target is not None:
+            yield str(link.get("rel")), target
+
+
+def _resolve(path: str, href: Any) -> str | None:
+    """Return the path in the release that a relative href of the file `path` names; None for anything else."""
+    if not isinstance(href, str) or "://" in href or href.startswith("/"):
+        return None
+    parts: list[str] = list(PurePosixPath(path).parent.parts)
+    for part in PurePosixPath(href).parts:
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+@cache
+def _core(kind: str) -> jsonschema_rs.Validator:
+    folder = resources.files("pystac.validation.jsonschemas")
+
+    def schema(name: str) -> Json:
+        return dict(json.loads(folder.joinpath(name).read_text(encoding="utf-8")))
+
+    known = {
+        f"https://geojson.org/schema/{name}.json": schema(f"geojson/{name}.json") for name in ("Feature", "Geometry")
+    }
+    for name in _PARTS:
+        known[f"{_SCHEMAS}/item-spec/json-schema/{name}.json"] = schema(f"stac-spec/v1.1.0/{name}.json")
+    for name in ("item", "catalog", "collection"):
+        known[f"{_SCHEMAS}/{name}-spec/json-schema/{name}.json"] = schema(f"stac-spec/v1.1.0/{name}.json")
+    registry = jsonschema_rs.Registry(list(known.items()))
+    return jsonschema_rs.Draft7Validator(
+        known[f"{_SCHEMAS}/{kind}-spec/json-schema/{kind}.json"], registry=registry, validate_formats=True
+    )
+
+
+@cache
+def _extensions() -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft7Validator(_EXTENSIONS)

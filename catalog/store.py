@@ -1,0 +1,126 @@
+"""The Zarr v3 store: all accepted pairs in two arrays, in the order of the manifest.
+
+    map       (N, size, size, 3) uint8   one image a chunk, 100 images a shard, zstd level 1
+    visible   (N, size, size, 3) uint8
+    pair_id   (N,) string                the manifest's key of position n
+    split     (N,) string                train, val or test
+
+One store for all splits: a column tells them apart, so that a split can be redrawn without touching pixels, and since
+pairs lie in the order (point, site, row, column), a split made by point reads long runs of neighbouring chunks.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from catalog.errors import CatalogError
+from catalog.manifest import published
+from catalog.model import SIDES
+
+Image = NDArray[np.uint8]
+
+SHARD = 100
+"""Images a shard: about 60 MB compressed; the unit that is written and copied as one file."""
+
+_MAX_THREADS = 4  # each holds a shard of raw pixels: 79 MB at 512 px
+
+
+def write_store(manifest: pa.Table, sources: pa.Table, root: Path, path: Path) -> None:
+    """Write the store of all accepted pairs at `path`: the same pairs give the same bytes.
+
+    `sources` (schema SOURCES) tells where each image is now, relative to `root`. Raises CatalogError for an image that
+    cannot be decoded or has another size than the manifest says.
+    """
+    rows = published(manifest)
+    size = _common_size(rows)
+    group = zarr.create_group(path, zarr_format=3, attributes={"title": "MapData", "tile_size": size})
+    for name in ("pair_id", "split"):
+        column = group.create_array(name, shape=(rows.num_rows,), chunks=(max(1, rows.num_rows),), dtype="str")
+        if rows.num_rows:
+            column[:] = np.array(rows[name].to_pylist(), dtype=object)
+    order = pc.index_in(rows["pair_id"], sources["pair_id"])
+    where = sources.take(order)
+    shards = range(0, rows.num_rows, SHARD)
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        for side in SIDES:
+            array = _create(group, side, rows.num_rows, size)
+            files, index = where[f"{side}_file"].to_pylist(), where["index"].to_pylist()
+
+            def write(start: int, array: Any = array, files: list[str] = files, index: list[int] = index) -> None:
+                chosen = slice(start, start + SHARD)
+                tiles = [read_image(root / file, at) for file, at in zip(files[chosen], index[chosen], strict=True)]
+                array[start : start + len(tiles)] = _stack(tiles, files[chosen], size)
+
+            for _ in pool.map(write, shards):
+                pass
+
+
+def read_image(path: Path, index: int = 0) -> Image:
+    """Return an image (H, W, 3) uint8 RGB of a PNG, JPEG or WebP file, or number `index` of an npy array of images."""
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, mmap_mode="r")[index])
+        # imdecode of bytes, not imread: it copes with any path and tells a missing file from a damaged one.
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    except (OSError, ValueError, IndexError, cv2.error) as error:
+        raise CatalogError(f"{path}: cannot be read ({error}); make this tile again") from error
+    if image is None:
+        raise CatalogError(f"{path}: cannot be decoded as an image; make this tile again")
+    return np.asarray(image, np.uint8)
+
+
+def open_store(path: Path) -> zarr.Group:
+    """Open a store for reading. Raises CatalogError if it is absent, damaged or lacks one of its arrays."""
+    try:
+        group = zarr.open_group(path, mode="r", zarr_format=3)
+        missing = [name for name in (*SIDES, "pair_id", "split") if name not in group]
+    except (OSError, ValueError, KeyError) as error:
+        raise CatalogError(f"{path}: is no readable Zarr store ({error}); export it again") from error
+    if missing:
+        raise CatalogError(f"{path}: lacks the arrays {', '.join(missing)}; export it again")
+    return group
+
+
+def read_text(group: zarr.Group, name: str) -> list[str]:
+    """Return one of the store's columns of text."""
+    column = group[name]
+    assert isinstance(column, zarr.Array)
+    return [str(value) for value in np.asarray(column[:])] if column.shape[0] else []
+
+
+def _create(group: zarr.Group, name: str, count: int, size: int) -> Any:
+    image = (size, size, 3)
+    return group.create_array(
+        name,
+        shape=(count, *image),
+        chunks=(1, *image),
+        shards=(SHARD, *image),
+        dtype="uint8",
+        compressors=[ZstdCodec(level=1)],
+        dimension_names=("pair", "y", "x", "channel"),
+    )
+
+
+def _common_size(rows: pa.Table) -> int:
+    sizes = pc.unique(rows["size"]).to_pylist()
+    if len(sizes) > 1:
+        raise CatalogError(f"pairs of several sizes ({sorted(sizes)} px) do not fit one Zarr array; tile with one size")
+    return int(sizes[0]) if sizes else 512
+
+
+def _stack(tiles: list[Image], files: list[str], size: int) -> Image:
+    for tile, file in zip(tiles, files, strict=True):
+        if tile.shape != (size, size, 3):
+            raise CatalogError(f"{file}: has shape {tile.shape}, the manifest says {(size, size, 3)}; make it again")
+    return np.stack(tiles)
