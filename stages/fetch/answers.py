@@ -1,0 +1,70 @@
+"""Judging a tile service's answer: is it the picture that was asked for, the fact that there is none, or a lie?"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.files import digest_bytes
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+
+
+class SuspiciousAnswer(Exception):
+    """An answer that calls itself good and is not: a page instead of a picture, a truncated or empty file."""
+
+
+class HostileAnswer(Exception):
+    """An answer that no honest service gives: a bomb, a foreign redirect, a path in a header. Never asked for again."""
+
+
+@dataclass(frozen=True)
+class TileCheck:
+    """What a tile must be: `size` x `size` px; and the BLAKE3 digests of answers that mean 'no imagery here'."""
+
+    size: int
+    placeholders: Collection[str] = ()
+
+    def is_placeholder(self, body: bytes) -> bool:
+        return digest_bytes(body) in self.placeholders
+
+    def decode(self, body: bytes) -> NDArray[np.uint8]:
+        """Return the tile as RGBA (size, size, 4) uint8; alpha 0 where the tile has nothing.
+
+        Raises `SuspiciousAnswer` for what is no whole picture of this size, `HostileAnswer` for a decompression bomb.
+        """
+        if not body:
+            raise SuspiciousAnswer("an empty body")
+        try:
+            with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > 64 * self.size * self.size:
+                    raise HostileAnswer(f"a picture of {width} x {height} px where {self.size} x {self.size} was due")
+                if (width, height) != (self.size, self.size):
+                    raise SuspiciousAnswer(f"a picture of {width} x {height} px, not {self.size} x {self.size}")
+                if image.format == "JPEG":
+                    return _with_alpha(simplejpeg.decode_jpeg(body, colorspace="RGB", strict=True))
+                return np.asarray(image.convert("RGBA"))
+        except Image.DecompressionBombError as error:
+            raise HostileAnswer("a picture so large that only a decompression bomb has its size") from error
+        except (OSError, ValueError, SyntaxError) as error:
+            raise SuspiciousAnswer(_describe(body, error)) from error
+
+
+def _with_alpha(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    rgba = np.full((*rgb.shape[:2], 4), 255, np.uint8)
+    rgba[..., :3] = rgb
+    return rgba
+
+
+def _describe(body: bytes, error: Exception) -> str:
+    head = body.lstrip()[:32].lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg", b"{", b"<service")):
+        return "a text page instead of a picture"
+    return f"no whole picture ({type(error).__name__}, {len(body)} bytes)"

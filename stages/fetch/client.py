@@ -1,0 +1,245 @@
+"""Asking a service over HTTP: one gate a host, answers checked on arrival, retries only of what may pass."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import stamina
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import PermanentError, TransientError
+from stages.fetch.answers import HostileAnswer, SuspiciousAnswer
+from stages.fetch.gate import HostGate
+
+T = TypeVar("T")
+_MOST_REDIRECTS = 3
+_LONGEST_RETRY_AFTER_S = 3600.0
+_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524})
+
+
+class Politeness(BaseModel):
+    """How to behave towards a host."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_second: float | None = Field(
+        4.0, gt=0, description="Rate to one host, over all workers; null: no limit."
+    )
+    concurrent: int = Field(4, ge=1, le=64, description="Requests to one host under way at once, over all workers.")
+    timeout_s: float = Field(
+        30.0, gt=0, description="Longest silence, and a fourth of the longest time, of one answer."
+    )
+    attempts: int = Field(
+        8, ge=1, description="Times one thing is asked for before the unit is given back to the engine."
+    )
+    wait_s: float = Field(0.5, ge=0, description="First wait between attempts; doubles each time, with jitter.")
+    contact: str = Field(
+        "", description="Mail address or page that the User-Agent names, so that a service can reach you."
+    )
+
+
+def _never(body: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Request(Generic[T]):
+    """Something to ask for. `label` names it in messages (never the URL, which may hold a key)."""
+
+    url: str
+    label: str
+    check: Callable[[bytes], T]
+    most_bytes: int = 8 << 20
+    absent_statuses: frozenset[int] = frozenset({204, 404, 410})
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_absence: Callable[[bytes], bool] = _never
+
+
+class _MayPass(Exception):
+    """A failed attempt worth another."""
+
+
+class Client:
+    """An async context manager that asks politely.
+
+    `get` returns what the request's check made of the body, or None if the service says that there is nothing, which is
+    a fact. It raises `TransientError` when the host stays unwell for all attempts, `PermanentError` for what asking
+    again cannot mend: a refusal (401, 403), another client error, a hostile answer. No message holds a URL.
+    """
+
+    def __init__(self, folder: Path, politeness: Politeness) -> None:
+        self._folder = folder
+        self._politeness = politeness
+        self._gates: dict[str, HostGate] = {}
+
+    async def __aenter__(self) -> Client:
+        silence = self._politeness.timeout_s
+        contact = f" ({self._politeness.contact})" if self._politeness.contact else ""
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=4 * silence, sock_connect=silence, sock_read=silence),
+            headers={"User-Agent": f"mapdata/0.1{contact}", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=0),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, request: Request[T]) -> T | None:
+        """Ask until there is a good answer; see the class for what is returned and raised."""
+        absences = 0
+        try:
+            async for attempt in stamina.retry_context(
+                on=_MayPass,
+                attempts=self._politeness.attempts,
+                timeout=None,
+                wait_initial=self._politeness.wait_s,
+                wait_max=60.0,
+                wait_jitter=self._politeness.wait_s,
+            ):
+                with attempt:
+                    body = await self._ask(request)
+                    if body is None:
+                        return None
+                    if request.is_absence(body):
+                        # A service in trouble shows its 'no imagery' picture too: believed when it says so twice.
+                        absences += 1
+                        if absences < 2:
+                            raise _MayPass("its 'no imagery' picture")
+                        return None
+                    try:
+                        return request.check(body)
+                    except SuspiciousAnswer as error:
+                        raise _MayPass(str(error)) from error
+        except _MayPass as error:
+            raise TransientError(
+                f"{request.label}: asked {self._politeness.attempts} times, last answer: {error}. "
+                "Nothing that was fetched is lost: run again when the service is well."
+            ) from None
+        except HostileAnswer as error:
+            raise PermanentError(f"{request.label}: refused {error}; check the provider's URL template") from None
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _ask(self, request: Request[T]) -> bytes | None:
+        """Return the body of one answer, following redirects within the host; None if there is nothing."""
+        url = request.url
+        for _ in range(_MOST_REDIRECTS + 1):
+            gate = self._gate(url)
+            async with gate.turn():
+                try:
+                    async with self._session.get(url, headers=request.headers, allow_redirects=False) as response:
+                        target = response.headers.get("Location") if 300 <= response.status < 400 else None
+                        if target is None:
+                            body = await self._judge(request, response, gate)
+                            gate.succeeded()
+                            return body
+                except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                    gate.failed()
+                    raise _MayPass(type(error).__name__) from None
+            url = _redirected(url, target)
+        raise HostileAnswer(f"more than {_MOST_REDIRECTS} redirects")
+
+    async def _judge(self, request: Request[T], response: aiohttp.ClientResponse, gate: HostGate) -> bytes | None:
+        status = response.status
+        if status in request.absent_statuses:
+            return None
+        if status in _TRANSIENT_STATUSES:
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if wait is not None:
+                gate.pause(wait)
+            else:
+                gate.failed()
+            raise _MayPass(f"status {status}")
+        if status in (401, 403):
+            raise PermanentError(f"{request.label}: the service refuses (status {status}); check the key and its terms")
+        if status not in (200, 206):
+            raise PermanentError(f"{request.label}: the service answers with status {status}; check the URL template")
+        _refuse_hostile_headers(response)
+        return await _read_bounded(response, request.most_bytes)
+
+    def _gate(self, url: str) -> HostGate:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        if host not in self._gates:
+            p = self._politeness
+            self._gates[host] = HostGate(self._folder, host, p.requests_per_second, p.concurrent)
+        return self._gates[host]
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read a body of at most `most` bytes, whole."""
+    due = response.content_length
+    if due is not None and due > most:
+        raise HostileAnswer(f"a body of {due} bytes where at most {most} were due")
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > most:
+            raise HostileAnswer(f"a body of more than {most} bytes")
+    if due is not None and len(body) != due:
+        raise _MayPass(f"{len(body)} bytes of {due}")
+    return bytes(body)
+
+
+def _refuse_hostile_headers(response: aiohttp.ClientResponse) -> None:
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise HostileAnswer(f"a body packed as {encoding!r} though none was asked for")
+    disposition = response.headers.get("Content-Disposition", "")
+    if any(mark in disposition.partition("filename")[2] for mark in ("/", "\\", "..")):
+        raise HostileAnswer("a file name with a path in its Content-Disposition")
+
+
+def _redirected(url: str, target: str) -> str:
+    """Return the target of a redirect within the same host; raise `HostileAnswer` for any other."""
+    new = urljoin(url, target)
+    old_parts, new_parts = urlsplit(url), urlsplit(new)
+    if new_parts.scheme not in ("http", "https"):
+        raise HostileAnswer(f"a redirect to {new_parts.scheme}:")
+    if new_parts.hostname != old_parts.hostname or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
+        raise HostileAnswer(f"a redirect from {old_parts.hostname} to {new_parts.scheme}://{new_parts.hostname}")
+    if new_parts.port != old_parts.port and (old_parts.scheme, new_parts.scheme) != ("http", "https"):
+        raise HostileAnswer(f"a redirect to port {new_parts.port} of {new_parts.hostname}")
+    return new
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds (at most an hour) that a `Retry-After` header asks for, given in seconds or as a date."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
+
+
+async def get_all(client: Client, requests: list[Request[T]], at_once: int) -> list[T | None]:
+    """Return the answers in the order of the requests, `at_once` under way; the first error ends them and is raised."""
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(request: Request[T]) -> T | None:
+        async with limit:
+            return await client.get(request)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(request)) for request in requests]
+    except* (PermanentError, TransientError) as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
