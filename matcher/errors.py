@@ -13,5 +13,5 @@ class WeightsError(MatcherError):
     """A weights file is missing, corrupt or of another network."""
 
 
-class MatcherUnavailable(MatcherError):  # noqa: N818 - says what it is: a fact about the installation
+class MatcherUnavailable(MatcherError):
     """The matcher does not exist, or a package that it needs is not installed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -40,6 +41,17 @@ def as_rgb(image: np.ndarray, name: str = "image") -> RGBImage:
     elif image.shape[2] == 4:
         image = _on_white(image)
     return np.ascontiguousarray(image)
+
+
+def shrink(image: RGBImage, maximum_side: int) -> tuple[RGBImage, npt.NDArray[np.float32]]:
+    """Return the image with its longer side at most `maximum_side`, and the factors (x, y) back to its own size."""
+    height, width = image.shape[:2]
+    scale = min(1.0, maximum_side / max(height, width))
+    if scale == 1:
+        return image, np.ones(2, np.float32)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, np.array([width / size[0], height / size[1]], np.float32)
 
 
 def to_tensor(images: Sequence[RGBImage], device: torch.device) -> torch.Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.errors import InputError, MatcherError, MatcherUnavailable, WeightsError
-from matcher.images import RGBImage, as_rgb
+from matcher.images import RGBImage, as_rgb, shrink
 
 __all__ = ["InputError", "Matcher", "MatcherError", "MatcherUnavailable", "Matches", "WeightsError"]
 
@@ -54,12 +54,14 @@ class Matches:
 class Matcher(ABC):
     """Finds correspondences. A new matcher sets `name` and implements `correspond`; the rest is shared.
 
-    Images come in any form that `matcher.images.as_rgb` takes; `correspond` sees H x W x 3 uint8 RGB only, both sides
-    at least `minimum_size` pixels wide and high: a pair with a smaller image has no match, without asking.
+    Images come in any form that `matcher.images.as_rgb` takes; `correspond` sees H x W x 3 uint8 RGB only. A pair with
+    an image narrower or lower than `minimum_size` pixels has no match, without asking; an image larger than
+    `maximum_side` is shrunk to it, and its points are scaled back.
     """
 
     name: str
     minimum_size: ClassVar[int] = 32
+    maximum_side: ClassVar[int | None] = None
 
     @abstractmethod
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
@@ -71,8 +73,7 @@ class Matcher(ABC):
 
     def match(self, image0: np.ndarray, image1: np.ndarray) -> Matches:
         """Return the correspondences of one pair. Raises InputError for an image that cannot be used."""
-        pair = as_rgb(image0, "image0"), as_rgb(image1, "image1")
-        return self.correspond(*pair) if self._large_enough(*pair) else Matches.empty()
+        return self._match_rgb([as_rgb(image0, "image0")], [as_rgb(image1, "image1")])[0]
 
     def match_batch(self, images0: Sequence[np.ndarray], images1: Sequence[np.ndarray]) -> list[Matches]:
         """Return the correspondences of each pair `images0[i]`, `images1[i]`, of any sizes, equal to `match`'s.
@@ -81,14 +82,31 @@ class Matcher(ABC):
         """
         if len(images0) != len(images1):
             raise InputError(f"match_batch: {len(images0)} first images but {len(images1)} second images")
-        sides0 = [as_rgb(image, f"images0[{index}]") for index, image in enumerate(images0)]
-        sides1 = [as_rgb(image, f"images1[{index}]") for index, image in enumerate(images1)]
-        usable = [index for index in range(len(sides0)) if self._large_enough(sides0[index], sides1[index])]
-        found = self.correspond_batch([sides0[i] for i in usable], [sides1[i] for i in usable]) if usable else []
-        matches = [Matches.empty()] * len(sides0)
-        for index, pair_matches in zip(usable, found, strict=True):
-            matches[index] = pair_matches
+        return self._match_rgb(
+            [as_rgb(image, f"images0[{index}]") for index, image in enumerate(images0)],
+            [as_rgb(image, f"images1[{index}]") for index, image in enumerate(images1)],
+        )
+
+    def _match_rgb(self, images0: Sequence[RGBImage], images1: Sequence[RGBImage]) -> list[Matches]:
+        small0, factors0 = _shrunk(images0, self.maximum_side)
+        small1, factors1 = _shrunk(images1, self.maximum_side)
+        usable = [i for i in range(len(small0)) if min(*small0[i].shape[:2], *small1[i].shape[:2]) >= self.minimum_size]
+        found = self.correspond_batch([small0[i] for i in usable], [small1[i] for i in usable]) if usable else []
+        matches = [Matches.empty()] * len(small0)
+        for i, pair in zip(usable, found, strict=True):
+            points0, points1 = _enlarged(pair.points0, factors0[i]), _enlarged(pair.points1, factors1[i])
+            matches[i] = Matches(points0, points1, pair.scores)
         return matches
 
-    def _large_enough(self, *images: RGBImage) -> bool:
-        return all(min(image.shape[:2]) >= self.minimum_size for image in images)
+
+def _shrunk(
+    images: Sequence[RGBImage], maximum_side: int | None
+) -> tuple[list[RGBImage], list[npt.NDArray[np.float32]]]:
+    """Return the images, the large ones shrunk, and the factors (x, y) back to their own pixels."""
+    pairs = [shrink(image, maximum_side) if maximum_side else (image, np.ones(2, np.float32)) for image in images]
+    return [image for image, _ in pairs], [factor for _, factor in pairs]
+
+
+def _enlarged(points: npt.NDArray[np.float32], factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale pixel coordinates; pixel centres are integers, so the image's corner lies at -0.5."""
+    return points if (factor == 1).all() else (points + np.float32(0.5)) * factor - np.float32(0.5)

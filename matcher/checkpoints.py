@@ -1,0 +1,55 @@
+"""Reading weights files, with errors that name the file and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from matcher.errors import MatcherUnavailable, WeightsError
+
+T = TypeVar("T")
+
+
+def describe(path: Path) -> str:
+    """Return a file's path, size and SHA-256, as errors quote it."""
+    with path.open("rb") as file:
+        return f"{path} ({path.stat().st_size} bytes, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()})"
+
+
+def read_weights(path: Path, read: Callable[[Path], T]) -> T:
+    """Return `read(path)`. Raises WeightsError when the file is missing or `read` cannot make sense of it."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        return read(path)
+    # torch, pickle, zipfile and safetensors each raise errors of their own, RuntimeError and ValueError among them.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise WeightsError(f"{describe(path)}: not a readable weights file: {reason}. Fetch it again") from error
+
+
+def load_strictly(network: nn.Module, state: dict[str, object], path: Path) -> None:
+    """Load `state` into `network`; what the network derives itself may lack, nothing else. Raises WeightsError."""
+    try:
+        missing = network.load_state_dict(state, strict=False).missing_keys
+    except RuntimeError as error:
+        raise WeightsError(f"{describe(path)}: weights of another network: {error}") from error
+    lacking = sorted(set(missing) & {name for name, _ in network.named_parameters()})
+    if lacking:
+        raise WeightsError(f"{describe(path)}: lacks {len(lacking)} parameters of the network, such as {lacking[0]}")
+
+
+def packaged(package: str, relative: str, extra: str) -> Path:
+    """Return the path of a file that an installed package carries, without importing the package.
+
+    Raises MatcherUnavailable, naming the extra that brings it, when the package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MatcherUnavailable(f"the package {package} is not installed: pip install 'mapdata[{extra}]'")
+    return Path(spec.submodule_search_locations[0]) / relative
