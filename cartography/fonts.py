@@ -1,0 +1,61 @@
+"""The fonts a map may use: those that Python packages carry, never the machine's own, so that every machine draws the same.
+
+DejaVu (of the mapnik wheel: Latin, Greek, Cyrillic, Hebrew, Arabic, Georgian, Armenian), Source Sans Pro (`font-source-sans-pro`) and IPAex
+Gothic (`matplotlib-fontja`: Japanese and Chinese). A font is named by its face, family and style: "DejaVu Sans Bold".
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import unicodedata
+from functools import cache, lru_cache
+from pathlib import Path
+
+from PIL import ImageFont
+
+_FOLDERS = (("mapnik", "lib/mapnik/fonts"), ("font_source_sans_pro", "files"), ("matplotlib_fontja", "fonts"))
+_FALLBACKS = ("DejaVu Sans Book", "IPAexGothic Regular")
+_MEASURED_PX = 64
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def font_files() -> dict[str, Path]:
+    """Return the file of every face. A package that is not installed is passed over."""
+    files: dict[str, Path] = {}
+    for package, folder in _FOLDERS:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        for path in sorted((Path(spec.origin).parent / folder).glob("*.ttf")):
+            family, style = ImageFont.truetype(str(path), _MEASURED_PX).getname()
+            files.setdefault(f"{family} {style}", path)
+    return files
+
+
+@cache
+def resolve(faces: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the known ones of `faces`, followed by fallbacks for the scripts they lack; an unknown face is logged once."""
+    for face in faces:
+        if face not in font_files():
+            _log.warning("font %r is not among the %d known faces; using the next", face, len(font_files()))
+    wanted = dict.fromkeys(faces + _FALLBACKS)
+    return tuple(face for face in wanted if face in font_files())
+
+
+@lru_cache(maxsize=100_000)
+def text_width(text: str, faces: tuple[str, ...], size_px: float) -> float:
+    """Return the width of one line of lettering in pixels, to a few per cent: enough to lay labels out.
+
+    East Asian characters count as one em, since the first face may lack them.
+    """
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    narrow = "".join(character for character in text if unicodedata.east_asian_width(character) not in "WF")
+    return float(size_px * wide + _measure(resolve(faces)[0]).getlength(narrow) * size_px / _MEASURED_PX)
+
+
+@cache
+def _measure(face: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(font_files()[face]), _MEASURED_PX, layout_engine=ImageFont.Layout.BASIC)

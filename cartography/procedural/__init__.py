@@ -1,0 +1,6 @@
+"""Invented landscapes: unlimited, seeded, and the same from whatever window they are looked at."""
+
+from cartography.procedural.landscape import LANDSCAPES, Landscape
+from cartography.procedural.world import World
+
+__all__ = ["LANDSCAPES", "Landscape", "World"]

@@ -1,0 +1,48 @@
+"""Quadrilaterals, many at once: splitting, insetting and filling them with templates. All arrays are (N, 4, 2), in order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def bilinear(quads: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Map unit-square coordinates `uv` (K, 2) into quads (N, 4, 2): (N, K, 2). Corners 0..3 are (0,0), (1,0), (1,1), (0,1)."""
+    u, v = uv[:, 0], uv[:, 1]
+    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v])
+    return np.einsum("ck,ncd->nkd", weights, quads)
+
+
+def grid(quad: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Cut one quad (4, 2) at parameters `u` (C + 1,) and `v` (R + 1,): (R * C, 4, 2), row by row."""
+    mesh = np.stack(np.meshgrid(u, v), axis=-1)
+    points = bilinear(quad[None], mesh.reshape(-1, 2))[0].reshape(len(v), len(u), 2)
+    return np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2).reshape(-1, 4, 2)
+
+
+def side_lengths(quads: np.ndarray) -> np.ndarray:
+    """Lengths (N, 4); side i runs from corner i to corner i + 1."""
+    return np.linalg.norm(np.roll(quads, -1, axis=1) - quads, axis=2)
+
+
+def areas(quads: np.ndarray) -> np.ndarray:
+    """Signed areas (N,), positive when counter-clockwise."""
+    x, y = quads[..., 0], quads[..., 1]
+    return 0.5 * (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+
+
+def inset(quads: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Move side i of each counter-clockwise quad inwards by distances[:, i]; quads that vanish come back with area <= 0."""
+    direction = np.roll(quads, -1, axis=1) - quads
+    length = np.maximum(np.linalg.norm(direction, axis=2, keepdims=True), 1e-9)
+    direction = direction / length
+    normal = np.stack([-direction[..., 1], direction[..., 0]], axis=-1)
+    origin = quads + normal * distances[..., None]
+    before, before_origin = np.roll(direction, 1, axis=1), np.roll(origin, 1, axis=1)
+    cross = before[..., 0] * direction[..., 1] - before[..., 1] * direction[..., 0]
+    gap = origin - before_origin
+    along = (gap[..., 0] * direction[..., 1] - gap[..., 1] * direction[..., 0]) / np.where(np.abs(cross) < 1e-6, 1e-6, cross)
+    result = before_origin + before * along[..., None]
+    # A quad turned inside out keeps a positive area but reverses a side: make that visible to the caller.
+    turned = ((np.roll(result, -1, axis=1) - result) * direction).sum(axis=2).min(axis=1) <= 0
+    result[turned] = result[turned][:, ::-1]
+    return result

@@ -1,0 +1,107 @@
+"""What belongs to the landscape and not to a superblock: water, woods, rock, contours, rivers, railways, motorways.
+
+Computed per square cell of the plane; lines and areas of neighbouring cells meet at the cell's border because they trace the
+same field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry import LineString
+
+from cartography.hashing import mix
+from cartography.procedural.landscape import Landscape
+from cartography.procedural.names import SCRIPTS, name_of
+from cartography.procedural.warp import SPACING
+from cartography.procedural.waves import WaveField, isolines, region, sample_grid
+from cartography.scene import Area, AreaKind, Bounds, Contour, Rail, Road, Waterway
+
+_OVERLAP = 0.5
+"""Metres by which areas of neighbouring cells overlap, so that no renderer shows a hairline between them."""
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """Features of one cell."""
+
+    areas: tuple[Area, ...]
+    contours: tuple[Contour, ...]
+    waterways: tuple[Waterway, ...]
+    rails: tuple[Rail, ...]
+    roads: tuple[Road, ...]
+
+
+def terrain(landscape: Landscape, i: int, j: int) -> Terrain:
+    """Return the landscape's features of cell (i, j)."""
+    bounds = (i * SPACING, j * SPACING, (i + 1) * SPACING, (j + 1) * SPACING)
+    points = sample_grid(bounds)
+    flat = points.reshape(-1, 2)
+    return Terrain(
+        areas=_areas(landscape, bounds, points, flat),
+        contours=_contours(landscape, bounds, points, flat),
+        waterways=_waterways(landscape, bounds, points, flat),
+        rails=tuple(
+            Rail(line, "rail", 2, mix(landscape.seed, 30, i, j, n))
+            for n, line in enumerate(_trace(landscape.railway, points, flat))
+        ),
+        roads=tuple(
+            Road(line, "motorway", 24.0, mix(landscape.seed, 31, i, j, n), bridge=True, ref=f"A{landscape.seed % 97}")
+            for n, line in enumerate(_trace(landscape.motorway, points, flat))
+        ),
+    )
+
+
+def _trace(field: WaveField, points: np.ndarray, flat: np.ndarray) -> list[LineString]:
+    return isolines(field(flat).reshape(points.shape[:2]), points, 0.0)
+
+
+def _areas(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: np.ndarray) -> tuple[Area, ...]:
+    shape = points.shape[:2]
+    rock = landscape.rock(flat).reshape(shape)
+    kinds: tuple[tuple[AreaKind, np.ndarray], ...] = (
+        ("forest", np.minimum(landscape.forest(flat).reshape(shape), 0.15 - rock)),
+        ("scrub", np.minimum(rock + 0.25, 0.2 - rock)),
+        ("rock", rock),
+        ("glacier", rock - 0.9),
+        ("sand", landscape.lake(flat).reshape(shape) + 0.03),
+        ("water", landscape.lake(flat).reshape(shape)),
+    )
+    areas = []
+    for kind, values in kinds:
+        for part in region(values, points, bounds):
+            key = mix(landscape.seed, 32, len(areas), int(bounds[0]), int(bounds[1]))
+            areas.append(Area(part.buffer(_OVERLAP, join_style="mitre"), kind, key))
+    for line in _trace(landscape.river, points, flat):
+        bank = line.buffer(landscape.river_width / 2, quad_segs=6)
+        areas.append(Area(bank, "water", mix(landscape.seed, 33, len(areas), int(bounds[0]), int(bounds[1]))))
+    return tuple(areas)
+
+
+def _contours(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: np.ndarray) -> tuple[Contour, ...]:
+    heights = landscape.elevation(flat).reshape(points.shape[:2])
+    interval = 20.0 if landscape.relief > 300 else 10.0 if landscape.relief > 100 else 5.0
+    first, last = int(np.ceil(heights.min() / interval)), int(np.floor(heights.max() / interval))
+    return tuple(
+        Contour(line, step * interval, step % 5 == 0, mix(landscape.seed, 34, step, n, int(bounds[0]), int(bounds[1])))
+        for step in range(first, last + 1)
+        for n, line in enumerate(isolines(heights, points, step * interval))
+    )
+
+
+def _waterways(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: np.ndarray) -> tuple[Waterway, ...]:
+    script = SCRIPTS[landscape.seed % len(SCRIPTS)]
+    seed = landscape.seed
+    ways = [
+        Waterway(line, "river", landscape.river_width, mix(seed, 35, n, int(bounds[0]), int(bounds[1])), name_of(seed, script))
+        for n, line in enumerate(_trace(landscape.river, points, flat))
+    ]
+    # Streams stay out of towns, where they would be covered.
+    open_country = shapely.MultiPolygon(region(-landscape.built(flat).reshape(points.shape[:2]), points, bounds))
+    for n, line in enumerate(_trace(landscape.stream, points, flat)):
+        for part in shapely.get_parts(shapely.intersection(line, open_country)):
+            if isinstance(part, LineString) and part.length > 1:
+                ways.append(Waterway(part, "stream", 3.0, mix(seed, 36, n, int(bounds[0]), int(bounds[1]))))
+    return tuple(ways)

@@ -1,0 +1,57 @@
+"""Street space: a lattice of jittered nodes, and the smooth map from it to the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cartography.hashing import generator, mix
+from cartography.procedural.waves import WaveField
+
+SPACING = 290.0
+"""Metres between the nodes of the lattice."""
+
+_CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
+
+
+class Warp:
+    """Rotation by an angle of the seed plus displacements of some ten metres over half a kilometre and more."""
+
+    def __init__(self, seed: int) -> None:
+        random = generator(seed, 0xA2B)
+        angle = random.uniform(0, 2 * np.pi)
+        self._rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        self._seed = seed
+        self._jitter = random.choice([0.03, 0.1, 0.18])
+        self._strength = random.choice([4.0, 14.0, 26.0])
+        self._fields = [WaveField(mix(seed, 0xF0 + k), 450, 2400, 6) for k in range(2)]
+
+    def node(self, i: int, j: int) -> np.ndarray:
+        """A node of the lattice (2,) in street space."""
+        random = generator(self._seed, 0x40DE, i, j)
+        return (np.array([i, j]) + random.uniform(-1, 1, 2) * self._jitter) * SPACING
+
+    def quad(self, i: int, j: int) -> np.ndarray:
+        """The corners (4, 2) of a superblock in street space, counter-clockwise."""
+        return np.stack([self.node(i + a, j + b) for a, b in _CORNERS])
+
+    def corners(self, i: int, j: int) -> np.ndarray:
+        """The same in the plane."""
+        return self(self.quad(i, j))
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Street space (N, 2) -> plane (N, 2)."""
+        displacement = np.stack([field(points) for field in self._fields], axis=1)
+        return (points + displacement * self._strength) @ self._rotation
+
+    def unrotated(self, points: np.ndarray) -> np.ndarray:
+        """Plane (N, 2) -> street space, without undoing the displacements."""
+        return points @ self._rotation.T
+
+    def rotations(self, points: np.ndarray) -> np.ndarray:
+        """The rotations (N, 2, 2) closest to the warp's Jacobian at points (N, 2); apply as row vectors `v @ R`."""
+        step = 1.0
+        along_x = self(points + [step, 0]) - self(points - [step, 0])
+        along_y = self(points + [0, step]) - self(points - [0, step])
+        angle = np.arctan2(along_x[:, 1] - along_y[:, 0], along_x[:, 0] + along_y[:, 1])
+        cos, sin = np.cos(angle), np.sin(angle)
+        return np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)

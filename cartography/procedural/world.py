@@ -1,0 +1,73 @@
+"""A procedural world: superblocks between the nodes of a jittered lattice, bent by a smooth warp, cut by rivers and railways.
+
+The plane is tiled by quads whose corners depend on (seed, lattice index) alone, and each quad is filled from its own seed. A
+window is the union of the quads that touch it, so content never depends on which window asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from cartography.hashing import generator
+from cartography.procedural.landscape import Landscape, LandscapeName
+from cartography.procedural.superblock import Superblock, superblock
+from cartography.procedural.terrain import Terrain, terrain
+from cartography.procedural.warp import SPACING, Warp
+from cartography.scene import LAYERS, Bounds, Scene
+
+_REACH = 1.5
+"""Lattice cells beyond the window that may reach into it: jitter, warp and tall things at the border."""
+
+
+class World:
+    """An unlimited scene of one seed and landscape; a `SceneSource`."""
+
+    def __init__(self, seed: int, landscape: LandscapeName = "mixed") -> None:
+        self.seed = seed
+        self.landscape = Landscape(seed, landscape)
+        self.warp = Warp(seed)
+        self._superblock = lru_cache(maxsize=600)(self._make_superblock)
+        self._terrain = lru_cache(maxsize=600)(self._make_terrain)
+
+    def window(self, bounds: Bounds) -> Scene:
+        """Return every feature that touches `bounds` (metres), whole."""
+        if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
+            raise ValueError(f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}")
+        parts: list[Superblock | Terrain] = [self._terrain(i, j) for i, j in _cells(bounds, 0.02)]
+        parts += [self._superblock(i, j) for i, j in self._quads(bounds)]
+        layers = {name: tuple(f for part in parts for f in getattr(part, name, ())) for name in LAYERS}
+        everything = Scene(bounds, ground="grass", **layers)  # type: ignore[arg-type]
+        return everything.window(bounds)
+
+    def _quads(self, bounds: Bounds) -> Iterator[tuple[int, int]]:
+        corners = np.array([[bounds[i], bounds[j]] for i in (0, 2) for j in (1, 3)])
+        flat = self.warp.unrotated(corners) / SPACING
+        low = np.floor(flat.min(axis=0) - _REACH).astype(int)
+        high = np.floor(flat.max(axis=0) + _REACH).astype(int)
+        for j in range(low[1], high[1] + 1):
+            for i in range(low[0], high[0] + 1):
+                if self._touches(i, j, bounds):
+                    yield i, j
+
+    def _touches(self, i: int, j: int, bounds: Bounds) -> bool:
+        ring = self.warp.corners(i, j)
+        low, high = ring.min(axis=0) - 40, ring.max(axis=0) + 40
+        return bool(low[0] <= bounds[2] and high[0] >= bounds[0] and low[1] <= bounds[3] and high[1] >= bounds[1])
+
+    def _make_superblock(self, i: int, j: int) -> Superblock:
+        return superblock(self.landscape, self.warp, i, j, generator(self.seed, 0xB10C, i, j))
+
+    def _make_terrain(self, i: int, j: int) -> Terrain:
+        return terrain(self.landscape, i, j)
+
+
+def _cells(bounds: Bounds, reach: float) -> Iterator[tuple[int, int]]:
+    """Indices of the square terrain cells that touch the bounds."""
+    low = np.floor(np.array(bounds[:2]) / SPACING - reach).astype(int)
+    high = np.floor(np.array(bounds[2:]) / SPACING + reach).astype(int)
+    for j in range(low[1], high[1] + 1):
+        for i in range(low[0], high[0] + 1):
+            yield i, j
