@@ -1,0 +1,159 @@
+"""Lettering for the light renderer: no layout, no fonts; words of drawn strokes that are as dense and as large as real ones.
+
+Latin text uses OpenCV's stroke font; the characters of other scripts are invented strokes, the same for the same character.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import shapely
+
+from cartography.canvas import Canvas
+from cartography.hashing import generator, unit
+from cartography.scene import Scene
+from cartography.style import Colour, PoiStyle, Style, TextStyle
+
+_REFERENCE_GSD = 0.5
+"""At this ground sample distance or finer every name of a point may be written; farther out fewer, as on real maps."""
+
+
+def draw_labels(canvas: Canvas, scene: Scene, style: Style) -> None:
+    """Write road, water and place names, shields, and points of interest with their pins."""
+    density = style.generalisation.label_density
+    if density == 0:
+        return
+    if style.road_text:
+        _draw_road_names(canvas, scene, style.road_text, style.shield, density)
+    if style.water_text:
+        for area in scene.areas:
+            if area.name and _chosen(area.key, density):
+                _write(canvas, area.name, _place(canvas, area.geometry.centroid), style.water_text)
+    if style.pois:
+        _draw_pois(canvas, scene, style.pois, density)
+    for place in scene.places:
+        text = style.places.get(place.kind)
+        if text and place.name:
+            _write(canvas, place.name, _place(canvas, place.geometry), text)
+
+
+def _chosen(key: int, share: float) -> bool:
+    return bool(unit(0, "label", np.array([key], np.uint64))[0] < share)
+
+
+def _place(canvas: Canvas, point: shapely.Point) -> np.ndarray:
+    return canvas.fixed(shapely.get_coordinates(point))[0] / 16.0
+
+
+def _draw_road_names(canvas: Canvas, scene: Scene, text: TextStyle, shield: Colour | None, density: float) -> None:
+    for road in scene.roads:
+        if not (road.name or road.ref) or not _chosen(road.key, density):
+            continue
+        points = canvas.fixed(shapely.get_coordinates(road.geometry)) / 16.0
+        middle = len(points) // 2
+        direction = points[middle] - points[middle - 1]
+        place = (points[middle] + points[middle - 1]) / 2
+        if shield and road.ref:
+            _draw_shield(canvas, road.ref, place, shield)
+        elif road.name:
+            length = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
+            if length > 0.4 * len(road.name) * text.size_px * canvas.scale:
+                angle = float(np.degrees(np.arctan2(direction[1], direction[0])))
+                _write(canvas, road.name, place, text, (angle + 90) % 180 - 90)
+
+
+def _draw_shield(canvas: Canvas, ref: str, place: np.ndarray, colour: Colour) -> None:
+    half = np.array([4 + 3.2 * len(ref), 6.5]) * canvas.scale
+    low, high = np.rint(place - half).astype(int).tolist(), np.rint(place + half).astype(int).tolist()
+    cv2.rectangle(canvas.pixels, low, high, colour, -1)
+    _write(canvas, ref, place, TextStyle((255, 255, 255), 9.5, halo=None))
+
+
+def _draw_pois(canvas: Canvas, scene: Scene, style: PoiStyle, density: float) -> None:
+    share = density * min(1.0, (_REFERENCE_GSD / canvas.frame.gsd) ** 1.5)
+    size = style.size_px * canvas.scale
+    for poi in scene.pois:
+        if not _chosen(poi.key, share) or poi.kind not in style.colours:
+            continue
+        x, y = _place(canvas, poi.geometry)
+        _draw_pin(canvas, np.array([x, y]), size, style.colours[poi.kind], style.shape)
+        if poi.name and style.text:
+            width = text_mask(poi.name, round(style.text.size_px * canvas.scale)).shape[1]
+            side = 1 if poi.key % 2 else -1
+            _write(canvas, poi.name, np.array([x + side * (size * 0.6 + width / 2), y - size * 0.4]), style.text)
+
+
+def _draw_pin(canvas: Canvas, tip: np.ndarray, size: float, colour: Colour, shape: str) -> None:
+    radius = size / 2
+    centre = tip - [0, size * 0.75] if shape == "drop" else tip
+    c = (round(centre[0]), round(centre[1]))
+    if shape == "square":
+        cv2.rectangle(canvas.pixels, (c[0] - round(radius), c[1] - round(radius)), (c[0] + round(radius), c[1] + round(radius)), colour, -1)
+        return
+    cv2.circle(canvas.pixels, c, round(radius * 1.15), (255, 255, 255), -1)
+    cv2.circle(canvas.pixels, c, round(radius), colour, -1)
+    if shape == "drop":
+        flank = np.array([[c[0] - radius * 0.8, c[1] + radius * 0.55], [c[0] + radius * 0.8, c[1] + radius * 0.55], tip])
+        cv2.fillConvexPoly(canvas.pixels, np.rint(flank).astype(np.int32), colour)
+    cv2.circle(canvas.pixels, c, round(radius * 0.4), (255, 255, 255), -1)
+
+
+def _write(canvas: Canvas, text: str, centre: np.ndarray, style: TextStyle, angle: float = 0.0) -> None:
+    """Write text centred at a subpixel position, rotated by `angle` degrees clockwise."""
+    mask = text_mask(text, round(style.size_px * canvas.scale))
+    halo = round(style.halo_px * canvas.scale) if style.halo else 0
+    reach = int(np.hypot(*mask.shape) / 2) + halo + 2
+    left, top = round(centre[0]) - reach, round(centre[1]) - reach
+    height, width = canvas.pixels.shape[:2]
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 2 * reach, width), min(top + 2 * reach, height)
+    if x0 >= x1 or y0 >= y1:
+        return
+    turn = cv2.getRotationMatrix2D((mask.shape[1] / 2, mask.shape[0] / 2), -angle, 1.0)
+    turn[:, 2] += [reach - mask.shape[1] / 2, reach - mask.shape[0] / 2]
+    turned = cv2.warpAffine(mask, turn, (2 * reach, 2 * reach), flags=cv2.INTER_NEAREST)
+    part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+    target = canvas.pixels[y0:y1, x0:x1]
+    if style.halo:
+        outline = cv2.dilate(turned, cv2.getStructuringElement(cv2.MORPH_RECT, (2 * halo + 1, 2 * halo + 1)))
+        target[outline[part] > 0] = style.halo
+    target[turned[part] > 0] = style.colour
+
+
+@lru_cache(maxsize=2000)
+def text_mask(text: str, size: int) -> np.ndarray:
+    """Letters of a word, 255 on 0, `size` subpixels an em: uint8 (height, width)."""
+    if text.isascii():
+        stroke = max(1, round(size * 0.11))
+        scale = size / 30.0
+        (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
+        mask = np.zeros((height + baseline + 2 * stroke, width + 2 * stroke), np.uint8)
+        cv2.putText(mask, text, (stroke, height + stroke), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), stroke)
+        return mask
+    return np.concatenate([_glyph(character, size) for character in text], axis=1)
+
+
+@lru_cache(maxsize=2000)
+def _glyph(character: str, size: int) -> np.ndarray:
+    """An invented character: strokes of the kind and number its script has."""
+    code = ord(character)
+    wide = code > 0x2E00
+    width = size if wide else round(size * 0.62)
+    mask = np.zeros((round(size * 1.15), width), np.uint8)
+    if character == " ":
+        return mask
+    random = generator(code)
+    stroke = max(1, round(size * (0.075 if wide else 0.1)))
+    for _ in range(int(random.integers(4, 9) if wide else random.integers(2, 4))):
+        start = random.uniform(0.12, 0.88, 2)
+        straight = random.random() < 0.75
+        step = np.array([random.uniform(0.3, 0.8), 0.0])[:: 1 if random.random() < 0.55 else -1]
+        end = start + (step if straight else random.uniform(-0.5, 0.5, 2))
+        points = np.clip(np.stack([start, end]), 0.1, 0.9) * [width, size]
+        a, b = np.rint(points).astype(int).tolist()
+        cv2.line(mask, a, b, (255,), stroke)
+    if not wide:
+        centre = (int(width * 0.5), int(size * 0.6))
+        cv2.ellipse(mask, centre, (int(width * 0.3), int(size * 0.24)), 0, float(random.uniform(0, 180)), 360, (255,), stroke)
+    return mask

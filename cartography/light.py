@@ -1,0 +1,150 @@
+"""The light map renderer: a scene in a `Style`, drawn with numpy, OpenCV and shapely alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import shapely
+
+from cartography.canvas import Canvas, assemble, chunk_frame, dashed
+from cartography.frame import Frame
+from cartography.hashing import unit
+from cartography.lettering import draw_labels
+from cartography.scene import Area, Building, Feature, Rail, Road, Scene, SceneSource, geometries
+from cartography.style import AREA_ORDER, ROAD_ORDER, FillStyle, LineStyle, Style
+
+SCALE = 4
+"""Subpixels along the side of a pixel."""
+
+_MARGIN_PX = 80
+"""Features this far outside a chunk may still be seen in it: wide lines, letters, pins."""
+
+F = TypeVar("F", bound=Feature)
+
+
+def render_map(
+    source: SceneSource, frame: Frame, style: Style, block: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
+    """Draw a map: uint8 (height, width, 3) RGB of the frame, or of its `block` (column, row, width, height).
+
+    A block is equal to that part of the whole, pixel for pixel.
+    """
+
+    def chunk(column: int, row: int) -> np.ndarray:
+        part = chunk_frame(frame, column, row)
+        scene = source.window(part.grown(_MARGIN_PX).bounds)
+        canvas = Canvas(part, SCALE, style.background, column, row)
+        draw(canvas, scene, style)
+        return canvas.image()
+
+    return assemble(frame, block or (0, 0, frame.width, frame.height), chunk)
+
+
+def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
+    """Paint a scene's map on a canvas of three channels."""
+    general = style.generalisation
+    _draw_areas(canvas, scene.areas, style)
+    for contours, line in (([c for c in scene.contours if not c.index], style.contour), ([c for c in scene.contours if c.index], style.index_contour or style.contour)):
+        if line:
+            _draw_line(canvas, contours, line, 0.0)
+    if style.waterway:
+        for width, ways in _grouped((w, w.width) for w in scene.waterways):
+            _draw_line(canvas, ways, style.waterway, width)
+    if style.building and not general.blocks_filled:
+        _draw_fills(canvas, mapped_buildings(scene.buildings, style), style.building, general.simplify_px)
+    if style.tree:
+        for tree in scene.trees:
+            canvas.disc(canvas.fixed(shapely.get_coordinates(tree.geometry))[0], canvas.lengths(tree.radius), style.tree)
+    if style.barrier:
+        _draw_line(canvas, scene.barriers, style.barrier, 0.0)
+    _draw_roads(canvas, scene.roads, style)
+    _draw_rails(canvas, scene.rails, style)
+    draw_labels(canvas, scene, style)
+
+
+def mapped_buildings(buildings: Sequence[Building], style: Style) -> list[Building]:
+    """The buildings that a style's generalisation leaves on the map."""
+    if not buildings:
+        return []
+    general = style.generalisation
+    kept = unit(0, "omit", np.array([b.key for b in buildings], np.uint64)) >= general.buildings_omitted
+    kept &= shapely.area(geometries(tuple(buildings))) >= general.smaller_omitted
+    return [b for b, keep in zip(buildings, kept, strict=True) if keep]
+
+
+def _draw_areas(canvas: Canvas, areas: Sequence[Area], style: Style) -> None:
+    for kind in AREA_ORDER:
+        fill = style.areas.get(kind)
+        if style.generalisation.blocks_filled and style.building and kind in ("residential", "commercial", "industrial"):
+            fill = style.building
+        if fill:
+            _draw_fills(canvas, [a for a in areas if a.kind == kind], fill, 0.0)
+
+
+def _draw_fills(canvas: Canvas, features: Sequence[Area | Building], style: FillStyle, simplify_px: float) -> None:
+    if not features:
+        return
+    shapes = geometries(tuple(features))
+    if simplify_px:
+        shapes = shapely.simplify(shapes, simplify_px * canvas.frame.gsd)
+    polygons = canvas.polygons(shapes)
+    if style.fill:
+        for rings in polygons:
+            canvas.fill(rings, style.fill)
+    if style.hatch:
+        canvas.hatch(polygons, style.hatch_px, style.hatch)
+    if style.outline:
+        rings = [ring for polygon in polygons for ring in polygon]
+        canvas.stroke(rings, style.outline_px * canvas.scale, style.outline, closed=True)
+
+
+def _grouped(pairs: Iterable[tuple[F, float]]) -> list[tuple[float, list[F]]]:
+    groups: dict[float, list[F]] = {}
+    for feature, value in pairs:
+        groups.setdefault(round(value, 1), []).append(feature)
+    return sorted(groups.items())
+
+
+def _draw_line(canvas: Canvas, features: Sequence[Feature], style: LineStyle, width: float, casing: bool = False) -> None:
+    if not features:
+        return
+    thickness = style.width_px(width, canvas.frame.gsd)
+    if casing:
+        if style.casing:
+            paths = canvas.lines(geometries(tuple(features)))
+            canvas.stroke(paths, (thickness + 2 * style.casing_px) * canvas.scale, style.casing)
+        return
+    if style.dash_px:
+        on, off = (length * canvas.frame.gsd for length in style.dash_px)
+        parts = [p for f in features for p in dashed(shapely.get_coordinates(f.geometry), on, off)]
+        paths = [canvas.fixed(part)[:, None] for part in parts]
+    else:
+        paths = canvas.lines(geometries(tuple(features)))
+    canvas.stroke(paths, thickness * canvas.scale, style.colour)
+
+
+def _draw_roads(canvas: Canvas, roads: Sequence[Road], style: Style) -> None:
+    """Casings of all kinds, then fills of all kinds; bridges once more on top. Tunnels are not drawn."""
+    omitted = style.generalisation.paths_omitted
+    drawn = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= omitted if roads else []
+    seen = [r for r, keep in zip(roads, drawn, strict=True) if not r.tunnel and (keep or r.kind not in ("path", "track"))]
+    for level in ([r for r in seen if not r.bridge], [r for r in seen if r.bridge]):
+        groups = [
+            (style.roads[kind], _grouped((r, r.width) for r in level if r.kind == kind))
+            for kind in ROAD_ORDER
+            if kind in style.roads
+        ]
+        for casing in (True, False):
+            for line, widths in groups:
+                for width, members in widths:
+                    _draw_line(canvas, members, line, width, casing)
+
+
+def _draw_rails(canvas: Canvas, rails: Sequence[Rail], style: Style) -> None:
+    for kind, line in style.rails.items():
+        members = [r for r in rails if r.kind == kind and not r.tunnel]
+        _draw_line(canvas, members, line, 0.0)
+        if kind == "rail" and style.sleepers:
+            _draw_line(canvas, members, style.sleepers, 0.0)
