@@ -1,0 +1,111 @@
+"""Configurations: every fault is named with file, line, column and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic_recipe import RECIPE, DrawStage, ListStage, PublishStage
+
+from pipeline.config import config_model, load_config
+from pipeline.errors import ConfigError
+
+pytestmark = pytest.mark.unit
+
+SOUND = """\
+name: demo
+seed: 7
+stages:
+  list: {count: 3}
+  draw:
+    size: 10
+    faults:
+      - {drawing: "001", kind: transient, times: 2}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_configuration_gives_the_stages_their_params(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, SOUND), RECIPE)
+    assert (config.name, config.seed) == ("demo", 7)
+    assert [stage.name for stage in config.stages] == ["list", "draw", "pack", "publish"]
+    assert config.stages[0].params.count == 3
+    assert config.stages[2].params.batch == 4, "a stage that is left out has its defaults"
+    assert config.stages[1].params.scratch == Path("scratch"), "a default is not relative to the file"
+    assert config.resolved["stages"]["pack"] == {"batch": 4}
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, SOUND + "    scratch: here/there\n"), RECIPE)
+    assert config.stages[1].params.scratch == tmp_path / "here" / "there"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        (SOUND.replace("seed: 7", "seeds: 7"), "2:1: seeds", "no such field; did you mean 'seed'?"),
+        (SOUND.replace("size: 10", "sise: 10"), "6:5: stages.draw.sise", "did you mean 'size'?"),
+        (SOUND.replace("times", "tmies"), "8:43: stages.draw.faults.0.tmies", "did you mean 'times'?"),
+        (SOUND.replace("  draw:", "  drwa:"), "5:3: stages.drwa", "did you mean 'draw'?"),
+        (SOUND.replace("size: 10", "xyzzy: 1"), "6:5: stages.draw.xyzzy", "known here: faults, scratch, seconds, size"),
+        (SOUND.replace("size: 10", "size: 0"), "6:11: stages.draw.size", "greater than or equal to 1"),
+        (SOUND.replace("size: 10", "size: ten"), "6:11: stages.draw.size", "valid integer"),
+        (SOUND.replace("kind: transient", "kind: transiet"), "8:32: stages.draw.faults.0.kind", "'transient'?"),
+        (SOUND.replace("name: demo\n", ""), "1:1: name", "required"),
+        (SOUND.replace('drawing: "001", ', ""), "8:9: stages.draw.faults.0.drawing", "required"),
+        (SOUND + "name: again\n", "9:1", "field 'name' is given twice"),
+        ("name: [1, 2\nseed: 3\n", "2:", "Mend the YAML"),
+        ("- a\n- b\n", "1:1: the whole file", "valid dictionary"),
+        ("", ": the whole file", "valid dictionary"),
+        (SOUND.replace("name: demo", "name: a/b"), "1:7: name", "match pattern"),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str, place: str, words: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, RECIPE)
+    assert f"{path}" in str(raised.value)
+    assert place in str(raised.value)
+    assert words in str(raised.value)
+
+
+def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(tmp_path, SOUND.replace("seed: 7", "seed: -1").replace("size: 10", "sise: 10")), RECIPE)
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_values_are_not_repeated_in_messages(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(tmp_path, SOUND.replace("size: 10", "size: s3cr3t")), RECIPE)
+    assert "s3cr3t" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
+        load_config(tmp_path / "none.yaml", RECIPE)
+
+
+def test_an_optional_stage_runs_only_if_the_configuration_has_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: demo\n")
+    assert [stage.name for stage in load_config(path, RECIPE, ["publish"]).stages] == ["list", "draw", "pack"]
+    path = write(tmp_path, "name: demo\nstages: {publish: {}}\n")
+    assert [stage.name for stage in load_config(path, RECIPE, ["publish"]).stages][-1] == "publish"
+
+
+def test_the_schema_describes_every_field() -> None:
+    def described(node: dict[str, object]) -> None:
+        for field in node.get("properties", {}).values():
+            assert "description" in field or "$ref" in field, field
+
+    schema = config_model([ListStage, DrawStage, PublishStage], ["publish"]).model_json_schema()
+    described(schema)
+    for definition in schema["$defs"].values():
+        if definition["title"] != "Fault":
+            described(definition)
+    assert schema["additionalProperties"] is False
