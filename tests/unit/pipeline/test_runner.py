@@ -1,0 +1,231 @@
+"""Running a recipe in this process: order, resume by key, failures, retries, `only`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from synthetic_recipe import QUICK, RECIPE, contents
+
+from pipeline.config import load_config
+from pipeline.errors import DiskFullError, PipelineError
+from pipeline.forecast import forecast
+from pipeline.ledger import Ledger, State
+from pipeline.report import failure_json
+from pipeline.run import Request, Summary, run
+from pipeline.verification import verify_outputs
+from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.unit
+
+
+class Runs:
+    """Runs the synthetic recipe in one workspace, with whatever parameters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.place = Workspace(folder / "workspace", create=True)
+
+    def stages(self, stages: dict[str, Any], seed: int = 0) -> list[Any]:
+        path = self.folder / "run.yaml"
+        path.write_text(yaml.safe_dump({"name": "test", "seed": seed, "stages": stages}))
+        return list(load_config(path, RECIPE).stages)
+
+    def __call__(self, seed: int = 0, only: tuple[str, ...] = (), **stages: Any) -> Summary:
+        request = Request({"stages": stages}, seed, only, policy=QUICK)
+        return run(self.stages(stages, seed), self.place, request)
+
+    def ended(self) -> dict[tuple[str, str], str]:
+        """Return key and number of attempts of each planned unit: one or the other changes when it is done again."""
+        with Ledger(self.place.ledger, read_only=True) as ledger:
+            return {
+                (stage, name): f"{record.key} {record.attempts}"
+                for stage in ledger.stages()
+                for name, record in ledger.records(stage).items()
+                if record.planned
+            }
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+def test_a_run_makes_everything_and_records_what_it_ran_with(runs: Runs, tmp_path: Path) -> None:
+    summary = runs(list={"count": 6})
+    assert summary.counts == {
+        "list": {State.DONE: 1},
+        "draw": {State.DONE: 6},
+        "pack": {State.DONE: 2},
+        "publish": {State.DONE: 1},
+    }
+    assert len(contents(runs.place.root)) == 1 + 12 + 2 + 1
+    (record,) = runs.place.runs.glob("*.json")
+    saved = json.loads(record.read_text())
+    assert saved["outcome"] == "ended"
+    assert saved["config"] == {"stages": {"list": {"count": 6}}}
+    assert saved["packages"]["pydantic"]
+
+
+def test_a_second_run_does_nothing(runs: Runs) -> None:
+    runs(list={"count": 6})
+    files, ended = contents(runs.place.root), runs.ended()
+    runs(list={"count": 6})
+    assert (contents(runs.place.root), runs.ended()) == (files, ended)
+
+
+def test_a_change_runs_again_only_what_depends_on_it(runs: Runs) -> None:
+    runs(list={"count": 6})
+    before = runs.ended()
+    runs(list={"count": 6}, pack={"batch": 3})
+    after = runs.ended()
+    assert {unit for unit, ended in before.items() if after.get(unit) == ended} == {("list", "all")} | {
+        ("draw", f"{index:03d}") for index in range(6)
+    }
+
+
+def test_units_that_are_no_longer_planned_do_no_harm_and_come_back(runs: Runs, tmp_path: Path) -> None:
+    runs(list={"count": 8}, seed=1)
+    full = contents(runs.place.root)
+    runs(list={"count": 4}, seed=1)
+    assert json.loads((runs.place.root / "published/packs.json").read_text()).keys() == {"packs/pack-000.bin"}
+    # The list of all drawings is part of every drawing's key, so this draws anew, to the same bytes.
+    runs(list={"count": 8}, seed=1)
+    assert contents(runs.place.root) == full
+
+
+def test_a_missing_output_is_made_again(runs: Runs) -> None:
+    runs(list={"count": 3})
+    files = contents(runs.place.root)
+    (runs.place.root / "drawings/001-left.bin").unlink()
+    (runs.place.root / "drawings/002-right.bin").write_bytes(b"short")
+    with Ledger(runs.place.ledger) as ledger:
+        assert [fault.what.partition(" (")[0] for fault in verify_outputs(runs.place.root, ledger)[1]] == [
+            "missing",
+            "wrong size",
+        ]
+    runs(list={"count": 3})
+    assert contents(runs.place.root) == files
+
+
+def test_a_unit_out_of_the_plan_is_trusted_by_digest_only(runs: Runs) -> None:
+    runs(list={"count": 3}, pack={"batch": 1})
+    files = contents(runs.place.root)
+    runs(list={"count": 3}, pack={"batch": 3})
+    # Same size, other bytes: what another unit may have written while pack-002 was not planned.
+    (runs.place.root / "packs/pack-002.bin").write_bytes(bytes(len(files["packs/pack-002.bin"])))
+    runs(list={"count": 3}, pack={"batch": 1})
+    assert contents(runs.place.root) == files
+
+
+def test_failures_are_gathered_and_the_rest_is_done(runs: Runs) -> None:
+    faults = [
+        {"drawing": "000", "kind": "permanent"},
+        {"drawing": "001", "kind": "unexpected"},
+        {"drawing": "002", "kind": "transient"},
+        {"drawing": "003", "kind": "transient", "times": 2},
+        {"drawing": "004", "kind": "no-data"},
+        {"drawing": "005", "kind": "rejected"},
+    ]
+    summary = runs(list={"count": 7}, draw={"faults": faults, "scratch": "counted"})
+    assert summary.counts["draw"] == {
+        State.DONE: 2,
+        State.NO_DATA: 1,
+        State.REJECTED: 1,
+        State.FAILED_TRANSIENT: 1,
+        State.FAILED_PERMANENT: 2,
+    }
+    assert summary.counts["publish"] == {State.DONE: 1}
+    failures = {failure.name: failure for failure in summary.failures}
+    assert failures["002"].attempts == QUICK.attempts
+    assert "CRS" in failures["000"].reason
+    assert failures["000"].traceback == ""
+    assert "ZeroDivisionError" in failures["001"].traceback
+    assert "s3cr3t" not in failures["001"].traceback + failures["001"].reason
+    assert ["mend" in failure_json(failures[name])["remedy"] for name in ("000", "001", "002")] == [True, True, False]
+
+
+def test_transient_failures_are_tried_again_by_the_next_run_permanent_ones_after_retry(runs: Runs) -> None:
+    faults = [
+        {"drawing": "000", "kind": "permanent", "times": 1},
+        {"drawing": "001", "kind": "transient", "times": QUICK.attempts},
+    ]
+    stages = {"list": {"count": 3}, "draw": {"faults": faults, "scratch": "counted"}}
+    assert len(runs(**stages).failures) == 2
+    assert [failure.name for failure in runs(**stages).failures] == ["000"]
+    with Ledger(runs.place.ledger) as ledger:
+        assert ledger.reset([State.FAILED_PERMANENT], None, "*") == [("draw", "000")]
+    assert runs(**stages).failures == []
+
+
+def test_a_full_disk_stops_the_run_and_it_goes_on(runs: Runs) -> None:
+    stages = {"list": {"count": 5}, "draw": {"faults": [{"drawing": "002", "kind": "disk-full", "times": 1}]}}
+    stages["draw"]["scratch"] = "counted"
+    with pytest.raises(DiskFullError, match=r"drawings: no space left \(.* free\).*run again: it goes on"):
+        runs(**stages)
+    assert "DiskFullError" in next(runs.place.runs.glob("*.json")).read_text()
+    with Ledger(runs.place.ledger) as ledger:
+        assert ledger.counts()["draw"] == {State.DONE: 2, State.PENDING: 3}
+    assert runs(**stages).failures == []
+
+
+def test_only_runs_the_stage_asked_for(runs: Runs) -> None:
+    with pytest.raises(PipelineError, match=r"1 of 1 units of stage list are not done yet.*--only list"):
+        runs(only=("draw",), list={"count": 2})
+    runs(only=("list",), list={"count": 2})
+    summary = runs(only=("draw", "pack"), list={"count": 2})
+    assert summary.counts["draw"] == {State.DONE: 2}
+    assert summary.counts["pack"] == {State.DONE: 1}
+    assert summary.counts["publish"] == {}
+
+
+def test_two_units_of_one_name_are_refused(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = runs.stages({"list": {"count": 2}})
+    planned = stages[0].plan
+    monkeypatch.setattr(stages[0], "plan", lambda view: [*planned(view), *planned(view)])
+    with pytest.raises(PipelineError, match="several units named 'all'"):
+        run(stages, runs.place, Request({}))
+
+
+def test_the_forecast_is_an_estimate_before_and_exact_after(runs: Runs) -> None:
+    stages = runs.stages({"list": {"count": 6}})
+    before = forecast(stages, 0, runs.place.root.parent / "not there")
+    assert [(row["stage"], row["units"], row["planned"]) for row in before] == [
+        ("list", 1, False),
+        ("draw", None, False),
+        ("pack", None, False),
+        ("publish", None, False),
+    ]
+    assert before[0]["written"] == 120
+    assert not (runs.place.root.parent / "not there").exists()
+    runs(list={"count": 6}, only=("list",))
+    row = forecast(stages, 0, runs.place.root)[1]
+    assert (row["units"], row["planned"], row["finished"]) == (6, True, 0)
+    runs(list={"count": 6})
+    assert [(row["units"], row["finished"]) for row in forecast(stages, 0, runs.place.root)] == [
+        (1, 1),
+        (6, 6),
+        (2, 2),
+        (1, 1),
+    ]
+
+
+def test_litter_of_an_interrupted_run_is_swept(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    litter = runs.place.root / "drawings" / ".tmp-123-000-left.bin"
+    litter.parent.mkdir()
+    litter.write_bytes(b"half")
+    runs(list={"count": 1})
+    assert not litter.exists()
+    assert "removed 1 unfinished" in capsys.readouterr().err
+
+
+def test_progress_counts_units_on_plain_lines(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    runs(list={"count": 2})
+    runs(list={"count": 2}, draw={"faults": [{"drawing": "001", "kind": "permanent"}], "scratch": "counted"})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "list: 1 units"
+    assert any(line.startswith("draw: 2/2 units, ") and line.endswith(", 1 failed") for line in lines)
+    assert "list: 1 units, 1 done before" in lines
