@@ -1,0 +1,169 @@
+"""Where the pixels of a raster lie on the ground, and the homography that two georeferences imply.
+
+The one module that converts between GDAL's corner convention (affine geotransforms: (0, 0) is the outer corner of the
+top-left pixel) and pixel coordinates ((x, y) float, (0, 0) is the centre of the top-left pixel, OpenCV's convention).
+Affine coefficients are ordered (a, b, c, d, e, f) as in `affine.Affine` and STAC's `proj:transform`:
+X = a * column + b * row + c, Y = d * column + e * row + f.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import ArrayLike, NDArray
+from pyproj import Geod, Transformer
+from shapely import Polygon
+
+FloatArray = NDArray[np.float64]
+
+_HALF_PIXEL = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+_GEOD = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster's lattice of pixels: CRS ("EPSG:3857" or WKT), affine geotransform (GDAL corners), size in pixels."""
+
+    crs: str
+    transform: Affine
+    width: int
+    height: int
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Grid:
+        """Read the keys `crs`, `transform`, `width` and `height`, as `to_json` wrote them."""
+        return cls(value["crs"], Affine(*value["transform"]), int(value["width"]), int(value["height"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able mapping with `crs`, `transform` (6 numbers), `width` and `height`."""
+        return {
+            "crs": self.crs,
+            "transform": [float(value) for value in self.transform[:6]],
+            "width": self.width,
+            "height": self.height,
+        }
+
+    @cached_property
+    def matrix(self) -> FloatArray:
+        """3x3 affine: pixel coordinates (centre convention) -> CRS coordinates."""
+        corner: FloatArray = np.array(self.transform, dtype=np.float64).reshape(3, 3)
+        return corner @ _HALF_PIXEL
+
+    def to_world(self, points: ArrayLike) -> FloatArray:
+        """Return CRS coordinates (N, 2) of pixel coordinates (N, 2)."""
+        return apply_homography(self.matrix, points)
+
+    def to_pixel(self, points: ArrayLike) -> FloatArray:
+        """Return pixel coordinates (N, 2) of CRS coordinates (N, 2)."""
+        return apply_homography(_inverse(self.matrix), points)
+
+    def to_lonlat(self, points: ArrayLike) -> FloatArray:
+        """Return WGS84 longitude and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
+        return reproject(self.to_world(points), self.crs, "EPSG:4326")
+
+    def corners(self) -> FloatArray:
+        """Return the outer corners (4, 2) in pixel coordinates, clockwise from the top left."""
+        right, bottom = self.width - 0.5, self.height - 0.5
+        return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+
+    def footprint(self) -> Polygon:
+        """Return the outline on the ground in WGS84 degrees (longitude, latitude)."""
+        return Polygon(self.to_lonlat(self.corners()))
+
+    @cached_property
+    def gsd(self) -> float:
+        """Ground sample distance in metres at the centre, measured on the WGS84 ellipsoid (not in the CRS's units)."""
+        x, y = (self.width - 1) / 2, (self.height - 1) / 2
+        lon, lat = self.to_lonlat([[x, y], [x + 1, y], [x, y + 1]]).T
+        _, _, steps = _GEOD.inv([lon[0], lon[0]], [lat[0], lat[0]], lon[1:], lat[1:])
+        return float(np.sqrt(steps[0] * steps[1]))
+
+    def window(self, x: int, y: int, width: int, height: int) -> Grid:
+        """Return the grid of a window whose top-left pixel is (x, y) of this one."""
+        return Grid(self.crs, self.transform * Affine.translation(x, y), width, height)
+
+    def resampled(self, gsd: float) -> Grid:
+        """Return the grid over the same ground with pixels of `gsd` metres; the size is rounded down, at least 1."""
+        factor = gsd / self.gsd
+        width, height = max(1, int(self.width / factor)), max(1, int(self.height / factor))
+        return Grid(self.crs, self.transform * Affine.scale(factor), width, height)
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def reproject(points: FloatArray, source: str, target: str) -> FloatArray:
+    """Transform coordinates (N, 2) between CRSs; x is always easting or longitude. What has no image becomes inf."""
+    if source == target:
+        return points
+    return np.stack(_transformer(source, target).transform(points[:, 0], points[:, 1]), axis=1)
+
+
+def apply_homography(homography: FloatArray, points: ArrayLike) -> FloatArray:
+    """Map points (N, 2) by a 3x3 homography."""
+    x, y = np.asarray(points, dtype=np.float64).T
+    u, v, w = homography @ np.stack([x, y, np.ones_like(x)])
+    return np.stack([u / w, v / w], axis=1)
+
+
+def fit_homography(source: FloatArray, target: FloatArray) -> FloatArray:
+    """Return the 3x3 homography that maps `source` (N, 2) to `target` (N, 2), N >= 4, in the least-squares sense.
+
+    Direct linear transform on normalised points (Hartley and Zisserman, Multiple View Geometry, algorithm 4.2).
+    """
+    from_unit, to_unit = _normaliser(source), _normaliser(target)
+    x, y = apply_homography(from_unit, source).T
+    u, v = apply_homography(to_unit, target).T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    equations = np.concatenate(
+        [
+            np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1),
+            np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1),
+        ]
+    )
+    solution = np.linalg.svd(equations, full_matrices=False)[2][-1].reshape(3, 3)
+    homography: FloatArray = _inverse(to_unit) @ solution @ from_unit
+    return homography / homography[2, 2]
+
+
+def _inverse(matrix: FloatArray) -> FloatArray:
+    return np.linalg.inv(matrix).astype(np.float64)
+
+
+def _normaliser(points: FloatArray) -> FloatArray:
+    centre = points.mean(axis=0)
+    scale = np.sqrt(2) / np.linalg.norm(points - centre, axis=1).mean()
+    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
+
+
+def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
+    """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone."""
+    return target.to_pixel(reproject(source.to_world(points), source.crs, target.crs))
+
+
+def georeferenced_homography(
+    source: Grid, target: Grid, bounds: tuple[float, float, float, float] | None = None
+) -> tuple[FloatArray, float]:
+    """Return the homography source -> target that the georeferences imply, and its largest error in target pixels.
+
+    In one CRS it is exactly affine and the error is 0. Across CRSs it is the best homography over a lattice of 15 x 15
+    points of `bounds` (x0, y0, x1, y1 in target pixels; the whole target by default), the error that of the fit.
+    Raises ValueError where the target's ground lies outside the domain of the source's CRS.
+    """
+    if source.crs == target.crs:
+        return _inverse(target.matrix) @ source.matrix, 0.0
+    x0, y0, x1, y1 = bounds or (-0.5, -0.5, target.width - 0.5, target.height - 0.5)
+    lattice = np.stack(np.meshgrid(np.linspace(x0, x1, 15), np.linspace(y0, y1, 15)), axis=-1).reshape(-1, 2)
+    origin = project(lattice, target, source)
+    if not np.isfinite(origin).all():
+        raise ValueError(f"the area cannot be expressed in the CRS {source.crs!r}: it lies outside its domain")
+    homography = fit_homography(origin, lattice)
+    error = np.linalg.norm(apply_homography(homography, origin) - lattice, axis=1).max()
+    return homography, float(error)
