@@ -1,0 +1,45 @@
+"""From reflected light to the file: haze, tone, point spread, noise, compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from cartography.hashing import generator
+from cartography.imagery.conditions import Conditions
+
+MARGIN = 32
+"""Pixels of surroundings that exposing needs on every side; a multiple of the 16 pixels of a JPEG unit."""
+
+_AIR = np.array([196, 206, 216], np.float32)
+_NOISE = 577
+"""Size of the repeating tile of sensor noise, pixels; prime, so that it never falls in step with the texture."""
+
+
+def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> np.ndarray:
+    """Turn light (H + 2 MARGIN, W + 2 MARGIN, 3) float32, 0-255, into the image (H, W, 3) uint8.
+
+    (`column`, `row`) is the position of the image's top-left pixel in the whole image.
+    """
+    grey = light.mean(axis=2, keepdims=True)
+    light = grey + (light - grey) * conditions.saturation
+    light = (light - 118) * conditions.contrast + 118
+    light = light * np.array(conditions.cast, np.float32) * (1 - conditions.haze) + _AIR * conditions.haze
+    if conditions.blur_px > 0:
+        light = cv2.GaussianBlur(light, (0, 0), conditions.blur_px)
+    tile = _noise_tile(conditions.seed)
+    rows = (np.arange(light.shape[0]) + row - MARGIN) % _NOISE
+    columns = (np.arange(light.shape[1]) + column - MARGIN) % _NOISE
+    light = light + tile[rows[:, None], columns] * conditions.noise
+    image = np.clip(light, 0, 255).astype(np.uint8)
+    if conditions.jpeg_quality:
+        done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality])
+        assert done
+        image = cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1]
+    return np.ascontiguousarray(image[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+
+def _noise_tile(seed: int) -> np.ndarray:
+    random = generator(seed, 0x4015E)
+    luminance = random.standard_normal((_NOISE, _NOISE, 1), np.float32)
+    return luminance * 0.8 + random.standard_normal((_NOISE, _NOISE, 3), np.float32) * 0.5

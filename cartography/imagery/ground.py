@@ -1,0 +1,199 @@
+"""What lies flat: land cover, water, roads with their markings, railways, cars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+
+from cartography.canvas import Canvas, dashed
+from cartography.hashing import mix, unit, unit_of
+from cartography.imagery.conditions import Conditions
+from cartography.imagery.palette import Paint, Palette, shade
+from cartography.imagery.textures import row_class, surface
+from cartography.scene import Area, Rail, Road, Scene, Waterway, geometries
+from cartography.style import AREA_ORDER, ROAD_ORDER
+
+_SIDEWALK = 2.2
+"""Metres of pavement on each side of a street in a town."""
+
+_CARS: list[Paint] = [
+    (225, 226, 228, 0), (38, 40, 44, 0), (150, 154, 160, 0), (84, 88, 94, 0), (142, 38, 36, 0), (50, 72, 120, 0),
+    (235, 235, 235, 0), (190, 190, 186, 0),
+]  # fmt: skip
+_MARKING: Paint = (214, 214, 210, 0)
+
+
+def paint_ground(canvas: Canvas, scene: Scene, conditions: Conditions, palette: Palette) -> None:
+    """Paint everything without height."""
+    _paint_areas(canvas, scene.areas, conditions, palette)
+    _paint_waterways(canvas, scene.waterways, palette)
+    roads = [r for r in scene.roads if not r.tunnel]
+    _paint_roads(canvas, [r for r in roads if not r.bridge], palette)
+    _paint_rails(canvas, scene.rails, palette)
+    _paint_roads(canvas, [r for r in roads if r.bridge], palette)
+    if canvas.frame.gsd < 1.1:
+        _paint_markings(canvas, roads)
+    if canvas.frame.gsd < 2.0:
+        _paint_traffic(canvas, roads, conditions)
+        _paint_parked(canvas, scene.areas, conditions)
+
+
+def _paint_areas(canvas: Canvas, areas: Sequence[Area], conditions: Conditions, palette: Palette) -> None:
+    order = {kind: rank for rank, kind in enumerate(AREA_ORDER)}
+    ordered = sorted(areas, key=lambda a: order[a.kind])
+    if not ordered:
+        return
+    draws = unit(conditions.seed, "area", np.array([a.key for a in ordered], np.uint64))
+    for area, rings, draw in zip(ordered, canvas.polygons(geometries(tuple(ordered))), draws, strict=True):
+        paint = palette.area(area.kind, float(draw))
+        if area.kind in ("farmland", "vineyard", "orchard"):
+            shell = shapely.get_coordinates(area.geometry.exterior)
+            side = shell[1] - shell[0]
+            angle = float(np.arctan2(side[1], side[0])) + (np.pi / 2 if draw < 0.5 else 0.0)
+            paint = (*paint[:3], row_class(angle % np.pi, area.kind != "farmland"))
+        canvas.fill(rings, paint)
+        if area.kind == "pitch":
+            canvas.stroke(rings[:1], canvas.lengths(0.4), _MARKING, closed=True)
+
+
+def _paint_waterways(canvas: Canvas, ways: Sequence[Waterway], palette: Palette) -> None:
+    for way, path in zip(ways, canvas.lines(geometries(tuple(ways))), strict=True):
+        if way.kind in ("stream", "ditch"):
+            canvas.stroke([path], canvas.lengths(way.width + 3), palette.leaf(0.3))
+        canvas.stroke([path], canvas.lengths(way.width), palette.water)
+
+
+def _paint_roads(canvas: Canvas, roads: Sequence[Road], palette: Palette) -> None:
+    rank = {kind: n for n, kind in enumerate(ROAD_ORDER)}
+    ordered = sorted(roads, key=lambda r: rank[r.kind])
+    paths = canvas.lines(geometries(tuple(ordered)))
+    for road, path in zip(ordered, paths, strict=True):
+        if road.kind in ("primary", "secondary", "tertiary", "residential") and road.paved:
+            canvas.stroke([path], canvas.lengths(road.width + 2 * _SIDEWALK), palette.pavement)
+        elif road.kind == "motorway":
+            canvas.stroke([path], canvas.lengths(road.width + 5), palette.grass if not road.bridge else palette.pavement)
+    for road, path in zip(ordered, paths, strict=True):
+        tone = 0.9 + 0.2 * unit_of(1, "road", mix(len(road.name), *map(ord, road.name[:8])))
+        if road.paved and road.kind == "pedestrian":
+            paint = palette.pavement
+        elif road.paved:
+            paint = shade(palette.asphalt, tone)
+        else:
+            paint = shade(palette.soil, 1.1 * tone)
+        canvas.stroke([path], canvas.lengths(road.width), paint)
+
+
+def _paint_rails(canvas: Canvas, rails: Sequence[Rail], palette: Palette) -> None:
+    ballast: Paint = (124, 110, 98, surface("gravel"))
+    for rail in rails:
+        if rail.tunnel or rail.kind == "subway":
+            continue
+        spacing = 4.2
+        if rail.kind == "rail":
+            canvas.stroke(canvas.lines(geometries((rail,))), canvas.lengths(spacing * rail.tracks + 1.5), ballast)
+        offsets = (np.arange(rail.tracks) - (rail.tracks - 1) / 2) * spacing
+        for offset in offsets:
+            for side in (-0.72, 0.72):
+                line = shapely.offset_curve(rail.geometry, offset + side)
+                if not line.is_empty and line.geom_type == "LineString":
+                    canvas.stroke([canvas.fixed(shapely.get_coordinates(line))[:, None]], canvas.lengths(0.25), (196, 192, 190, 0))
+
+
+def _paint_markings(canvas: Canvas, roads: Sequence[Road]) -> None:
+    """Centre lines, edge lines of large roads, zebra crossings near their ends."""
+    for road in roads:
+        if not road.paved or road.width < 6.5 or road.kind in ("service", "pedestrian", "path"):
+            continue
+        points = shapely.get_coordinates(road.geometry)
+        lanes = max(2, int(road.width // 3.4))
+        for lane in range(1, lanes):
+            line = _parallel(points, (lane / lanes - 0.5) * road.width)
+            whole = lane * 2 == lanes
+            pieces = [line] if whole and road.kind != "tertiary" else dashed(line, 3.0, 5.0)
+            canvas.stroke([canvas.fixed(p)[:, None] for p in pieces], canvas.lengths(0.22), _MARKING)
+        if road.kind in ("primary", "secondary"):
+            for end in (points, points[::-1]):
+                _paint_zebra(canvas, end, road.width)
+
+
+def _paint_zebra(canvas: Canvas, points: np.ndarray, width: float) -> None:
+    direction = points[1] - points[0]
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
+    across = np.array([-direction[1], direction[0]])
+    start = points[0] + direction * (width * 0.5 + 5)
+    for offset in np.arange(-width / 2 + 0.5, width / 2, 1.1):
+        stripe = np.stack([start + across * offset, start + across * offset + direction * 3.5])
+        canvas.stroke([canvas.fixed(stripe)[:, None]], canvas.lengths(0.5), _MARKING)
+
+
+def _parallel(points: np.ndarray, offset: float) -> np.ndarray:
+    """The line (N, 2) moved sideways; good enough for the gentle bends of streets."""
+    direction = np.gradient(points, axis=0)
+    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
+    return points + np.stack([-direction[:, 1], direction[:, 0]], axis=1) * offset
+
+
+def _paint_traffic(canvas: Canvas, roads: Sequence[Road], conditions: Conditions) -> None:
+    """Cars in the lanes and at the kerbs."""
+    for road in roads:
+        if not road.paved or road.width < 4.5 or road.kind in ("pedestrian", "path"):
+            continue
+        points = shapely.get_coordinates(road.geometry)
+        along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
+        slots = np.arange(6.5, along[-1] - 6, 6.5)
+        if len(slots) == 0:
+            continue
+        keys = np.uint64(road.key & 0xFFFFFFFFFFFF) + np.arange(len(slots), dtype=np.uint64)
+        for side, salt in ((-1, "left"), (1, "right")):
+            draw = unit(conditions.seed, salt, keys)
+            kerb = road.kind in ("residential", "tertiary", "service") and road.width < 10
+            taken = draw < (0.22 if kerb else 0.12) * conditions.traffic
+            offset = side * (road.width / 2 - 1.2 if kerb else road.width / 4)
+            _paint_cars(canvas, points, along, slots[taken], offset, draw[taken])
+
+
+def _paint_cars(
+    canvas: Canvas, points: np.ndarray, along: np.ndarray, slots: np.ndarray, offset: float, draws: np.ndarray
+) -> None:
+    for slot, draw in zip(slots, draws, strict=True):
+        fraction = (float(draw) * 7919) % 1
+        length, width = (4.4, 1.85) if fraction < 0.92 else (9.5, 2.5)
+        ends = np.array([[np.interp(s, along, points[:, k]) for k in (0, 1)] for s in (slot - length / 2, slot + length / 2)])
+        direction = (ends[1] - ends[0]) / length
+        across = np.array([-direction[1], direction[0]])
+        _paint_car(canvas, ends.mean(axis=0) + across * offset, direction, length, width, _CARS[int(fraction * 797) % len(_CARS)])
+
+
+def _paint_car(canvas: Canvas, centre: np.ndarray, direction: np.ndarray, length: float, width: float, paint: Paint) -> None:
+    across = np.array([-direction[1], direction[0]])
+    unit_box = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    axes = np.stack([direction * length, across * width])
+    canvas.convex(canvas.fixed(centre + unit_box @ axes + [0.3, -0.3])[:, None], (46, 46, 50, 0))
+    canvas.convex(canvas.fixed(centre + unit_box @ axes)[:, None], paint)
+    if canvas.frame.gsd < 0.7:
+        canvas.convex(canvas.fixed(centre + (unit_box * [0.45, 0.8] + [-0.05, 0]) @ axes)[:, None], shade(paint, 0.6))
+
+
+def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions) -> None:
+    """Rows of bays with cars on car parks."""
+    for area in areas:
+        if area.kind != "parking" or area.geometry.area < 120 or area.geometry.area > 40000:
+            continue
+        shell = shapely.get_coordinates(area.geometry.exterior)
+        direction = shell[1] - shell[0]
+        direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
+        across = np.array([-direction[1], direction[0]])
+        local = (shell - shell[0]) @ np.stack([direction, across], axis=1)
+        low, high = local.min(axis=0), local.max(axis=0)
+        u, v = np.meshgrid(np.arange(low[0] + 2, high[0] - 1, 2.6), np.arange(low[1] + 3.2, high[1] - 2.5, 8.2))
+        places = shell[0] + u.reshape(-1, 1) * direction + v.reshape(-1, 1) * across
+        inside = shapely.contains_xy(shapely.buffer(area.geometry, -2.2), places)
+        draws = unit(conditions.seed, "bay", np.uint64(area.key & 0xFFFFFFFFFFFF) + np.arange(len(places), dtype=np.uint64))
+        for place, draw in zip(places[inside], draws[inside], strict=True):
+            if canvas.frame.gsd < 0.6:
+                edge = place + direction * 1.3
+                canvas.stroke([canvas.fixed(np.stack([edge - across * 2.4, edge + across * 2.4]))[:, None]], canvas.lengths(0.15), _MARKING)
+            if draw < 0.55 * min(conditions.traffic, 1.5):
+                _paint_car(canvas, place, across, 4.4, 1.85, _CARS[int(draw * 7919) % len(_CARS)])

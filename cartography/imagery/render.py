@@ -1,0 +1,63 @@
+"""Render the simulated visible image of a scene."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from cartography.canvas import Canvas, assemble, chunk_frame
+from cartography.frame import Frame
+from cartography.hashing import generator
+from cartography.imagery.camera import MARGIN, expose
+from cartography.imagery.conditions import Conditions
+from cartography.imagery.ground import paint_ground
+from cartography.imagery.palette import Palette
+from cartography.imagery.structures import Structures
+from cartography.imagery.textures import Textures
+from cartography.scene import SceneSource
+
+SCALE = 3
+"""Subpixels along the side of a pixel."""
+
+_REACH = 130.0
+"""Metres beyond a chunk from which a shadow or a leaning tower may reach into it."""
+
+_SHADE = np.array([0.36, 0.40, 0.48], np.float32)
+"""Light left in a shadow: the blue of the sky."""
+
+
+def render_image(
+    source: SceneSource,
+    frame: Frame,
+    conditions: Conditions,
+    textures: Textures,
+    block: tuple[int, int, int, int] | None = None,
+) -> np.ndarray:
+    """Simulate the image: uint8 (height, width, 3) RGB of the frame, or of its `block` (column, row, width, height).
+
+    A block is equal to that part of the whole, pixel for pixel. `textures` should be made for the frame's gsd.
+    """
+    palette = Palette(conditions, generator(conditions.seed, 0xA1E77E))
+
+    def chunk(column: int, row: int) -> np.ndarray:
+        part = chunk_frame(frame, column, row).grown(MARGIN)
+        scene = source.window(part.grown(int(_REACH / frame.gsd)).bounds)
+        canvas = Canvas(part, SCALE, palette.area(scene.ground, 0.5))
+        paint_ground(canvas, scene, conditions, palette)
+        structures = Structures(canvas, conditions, palette)
+        structures.paint(scene)
+        light = _light(canvas, structures.shadow, conditions, textures, column - MARGIN, row - MARGIN)
+        return expose(light, conditions, column, row)
+
+    return assemble(frame, block or (0, 0, frame.width, frame.height), chunk)
+
+
+def _light(
+    canvas: Canvas, shadow: np.ndarray, conditions: Conditions, textures: Textures, column: int, row: int
+) -> np.ndarray:
+    """Colour x texture x shadow: float32 (H, W, 3)."""
+    classes = canvas.pixels[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE, 3]
+    colour = canvas.image()[..., :3].astype(np.float32)
+    relative = textures.relative(classes, conditions.to_sun, column, row)
+    dark = cv2.resize(shadow, classes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+    return colour * (1 + relative) * (1 - dark * (1 - _SHADE))

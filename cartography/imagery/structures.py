@@ -1,0 +1,192 @@
+"""What stands: buildings with walls, roofs and shadows, trees and hedges.
+
+Buildings are painted from the lowest to the highest, each with its shadow before its roof, so that shadows fall on lower roofs and
+tall buildings hide what is behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import shapely
+
+from cartography.canvas import Canvas, Path
+from cartography.hashing import mix, unit
+from cartography.imagery.conditions import Conditions
+from cartography.imagery.palette import Paint, Palette, shade
+from cartography.imagery.textures import surface
+from cartography.scene import Barrier, Building, Scene, Tree, geometries
+
+_HEDGE_HEIGHT = 1.8
+_WALLS: list[Paint] = [(176, 168, 156, 0), (198, 194, 188, 0), (146, 136, 126, 0), (164, 150, 140, 0), (122, 126, 132, 0)]
+
+
+class Structures:
+    """Paints standing things on a canvas of four channels and their shadows on `shadow`, one channel of the same size."""
+
+    def __init__(self, canvas: Canvas, conditions: Conditions, palette: Palette) -> None:
+        self.canvas, self.conditions, self.palette = canvas, conditions, palette
+        self.shadow = np.zeros(canvas.pixels.shape[:2], np.uint8)
+        self._metre = canvas.lengths(16.0)  # fixed-point units a metre
+        self._sun = np.array(conditions.to_sun) * [1, -1]
+
+    def paint(self, scene: Scene) -> None:
+        """Paint everything that stands."""
+        self._paint_hedges(scene.barriers)
+        self._paint_trees([t for t, there in zip(scene.trees, self._present(scene.trees), strict=True) if there])
+        present = self._present(scene.buildings)
+        standing = [b for b, there in zip(scene.buildings, present, strict=True) if there]
+        self._paint_buildings(sorted(standing, key=lambda b: b.height))
+
+    def _present(self, features: Sequence[Building] | Sequence[Tree]) -> np.ndarray:
+        keys = np.array([f.key for f in features], np.uint64)
+        return unit(self.conditions.seed, "absent", keys) >= self.conditions.absent
+
+    def _offset(self, per_metre: tuple[float, float], height: float) -> np.ndarray:
+        """Displacement (2,) in fixed-point units, y down, of something `height` metres up."""
+        return np.rint(np.array([per_metre[0], -per_metre[1]]) * height * self._metre).astype(np.int32)
+
+    def _paint_buildings(self, buildings: Sequence[Building]) -> None:
+        if not buildings:
+            return
+        rings = self.canvas.polygons(geometries(tuple(buildings)))
+        draws = unit(self.conditions.seed, "roof", np.array([b.key for b in buildings], np.uint64))
+        for building, paths, draw in zip(buildings, rings, draws, strict=True):
+            self._paint_building(building, paths, float(draw))
+
+    def _paint_building(self, building: Building, rings: list[Path], draw: float) -> None:
+        lean = self._offset(self.conditions.lean, building.height)
+        reach = self._offset(self.conditions.shadow, min(building.height, 60))
+        self._sweep(rings[0], reach, (255,), self.shadow)
+        roof = [ring + lean for ring in rings]
+        if np.abs(lean).max() > 16:
+            self._paint_walls(rings[0], lean, _WALLS[int(draw * 97) % len(_WALLS)])
+        self.canvas.fill(roof, (0,), self.shadow)
+        pitched = building.roof != "flat"
+        paint = self.palette.roof(building.kind, pitched, draw)
+        self.canvas.fill(roof, paint)
+        corners = len(rings[0]) - 1
+        if pitched and corners == 4:
+            self._paint_pitches(roof[0][:4, 0], paint, building.roof == "hipped")
+        elif pitched:
+            self._paint_slopes(roof[0][:-1, 0], paint)
+        else:
+            self._paint_flat(roof, building, paint, draw)
+
+    def _sweep(self, ring: Path, offset: np.ndarray, colour: tuple[int, ...], target: np.ndarray) -> None:
+        """Fill what a ring covers while it is moved by `offset`."""
+        if len(ring) == 5:
+            self.canvas.convex(cv2.convexHull(np.concatenate([ring, ring + offset])), colour, target)
+            return
+        self.canvas.fill([ring], colour, target)
+        self.canvas.fill([ring + offset], colour, target)
+        for a, b in zip(ring[:-1, 0], ring[1:, 0], strict=True):
+            self.canvas.convex(np.stack([a, b, b + offset, a + offset])[:, None], colour, target)
+
+    def _paint_walls(self, ring: Path, lean: np.ndarray, paint: Paint) -> None:
+        for a, b in zip(ring[:-1, 0], ring[1:, 0], strict=True):
+            wall = np.stack([a, b, b + lean, a + lean])[:, None]
+            self.canvas.convex(wall, shade(paint, self._facing(a, b, 0.5, 1.05)))
+            self.canvas.convex(wall, (0,), self.shadow)
+
+    def _facing(self, a: np.ndarray, b: np.ndarray, low: float, high: float) -> float:
+        """Brightness of a face whose foot runs from a to b (shells are counter-clockwise on the ground, outside to the right)."""
+        side = (b - a).astype(float)
+        outward = np.array([-side[1], side[0]]) / max(float(np.hypot(*side)), 1e-6)
+        return float(low + (high - low) * (0.5 + 0.5 * outward @ self._sun))
+
+    def _paint_pitches(self, corners: np.ndarray, paint: Paint, hipped: bool) -> None:
+        """Two or four sloping faces with the ridge along the longer axis."""
+        lengths = np.linalg.norm((np.roll(corners, -1, axis=0) - corners).astype(float), axis=1)
+        if lengths[0] + lengths[2] < lengths[1] + lengths[3]:
+            corners = np.roll(corners, -1, axis=0)
+        a, b, c, d = corners.astype(float)
+        start, end = (a + d) / 2, (b + c) / 2
+        if hipped:
+            share = min(0.5, 0.5 * float(np.hypot(*(a - d))) / max(float(np.hypot(*(a - b))), 1e-6))
+            start, end = start + (end - start) * share, end + (start - end) * share
+        faces = [(a, b, [end, start]), (c, d, [start, end])]
+        if hipped:
+            faces += [(b, c, [end]), (d, a, [start])]
+        spread = 0.34 * np.cos(np.radians(self.conditions.sun_elevation)) + 0.06
+        for p, r, ridge in faces:
+            face = np.rint(np.stack([p, r, *ridge])).astype(np.int32)[:, None]
+            self.canvas.convex(face, shade(paint, self._facing(p, r, 1 - 1.3 * spread, 1 + spread)))
+        if self.canvas.frame.gsd < 0.6:
+            line = np.rint(np.stack([start, end])).astype(np.int32)[:, None]
+            self.canvas.stroke([line], self.canvas.lengths(0.3), shade(paint, 1.15))
+
+    def _paint_slopes(self, corners: np.ndarray, paint: Paint) -> None:
+        """Sloping faces of a roof of any outline: bands along the eaves."""
+        centre = corners.mean(axis=0)
+        for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            inner = np.stack([b + (centre - b) * 0.3, a + (centre - a) * 0.3])
+            face = np.rint(np.stack([a, b, *inner])).astype(np.int32)[:, None]
+            self.canvas.convex(face, shade(paint, self._facing(a, b, 0.75, 1.15)))
+
+    def _paint_flat(self, roof: list[Path], building: Building, paint: Paint, draw: float) -> None:
+        """Parapet and installations of a flat roof."""
+        if self.canvas.frame.gsd < 1.0:
+            parapet = shade(paint, 0.72 if draw < 0.5 else 1.2)
+            self.canvas.stroke(roof, self.canvas.lengths(0.45), parapet, closed=True)
+        area = building.geometry.area
+        count = int(min(area / 70, 14) * self.conditions.clutter * (0.4 + draw))
+        if count == 0 or self.canvas.frame.gsd > 1.3:
+            return
+        corners = roof[0][:-1, 0].astype(float)
+        side = corners[1] - corners[0]
+        side /= max(float(np.hypot(*side)), 1e-6)
+        axes = np.stack([side, [-side[1], side[0]]])
+        numbers = unit(self.conditions.seed, "roofbox", np.uint64(mix(building.key, 9)) + np.arange(5 * count, dtype=np.uint64))
+        for n in range(count):
+            u, v, w, h, tone = numbers[5 * n : 5 * n + 5]
+            pick = int(u * len(corners))
+            a, b = corners[pick], corners[(pick + 2) % len(corners)]
+            centre = a + (b - a) * (0.15 + 0.7 * v)
+            size = np.array([0.8 + 4.5 * w**2, 0.8 + 3.5 * h**2]) * min(1.0, np.sqrt(area) / 18) * self._metre
+            box = centre + (np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * size) @ axes
+            if cv2.pointPolygonTest(roof[0].astype(np.float32), (float(centre[0]), float(centre[1])), True) < size.max() * 0.6:
+                continue
+            shadow = -self._sun * 1.2 * self._metre
+            self.canvas.convex(np.rint(box + shadow).astype(np.int32)[:, None], shade(paint, 0.6))
+            self.canvas.convex(np.rint(box).astype(np.int32)[:, None], shade((186, 186, 186, 0), 0.45 + 0.85 * float(tone)))
+
+    def _paint_trees(self, trees: Sequence[Tree]) -> None:
+        if not trees:
+            return
+        centres = self.canvas.fixed(shapely.get_coordinates(geometries(tuple(trees))))
+        draws = unit(self.conditions.seed, "leaf", np.array([t.key for t in trees], np.uint64))
+        bare = 0.6 if self.conditions.season == "winter" else 1.0
+        for tree, centre, draw in zip(trees, centres, draws, strict=True):
+            radius = self.canvas.lengths(tree.radius * bare)
+            reach = self._offset(self.conditions.shadow, min(tree.radius * 1.6, 9))
+            steps = 3 if radius * 16 < np.abs(reach).max() else 2
+            for step in np.linspace(0.3, 1, steps):
+                self.canvas.disc(centre + reach * step, radius * 0.95, (255,), self.shadow)
+        for tree, centre, draw in zip(trees, centres, draws, strict=True):
+            radius = self.canvas.lengths(tree.radius * bare)
+            paint = self.palette.leaf(float(draw))
+            crown = centre + self._offset(self.conditions.lean, tree.radius * 1.3)
+            self.canvas.disc(crown, radius, (0,), self.shadow)
+            self.canvas.disc(crown, radius, shade(paint, 0.72))
+            towards = self._sun * radius * 16
+            self.canvas.disc(crown + towards * 0.18, radius * 0.78, paint)
+            self.canvas.disc(crown + towards * 0.36, radius * 0.42, shade(paint, 1.22))
+
+    def _paint_hedges(self, barriers: Sequence[Barrier]) -> None:
+        paths = self.canvas.lines(geometries(tuple(barriers)))
+        for barrier, path in zip(barriers, paths, strict=True):
+            if barrier.kind == "fence":
+                continue
+            if barrier.kind == "wall":
+                self.canvas.stroke([path], self.canvas.lengths(0.4), (168, 160, 150, 0))
+                continue
+            width, height = (1.6, _HEDGE_HEIGHT) if barrier.kind == "hedge" else (6.0, 6.0)
+            thickness = self.canvas.lengths(width)
+            shadow = path + self._offset(self.conditions.shadow, height)
+            self.canvas.stroke([shadow], thickness, (255,), target=self.shadow)
+            self.canvas.stroke([path], thickness, (0,), target=self.shadow)
+            paint = self.palette.leaf(((barrier.key >> 7) % 1000) / 1000)
+            self.canvas.stroke([path], thickness, (*shade(paint, 0.9)[:3], surface("canopy")))

@@ -1,0 +1,176 @@
+"""Texture of surfaces: tiles that repeat, added to flat colours. Procedural, or taken from a folder of photographs.
+
+Every surface class has weights for a few tiles. Two tiles of coprime sizes are added, so that the pattern of a large image
+repeats only after their product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cartography.hashing import generator
+
+FINE, COARSE = 512, 389
+"""Sizes of the two families of tiles, pixels: coprime."""
+
+SURFACES = (
+    "plain", "paved", "roof", "tiled", "metal", "gravel", "grass", "meadow", "soil", "canopy", "water", "rock", "snow",
+)  # fmt: skip
+"""Surface classes with isotropic texture; the row classes of crops follow them."""
+
+ROW_DIRECTIONS = 12
+ROW_CLASS = len(SURFACES)
+"""First row class: ROW_CLASS + 2 * direction + (0 fine, 1 wide)."""
+
+_WEIGHTS: dict[str, tuple[float, float, float]] = {
+    "plain": (0.02, 0.01, 0), "paved": (0.06, 0.07, 0), "roof": (0.05, 0.05, 0), "tiled": (0.10, 0.04, 0),
+    "metal": (0.035, 0.03, 0), "gravel": (0.11, 0.06, 0), "grass": (0.10, 0.13, 0.05), "meadow": (0.09, 0.2, 0.03),
+    "soil": (0.08, 0.13, 0), "canopy": (0.10, 0.12, 0.5), "water": (0.025, 0.05, 0), "rock": (0.16, 0.22, 0.3),
+    "snow": (0.02, 0.04, 0.06),
+}  # fmt: skip
+"""Relative strength of (fine, coarse, relief) per surface."""
+
+
+def surface(name: str) -> int:
+    """Class number of a surface."""
+    return SURFACES.index(name)
+
+
+def row_class(angle: float, wide: bool) -> int:
+    """Class number of crop rows that run at `angle` (radians)."""
+    return ROW_CLASS + 2 * (round(angle / np.pi * ROW_DIRECTIONS) % ROW_DIRECTIONS) + int(wide)
+
+
+@dataclass(frozen=True)
+class Textures:
+    """Tiles for one ground sample distance. `built` and `green` (FINE, FINE, 3) are relative deviations of colour."""
+
+    gsd: float
+    built: np.ndarray
+    green: np.ndarray
+    coarse: np.ndarray
+    relief: np.ndarray
+    """(FINE, FINE, 2): slope of crowns and rocks along x and y, for light from any side."""
+
+    @classmethod
+    def procedural(cls, gsd: float, seed: int = 0) -> Textures:
+        """Tiles of invented noise for pixels of `gsd` metres."""
+        random = generator(seed, 0x7EC5)
+        fine = 0.75 * _noise(random, FINE, 0.6) + 0.65 * _noise(random, FINE, max(0.9 / gsd, 0.7))
+        green = 0.8 * _noise(random, FINE, max(0.5 / gsd, 0.6)) + 0.6 * _noise(random, FINE, max(2.5 / gsd, 1.2))
+        chroma = np.stack([_noise(random, FINE, 1.5) for _ in range(3)], axis=2) * 0.25
+        coarse = 0.7 * _noise(random, COARSE, 5 / gsd) + 0.7 * _noise(random, COARSE, 18 / gsd)
+        return cls(gsd, fine[..., None] + chroma, green[..., None] + chroma, coarse, _crowns(random, gsd))
+
+    @classmethod
+    def from_photographs(cls, folder: Path, gsd: float, seed: int = 0) -> Textures:
+        """Fine tiles from the images in `folder`: the greener half for vegetation, the rest for what is built.
+
+        Raises ValueError when the folder holds no readable image of 64 pixels or more.
+        """
+        crops = [image for path in sorted(folder.iterdir()) if (image := _read(path)) is not None]
+        if not crops:
+            raise ValueError(f"{folder} holds no image of at least 64x64 pixels; give a folder of JPEG, PNG or TIFF crops")
+        crops.sort(key=lambda image: float(np.mean(2.0 * image[..., 1] - image[..., 0] - image[..., 2])))
+        random = generator(seed, 0xF070)
+        half = max(len(crops) // 2, 1)
+        built = _mirrored(crops[random.integers(0, half)], random)
+        green = _mirrored(crops[random.integers(len(crops) - half, len(crops))], random)
+        base = cls.procedural(gsd, seed)
+        return cls(gsd, built, green, base.coarse, base.relief)
+
+    def relative(self, classes: np.ndarray, to_sun: tuple[float, float], column: int, row: int) -> np.ndarray:
+        """Relative deviation (H, W, 3) float32 of brightness for a raster of surface classes (H, W).
+
+        (`column`, `row`) is the position of its top-left pixel in the whole image.
+        """
+        weights = _weight_table()[classes]
+        fine = np.where((_is_green()[classes])[..., None], _tile(self.green, classes, column, row), _tile(self.built, classes, column, row))
+        light = self.relief[..., 0] * -to_sun[0] + self.relief[..., 1] * to_sun[1]
+        plain = weights[..., 1] * _tile(self.coarse, classes, column, row)
+        plain += weights[..., 2] * _tile(light, classes, column, row)
+        rows = classes >= ROW_CLASS
+        if rows.any():
+            plain[rows] += self._rows(classes, rows, column, row)
+        return fine * weights[..., :1] + plain[..., None]
+
+    def _rows(self, classes: np.ndarray, where: np.ndarray, column: int, row: int) -> np.ndarray:
+        y, x = np.nonzero(where)
+        kind = classes[where].astype(np.int32) - ROW_CLASS
+        angle = (kind // 2) * (np.pi / ROW_DIRECTIONS)
+        period = np.where(kind % 2 == 1, 4.5, 2.2) / self.gsd
+        # Rows closer than three pixels would only alias: they show as wider tramlines.
+        period = np.where(period < 3, 24.0 / self.gsd, period)
+        phase = ((x + column) * np.sin(angle) + (y + row) * np.cos(angle)) / period
+        return (np.sin(2 * np.pi * phase) * np.where(kind % 2 == 1, 0.16, 0.07)).astype(np.float32)
+
+
+def _weight_table() -> np.ndarray:
+    rows = np.zeros((256, 3), np.float32)
+    rows[: len(SURFACES)] = [_WEIGHTS[name] for name in SURFACES]
+    rows[ROW_CLASS : ROW_CLASS + 2 * ROW_DIRECTIONS] = (0.08, 0.1, 0)
+    return rows
+
+
+def _is_green() -> np.ndarray:
+    table = np.zeros(256, bool)
+    table[[surface(name) for name in ("grass", "meadow", "canopy", "soil")]] = True
+    table[ROW_CLASS:] = True
+    return table
+
+
+def _tile(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarray:
+    rows = (np.arange(like.shape[0]) + row) % tile.shape[0]
+    columns = (np.arange(like.shape[1]) + column) % tile.shape[1]
+    return tile[rows[:, None], columns]
+
+
+def _noise(random: np.random.Generator, size: int, sigma: float) -> np.ndarray:
+    """Gaussian noise of unit variance and standard width `sigma` pixels that tiles."""
+    frequency = np.fft.fftfreq(size)
+    power = np.exp(-2 * (np.pi * sigma) ** 2 * (frequency[:, None] ** 2 + frequency[None, :] ** 2))
+    noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((size, size))) * power).real
+    return (noise / noise.std()).astype(np.float32)
+
+
+def _crowns(random: np.random.Generator, gsd: float) -> np.ndarray:
+    """Slopes of a surface of crowded domes (a canopy seen from above) that tiles: (FINE, FINE, 2), unit variance."""
+    spacing = max(5.0 / gsd, 3.0)
+    per_side = max(int(FINE / spacing), 4)
+    grid = (np.stack(np.meshgrid(*[np.arange(per_side)] * 2), axis=-1) + random.uniform(0.1, 0.9, (per_side, per_side, 2)))
+    centres = (grid * (FINE / per_side)).reshape(-1, 2)
+    tops = random.uniform(0.0, 0.6, len(centres))
+    height = np.full((FINE, FINE), -1.0, np.float32)
+    radius = FINE / per_side
+    reach = int(np.ceil(radius))
+    window = np.arange(-reach, reach + 1)
+    for (x, y), top in zip(centres, tops, strict=True):
+        xs, ys = (int(x) + window), (int(y) + window)
+        dome = top - ((xs - x)[None, :] ** 2 + (ys - y)[:, None] ** 2) / radius**2
+        view = np.ix_(ys % FINE, xs % FINE)
+        height[view] = np.maximum(height[view], dome)
+    slope = np.stack([np.roll(height, -1, 1) - np.roll(height, 1, 1), np.roll(height, -1, 0) - np.roll(height, 1, 0)], axis=2)
+    return (slope / slope.std()).astype(np.float32)
+
+
+def _read(path: Path) -> np.ndarray | None:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    if image is None or min(image.shape[:2]) < 64:
+        return None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _mirrored(crop: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The fine detail of a photograph as a tile (FINE, FINE, 3) of unit variance that mirrors at its borders."""
+    side = min(crop.shape[0], crop.shape[1], FINE // 2)
+    top, left = random.integers(0, crop.shape[0] - side + 1), random.integers(0, crop.shape[1] - side + 1)
+    part = crop[top : top + side, left : left + side].astype(np.float32)
+    detail = part - cv2.GaussianBlur(part, (0, 0), 6)
+    detail /= max(float(detail.std()), 1e-3)
+    padded = np.pad(np.clip(detail, -3, 3), ((0, FINE // 2 - side), (0, FINE // 2 - side), (0, 0)), mode="reflect")
+    upper = np.concatenate([padded, padded[:, ::-1]], axis=1)
+    return np.concatenate([upper, upper[::-1]], axis=0)

@@ -1,0 +1,151 @@
+"""A map style as mapnik understands it: passes over the scene's features, each with one symbolizer.
+
+The order and the choice of features are those of the light renderer (`cartography.light`), so both draw the same map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import shapely
+
+from cartography.hashing import unit
+from cartography.light import mapped_buildings
+from cartography.mapnik_paint import filled, patterned, stroked
+from cartography.scene import Feature, Road, Scene, geometries
+from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
+
+BUILT_UP = ("residential", "commercial", "industrial")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Geometries of one pass in scene coordinates; `widths` are pixels, one a geometry, for lines."""
+
+    shapes: np.ndarray
+    widths: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One symbolizer (mapnik XML) and the features it draws."""
+
+    symbolizer: str
+    select: Callable[[Scene], Drawn]
+
+
+def passes(style: Style, gsd: float, patterns: Path) -> list[Pass]:
+    """Return what to draw, bottom to top, labels excepted. Hatch patterns are written as images into the folder `patterns`."""
+    return [*_ground(style, gsd, patterns), *_roads(style, gsd), *_rails(style, gsd)]
+
+
+def _ground(style: Style, gsd: float, patterns: Path) -> Iterator[Pass]:
+    general = style.generalisation
+    for kind in AREA_ORDER:
+        fill = style.areas.get(kind)
+        if general.blocks_filled and style.building and kind in BUILT_UP:
+            fill = style.building
+        if fill:
+            yield from _fill(fill, lambda scene, kind=kind: [a for a in scene.areas if a.kind == kind], 0.0, patterns)  # type: ignore[misc]
+    if style.contour:
+        yield _line(style.contour, gsd, lambda scene: [c for c in scene.contours if not c.index])
+    index = style.index_contour or style.contour
+    if index:
+        yield _line(index, gsd, lambda scene: [c for c in scene.contours if c.index])
+    if style.waterway:
+        yield _line(style.waterway, gsd, lambda scene: scene.waterways)
+    if style.building and not general.blocks_filled:
+        tolerance = general.simplify_px * gsd
+        yield from _fill(style.building, lambda scene: mapped_buildings(scene.buildings, style), tolerance, patterns)
+    if style.tree:
+        yield Pass(filled(style.tree), _crowns)
+    if style.barrier:
+        yield _line(style.barrier, gsd, lambda scene: scene.barriers)
+
+
+def _roads(style: Style, gsd: float) -> Iterator[Pass]:
+    """Casings of all kinds, then fills of all kinds; bridges once more on top."""
+    for bridge in (False, True):
+        for casing in (True, False):
+            for kind in ROAD_ORDER:
+                line = style.roads.get(kind)
+                if line is None or (casing and line.casing is None):
+                    continue
+
+                def members(scene: Scene, kind: str = kind, bridge: bool = bridge) -> list[Road]:
+                    return [r for r in mapped_roads(scene.roads, style) if r.kind == kind and r.bridge == bridge]
+
+                yield _line(line, gsd, members, casing)
+
+
+def _rails(style: Style, gsd: float) -> Iterator[Pass]:
+    for kind, line in style.rails.items():
+
+        def members(scene: Scene, kind: str = kind) -> Sequence[Feature]:
+            return [r for r in scene.rails if r.kind == kind and not r.tunnel]
+
+        yield _line(line, gsd, members)
+        if kind == "rail" and style.sleepers:
+            yield _line(style.sleepers, gsd, members)
+
+
+def mapped_roads(roads: Sequence[Road], style: Style) -> list[Road]:
+    """The roads that a style's generalisation leaves on the map; tunnels are never drawn."""
+    if not roads:
+        return []
+    kept = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= style.generalisation.paths_omitted
+    return [
+        r for r, keep in zip(roads, kept, strict=True) if not r.tunnel and (keep or r.kind not in ("path", "track"))
+    ]
+
+
+def _crowns(scene: Scene) -> Drawn:
+    radii = np.array([tree.radius for tree in scene.trees])
+    return Drawn(shapely.buffer(geometries(scene.trees), radii, quad_segs=4))
+
+
+def _fill(
+    fill: FillStyle, select: Callable[[Scene], Sequence[Feature]], tolerance: float, patterns: Path
+) -> Iterator[Pass]:
+    def shapes(scene: Scene) -> Drawn:
+        chosen = geometries(tuple(select(scene)))
+        return Drawn(shapely.simplify(chosen, tolerance) if tolerance else chosen)
+
+    def outlines(scene: Scene) -> Drawn:
+        rings = shapely.boundary(shapes(scene).shapes)
+        return Drawn(rings, np.full(len(rings), fill.outline_px))
+
+    if fill.fill:
+        yield Pass(filled(fill.fill), shapes)
+    if fill.hatch:
+        yield Pass(patterned(_hatch_pattern(patterns, fill.hatch, fill.hatch_px)), shapes)
+    if fill.outline:
+        yield Pass(stroked(fill.outline), outlines)
+
+
+def _line(style: LineStyle, gsd: float, select: Callable[[Scene], Sequence[Feature]], casing: bool = False) -> Pass:
+    def lines(scene: Scene) -> Drawn:
+        chosen = tuple(select(scene))
+        widths = np.array([style.width_px(getattr(feature, "width", 0.0), gsd) for feature in chosen])
+        return Drawn(geometries(chosen), widths + 2 * style.casing_px if casing else widths)
+
+    if casing and style.casing is not None:
+        return Pass(stroked(style.casing), lines)
+    return Pass(stroked(style.colour, style.dash_px), lines)
+
+
+def _hatch_pattern(folder: Path, colour: Colour, spacing_px: float) -> Path:
+    """Write a tile of diagonal lines one pixel wide, `spacing_px` apart, antialiased, and return its path."""
+    period = max(2, round(spacing_px * np.sqrt(2)))
+    across = np.add.outer(np.arange(period), np.arange(period)) % period
+    distance = np.minimum(across, period - across) / np.sqrt(2)
+    tile = np.empty((period, period, 4), np.uint8)
+    tile[..., :3] = colour[::-1]
+    tile[..., 3] = np.clip(1.0 - distance, 0, 1) * 255
+    path = folder / "hatch-{}-{}-{}-{}.png".format(*colour, period)
+    cv2.imwrite(str(path), tile)
+    return path
