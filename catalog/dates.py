@@ -25,7 +25,7 @@ def parse_interval(text: str) -> Interval | None:
     first, _, last = (years[1], "/", years[2]) if years else text.partition("/")
     try:
         start, end = _span(first), _span(last or first)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (start[0], end[1]) if start[0] <= end[1] else None
 

@@ -65,7 +65,7 @@ def write_stac(
     (folder / "items").mkdir(parents=True)
     counts = _counts(manifest)
     for pair in rasters:
-        _write(folder / "items" / f"{pair.id}.json", make_item(pair, counts[pair.id], evidence[pair.id], about))
+        _write(folder / "items" / f"{pair.id}.json", make_item(pair, counts.get(pair.id, {}), evidence[pair.id], about))
     _write(folder / "collection.json", _collection(release, about, manifest, rasters))
     _write(folder / "catalog.json", _catalog(about))
 
@@ -156,7 +156,11 @@ def _asset(name: str, file: Placed, pair: RasterPair) -> Json:
 
 def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequence[RasterPair]) -> Json:
     interval = union(raster.date for pair in rasters for raster in (pair.map, pair.visible))
-    rows = published(manifest)
+    summaries = {
+        "proj:code": sorted({pair.visible.crs for pair in rasters if CODE.fullmatch(pair.visible.crs)}),
+        "mapdata:method": sorted({pair.method for pair in rasters}),
+        "mapdata:split": sorted(pc.unique(published(manifest)["split"]).to_pylist()),
+    }
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -171,11 +175,7 @@ def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequen
             "spatial": {"bbox": [_extent(rasters)]},
             "temporal": {"interval": [[rfc3339(interval[0]), rfc3339(interval[1])]]},
         },
-        "summaries": {
-            "proj:code": sorted({pair.visible.crs for pair in rasters if CODE.fullmatch(pair.visible.crs)}),
-            "mapdata:method": sorted({pair.method for pair in rasters}),
-            "mapdata:split": sorted(pc.unique(rows["split"]).to_pylist()),
-        },
+        "summaries": {name: values for name, values in summaries.items() if values},
         "version": about.version,
         "mapdata:benchmark": {"split": "test", "results": {name: dict(row) for name, row in about.benchmark.items()}},
         "links": [

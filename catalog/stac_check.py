@@ -120,8 +120,16 @@ def _check_schema(where: str, value: Json) -> Iterator[Problem]:
         # is_valid is many times faster than collecting errors, and nearly always enough.
         if not validator.is_valid(value):
             for error in validator.iter_errors(value):
-                place = "/".join(map(str, error.instance_path)) or "the whole"
-                yield Problem(where, f"{place}: {error.message[:300]}", _REMEDY)
+                yield Problem(where, _explain(error), _REMEDY)
+
+
+def _explain(error: jsonschema_rs.ValidationError) -> str:
+    """Return the place and the message; of alternatives that all fail, what each of them misses."""
+    branches = getattr(error.kind, "context", None)
+    if branches:
+        return ", or ".join(_explain(branch[0]) for branch in branches if branch)
+    place = "/".join(map(str, error.instance_path))
+    return f"{place}: {error.message[-300:]}" if place else error.message[-300:]
 
 
 def _check_assets(release: Path, path: str, value: Json, digests: Mapping[str, str]) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ def _image(seed: int) -> np.ndarray:
 
 
 def _footprint(transform: Affine, size: int) -> bytes:
-    corners = [transform * corner for corner in ((0, 0), (size, 0), (size, size), (0, size))]
+    corners = [transform @ corner for corner in ((0, 0), (size, 0), (size, size), (0, size))]
     lonlat = Transformer.from_crs("EPSG:3857", "EPSG:4326", always_xy=True)
     return shapely.to_wkb(shapely.Polygon([lonlat.transform(*corner) for corner in corners]))
 
@@ -62,9 +62,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
         sides = {"map": _image(2 * number), "visible": _image(2 * number + 1)}
         dates = {"map": "2024", "visible": "2023-07-15"}
         files = {
-            side: _raster(
-                root / f"rasters/{point}/{site}/{side}.tif", image, transform, dates[side], f"{side} service"
-            )
+            side: _raster(root / f"rasters/{point}/{site}/{side}.tif", image, transform, dates[side], f"{side} service")
             for side, image in sides.items()
         }
         evidence = root / f"alignment/{point}/{site}/alignment.json"
@@ -79,7 +77,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
         stacks: dict[str, list[np.ndarray]] = {"map": [], "visible": []}
         for row in range(GRID):
             for col in range(GRID):
-                tile = transform * Affine.translation(col * SIZE, row * SIZE)
+                tile = transform @ Affine.translation(col * SIZE, row * SIZE)
                 pair_id = f"{point}_{site}_{row:04d}_{col:04d}"
                 record: dict = {
                     "pair_id": pair_id, "point_id": point, "site_id": site, "row": row, "col": col, "size": SIZE,
@@ -91,9 +89,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                     record |= {"verdict": "rejected", "reasons": ["map: no data on 31%"]}
                 place: dict = {"pair_id": pair_id, "index": row * GRID + col if suffix == ".npy" else 0}
                 for side, image in sides.items():
-                    pixels = np.ascontiguousarray(
-                        image[row * SIZE : (row + 1) * SIZE, col * SIZE : (col + 1) * SIZE]
-                    )
+                    pixels = np.ascontiguousarray(image[row * SIZE : (row + 1) * SIZE, col * SIZE : (col + 1) * SIZE])
                     stacks[side].append(pixels)
                     content = pixels.tobytes()
                     place[f"{side}_file"] = f"tiles/{point}/{site}/{side}/all.npy"
@@ -124,6 +120,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
     return Contents(about, pa.Table.from_pylist(pairs, PAIRS), pa.Table.from_pylist(sources, SOURCES), rasters), root
 
 
-@pytest.fixture(name="make_contents")
+@pytest.fixture(name="make_contents", scope="session")
 def make_contents_fixture() -> MakeContents:
+    """Return `make_contents(root, tile_format="png")`."""
     return make_contents

@@ -1,0 +1,54 @@
+"""`mapdata export`: give a release another format, from what its workspace holds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ExportFormat(StrEnum):
+    """Parts that a release may have (the manifest, GeoParquet, is always part of it)."""
+
+    FOLDERS = "folders"
+    ZARR = "zarr"
+    RASTERS = "rasters"
+    STAC = "stac"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `export`."""
+    app.command()(export)
+
+
+def export(
+    workspace: Annotated[Path, typer.Option(help="Folder of an earlier `mapdata run` that ended with a release.")],
+    to: Annotated[
+        list[ExportFormat],
+        typer.Option(
+            "--to",
+            help="folders: MapData/<point>/<site>/{L,R} image files. zarr: one Zarr v3 store. "
+            "rasters: the raster pairs. stac: a static STAC catalog. May be given several times.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Add formats to a workspace's release; it is built anew with those it has and these, and swapped in whole.
+
+    Figures of `mapdata benchmark` that lie in the workspace go into the card. A damaged release is mended too.
+
+    Example: `mapdata export --workspace work/demo --to zarr --to stac`
+    """
+    from pipeline.report import print_json
+    from pipeline.workspace import Workspace
+    from stages.export import export_release
+
+    place = Workspace(workspace)
+    with place.lock("mapdata export"):
+        formats = export_release(place, [name.value for name in to])
+    if as_json:
+        print_json({"release": str(place.root / "release"), "formats": formats})
+    else:
+        typer.echo(f"{place.root / 'release'} now has: {', '.join(formats)}")

@@ -1,0 +1,52 @@
+"""Building the release of a finished workspace again, with more formats than it has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from catalog.model import RELEASE_NAME, Format
+from pipeline.errors import WorkspaceError
+from pipeline.ledger import Ledger
+from pipeline.stage import RunView
+from pipeline.workspace import Workspace
+from stages.release import FOLDER, ReleaseParams, ReleaseStage, write_release
+
+
+def export_release(workspace: Workspace, formats: Iterable[str]) -> list[str]:
+    """Build the release anew with `formats` beside those it has; return all it has now.
+
+    The caller holds the workspace's lock. Raises WorkspaceError if no run has got as far as a release,
+    PermanentError if the workspace lacks what a format needs.
+    """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        results = {stage: ledger.results(stage) for stage in ledger.stages()}
+    made = results.pop("release", {}).get("release")
+    if made is None:
+        raise WorkspaceError(
+            f"workspace {workspace.root} has no release yet. Run it to its end with `mapdata run`, then export."
+        )
+    results.pop("benchmark", None)
+    params = ReleaseParams.model_validate(made.data["params"])
+    chosen = sorted({*_present(workspace), *map(Format, formats)})
+    stage = ReleaseStage(params.model_copy(update={"formats": tuple(chosen)}))
+    (unit,) = stage.plan(RunView(workspace.root, made.data["seed"], results))
+    write_release(unit.payload, stage.params, workspace.root, _baselines(workspace))
+    return [name.value for name in chosen]
+
+
+def _present(workspace: Workspace) -> list[Format]:
+    try:
+        summary = json.loads((workspace.root / FOLDER / RELEASE_NAME).read_bytes())
+        return [Format(name) for name in summary["formats"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # absent or damaged: this export mends it
+
+
+def _baselines(workspace: Workspace) -> dict[str, dict[str, float]]:
+    """Return the headline figures of `mapdata benchmark` by matcher, none if it has not run."""
+    path = workspace.root / "benchmark" / "results.json"
+    if not path.exists():
+        return {}
+    headline = json.loads(path.read_bytes())["headline"]
+    return {matcher: dict(figures) for matcher, figures in headline.items()}

@@ -1,0 +1,245 @@
+"""Stage `release`: the tables of the run and its tiles -> one release folder (see `catalog.build`).
+
+Inputs: `tiles/**/rows-*.parquet`, `clean/clean.parquet`, `split/split.parquet`, `sample/sites.parquet`, the tiles, the
+rasters and the evidence of their alignment. Output: `release/`. Images are hard links of the tiles, so a release costs
+little disk beside the workspace. The ledger keeps the manifest only, from which all else derives: a format added later
+(`mapdata export`) changes no output of the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from pyproj import Geod
+
+from catalog.build import build_release
+from catalog.errors import CatalogError
+from catalog.model import MANIFEST_NAME, About, Contents, Format, Raster, RasterPair
+from catalog.schema import PAIRS as CATALOG_PAIRS
+from catalog.schema import SOURCES
+from pipeline.errors import PermanentError
+from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from stages.grid import Grid
+from stages.tables import CLEAN, PAIRS, SITES, SPLIT, read_tables
+
+FOLDER = "release"
+_GEOD = Geod(ellps="WGS84")
+_RASTER_FACTS = ("digest", "width", "height", "crs", "transform", "source", "licence", "attribution", "date")
+
+
+class ReleaseParams(BaseModel):
+    """What the release says of itself, and which parts it has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field("MapData", description="Name of the dataset.")
+    description: str = Field(
+        "Pairs of electronic map and visible remote sensing image of the same ground, aligned pixel by pixel.",
+        description="A sentence or two for the card and the catalog.",
+    )
+    version: str = Field("1.0.0", description="Version of the dataset, not of the software.")
+    licence: str = Field(
+        "other", pattern=r"^[\w\-.+]+$", description="SPDX identifier of the whole; `other`: each source has its own."
+    )
+    creator: str = Field("MapData", description="Who publishes it.")
+    url: str = Field("", description="Page of the dataset; empty if it has none.")
+    formats: tuple[Format, ...] | None = Field(
+        None, description="Parts besides the manifest: folders, zarr, rasters, stac. Default: all that the tiles allow."
+    )
+
+
+class ReleaseStage(Stage[ReleaseParams]):
+    """Write the release: one unit, `release`."""
+
+    name: ClassVar[str] = "release"
+    version: ClassVar[int] = 1
+    Params: ClassVar[type[BaseModel]] = ReleaseParams
+
+    def plan(self, run: RunView) -> Sequence[Unit]:
+        """Return the one unit; its payload names the tables and describes every aligned raster pair."""
+        results = run.results
+        files = {stage: _outputs(results.get(stage, {}), ".parquet") for stage in ("tile", "clean", "split", "sample")}
+        payload = {
+            "seed": run.seed,
+            "tables": {stage: [path for path, _ in found] for stage, found in files.items()},
+            "rasters": list(_raster_pairs(results)),
+        }
+        digests = [entry.digest for stage in results.values() for result in stage.values() for entry in result.outputs]
+        return [self.unit("release", payload, sorted(digests))]
+
+    def run(self, unit: Unit, workspace: Path) -> Result:
+        """Build the release. Raises PermanentError if the tables, tiles and rasters contradict each other."""
+        write_release(unit.payload, self.params, workspace, {})
+        manifest = output(workspace, workspace / FOLDER / MANIFEST_NAME)
+        return Result((manifest,), {"seed": unit.payload["seed"], "params": self.params.model_dump(mode="json")})
+
+
+def write_release(
+    payload: Mapping[str, Any],
+    params: ReleaseParams,
+    workspace: Path,
+    benchmark: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Build `workspace`/release from a unit's payload; `benchmark` holds figures by matcher to print in the card."""
+    tables = payload["tables"]
+    tiles = read_tables([workspace / path for path in tables["tile"]], PAIRS)
+    clean = read_tables([workspace / path for path in tables["clean"]], CLEAN)
+    split = read_tables([workspace / path for path in tables["split"]], SPLIT)
+    sites = read_tables([workspace / path for path in tables["sample"]], SITES, ["point_id", "site_id", "stratum"])
+    strata = {(row["point_id"], row["site_id"]): row["stratum"] or "" for row in sites.to_pylist()}
+    rasters = [_raster_pair(facts, workspace, strata) for facts in payload["rasters"]]
+    pairs, sources = join_pairs(tiles, clean, split, rasters)
+    about = About(
+        title=params.title,
+        description=params.description,
+        version=params.version,
+        licence=params.licence,
+        creator=params.creator,
+        url=params.url,
+        software={"mapdata": version("mapdata")},
+        seed=payload["seed"],
+        benchmark=benchmark,
+    )
+    formats = params.formats if params.formats is not None else possible_formats(tiles)
+    try:
+        build_release(Contents(about, pairs, sources, rasters), workspace, workspace / FOLDER, formats)
+    except CatalogError as error:
+        raise PermanentError(str(error)) from error
+
+
+def possible_formats(tiles: pa.Table) -> tuple[Format, ...]:
+    """Return every format that a release of these tiles can have: no folders if tiles have no files of their own."""
+    filed = "npy" not in pc.unique(tiles["format"]).to_pylist()
+    return tuple(name for name in Format if filed or name is not Format.FOLDERS)
+
+
+def join_pairs(
+    tiles: pa.Table, clean: pa.Table, split: pa.Table, rasters: Iterable[RasterPair]
+) -> tuple[pa.Table, pa.Table]:
+    """Join the rows of tiles with verdicts, splits and facts of their rasters.
+
+    Returns what the catalog wants: the table of pairs and the table of sources. Raises PermanentError if a pair has no
+    verdict, no split or no raster pair.
+    """
+    verdicts = _rows_of(tiles["pair_id"], clean, "pair_id", "the table of verdicts (stage clean)")
+    splits = _rows_of(tiles["pair_id"], split, "pair_id", "the table of splits (stage split)")
+    pair_of_tile = pc.binary_join_element_wise(tiles["point_id"], tiles["site_id"], "_")
+    facts = _rows_of(pair_of_tile, _raster_table(rasters), "id", "the aligned raster pairs (stages acquire and align)")
+    given = {"verdict": verdicts["verdict"], "reasons": verdicts["reasons"], "split": splits["split"]}
+    columns = {"gsd": pa.array(_gsd(tiles)), **given}
+    for name in CATALOG_PAIRS.names:
+        if name not in columns:
+            columns[name] = tiles[name] if name in PAIRS.names else facts[name]
+    sources = [tiles["pair_id"], tiles["map_path"], tiles["visible_path"], tiles["index"]]
+    return pa.table(columns), pa.table(sources, names=SOURCES.names)
+
+
+def _outputs(results: Mapping[str, Result], suffix: str) -> list[tuple[str, str]]:
+    return [
+        (entry.path, entry.digest)
+        for result in results.values()
+        for entry in result.outputs
+        if entry.path.endswith(suffix)
+    ]
+
+
+def _raster_pairs(results: Mapping[str, Mapping[str, Result]]) -> Iterable[dict[str, Any]]:
+    """Yield what a release keeps of each accepted raster pair, JSON-able."""
+    for name, aligned in results.get("align", {}).items():
+        if aligned.outcome is not Outcome.DONE:
+            continue
+        alignment = {key: aligned.data.get(key) for key in ("homography", "method", "residual_px", "inliers")}
+        sides = {}
+        for side in ("map", "visible"):
+            acquired = results["acquire"][f"{name}/{side}"]
+            (file,) = [entry for entry in acquired.outputs if entry.path == acquired.data["path"]]
+            kept = {key: acquired.data[key] for key in _RASTER_FACTS}
+            sides[side] = kept | {"file": file.path, "size": file.size, "nodata": acquired.data["nodata_share"]}
+        yield {"name": name, **alignment, **sides, "evidence": [entry.path for entry in aligned.outputs]}
+
+
+def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tuple[str, str], str]) -> RasterPair:
+    point_id, site_id = facts["name"].split("/")
+    grid = Grid.from_json({**facts["visible"]})
+    return RasterPair(
+        point_id=point_id,
+        site_id=site_id,
+        map=_raster(facts["map"], workspace),
+        visible=_raster(facts["visible"], workspace),
+        footprint=shapely.to_wkb(grid.footprint()),
+        gsd=grid.gsd,
+        homography=tuple(np.ravel(facts["homography"]).tolist()),
+        method=facts["method"],
+        residual_px=facts["residual_px"],
+        inliers=facts["inliers"],
+        stratum=strata.get((point_id, site_id), ""),
+        evidence=tuple(workspace / path for path in facts["evidence"]),
+    )
+
+
+def _raster(facts: Mapping[str, Any], workspace: Path) -> Raster:
+    return Raster(
+        file=workspace / facts["file"],
+        digest=facts["digest"],
+        size=facts["size"],
+        width=facts["width"],
+        height=facts["height"],
+        crs=facts["crs"],
+        transform=tuple(facts["transform"]),
+        source=facts["source"],
+        licence=facts["licence"],
+        attribution=facts["attribution"],
+        date=facts["date"] or "",
+        nodata_share=facts["nodata"],
+    )
+
+
+def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
+    rows = [
+        {"id": pair.id}
+        | {
+            f"{side}_{name}": value
+            for side, raster in (("map", pair.map), ("visible", pair.visible))
+            for name, value in {
+                "source": raster.source,
+                "licence": raster.licence,
+                "attribution": raster.attribution,
+                "date": raster.date,
+                "raster": raster.digest,
+            }.items()
+        }
+        for pair in rasters
+    ]
+    facts = [name for name in CATALOG_PAIRS.names if name.endswith(("_source", "_licence", "_attribution", "_date"))]
+    names = ["id", *facts, "map_raster", "visible_raster"]
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
+
+
+def _rows_of(keys: pa.ChunkedArray, table: pa.Table, column: str, what: str) -> pa.Table:
+    """Return the rows of `table` in the order of `keys`, found by `column`."""
+    index = pc.index_in(keys, table[column])
+    if index.null_count:
+        lost = keys.filter(pc.is_null(index))
+        raise PermanentError(
+            f"{len(lost)} pairs, such as {lost[0].as_py()}, are not in {what}; run these stages again first"
+        )
+    return table.take(index)
+
+
+def _gsd(tiles: pa.Table) -> NDArray[np.float64]:
+    """Return metres on the ground per pixel (N,): the mean of both sides of each footprint, over its size."""
+    if not tiles.num_rows:
+        return np.empty(0)
+    corners = shapely.get_coordinates(shapely.from_wkb(tiles["geometry"].to_numpy())).reshape(tiles.num_rows, -1, 2)
+    lon, lat = corners[..., 0], corners[..., 1]
+    sides = [_GEOD.inv(lon[:, 0], lat[:, 0], lon[:, other], lat[:, other])[2] for other in (1, 3)]
+    return np.asarray(np.sqrt(sides[0] * sides[1]) / tiles["size"].to_numpy(), np.float64)

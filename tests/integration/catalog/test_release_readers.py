@@ -1,0 +1,181 @@
+"""Releases as other people's readers see them: pystac, stac-geoparquet, Zarr, Croissant, GeoPandas, PyTorch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas
+import mlcroissant
+import numpy as np
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import rasterio
+import torch
+from pystac.extensions.file import FileExtension
+from pystac.extensions.projection import ProjectionExtension
+from stac_geoparquet.arrow import stac_table_to_items
+
+from catalog.build import build_release
+from catalog.dataset import open_dataset
+from catalog.errors import CatalogError
+from catalog.model import Format
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory, make_contents) -> Path:
+    root = tmp_path_factory.mktemp("readers")
+    contents, _ = make_contents(root)
+    build_release(contents, root, root / "release", tuple(Format))
+    return root / "release"
+
+
+def test_pystac_walks_the_catalog_and_finds_every_file(release):
+    catalog = pystac.Catalog.from_file(release / "stac/catalog.json")
+    items = list(catalog.get_items(recursive=True))
+    assert [item.id for item in items] == ["001_1", "001_2", "002_1"]
+    for item in items:
+        assert item.collection_id == "mapdata"
+        assert item.properties["mapdata:pairs"] == {("test" if item.id == "002_1" else "train"): 15, "rejected": 1}
+        for asset in item.assets.values():
+            path = Path(asset.get_absolute_href())
+            assert path.stat().st_size == FileExtension.ext(asset).size
+        with rasterio.open(item.assets["visible"].get_absolute_href()) as raster:
+            projection = ProjectionExtension.ext(item.assets["visible"])
+            assert projection.code == raster.crs.to_string()
+            assert projection.shape == list(raster.shape)
+            assert projection.transform == list(raster.transform)[:6]
+        west, south, east, north = item.bbox
+        assert west < east
+        assert south < north
+        assert item.common_metadata.start_datetime.year == 2023
+        assert item.common_metadata.end_datetime.year == 2024
+    collection = next(iter(catalog.get_children()))
+    assert isinstance(collection, pystac.Collection)
+    assert {role.value if hasattr(role, "value") else role for p in collection.providers for role in p.roles} == {
+        "licensor", "producer", "processor",
+    }  # fmt: skip
+    assert Path(collection.assets["pairs"].get_absolute_href()).exists()
+
+
+def test_the_table_of_pairs_reads_back_as_items_with_files(release):
+    items = list(stac_table_to_items(pq.read_table(release / "stac/pairs.parquet")))
+    assert len(items) == 45
+    first = items[0]
+    assert first["id"] == "001_1_0000_0000"
+    assert first["properties"]["datetime"] is None
+    assert first["properties"]["mapdata:split"] == "train"
+    assert np.shape(first["properties"]["mapdata:homography"]) == (9,)
+    for item in items:
+        for name in ("map", "visible", "zarr"):
+            assert (release / "stac" / item["assets"][name]["href"]).exists()
+        for link in item["links"]:
+            assert (release / "stac" / link["href"]).exists()
+
+
+def test_geopandas_filters_the_table_of_pairs(release):
+    frame = geopandas.read_parquet(release / "stac/pairs.parquet")
+    assert frame.crs.to_epsg() == 4326
+    chosen = frame[(frame["mapdata:residual_px"] < 1) & (frame["mapdata:split"] == "test")]
+    assert len(chosen) == 15
+
+
+def test_croissant_is_valid_and_loads_records_offline(release):
+    dataset = mlcroissant.Dataset(jsonld=str(release / "croissant.json"))
+    assert not dataset.metadata.issues.errors
+    pairs = list(dataset.records("pairs"))
+    assert len(pairs) == 48
+    assert pairs[0]["pairs/pair_id"] == b"001_1_0000_0000"
+    assert pairs[0]["pairs/residual_px"] == 0.8
+    images = {record["map_images/pair_id"]: record["map_images/image"] for record in dataset.records("map_images")}
+    assert len(images) == 45
+    expected = open_dataset(release, dtype=torch.uint8)[3]
+    image = np.asarray(images[expected["pair_id"].encode()])
+    np.testing.assert_array_equal(image.transpose(2, 0, 1), expected["map"].numpy())
+
+
+def test_the_card_says_what_a_reader_needs(release):
+    text = (release / "README.md").read_text()
+    assert "© map service" in text
+    assert "| train | 1 | 30 |" in text
+    assert "| test | 1 | 15 |" in text
+    assert "| map: no data on …% | 3 |" in text
+    assert "open_dataset" in text
+    assert text.startswith("---\npretty_name:")
+
+
+@pytest.mark.parametrize("layout", ["folders", "zarr"])
+def test_both_layouts_give_the_same_tensors(release, layout):
+    dataset = open_dataset(release, "train", layout=layout)
+    assert len(dataset) == 30
+    pair = dataset[-1]
+    assert pair["map"].shape == (3, 64, 64)
+    assert pair["map"].dtype == torch.float32
+    assert 0 <= pair["map"].min() <= pair["map"].max() <= 1
+    raw = open_dataset(release, "train", layout="folders", dtype=torch.uint8)[29]
+    assert torch.equal((pair["visible"] * 255).round().to(torch.uint8), raw["visible"])
+    assert torch.equal(pair["homography"], torch.eye(3, dtype=torch.float64))
+    assert pair["raster_homography"][0, 2] == 0.5
+    assert (pair["pair_id"], pair["point_id"], pair["split"]) == (raw["pair_id"], "001", "train")
+
+
+@pytest.mark.parametrize("layout", ["folders", "zarr"])
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_data_loader_workers_read_everything_once(release, layout, start):
+    dataset = open_dataset(release, "all", layout=layout)
+    here = {dataset[index]["pair_id"]: dataset[index]["map"].sum().item() for index in range(45)}
+    loader = torch.utils.data.DataLoader(dataset, batch_size=8, num_workers=2, multiprocessing_context=start)
+    found = {}
+    for batch in loader:
+        found |= dict(zip(batch["pair_id"], batch["map"].sum(dim=(1, 2, 3)).tolist(), strict=True))
+    assert found.keys() == here.keys()
+    assert all(found[name] == pytest.approx(here[name]) for name in here)
+
+
+def test_wrong_use_of_the_dataset_is_explained(release, tmp_path):
+    with pytest.raises(CatalogError, match=f"did you mean {release}"):
+        open_dataset(release.parent)
+    with pytest.raises(CatalogError, match="there is no release here"):
+        open_dataset(tmp_path)
+    with pytest.raises(ValueError, match="choose train, val, test or all"):
+        open_dataset(release, "holdout")
+    with pytest.raises(ValueError, match="choose torch"):
+        open_dataset(release, dtype=torch.float16)
+    with pytest.raises(IndexError, match="pair 30 of a dataset of 30"):
+        open_dataset(release)[30]
+    assert len(open_dataset(release, "val")) == 0
+
+
+def test_a_release_without_that_layout_says_which_it_has(make_contents, tmp_path):
+    contents, root = make_contents(tmp_path)
+    build_release(contents, root, tmp_path / "release", [Format.FOLDERS])
+    with pytest.raises(CatalogError, match="has no zarr; it has folders"):
+        open_dataset(tmp_path / "release", layout="zarr")
+
+
+def test_a_damaged_image_is_named(make_contents, tmp_path):
+    contents, root = make_contents(tmp_path)
+    build_release(contents, root, tmp_path / "release", [Format.FOLDERS, Format.ZARR])
+    dataset = open_dataset(tmp_path / "release")
+    path = tmp_path / "release" / dataset.table["map_path"][0].as_py()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CatalogError, match=path.name):
+        dataset[0]
+    shard = tmp_path / "release/mapdata.zarr/map/c/0/0/0/0"
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.raises(CatalogError, match="verify the release"):
+        open_dataset(tmp_path / "release", layout="zarr")[0]
+
+
+def test_the_facade_opens_it(release):
+    from mapdata import open_dataset as facade
+
+    assert len(facade(release, split="test")) == 15
+
+
+def test_release_summary_counts(release):
+    summary = json.loads((release / "release.json").read_text())
+    assert summary["pairs"] == {"train": 30, "val": 0, "test": 15, "rejected": 3, "all": 48}
