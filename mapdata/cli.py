@@ -14,6 +14,8 @@ EXIT_STATUS = {
     ("pipeline.errors", "ConfigError"): 2,
     ("pipeline.errors", "WorkspaceError"): 2,
     ("pipeline.errors", "PipelineError"): 1,
+    ("matcher.errors", "InputError"): 2,
+    ("matcher.errors", "MatcherUnavailable"): 2,
     ("matcher.errors", "MatcherError"): 1,
     ("catalog.errors", "CatalogError"): 1,
 }

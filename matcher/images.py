@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from matcher.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 RGBImage: TypeAlias = npt.NDArray[np.uint8]
 """H x W x 3, uint8, RGB, C-contiguous."""
@@ -56,6 +58,8 @@ def shrink(image: RGBImage, maximum_side: int) -> tuple[RGBImage, npt.NDArray[np
 
 def to_tensor(images: Sequence[RGBImage], device: torch.device) -> torch.Tensor:
     """Stack RGB images of one size to B x 3 x H x W, float32 in [0, 1], on `device`."""
+    import torch  # here, so that fitting and drawing do without it
+
     stacked = torch.from_numpy(np.stack(images)).to(device)
     return stacked.permute(0, 3, 1, 2).float() / 255
 

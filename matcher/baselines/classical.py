@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from matcher.errors import MatcherUnavailable
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
 
@@ -22,7 +23,7 @@ class RootSIFT(Matcher):
     maximum_side: ClassVar[int | None] = 2048
 
     def __init__(self, num_keypoints: int = 2048) -> None:
-        self._detector = cv2.SIFT_create(nfeatures=num_keypoints)
+        self._detector = cv2.SIFT.create(nfeatures=num_keypoints)
 
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         points0, descriptors0 = self._describe(image0)
@@ -42,7 +43,9 @@ class AKAZE(Matcher):
     maximum_side: ClassVar[int | None] = 2048
 
     def __init__(self, num_keypoints: int = 2048) -> None:
-        self._detector = cv2.AKAZE_create(max_points=num_keypoints)
+        if not hasattr(cv2, "AKAZE"):
+            raise MatcherUnavailable(f"OpenCV {cv2.__version__} has no AKAZE: pip install 'opencv-python-headless<5'")
+        self._detector = cv2.AKAZE.create(max_points=num_keypoints)
 
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         points0, descriptors0 = _detect(self._detector, image0)

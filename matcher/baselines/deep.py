@@ -97,7 +97,7 @@ class LightGlueAssigner(nn.Module):
         super().__init__()
         # Without a name LightGlue builds the network from these settings and downloads nothing.
         settings: dict[str, Any] = {**LightGlue.features[features], "weights": None}
-        self.network = LightGlue(features=None, **settings)
+        self.network = LightGlue(features=None, **settings)  # type: ignore[arg-type]
         weights = packaged(*self.WEIGHTS[features], EXTRA)
         state = read_weights(weights, _read_torch)
         load_strictly(self.network, {_lightglue_name(name): value for name, value in state.items()}, weights)

@@ -1,0 +1,146 @@
+"""`mapdata match`: correspondences and homography of two images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from matcher.fit import Fit
+    from matcher.images import RGBImage
+    from matcher.types import Matches
+
+MAX_PIXELS = 100_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add `match`."""
+    app.command()(match)
+
+
+def match(
+    image0: Annotated[Path, typer.Argument(help="First image: PNG, JPEG, WebP, TIFF, GeoTIFF and what GDAL reads.")],
+    image1: Annotated[Path, typer.Argument(help="Second image.")],
+    matcher: Annotated[str, typer.Option(help="Name of the matcher, torchscript:PATH or vismatch:NAME.")] = "mapglue",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Write every correspondence and the homography as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture of the matches and the overlay (PNG).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    """Match two images and fit a homography, pixels of the first -> pixels of the second.
+
+    Pixel (0, 0) is the centre of the top-left pixel. Exit status 1 when no homography can be trusted.
+
+    Example: `mapdata match map.png visible.tif --matcher mapglue --plot matches.png`
+    """
+    import json
+    import time
+
+    from matcher import load_matcher
+    from matcher.fit import fit
+
+    images = read_raster(image0), read_raster(image1)
+    model = load_matcher(matcher, device)
+    begin = time.perf_counter()
+    matches = model.match(*images)
+    fitted = fit(matches)
+    summary = {
+        "matcher": model.name,
+        "image0": str(image0),
+        "image1": str(image1),
+        **_summary(matches, fitted),
+        "seconds": round(time.perf_counter() - begin, 4),
+    }
+    if out:
+        _write_matches(out, summary, matches, fitted)
+    if plot:
+        _write_plot(plot, *images, matches, fitted)
+    typer.echo(json.dumps(summary, indent=1) if as_json else _text(summary))
+    if fitted.matrix is None:
+        raise typer.Exit(1)
+
+
+def read_raster(path: Path) -> RGBImage:
+    """Read the first three bands (or the only one) of a raster; no-data shows white. Raises InputError."""
+    import warnings
+
+    import numpy as np
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+    from matcher.errors import InputError
+    from matcher.images import as_rgb
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                if raster.width * raster.height > MAX_PIXELS:
+                    raise InputError(
+                        f"{path}: {raster.width} x {raster.height} pixels; align rasters with mapdata align"
+                    )
+                bands = [1, 2, 3] if raster.count >= 3 else [1]
+                image = np.moveaxis(raster.read(bands), 0, -1)
+                mask = raster.dataset_mask()
+    except RasterioIOError as error:
+        raise InputError(f"{path}: not an image that can be read ({error})") from error
+    return np.where(mask[..., None] > 0, as_rgb(_scaled(image, path), str(path)), np.uint8(255))
+
+
+def _scaled(image: np.ndarray, path: Path) -> np.ndarray:
+    """Rasters of other types than 8 or 16 bits have no fixed range: map theirs to [0, 1]."""
+    import numpy as np
+
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    values = image.astype(np.float64)
+    finite = np.isfinite(values)
+    low, high = np.percentile(values[finite], (0.5, 99.5)) if finite.any() else (0.0, 0.0)
+    return np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-12), 0, 1)
+
+
+def _summary(matches: Matches, fitted: Fit) -> dict[str, Any]:
+    return {
+        "matches": len(matches),
+        "inliers": int(fitted.inliers.sum()),
+        "homography": None if fitted.matrix is None else fitted.matrix.tolist(),
+        "residual_px": None if fitted.matrix is None else fitted.residual_px,
+        "reason": fitted.reason,
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    counts = f"{summary['matches']} matches, {summary['inliers']} inliers"
+    lines = [f"{counts}, {summary['seconds']:.2f} s by {summary['matcher']}"]
+    if summary["homography"] is None:
+        return "\n".join([*lines, f"no homography: {summary['reason']}"])
+    rows = ["  " + "  ".join(f"{value:14.8g}" for value in row) for row in summary["homography"]]
+    return "\n".join([*lines, f"homography (residual {summary['residual_px']:.2f} px):", *rows])
+
+
+def _write_matches(path: Path, summary: dict[str, Any], matches: Matches, fitted: Fit) -> None:
+    from pipeline.files import write_json
+
+    points = {
+        "points0": matches.points0,
+        "points1": matches.points1,
+        "scores": matches.scores,
+        "inlier": fitted.inliers,
+    }
+    write_json(path, {**summary, **{name: values.tolist() for name, values in points.items()}})
+
+
+def _write_plot(path: Path, image0: RGBImage, image1: RGBImage, matches: Matches, fitted: Fit) -> None:
+    import cv2
+
+    from matcher.plot import draw_matches
+    from pipeline.files import write_bytes
+
+    picture = draw_matches(image0, image1, matches, fitted)
+    write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
