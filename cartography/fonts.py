@@ -1,7 +1,8 @@
 """The fonts a map may use: those that Python packages carry, never the machine's own, so that every machine draws the same.
 
-DejaVu (of the mapnik wheel: Latin, Greek, Cyrillic, Hebrew, Arabic, Georgian, Armenian), Source Sans Pro (`font-source-sans-pro`) and IPAex
-Gothic (`matplotlib-fontja`: Japanese and Chinese). A font is named by its face, family and style: "DejaVu Sans Bold".
+DejaVu comes with mapnik (Latin, Greek, Cyrillic, Hebrew, Arabic, Georgian, Armenian), Source Sans Pro with
+`font-source-sans-pro`, IPAex Gothic with `matplotlib-fontja` (Japanese, Chinese), Nanum Gothic with `koreanize-matplotlib`
+(Korean). A font is named by its face, which is family and style: "DejaVu Sans Bold".
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ import unicodedata
 from functools import cache, lru_cache
 from pathlib import Path
 
+from fontTools.ttLib import TTFont
 from PIL import ImageFont
 
-_FOLDERS = (("mapnik", "lib/mapnik/fonts"), ("font_source_sans_pro", "files"), ("matplotlib_fontja", "fonts"))
-_FALLBACKS = ("DejaVu Sans Book", "IPAexGothic Regular")
+_FOLDERS = (
+    ("mapnik", "lib/mapnik/fonts"),
+    ("font_source_sans_pro", "files"),
+    ("matplotlib_fontja", "fonts"),
+    ("koreanize_matplotlib", "fonts"),
+)
+_FALLBACKS = ("DejaVu Sans Book", "IPAexGothic Regular", "NanumGothic Regular")
 _MEASURED_PX = 64
 
 _log = logging.getLogger(__name__)
@@ -37,12 +44,18 @@ def font_files() -> dict[str, Path]:
 
 @cache
 def resolve(faces: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the known ones of `faces`, followed by fallbacks for the scripts they lack; an unknown face is logged once."""
+    """Return the known ones of `faces`, then the fallbacks for scripts they lack; an unknown face is logged once."""
     for face in faces:
         if face not in font_files():
             _log.warning("font %r is not among the %d known faces; using the next", face, len(font_files()))
     wanted = dict.fromkeys(faces + _FALLBACKS)
     return tuple(face for face in wanted if face in font_files())
+
+
+@lru_cache(maxsize=100_000)
+def writable(text: str, faces: tuple[str, ...]) -> bool:
+    """Whether every character of `text` is in one of the faces or fallbacks: a map shows no name rather than empty boxes."""
+    return all(any(ord(c) in _characters(face) for face in resolve(faces)) for c in text if not c.isspace())
 
 
 @lru_cache(maxsize=100_000)
@@ -59,3 +72,9 @@ def text_width(text: str, faces: tuple[str, ...], size_px: float) -> float:
 @cache
 def _measure(face: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(font_files()[face]), _MEASURED_PX, layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def _characters(face: str) -> frozenset[int]:
+    with TTFont(font_files()[face], lazy=True) as font:
+        return frozenset(font.getBestCmap())

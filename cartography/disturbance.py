@@ -1,0 +1,165 @@
+"""Known misregistration: how a map's pixels relate to those of the visible image of the same scene.
+
+With H the homography map -> visible (pixels), u a smooth displacement defined on the visible image, a feature seen at visible pixel
+v is drawn on the map at  p = H^-1(v + u(v)).  The way back solves  v + u(v) = H p  by fixed-point iteration, which converges because
+u changes by far less than a pixel a pixel. Generalisation then displaces single features by a vector of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+
+from cartography.frame import Frame
+from cartography.hashing import generator, mix, unit
+from cartography.scene import Bounds, Scene, SceneSource
+
+_ITERATIONS = 40
+_SEGMENT_PX = 12.0
+"""Lines are cut into pieces of this length before they are bent: the chord error stays far below a tenth of a pixel."""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A seeded misregistration of a map against the visible image. All lengths are pixels of the visible image."""
+
+    homography: np.ndarray
+    """(3, 3) float64, map -> visible."""
+    warp_px: float = 0.0
+    """Standard deviation of each component of the local warp u."""
+    warp_wavelength_px: float = 400.0
+    """Shortest wavelength of u."""
+    feature_px: float = 0.0
+    """Largest displacement, along each axis, of a single building, area or point by generalisation."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.homography.shape != (3, 3) or abs(np.linalg.det(self.homography)) < 1e-12:
+            raise ValueError("the homography of a disturbance must be an invertible 3x3 matrix")
+        if self.warp_px * 2 * np.pi / self.warp_wavelength_px > 0.3:
+            raise ValueError(
+                f"a warp of {self.warp_px} px over {self.warp_wavelength_px} px would fold the map; use a longer wavelength"
+            )
+
+    @cached_property
+    def _waves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        random = generator(self.seed, 0xD157)
+        lengths = self.warp_wavelength_px * np.array([1.0, 1.3, 1.7, 2.3, 3.1])
+        angles = random.uniform(0, 2 * np.pi, 5)
+        frequencies = 2 * np.pi / lengths * np.stack([np.cos(angles), np.sin(angles)])
+        amplitudes = random.standard_normal((5, 2))
+        amplitudes *= np.sqrt(2) / np.sqrt((amplitudes**2).sum(axis=0))
+        return frequencies, random.uniform(0, 2 * np.pi, 5), amplitudes * self.warp_px
+
+    def warp(self, visible: np.ndarray) -> np.ndarray:
+        """u at visible pixels (N, 2): (N, 2)."""
+        frequencies, phases, amplitudes = self._waves
+        return np.sin(visible @ frequencies + phases) @ amplitudes
+
+    def to_map(self, visible: np.ndarray) -> np.ndarray:
+        """Where visible pixels (N, 2) lie on the map, generalisation aside: (N, 2)."""
+        return project(np.linalg.inv(self.homography), visible + self.warp(visible))
+
+    def to_visible(self, points: np.ndarray) -> np.ndarray:
+        """Where map pixels (N, 2) lie in the visible image, generalisation aside: (N, 2), exact to 1e-6 px."""
+        target = project(self.homography, points)
+        visible = target
+        for _ in range(_ITERATIONS if self.warp_px else 0):
+            moved = target - self.warp(visible)
+            if np.abs(moved - visible).max(initial=0.0) < 1e-7:
+                return moved
+            visible = moved
+        return visible
+
+    def field(self, width: int, height: int, column: int = 0, row: int = 0) -> np.ndarray:
+        """The visible pixel of every map pixel of a block: float64 (height, width, 2)."""
+        x, y = np.meshgrid(np.arange(width, dtype=float) + column, np.arange(height, dtype=float) + row)
+        return self.to_visible(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(height, width, 2)
+
+    def feature_offsets(self, keys: np.ndarray) -> np.ndarray:
+        """Displacement (N, 2) by generalisation of the features with these keys, pixels of the visible image."""
+        along = [unit(self.seed, salt, keys) * 2 - 1 for salt in ("east", "south")]
+        return np.stack(along, axis=1) * self.feature_px
+
+    def apply(self, scene: Scene, frame: Frame, bounds: Bounds | None = None) -> Scene:
+        """Return the scene as the map shows it, in the coordinates of `frame` (that of the visible image).
+
+        Roads, railways, water lines and contours follow the smooth transform only, so that networks stay connected.
+        """
+
+        def bend(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+            return frame.to_scene(self.to_map(frame.to_pixels(points)))
+
+        def bend_and_shift(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+            shifted = frame.to_pixels(points) + self.feature_offsets(keys)
+            return frame.to_scene(self.to_map(shifted))
+
+        if self.warp_px:
+            scene = _segmented(scene, _SEGMENT_PX * frame.gsd)
+        moved = scene.transformed(bend, bounds or scene.bounds)
+        if not self.feature_px:
+            return moved
+        shifted = scene.transformed(bend_and_shift, moved.bounds)
+        loose = {name: getattr(shifted, name) for name in ("buildings", "trees", "places", "pois")}
+        return replace(moved, **loose)
+
+
+class Disturbed:
+    """A `SceneSource` that shows another one as the disturbed map does; windows are asked for in `frame`'s coordinates."""
+
+    def __init__(self, source: SceneSource, frame: Frame, disturbance: Disturbance) -> None:
+        self.source, self.frame, self.disturbance = source, frame, disturbance
+
+    def window(self, bounds: Bounds) -> Scene:
+        """Return what the map shows within `bounds`."""
+        edge = shapely.segmentize(shapely.box(*bounds).exterior, max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / 16)
+        pixels = self.disturbance.to_visible(self.frame.to_pixels(shapely.get_coordinates(edge)))
+        ground = self.frame.to_scene(pixels)
+        reach = (self.disturbance.feature_px + self.disturbance.warp_px + 2) * self.frame.gsd
+        low, high = ground.min(axis=0) - reach, ground.max(axis=0) + reach
+        scene = self.source.window((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+        return self.disturbance.apply(scene, self.frame, bounds)
+
+
+def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a homography (3, 3) to points (N, 2)."""
+    moved = points @ homography[:, :2].T + homography[:, 2]
+    return moved[:, :2] / moved[:, 2:]
+
+
+def random_homography(
+    random: np.random.Generator, size: int, rotation_deg: float, scale: float, shift: float, perspective: float
+) -> np.ndarray:
+    """Draw a homography (3, 3) about the centre of a `size` x `size` image.
+
+    Rotation is uniform in +-`rotation_deg`, scale log-uniform in [1 / `scale`, `scale`], shift uniform in +-`shift` of the size,
+    the perspective terms uniform in +-`perspective` per pixel.
+    """
+    centre = (size - 1) / 2
+    angle = np.radians(random.uniform(-rotation_deg, rotation_deg))
+    factor = np.exp(random.uniform(-1, 1) * np.log(scale))
+    cos, sin = factor * np.cos(angle), factor * np.sin(angle)
+    dx, dy = random.uniform(-shift, shift, 2) * size
+    px, py = random.uniform(-perspective, perspective, 2)
+    about = np.array([[1, 0, -centre], [0, 1, -centre], [0, 0, 1]], float)
+    back = np.array([[1, 0, centre + dx], [0, 1, centre + dy], [0, 0, 1]], float)
+    return back @ np.array([[cos, -sin, 0], [sin, cos, 0], [px, py, 1]]) @ about
+
+
+def _segmented(scene: Scene, length: float) -> Scene:
+    layers: dict[str, Any] = {}
+    for name in ("areas", "roads", "rails", "waterways", "barriers", "contours"):
+        features = getattr(scene, name)
+        if features:
+            shapes = shapely.segmentize([f.geometry for f in features], length)
+            layers[name] = tuple(replace(f, geometry=g) for f, g in zip(features, shapes, strict=True))
+    return replace(scene, **layers)
+
+
+def disturbance_seed(seed: int, *salts: int) -> int:
+    """A seed for one disturbance out of a run's seed."""
+    return mix(seed, 0xD15B, *salts)
