@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.sample.strata import Stratum
-from stages.sample.world import World
 
 COLOURS = {
     Stratum.CITY: (200, 30, 40),
@@ -25,9 +24,11 @@ _SEA, _LAND = np.array([236.0, 242.0, 247.0]), np.array([196.0, 200.0, 200.0])
 _WIDTH = 2160
 
 
-def draw_world(world: World, points: Sequence[tuple[float, float, str]]) -> NDArray[np.uint8]:
-    """Return an RGB picture (1080 + legend, 2160, 3) in plate carree of points (lon, lat, stratum)."""
-    share = cv2.resize(world.land_share, (_WIDTH, _WIDTH // 2), interpolation=cv2.INTER_AREA)[..., None]
+def draw_world(land_share: NDArray[np.float32], points: Sequence[tuple[float, float, str]]) -> NDArray[np.uint8]:
+    """Return an RGB picture (1080 + legend, 2160, 3) in plate carree of points (lon, lat, stratum).
+
+    `land_share` is that of `stages.sample.world`."""
+    share = cv2.resize(land_share, (_WIDTH, _WIDTH // 2), interpolation=cv2.INTER_AREA)[..., None]
     image = np.ascontiguousarray(np.round(_SEA + share * (_LAND - _SEA)).astype(np.uint8))
     for lon, lat, stratum in points:
         centre = round((lon + 180) * _WIDTH / 360), round((90 - lat) * _WIDTH / 360)

@@ -6,7 +6,7 @@ the distance to settlements; each rule says which. Continents are those of the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ from stages.sample.world import CLIMATE_CELLS_PER_DEGREE, KOEPPEN_CLASSES, Place
 
 CONTINENTS = ("AF", "AS", "EU", "NA", "OC", "SA")
 """Inhabited continents, as GeoNames abbreviates them."""
+_GROUND_POINTS = 1_000_000
 
 
 class Stratum(StrEnum):
@@ -41,6 +42,7 @@ class Candidates:
     lat: NDArray[np.float64]
     stratum: NDArray[np.str_]
     continent: NDArray[np.str_]
+    country: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.lon)
@@ -51,19 +53,21 @@ class Candidates:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
     def take(self, index: NDArray[np.int64]) -> Candidates:
-        return Candidates(self.lon[index], self.lat[index], self.stratum[index], self.continent[index])
+        return Candidates(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def draw_candidates(world: World, seed: int, ground_points: int = 1_000_000) -> Candidates:
-    """Return settlements and random ground of every stratum in a seeded order.
+def draw_candidates(world: World, seed: int, countries: Collection[str] = ()) -> Candidates:
+    """Return settlements and random ground of every stratum, of `countries` (ISO codes) only if given.
 
-    The same on every machine: positions are whole cells and whole GeoNames coordinates, never results of a sum that
-    another processor might round otherwise.
+    Their order depends on the seed. The same on every machine: positions are whole cells and whole GeoNames
+    coordinates, never results of a sum that another processor might round otherwise.
     """
     rng = np.random.default_rng(seed)
-    everything = Candidates.concatenate([*_settlements(world), _ground(world, rng, ground_points)])
-    inhabited = np.flatnonzero(np.isin(everything.continent, CONTINENTS))
-    return everything.take(rng.permutation(inhabited))
+    everything = Candidates.concatenate([*_settlements(world), _ground(world, rng)])
+    eligible = np.isin(everything.continent, CONTINENTS)
+    if countries:
+        eligible &= np.isin(everything.country, list(countries))
+    return everything.take(rng.permutation(np.flatnonzero(eligible)))
 
 
 def _settlements(world: World) -> list[Candidates]:
@@ -78,17 +82,23 @@ def _settlements(world: World) -> list[Candidates]:
         Stratum.VILLAGE: _between(places.population, 500, 5_000) & (to_town >= 15),
     }
     return [
-        Candidates(places.lon[rule], places.lat[rule], np.full(rule.sum(), stratum.value), places.continent[rule])
+        Candidates(
+            places.lon[rule],
+            places.lat[rule],
+            np.full(rule.sum(), stratum.value),
+            places.continent[rule],
+            places.country[rule],
+        )
         for stratum, rule in rules.items()
     ]
 
 
-def _ground(world: World, rng: np.random.Generator, count: int) -> Candidates:
+def _ground(world: World, rng: np.random.Generator) -> Candidates:
     """Random land, even by area, of a stratum that a rule of `natural_strata` names."""
     rows_per_pole = 90 * CLIMATE_CELLS_PER_DEGREE
-    sine = rng.uniform(-1, 1, count)
+    sine = rng.uniform(-1, 1, _GROUND_POINTS)
     row = np.floor(rows_per_pole - np.degrees(np.arcsin(sine)) * CLIMATE_CELLS_PER_DEGREE)
-    column = rng.integers(0, 360 * CLIMATE_CELLS_PER_DEGREE, count)
+    column = rng.integers(0, 360 * CLIMATE_CELLS_PER_DEGREE, _GROUND_POINTS)
     lat = np.round(90 - (row + 0.5) / CLIMATE_CELLS_PER_DEGREE, 5)
     lon = np.round((column + 0.5) / CLIMATE_CELLS_PER_DEGREE - 180, 5)
     keep = (lat > -56) & (lat < 72) & (world.land_share_at(lon, lat) > 0)
@@ -97,7 +107,7 @@ def _ground(world: World, rng: np.random.Generator, count: int) -> Candidates:
     known = stratum != ""
     lon, lat, stratum = lon[known], lat[known], stratum[known]
     _, nearest = world.places.tree.query(unit_vectors(lon, lat))
-    return Candidates(lon, lat, stratum, world.places.continent[nearest])
+    return Candidates(lon, lat, stratum, world.places.continent[nearest], world.places.country[nearest])
 
 
 def natural_strata(world: World, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.str_]:

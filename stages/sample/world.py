@@ -52,11 +52,12 @@ def great_circle_km(chord_length: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Places:
-    """Settlements in the order of their GeoNames ids: degrees, inhabitants, continent code (AF AS EU NA OC SA)."""
+    """Settlements in the order of their GeoNames ids: degrees, inhabitants, codes of country (ISO) and continent."""
 
     lon: NDArray[np.float64]
     lat: NDArray[np.float64]
     population: NDArray[np.int64]
+    country: NDArray[np.str_]
     continent: NDArray[np.str_]
 
     @cached_property
@@ -65,7 +66,7 @@ class Places:
 
     def at_least(self, population: int) -> Places:
         keep = self.population >= population
-        return Places(self.lon[keep], self.lat[keep], self.population[keep], self.continent[keep])
+        return Places(self.lon[keep], self.lat[keep], self.population[keep], self.country[keep], self.continent[keep])
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _cells(
 
 def load_world() -> World:
     """Read the three data sets from their packages; a few seconds and under 1 GiB."""
-    return World(_land_share(), _climate(), _places())
+    return World(load_land_share(), _climate(), _places())
 
 
 def _package_file(package: str, name: str) -> Path:
@@ -116,8 +117,11 @@ def _package_file(package: str, name: str) -> Path:
     return Path(spec.origin).parent / name
 
 
-def _land_share() -> NDArray[np.float32]:
-    """Average the 21600 x 43200 mask (true over the ocean) over 10 x 10 cells, streaming its rows from the archive."""
+def load_land_share() -> NDArray[np.float32]:
+    """Return the share of land (2160, 4320) in each 1/12 degree cell.
+
+    Averages the 21600 x 43200 mask (true over the ocean) over 10 x 10 cells, streaming its rows from the archive.
+    """
     block = _MASK_CELLS_PER_DEGREE // LAND_CELLS_PER_DEGREE
     rows, columns = 180 * _MASK_CELLS_PER_DEGREE, 360 * _MASK_CELLS_PER_DEGREE
     share = np.empty((rows // block, columns // block), np.float32)
@@ -156,5 +160,6 @@ def _places() -> Places:
         np.array([city["longitude"] for city in cities], np.float64),
         np.array([city["latitude"] for city in cities], np.float64),
         np.array([city["population"] for city in cities], np.int64),
+        np.array([city["countrycode"] for city in cities]),
         np.array([continent[city["countrycode"]] for city in cities]),
     )

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.unit
 
 def candidates(lon: list[float], lat: list[float], stratum: str = "city", continent: str = "EU") -> Candidates:
     return Candidates(
-        np.array(lon, float), np.array(lat, float), np.array([stratum] * len(lon)), np.array([continent] * len(lon))
+        np.array(lon, float),
+        np.array(lat, float),
+        np.array([stratum] * len(lon)),
+        np.array([continent] * len(lon)),
+        np.array(["CH"] * len(lon)),
     )
 
 
