@@ -18,7 +18,7 @@ def forecast(stages: Sequence[Stage[Any]], seed: int, workspace: Path | None) ->
     Counts are exact (`planned` true) for the stages whose predecessors have all ended in `workspace`; for later ones
     they are the stages' own estimates, None where a stage offers none. Writes nothing.
     """
-    if workspace is None or not (workspace / "engine").is_dir():
+    if workspace is None or not workspace.exists():
         return _rows(stages, RunView(workspace or Path(), seed, {}), None)
     place = Workspace(workspace)
     with Ledger(place.ledger, read_only=True) as ledger:

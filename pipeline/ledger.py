@@ -73,13 +73,17 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        if read_only and not path.exists():
+            raise WorkspaceError(f"no run has begun in {path.parent.parent} yet (no {path.name}): `mapdata run` first.")
         with self._named():
             self._db = sqlite3.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, timeout=30)
             if not read_only:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 # Losing the last rows to a power cut is harmless: their units are done again, to the same bytes.
                 self._db.execute("PRAGMA synchronous = NORMAL")
-                self._db.executescript(_SCHEMA)
+                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        if read_only and not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'units'"):
+            raise WorkspaceError(f"a run is just beginning in {path.parent.parent}: ask again in a moment.")
 
     def __enter__(self) -> Ledger:
         return self

@@ -95,10 +95,10 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise self._refused(error) from None
-            file.truncate()
             holder = {"purpose": purpose, "pid": os.getpid(), "host": socket.gethostname(), "since": now()}
-            file.write(json.dumps(holder))
-            file.flush()
+            with self.writing():
+                file.truncate()
+                os.write(file.fileno(), json.dumps(holder).encode())
             yield
 
     def holder(self) -> dict[str, str] | None:

@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.attempt import Kind
 from pipeline.config import ConfigPath, load_config
-from pipeline.errors import PermanentError, TransientError
+from pipeline.errors import PermanentError, PipelineError, TransientError
 from pipeline.files import digest_file, write_bytes, write_json
 from pipeline.retry import RetryPolicy
-from pipeline.run import Request, run
+from pipeline.run import Request, Stopped, run
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from pipeline.workspace import Workspace
 
@@ -192,7 +192,12 @@ def main(config: str, workspace: str, workers: str) -> None:
     """Run the recipe."""
     loaded = load_config(Path(config), RECIPE)
     request = Request(loaded.resolved, loaded.seed, workers=int(workers), policy=QUICK)
-    summary = run(loaded.stages, Workspace(Path(workspace), create=True), request)
+    try:
+        summary = run(loaded.stages, Workspace(Path(workspace), create=True), request)
+    except Stopped as stop:
+        sys.exit(stop.exit_status)
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
     sys.exit(1 if summary.failures else 0)
 
 

@@ -99,3 +99,11 @@ def test_a_damaged_file_is_named_with_a_remedy(tmp_path: Path) -> None:
     path.write_bytes(b"not a database" * 1000)
     with pytest.raises(WorkspaceError, match=r"ledger\.sqlite cannot be used: .*remove it"):
         Ledger(path)
+
+
+def test_a_ledger_that_is_not_there_yet_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no run has begun"):
+        Ledger(tmp_path / "ledger.sqlite", read_only=True)
+    sqlite3.connect(tmp_path / "ledger.sqlite").execute("PRAGMA journal_mode = WAL")
+    with pytest.raises(WorkspaceError, match="just beginning"):
+        Ledger(tmp_path / "ledger.sqlite", read_only=True)
