@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import cv2
-import shapely
 from pydantic import BaseModel, ConfigDict, Field
+from shapely import wkb
+from shapely.geometry import mapping
 
 from pipeline.files import digest_file, write_bytes, write_json
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
@@ -78,7 +79,7 @@ def _geojson(rows: Sequence[Row]) -> dict[str, object]:
 def _geometry(row: Row) -> dict[str, object] | None:
     if "geometry" not in row:
         return None
-    geometry: dict[str, object] = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
+    geometry: dict[str, object] = mapping(wkb.loads(row["geometry"]))
     return geometry
 
 
