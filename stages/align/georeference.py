@@ -1,0 +1,53 @@
+"""Alignment from georeferencing alone: what the CRSs and geotransforms of both rasters say."""
+
+from __future__ import annotations
+
+from shapely import Polygon
+
+from pipeline.errors import PermanentError
+from stages.align.result import Alignment, Patch, Transform
+from stages.grid import Grid, georeferenced_homography, project
+
+PATCH_PX = 1024
+TOLERANCE_PX = 0.1
+
+
+def align_by_georeference(map_grid: Grid, visible_grid: Grid) -> Alignment:
+    """Return the alignment that two georeferences imply; its residual is unknown, for nothing is measured.
+
+    Where the CRSs differ so much that one homography is off by more than `TOLERANCE_PX`, patches of `PATCH_PX` have
+    their own. Raises PermanentError if the rasters do not overlap on the ground.
+    """
+    coverage = _coverage(map_grid, visible_grid)
+    if coverage == 0:
+        raise PermanentError(
+            f"map and visible raster do not overlap: the map covers {_extent(map_grid)}, the visible raster "
+            f"{_extent(visible_grid)}; check that both sources are of the same place and their CRSs are right"
+        )
+    try:
+        homography, error = georeferenced_homography(map_grid, visible_grid)
+        patches = _patches(map_grid, visible_grid) if error > TOLERANCE_PX else []
+    except ValueError as problem:
+        raise PermanentError(f"map and visible raster: {problem}; check their CRSs") from problem
+    return Alignment(Transform(homography), "georeference", coverage=coverage, patches=patches)
+
+
+def _patches(map_grid: Grid, visible_grid: Grid) -> list[Patch]:
+    patches = []
+    for y in range(0, visible_grid.height, PATCH_PX):
+        for x in range(0, visible_grid.width, PATCH_PX):
+            bounds = (x - 0.5, y - 0.5, x + PATCH_PX - 0.5, y + PATCH_PX - 0.5)
+            patches.append(Patch(bounds, Transform(georeferenced_homography(map_grid, visible_grid, bounds)[0])))
+    return patches
+
+
+def _coverage(map_grid: Grid, visible_grid: Grid) -> float:
+    """Return the share of the visible raster that lies within the map raster's outline."""
+    visible = Polygon(visible_grid.corners())
+    outline = project(map_grid.corners(), map_grid, visible_grid)
+    return float(visible.intersection(Polygon(outline)).area / visible.area)
+
+
+def _extent(grid: Grid) -> str:
+    west, south, east, north = grid.footprint().bounds
+    return f"{west:.4f} to {east:.4f} E, {south:.4f} to {north:.4f} N"

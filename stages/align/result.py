@@ -1,0 +1,86 @@
+"""What an alignment says: the homography of a raster pair, those of its patches, and whether to trust them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Transform(NamedTuple):
+    """A homography (3x3, map -> visible, full-resolution pixels), its residual in visible px and its inliers."""
+
+    homography: NDArray[np.float64]
+    residual_px: float | None = None
+    inliers: int | None = None
+
+
+class Patch(NamedTuple):
+    """A transform that holds within `bounds` (x0, y0, x1, y1 in visible px; x0 <= x < x1)."""
+
+    bounds: tuple[float, float, float, float]
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The content of `alignment.json`. None stands for what the method does not measure.
+
+    `coverage` is the share of the visible raster that the map covers; `confidence` is 0 to 1.
+    """
+
+    transform: Transform
+    method: str
+    verdict: Literal["accepted", "needs-manual"] = "accepted"
+    reason: str = ""
+    coverage: float | None = None
+    confidence: float | None = None
+    patches: Sequence[Patch] = ()
+
+    def at(self, x: float, y: float) -> Transform:
+        """Return the transform that holds at a visible pixel: that of its patch, else that of the whole pair."""
+        for patch in self.patches:
+            x0, y0, x1, y1 = patch.bounds
+            if x0 <= x < x1 and y0 <= y < y1:
+                return patch.transform
+        return self.transform
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON-able content of `alignment.json`."""
+        return {
+            **_transform_json(self.transform),
+            "method": self.method,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "coverage": self.coverage,
+            "confidence": self.confidence,
+            "patches": [{"bounds": list(patch.bounds), **_transform_json(patch.transform)} for patch in self.patches],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Alignment:
+        """Read what `to_json` wrote."""
+        return cls(
+            transform=_transform(value),
+            method=value["method"],
+            verdict=value["verdict"],
+            reason=value["reason"],
+            coverage=value["coverage"],
+            confidence=value["confidence"],
+            patches=[Patch(tuple(patch["bounds"]), _transform(patch)) for patch in value["patches"]],
+        )
+
+
+def _transform_json(transform: Transform) -> dict[str, Any]:
+    return {
+        "homography": transform.homography.tolist(),
+        "residual_px": transform.residual_px,
+        "inliers": transform.inliers,
+    }
+
+
+def _transform(value: Mapping[str, Any]) -> Transform:
+    return Transform(np.array(value["homography"], np.float64), value["residual_px"], value["inliers"])

@@ -1,0 +1,52 @@
+"""GDAL's options, typed and in one place. Nothing else in the project passes option strings to GDAL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import rasterio
+
+
+@dataclass(frozen=True)
+class Session:
+    """Settings of GDAL while rasters are open; `with Session().activate():` applies them.
+
+    `cache_mb` bounds the cache of decoded blocks of the process. Masks go into the TIFF itself, and no side-car files
+    are looked for or written, so a raster is one file.
+    """
+
+    cache_mb: int = 256
+
+    def activate(self) -> rasterio.Env:
+        """Return a context manager that applies the settings."""
+        return rasterio.Env(
+            GDAL_CACHEMAX=self.cache_mb,
+            GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+            GDAL_PAM_ENABLED=False,
+            GDAL_TIFF_INTERNAL_MASK=True,
+        )
+
+
+@dataclass(frozen=True)
+class TiffLayout:
+    """How a GeoTIFF is laid out on disk: square blocks of `block` px, compressed."""
+
+    block: int = 512
+    compression: Literal["zstd", "deflate", "none"] = "zstd"
+    level: int = 1
+
+    def creation_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of `rasterio.open(..., "w", driver="GTiff")`."""
+        options: dict[str, Any] = {
+            "driver": "GTiff",
+            "tiled": True,
+            "blockxsize": self.block,
+            "blockysize": self.block,
+            "interleave": "pixel",
+            "bigtiff": "IF_SAFER",
+        }
+        if self.compression == "none":
+            return options
+        level = {"zstd": "zstd_level", "deflate": "zlevel"}[self.compression]
+        return options | {"compress": self.compression, level: self.level, "predictor": 2}

@@ -1,0 +1,148 @@
+"""The rasters of the workspace: tiled GeoTIFFs, RGB uint8 with a no-data mask, written once and read by windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from pipeline.errors import PermanentError
+from pipeline.files import atomic_path
+from stages.gdal import Session, TiffLayout
+from stages.grid import Grid
+
+Image = NDArray[np.uint8]
+SIDES = ("map", "visible")
+
+
+class Raster:
+    """An open raster of the workspace. Made by `open_raster`."""
+
+    def __init__(self, dataset: rasterio.DatasetReader, path: Path) -> None:
+        self._dataset = dataset
+        self._path = path
+        self.grid = grid_of(dataset, path)
+        self.whole = all(MaskFlags.all_valid in flags for flags in dataset.mask_flag_enums)
+
+    def read(self, x: int, y: int, width: int, height: int, reduce: int = 1) -> tuple[Image, Image | None]:
+        """Return the pixels (height, width, 3) of a window within the raster and its mask (height, width).
+
+        The mask is 255 where there is data and 0 elsewhere, or None if the whole window has data. With `reduce` N,
+        blocks of N x N px are averaged: the shapes are (ceil(height / N), ceil(width / N)).
+        Raises PermanentError naming the file if it cannot be read.
+        """
+        window = Window(x, y, width, height)
+        shape = (math.ceil(height / reduce), math.ceil(width / reduce))
+        resampling = Resampling.average if reduce > 1 else Resampling.nearest
+        pixels = np.empty((*shape, 3), np.uint8)
+        try:
+            self._dataset.read((1, 2, 3), window=window, out=pixels.transpose(2, 0, 1), resampling=resampling)
+            if self.whole:
+                return pixels, None
+            mask = self._dataset.read_masks(1, window=window, out_shape=shape)
+        except RasterioError as error:
+            raise _unreadable(self._path, error) from error
+        return pixels, None if mask.all() else mask
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[Raster]:
+    """Open a raster of the workspace. Raises PermanentError naming the file if it is missing, damaged or no raster."""
+    with Session().activate(), open_dataset(path) as dataset:
+        yield Raster(dataset, path)
+
+
+@contextmanager
+def open_dataset(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """Open any raster file for reading. Raises PermanentError naming the file if it is missing or no raster."""
+    try:
+        dataset = rasterio.open(path)
+    except RasterioError as error:
+        if not path.exists():
+            raise PermanentError(f"{path}: there is no such file; check the path") from error
+        raise _unreadable(path, error) from error
+    with dataset:
+        yield dataset
+
+
+def grid_of(dataset: rasterio.DatasetReader, path: Path) -> Grid:
+    """Return the grid of an open raster. Raises PermanentError if it has no CRS or no geotransform."""
+    if dataset.crs is None:
+        raise PermanentError(
+            f"{path}: this raster has no CRS, so its place on the ground is unknown; "
+            "assign the right one, for example with `gdal_edit.py -a_srs EPSG:3857 FILE`"
+        )
+    if dataset.transform.is_identity or dataset.transform.determinant == 0:
+        raise PermanentError(
+            f"{path}: this raster has no geotransform, so its place on the ground is unknown; "
+            "georeference it, for example with `gdal_translate -a_ullr WEST NORTH EAST SOUTH`"
+        )
+    code = dataset.crs.to_epsg()
+    crs = f"EPSG:{code}" if code is not None else dataset.crs.to_wkt()
+    return Grid(crs, dataset.transform, dataset.width, dataset.height)
+
+
+def write_raster(path: Path, grid: Grid, strips: Iterable[Image], tags: Mapping[str, str]) -> float:
+    """Write a raster from strips (rows, width, 4) RGBA, top to bottom, and return its share of pixels without data.
+
+    Alpha 0 is no data (its colour becomes black), anything else is data. Memory is bounded by a few strips. Nothing
+    remains under `path` if a strip cannot be made. Raises PermanentError if the strips do not add up to the grid.
+    """
+    profile = TiffLayout().creation_options() | {"width": grid.width, "height": grid.height, "count": 3}
+    row = empty = 0
+    with atomic_path(path) as temporary:
+        with (
+            Session().activate(),
+            rasterio.open(
+                temporary, "w", **profile, dtype="uint8", crs=grid.crs, transform=grid.transform, photometric="RGB"
+            ) as dataset,
+        ):
+            dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+            dataset.update_tags(**tags)
+            for pixels, mask in _by_blocks(strips, TiffLayout().block):
+                height, width = mask.shape
+                if width != grid.width or row + height > grid.height:
+                    raise PermanentError(f"{path}: its source gives {width} px a row, {grid.width} were due")
+                window = Window(0, row, width, height)
+                dataset.write(pixels.transpose(2, 0, 1), window=window)
+                dataset.write_mask(mask, window=window)
+                row += height
+                empty += mask.size - int(np.count_nonzero(mask))
+        if row != grid.height:
+            raise PermanentError(f"{path}: its source gives {row} rows of pixels, {grid.height} were due")
+    return empty / (grid.width * grid.height)
+
+
+def _by_blocks(strips: Iterable[Image], block: int) -> Iterator[tuple[Image, Image]]:
+    """Regroup strips into ones of `block` rows (the last may be less), so that each block is compressed once."""
+    held: list[Image] = []
+    rows = 0
+    for strip in strips:
+        held.append(strip)
+        rows += len(strip)
+        if rows >= block:
+            joined = np.concatenate(held) if len(held) > 1 else strip
+            whole = rows - rows % block
+            for start in range(0, whole, block):
+                yield _split_alpha(joined[start : start + block])
+            held, rows = ([joined[whole:].copy()], rows - whole) if rows > whole else ([], 0)
+    if rows:
+        yield _split_alpha(np.concatenate(held))
+
+
+def _split_alpha(strip: Image) -> tuple[Image, Image]:
+    mask = np.where(strip[..., 3] > 0, np.uint8(255), np.uint8(0))
+    return strip[..., :3] & mask[..., None], mask
+
+
+def _unreadable(path: Path, error: RasterioError) -> PermanentError:
+    cause = error.__cause__ or error
+    return PermanentError(f"{path}: cannot read this raster ({cause}); it is damaged or truncated: replace the file")
