@@ -29,8 +29,8 @@ def read_weights(path: Path, read: Callable[[Path], T]) -> T:
         return read(path)
     # torch, pickle, zipfile and safetensors each raise errors of their own, RuntimeError and ValueError among them.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise WeightsError(f"{describe(path)}: not a readable weights file: {reason}. Fetch it again") from error
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
+        raise WeightsError(f"{describe(path)}: not a readable weights file ({reason}): fetch it again") from error
 
 
 def load_strictly(network: nn.Module, state: dict[str, object], path: Path) -> None:
