@@ -1,8 +1,8 @@
-"""The fonts a map may use: those that Python packages carry, never the machine's own, so that every machine draws the same.
+"""The fonts a map may use: those that Python packages carry, never the machine's own, so all machines draw the same.
 
 DejaVu comes with mapnik (Latin, Greek, Cyrillic, Hebrew, Arabic, Georgian, Armenian), Source Sans Pro with
-`font-source-sans-pro`, IPAex Gothic with `matplotlib-fontja` (Japanese, Chinese), Nanum Gothic with `koreanize-matplotlib`
-(Korean). A font is named by its face, which is family and style: "DejaVu Sans Bold".
+`font-source-sans-pro`, IPAex Gothic with `matplotlib-fontja` (Japanese, Chinese), Nanum Gothic with
+`koreanize-matplotlib` (Korean). A font is named by its face, which is family and style: "DejaVu Sans Bold".
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def resolve(faces: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=100_000)
 def writable(text: str, faces: tuple[str, ...]) -> bool:
-    """Whether every character of `text` is in one of the faces or fallbacks: a map shows no name rather than empty boxes."""
+    """Whether every character is in one of the faces or fallbacks: a map shows no name rather than empty boxes."""
     return all(any(ord(c) in _characters(face) for face in resolve(faces)) for c in text if not c.isspace())
 
 

@@ -1,21 +1,22 @@
 """Where the lettering of a map goes: decided once for the whole map, so that no block of it can cut or double a label.
 
-Everything is in canvas coordinates: pixels from the top-left corner of the map, x to the right and y UP (so the map lies below y = 0).
+Everything is in canvas coordinates: pixels from the top-left corner of the map, x right, y up (the map has y < 0).
 Labels are tried in order of importance and dropped where they would touch one that is already there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import shapely
 from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
-from cartography.fonts import text_width
+from cartography.fonts import text_width, writable
 from cartography.hashing import mix, unit_of
 from cartography.scene import Area, Place, Poi, Road, Scene
 from cartography.style import ROAD_ORDER, Colour, PoiStyle, Style, TextStyle
@@ -38,7 +39,7 @@ class Text:
 
     text: str
     style: TextStyle
-    geometry: Point | LineString
+    geometry: BaseGeometry
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Mark:
     """A plain shape under the lettering: part of a shield or of a pin."""
 
     fill: Colour
-    geometry: Polygon
+    geometry: BaseGeometry
 
 
 @dataclass(frozen=True)
@@ -58,49 +59,52 @@ class Label:
 
     rank: tuple[int, int]
     group: int
-    space: Polygon
+    space: BaseGeometry
     texts: tuple[Text, ...]
     marks: tuple[Mark, ...] = ()
 
 
-class ToCanvas(Protocol):
-    """Converts scene geometries to canvas coordinates."""
-
-    def __call__(self, geometry: shapely.Geometry) -> shapely.Geometry: ...
+ToCanvas: TypeAlias = Callable[[Any], Any]
+"""Converts a scene geometry to canvas coordinates."""
 
 
 def candidates(scene: Scene, style: Style, to_canvas: ToCanvas) -> Iterator[Label]:
-    """Yield every label the style could draw for the named features of a scene; whole features give the same ones in any window."""
+    """Yield every label the style could draw for a scene's named features. Names no font can write are left out."""
     density = style.generalisation.label_density
 
-    def written(name: str) -> bool:
-        return bool(name) and unit_of(0, "label", mix(*name.encode())) < density
+    def chosen(name: str, text: TextStyle) -> bool:
+        return bool(name) and writable(name, text.fonts) and unit_of(0, "label", mix(*name.encode())) < density
 
     for place in scene.places:
-        if place.kind in style.places and place.name:
-            yield _place(place, style.places[place.kind], to_canvas)
-    if style.pois is not None:
+        text = style.places.get(place.kind)
+        if text and place.name and writable(place.name, text.fonts):
+            yield _place(place, text, to_canvas)
+    if style.pois:
         for poi in scene.pois:
             if poi.kind in style.pois.colours and unit_of(0, "pin", poi.key) < density:
                 yield _pin(poi, style.pois, to_canvas)
-    if style.road_text is not None:
-        named = [road for road in scene.roads if written(road.name) and not road.tunnel and road.kind in style.roads]
+    if style.road_text:
+        named = [r for r in scene.roads if chosen(r.name, style.road_text) and not r.tunnel and r.kind in style.roads]
         yield from _street_names(named, style.road_text, to_canvas)
-    if style.shield is not None and style.road_text is not None:
-        for road in scene.roads:
-            if road.ref and road.kind in style.roads:
-                yield from _shields(road, style.shield, style.road_text, to_canvas)
-    if style.water_text is not None:
-        yield from _water_names(scene, style.water_text, to_canvas)
-        parks = [area for area in scene.areas if area.kind != "water" and written(area.name)]
-        for area in parks:
-            yield from _area_name(
-                area, style.pois.text if style.pois and style.pois.text else style.road_text, 6, to_canvas
-            )
+        if style.shield:
+            for road in scene.roads:
+                if road.ref and not road.tunnel and road.kind in style.roads and writable(road.ref, SHIELD_FONTS):
+                    yield from _shields(road, style.shield, style.road_text, to_canvas)
+    if style.water_text:
+        for water in scene.waterways:
+            if chosen(water.name, style.water_text):
+                yield from _along(water.name, style.water_text, to_canvas(water.geometry), 9, water.key)
+    for area in scene.areas:
+        text = style.water_text if area.kind == "water" else (style.pois and style.pois.text) or style.road_text
+        if text and chosen(area.name, text):
+            yield from _area_name(area, text, to_canvas)
 
 
 def place_labels(labels: Iterable[Label], canvas: Polygon) -> list[Label]:
-    """Return the labels to draw, in drawing order: none touches another or the edge of the canvas, each group has one at most."""
+    """Return the labels to draw, in drawing order.
+
+    None touches another or the edge of the canvas; a group has one at most; the same text keeps its distance.
+    """
     ordered = sorted(labels, key=lambda label: label.rank)
     if not ordered:
         return []
@@ -169,7 +173,7 @@ def _pin(poi: Poi, style: PoiStyle, to_canvas: ToCanvas) -> Label:
         marks = (Mark(colour, _box(at.x, at.y, size, size)), Mark(_WHITE, _box(at.x, at.y, size * 0.35, size * 0.35)))
     space = shapely.envelope(marks[0].geometry)
     texts: tuple[Text, ...] = ()
-    if poi.name and style.text is not None:
+    if poi.name and style.text and writable(poi.name, style.text.fonts):
         text = _broken(poi.name, style.text, 12 * style.text.size_px)
         box = _text_box(text, style.text, 0, 0)
         _, bottom, right, top = space.bounds
@@ -179,7 +183,7 @@ def _pin(poi: Poi, style: PoiStyle, to_canvas: ToCanvas) -> Label:
     return Label((8, poi.key), 0, space, texts, marks)
 
 
-def _drop(tip: Point, size: float, margin: float) -> Polygon:
+def _drop(tip: Point, size: float, margin: float) -> BaseGeometry:
     """A pin whose tip stands on its point: a disc of diameter 0.8 `size` over a wedge."""
     disc = Point(tip.x, tip.y + size).buffer(size * 0.4 + margin, 10)
     return shapely.convex_hull(disc.union(Point(tip.x, tip.y - margin)))
@@ -215,7 +219,7 @@ def _along(text: str, style: TextStyle, line: LineString, rank: int, key: int) -
                 yield Label((rank + 12 * trial, group), group, space, (Text(text, style, path),))
 
 
-def _straight_enough(path: LineString) -> bool:
+def _straight_enough(path: BaseGeometry) -> bool:
     """No bend over 35 degrees, no more than 80 degrees of bends together."""
     steps = np.diff(shapely.get_coordinates(path), axis=0)
     bends = np.abs(np.diff(np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))))
@@ -236,22 +240,11 @@ def _shields(road: Road, colour: Colour, base: TextStyle, to_canvas: ToCanvas) -
         yield Label((6, mix(road.key, repeat)), 0, space, (Text(text, style, at),), marks)
 
 
-def _water_names(scene: Scene, style: TextStyle, to_canvas: ToCanvas) -> Iterator[Label]:
-    for area in scene.areas:
-        if area.kind == "water" and area.name:
-            yield from _area_name(area, style, 5, to_canvas)
-    for water in scene.waterways:
-        if water.name:
-            yield from _along(water.name, style, to_canvas(water.geometry), 9, water.key)
-
-
-def _area_name(area: Area, style: TextStyle | None, rank: int, to_canvas: ToCanvas) -> Iterator[Label]:
+def _area_name(area: Area, style: TextStyle, to_canvas: ToCanvas) -> Iterator[Label]:
     """The name inside its area, where it fits."""
-    if style is None:
-        return
     shape = to_canvas(area.geometry)
     at = shape.representative_point()
     text = _broken(area.name, style, 10 * style.size_px)
     space = _text_box(text, style, at.x, at.y)
     if shape.area > 1.5 * space.area:
-        yield Label((rank, area.key), 0, space, (Text(text, style, at),))
+        yield Label((5, area.key), 0, space, (Text(text, style, at),))

