@@ -11,7 +11,7 @@ import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import PermanentError
-from stages.sample.footprints import Extent, Site, place_sites
+from stages.sample.footprints import KM_PER_DEGREE, Extent, Site, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import Candidates, Stratum, draw_candidates
 from stages.sample.world import World, load_world, unit_vectors
@@ -25,44 +25,50 @@ class _Source(BaseModel):
 
 
 class ListedSite(_Source):
-    """One site: an outline, or a centre with a size, or neither where local rasters bring their own ground."""
+    """One site: the outline, or the centre and the size."""
 
     point: str = Field(default="001", pattern=r"^\d{3,}$", description="Sampling point; pairs are split by it.")
     site: str = Field(default="1", pattern=r"^\d+$", description="Number of the site at its point.")
     bounds: tuple[float, float, float, float] | None = Field(
         default=None, description="West, south, east, north in degrees WGS84."
     )
-    centre: Position | None = Field(
-        default=None, description="Longitude and latitude of the centre, instead of bounds."
-    )
+    centre: Position | None = Field(default=None, description="Longitude and latitude, instead of bounds.")
     size: tuple[int, int] | None = Field(default=None, description="Width and height in px at gsd, with a centre.")
-    gsd: float | None = Field(default=None, gt=0, description="Ground sample distance in metres, with a centre.")
+    gsd: float = Field(gt=0, description="Ground sample distance in metres.")
     stratum: str = Field(default="", description="What kind of place it is, for the release's statistics.")
 
     @model_validator(mode="after")
     def _one_way_to_say_where(self) -> ListedSite:
-        if self.centre is not None and (self.bounds is not None or self.size is None or self.gsd is None):
-            raise ValueError("a centre needs size and gsd, and no bounds")
+        if (self.bounds is None) == (self.centre is None) or (self.centre is None) != (self.size is None):
+            raise ValueError("give either bounds, or centre and size")
         if self.bounds is not None and not (self.bounds[0] < self.bounds[2] and self.bounds[1] < self.bounds[3]):
             raise ValueError("bounds are west, south, east, north, with west < east and south < north")
         return self
 
+    def located(self) -> Site:
+        """Return the site with its centre and size; of bounds, the size is that of the outline on the ground."""
+        if self.centre is not None and self.size is not None:
+            return Site(0, int(self.site), *self.centre, self.stratum, *self.size, self.gsd)
+        assert self.bounds is not None
+        west, south, east, north = self.bounds
+        lon, lat = (west + east) / 2, (south + north) / 2
+        metres = 1000 * KM_PER_DEGREE / self.gsd
+        width = max(1, round((east - west) * metres * np.cos(np.radians(lat))))
+        return Site(0, int(self.site), lon, lat, self.stratum, width, max(1, round((north - south) * metres)), self.gsd)
+
     def row(self) -> Row:
         """Return the site as a row of `stages.tables.SITES`."""
-        row: Row = {"point_id": self.point, "site_id": self.site, "stratum": self.stratum}
-        if self.centre is not None and self.size is not None and self.gsd is not None:
-            return row | _row_of(Site(0, 1, *self.centre, self.stratum, *self.size, self.gsd))
-        if self.bounds is not None:
-            outline = shapely.box(*self.bounds)
-            return row | {"lon": outline.centroid.x, "lat": outline.centroid.y, "geometry": outline.wkb}
-        return row
+        outline = {} if self.bounds is None else {"geometry": shapely.box(*self.bounds).wkb}
+        return (
+            {"point_id": self.point, "site_id": self.site, "stratum": self.stratum} | _row_of(self.located()) | outline
+        )
 
 
 class SiteList(_Source):
     """Sites as the configuration lists them."""
 
-    kind: Literal["list"] = "list"
-    sites: tuple[ListedSite, ...] = Field(default=(ListedSite(),), min_length=1, description="The sites.")
+    kind: Literal["list"]
+    sites: tuple[ListedSite, ...] = Field(min_length=1, description="The sites.")
 
     @model_validator(mode="after")
     def _no_site_twice(self) -> SiteList:
@@ -79,8 +85,8 @@ class SiteList(_Source):
         return len(self.sites)
 
     def pixels(self) -> float:
-        """Return the pixels of all sites; 0 where their rasters bring the size."""
-        return float(sum(site.size[0] * site.size[1] for site in self.sites if site.size is not None))
+        located = [site.located() for site in self.sites]
+        return float(sum(site.width * site.height for site in located))
 
 
 class _Footprints(_Source):

@@ -1,0 +1,122 @@
+"""Tile services: where their tiles are, what they may be used for, whose they are.
+
+`registry.yaml` holds those known to the project, open ones first; any entry of the package `xyzservices` can be named
+as `xyz:NAME`, with terms unknown. A provider whose terms do not allow bulk downloads is used only if the configuration
+states the user's permission in words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import xyzservices
+import xyzservices.providers
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import PermanentError
+
+XYZ_PREFIX = "xyz:"
+
+
+class Provider(BaseModel):
+    """A tile service in Web Mercator (EPSG:3857, the grid of OpenStreetMap and Google)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    side: Literal["map", "visible"] | None = Field(default=None, description="What its tiles show; null: unknown.")
+    url: str = Field(
+        description="Template with {z}, {x}, {y} (or {-y}: counted from the south, TMS) and perhaps {key}."
+    )
+    zooms: tuple[int, int] = Field(default=(0, 22), description="Least and greatest zoom that has tiles.")
+    tile_size: Literal[256, 512] = Field(default=256, description="Width and height of a tile in px.")
+    countries: tuple[str, ...] = Field(default=(), description="ISO codes of what it covers; empty: the world.")
+    bulk: Literal["allowed", "ask", "forbidden"] = Field(
+        default="ask", description="Do the terms allow bulk downloads?"
+    )
+    licence: str = Field(description="Licence of the pictures; goes with every raster and pair.")
+    attribution: str = Field(description="The words that name the source; go with every raster and pair.")
+    terms: str = Field(default="", description="Page of the terms.")
+    key_variable: str = Field(default="", description="Environment variable of the user's key, if one is needed.")
+    placeholders: frozenset[str] = Field(default=frozenset(), description="BLAKE3 digests of 'no imagery' pictures.")
+    note: str = Field(default="", description="What else a user should know.")
+
+    def tile_url(self, z: int, x: int, y: int) -> str:
+        """Return the URL of a tile, the key filled in: it must never be logged or stored."""
+        return (
+            self.url.replace("{z}", str(z))
+            .replace("{x}", str(x))
+            .replace("{-y}", str(2**z - 1 - y))
+            .replace("{y}", str(y))
+            .replace("{key}", self._key())
+        )
+
+    def check_use(self, permission: str) -> None:
+        """Raise `PermanentError` if the key is missing, or the terms need a permission that is not stated."""
+        if self.bulk != "allowed" and not permission.strip():
+            known = "forbid bulk downloads" if self.bulk == "forbidden" else "do not clearly allow bulk downloads"
+            raise PermanentError(
+                f"provider {self.name!r}: its terms {known} ({self.terms or 'read them'}). If you have the right, say "
+                "whose permission it is in the source's field `permission`; otherwise choose another provider"
+            )
+        self._key()
+
+    def _key(self) -> str:
+        if not self.key_variable:
+            return ""
+        key = os.environ.get(self.key_variable, "")
+        if not key:
+            raise PermanentError(
+                f"provider {self.name!r} needs your key in the environment variable {self.key_variable}"
+            )
+        return key
+
+
+@cache
+def registry() -> dict[str, Provider]:
+    """Return the project's own providers by name."""
+    text = resources.files("stages.providers").joinpath("registry.yaml").read_text("utf-8")
+    return {name: _resolve(name, entry) for name, entry in yaml.safe_load(text).items()}
+
+
+def find_provider(name: str) -> Provider:
+    """Return a provider of the registry, or any of xyzservices as `xyz:NAME`. Raises `PermanentError`."""
+    if name.startswith(XYZ_PREFIX):
+        tiles = _xyz(name.removeprefix(XYZ_PREFIX))
+        attribution = tiles.get("attribution", "")
+        return Provider(
+            name=name, url=_template(tiles), licence="see attribution", attribution=attribution, zooms=_zooms(tiles)
+        )
+    if name not in registry():
+        near = difflib.get_close_matches(name, registry(), 3) or sorted(registry())
+        raise PermanentError(f"no provider is called {name!r}; did you mean {', '.join(near)}?")
+    return registry()[name]
+
+
+def _resolve(name: str, entry: dict[str, object]) -> Provider:
+    fields = dict(entry)
+    if source := fields.pop("xyz", None):
+        fields["url"] = _template(_xyz(str(source)))
+    return Provider.model_validate({"name": name, **fields})
+
+
+def _xyz(name: str) -> xyzservices.TileProvider:
+    known = xyzservices.providers.flatten()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3)
+        raise PermanentError(f"xyzservices has no provider {name!r}; did you mean {', '.join(near) or 'another one'}?")
+    return known[name]
+
+
+def _template(tiles: xyzservices.TileProvider) -> str:
+    """Return the URL with its variants filled in and the tile's place left open."""
+    return str(tiles.build_url(x="{x}", y="{y}", z="{z}", scale_factor="", fill_subdomain=True))
+
+
+def _zooms(tiles: xyzservices.TileProvider) -> tuple[int, int]:
+    return int(tiles.get("min_zoom", 0)), int(tiles.get("max_zoom", 19))
