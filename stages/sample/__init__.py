@@ -1,30 +1,48 @@
-"""Stage `sample`: where to look -> `sample/sites.parquet`, one row a site (see `stages.tables.SITES`)."""
+"""Stage `sample`: where to look. One unit, "sites".
+
+Inputs: the configuration (a list of sites, a file of points, or quotas for the globe). Outputs: `sample/sites.parquet`
+(GeoParquet's geometry column; columns and units in `stages.tables.SITES`), `sample/sites.geojson` and, of sampled points,
+`sample/world.png`, a map of them. Errors: `PermanentError` naming the quota, the site or the file that is at fault.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import cv2
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from shapely import wkb
+from shapely.geometry import mapping
 
-from pipeline.stage import Result, RunView, Stage, Unit, output
+from pipeline.files import write_bytes, write_json
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.sample.listed import SiteByBounds, SiteByRaster, site_rows
+from stages.sample.sampled import Globe, PointFile, Row, sampled_points
 from stages.tables import SITES, write_table
 
 
 class SampleParams(BaseModel):
-    """Which sites the dataset covers."""
+    """Which sites the dataset covers: one of the three fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sites: tuple[SiteByBounds | SiteByRaster, ...] = Field(
-        min_length=1, description="The sites, each by its bounds or by a raster whose extent it takes."
+        default=(), description="The sites one by one, each by its bounds or by a raster whose extent it takes."
     )
+    globe: Globe | None = Field(default=None, description="Sites round points drawn over the land of the globe.")
+    points: PointFile | None = Field(default=None, description="Sites round the points of a file.")
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> SampleParams:
+        if sum(map(bool, (self.sites, self.globe, self.points))) != 1:
+            raise ValueError("give exactly one of sites, globe, points")
+        return self
 
 
 class SampleStage(Stage[SampleParams]):
-    """List the sites: one unit, `sites`."""
+    """Choose the sites of the run; see the module."""
 
     name: ClassVar[str] = "sample"
     version: ClassVar[int] = 1
@@ -32,13 +50,50 @@ class SampleStage(Stage[SampleParams]):
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
-        return [self.unit("sites", {"seed": run.seed}, [site.identity() for site in self.params.sites])]
+        inputs = [site.identity() for site in self.params.sites]
+        if self.params.points is not None:
+            inputs.append(self.params.points.identity())
+        return [self.unit("sites", {"seed": run.seed}, inputs)]
 
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Write the table. Raises PermanentError if two sites have one name or a raster is not georeferenced."""
-        path = workspace / "sample" / "sites.parquet"
-        rows = site_rows(self.params.sites)
-        write_table(path, rows, SITES)
-        return Result(
-            (output(workspace, path),), {"points": len({row["point_id"] for row in rows}), "sites": len(rows)}
-        )
+        """Choose the sites and write the tables."""
+        sampled = self.params.globe or self.params.points
+        rows = sampled.rows(unit.payload["seed"]) if sampled else site_rows(self.params.sites)
+        folder = workspace / "sample"
+        write_table(folder / "sites.parquet", rows, SITES)
+        write_json(folder / "sites.geojson", _geojson(rows))
+        paths = [folder / "sites.parquet", folder / "sites.geojson"]
+        if sampled:
+            write_bytes(folder / "world.png", _world_png(rows))
+            paths.append(folder / "world.png")
+        data = {"points": len({row["point_id"] for row in rows}), "sites": len(rows)}
+        return Result(tuple(output(workspace, path) for path in paths), data)
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
+        """Count the sites and their pixels."""
+        if sampled := self.params.globe or self.params.points:
+            sites, pixels = sampled.count(), sampled.pixels()
+        else:
+            rows = site_rows(self.params.sites)
+            sites, pixels = len(rows), float(sum(row["width"] * row["height"] for row in rows))
+        return Estimate(1, seconds=2 + 0.03 * sites, handed={"raster_pairs": sites, "pixels": pixels})
+
+
+def _geojson(rows: Sequence[Row]) -> dict[str, object]:
+    features = [
+        {
+            "type": "Feature",
+            "geometry": mapping(wkb.loads(row["geometry"])),
+            "properties": {key: value for key, value in row.items() if key != "geometry"},
+        }
+        for row in rows
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _world_png(rows: Sequence[Row]) -> bytes:
+    from stages.sample.picture import draw_world
+    from stages.sample.world import load_land_share
+
+    picture = draw_world(load_land_share(), sampled_points(rows))
+    return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1])

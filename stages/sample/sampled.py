@@ -1,96 +1,28 @@
-"""Where the sites of a run come from: a list in the configuration, a file of points, or a sampling of the globe."""
+"""Sites round sampling points: of the globe, by quotas, or of a user's file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
-import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
-from stages.sample.footprints import KM_PER_DEGREE, Extent, Site, place_sites
+from pipeline.files import digest_file
+from stages.sample.footprints import Extent, Site, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import Candidates, Stratum, draw_candidates
 from stages.sample.world import World, load_world, unit_vectors
 
 Row = dict[str, Any]
-Position = tuple[float, float]
 
 
-class _Source(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ListedSite(_Source):
-    """One site: the outline, or the centre and the size."""
-
-    point: str = Field(default="001", pattern=r"^\d{3,}$", description="Sampling point; pairs are split by it.")
-    site: str = Field(default="1", pattern=r"^\d+$", description="Number of the site at its point.")
-    bounds: tuple[float, float, float, float] | None = Field(
-        default=None, description="West, south, east, north in degrees WGS84."
-    )
-    centre: Position | None = Field(default=None, description="Longitude and latitude, instead of bounds.")
-    size: tuple[int, int] | None = Field(default=None, description="Width and height in px at gsd, with a centre.")
-    gsd: float = Field(gt=0, description="Ground sample distance in metres.")
-    stratum: str = Field(default="", description="What kind of place it is, for the release's statistics.")
-
-    @model_validator(mode="after")
-    def _one_way_to_say_where(self) -> ListedSite:
-        if (self.bounds is None) == (self.centre is None) or (self.centre is None) != (self.size is None):
-            raise ValueError("give either bounds, or centre and size")
-        if self.bounds is not None and not (self.bounds[0] < self.bounds[2] and self.bounds[1] < self.bounds[3]):
-            raise ValueError("bounds are west, south, east, north, with west < east and south < north")
-        return self
-
-    def located(self) -> Site:
-        """Return the site with its centre and size; of bounds, the size is that of the outline on the ground."""
-        if self.centre is not None and self.size is not None:
-            return Site(0, int(self.site), *self.centre, self.stratum, *self.size, self.gsd)
-        assert self.bounds is not None
-        west, south, east, north = self.bounds
-        lon, lat = (west + east) / 2, (south + north) / 2
-        metres = 1000 * KM_PER_DEGREE / self.gsd
-        width = max(1, round((east - west) * metres * np.cos(np.radians(lat))))
-        return Site(0, int(self.site), lon, lat, self.stratum, width, max(1, round((north - south) * metres)), self.gsd)
-
-    def row(self) -> Row:
-        """Return the site as a row of `stages.tables.SITES`."""
-        outline = {} if self.bounds is None else {"geometry": shapely.box(*self.bounds).wkb}
-        return (
-            {"point_id": self.point, "site_id": self.site, "stratum": self.stratum} | _row_of(self.located()) | outline
-        )
-
-
-class SiteList(_Source):
-    """Sites as the configuration lists them."""
-
-    kind: Literal["list"]
-    sites: tuple[ListedSite, ...] = Field(min_length=1, description="The sites.")
-
-    @model_validator(mode="after")
-    def _no_site_twice(self) -> SiteList:
-        names = [(site.point, site.site) for site in self.sites]
-        twice = sorted({"/".join(name) for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"listed twice: {', '.join(twice)}")
-        return self
-
-    def rows(self, seed: int) -> list[Row]:
-        return [site.row() for site in self.sites]
-
-    def count(self) -> int:
-        return len(self.sites)
-
-    def pixels(self) -> float:
-        located = [site.located() for site in self.sites]
-        return float(sum(site.width * site.height for site in located))
-
-
-class _Footprints(_Source):
+class _Footprints(BaseModel):
     """Sites of random sizes round sampling points."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sites_per_point: int = Field(default=3, ge=1, le=20, description="Sites at each point.")
     width: tuple[int, int] = Field(default=(7_000, 20_000), description="Least and greatest width of a site in px.")
@@ -128,7 +60,6 @@ class _Footprints(_Source):
 class Globe(_Footprints):
     """Points drawn over the land of the globe, stratified by kind of place and continent."""
 
-    kind: Literal["globe"]
     points: int = Field(default=233, ge=1, le=5_000, description="Sampling points.")
     spacing_km: float = Field(default=100.0, ge=0, description="Least distance between two points.")
     strata: dict[Stratum, float] = Field(
@@ -161,12 +92,14 @@ class PointFile(_Footprints):
     A column `stratum` is taken over if there is one.
     """
 
-    kind: Literal["points"]
-    path: Path = Field(description="The file.")
+    path: ConfigPath = Field(description="The file.")
+
+    def identity(self) -> str:
+        """Return the digest of the file."""
+        return digest_file(self.path) if self.path.is_file() else "absent"
 
     def rows(self, seed: int) -> list[Row]:
-        points = self._read()
-        return self._place(load_world(), points, seed)
+        return self._place(load_world(), self._read(), seed)
 
     def count(self) -> int:
         return len(self._read()) * self.sites_per_point
@@ -182,7 +115,7 @@ class PointFile(_Footprints):
             frame = read(self.path)
         except (OSError, ValueError, RuntimeError) as error:
             raise PermanentError(
-                f"{self.path}: cannot be read as points ({error}); check sample.source.path"
+                f"{self.path}: cannot be read as points ({error}); check sample.points.path"
             ) from error
         if frame.crs is None or not len(frame) or not (frame.geometry.geom_type == "Point").all():
             raise PermanentError(f"{self.path}: needs point geometries with a CRS, at least one")
@@ -205,9 +138,6 @@ def _row_of(site: Site) -> Row:
         "gsd": site.gsd,
         "geometry": site.geometry.wkb,
     }
-
-
-Source = Annotated[SiteList | Globe | PointFile, Field(discriminator="kind")]
 
 
 def sampled_points(rows: Sequence[Row]) -> list[tuple[float, float, str]]:

@@ -1,0 +1,92 @@
+"""Sites that the configuration lists one by one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import shapely
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pyproj import Geod
+from shapely import Polygon, box
+
+from pipeline.config import ConfigPath
+from pipeline.errors import PermanentError
+from stages.rasters import grid_of, open_dataset
+
+_GEOD = Geod(ellps="WGS84")
+
+
+class _Listed(BaseModel, ABC):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    point: str = Field(pattern=r"^[0-9A-Za-z]+$", description='Id of the sampling point, such as "001".')
+    site: str = Field("1", pattern=r"^[0-9A-Za-z]+$", description='Id of the site within its point, such as "1".')
+    stratum: str = Field("", description="What kind of place it is, such as `city`.")
+
+    @abstractmethod
+    def extent(self) -> tuple[Polygon, float]:
+        """Return the footprint in WGS84 degrees and the ground sample distance in metres."""
+
+    def identity(self) -> str:
+        """Return what changes when the site does though the configuration does not."""
+        return ""
+
+
+class SiteByBounds(_Listed):
+    """A site given by its bounds."""
+
+    bounds: tuple[float, float, float, float] = Field(description="West, south, east, north in WGS84 degrees.")
+    gsd: float = Field(gt=0, description="Wanted ground sample distance, metres a pixel.")
+
+    @model_validator(mode="after")
+    def _check(self) -> SiteByBounds:
+        west, south, east, north = self.bounds
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ValueError("bounds must be west < east within -180 to 180 and south < north within -90 to 90")
+        return self
+
+    def extent(self) -> tuple[Polygon, float]:
+        """Return the box of the bounds."""
+        return box(*self.bounds), self.gsd
+
+
+class SiteByRaster(_Listed):
+    """A site that takes its extent and resolution from a georeferenced raster file."""
+
+    raster: ConfigPath = Field(description="GeoTIFF, relative to the configuration; usually the visible side's.")
+
+    def identity(self) -> str:
+        """Return size and time of change of the file."""
+        return str(self.raster.stat().st_mtime_ns) if self.raster.exists() else "absent"
+
+    def extent(self) -> tuple[Polygon, float]:
+        """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""
+        with open_dataset(self.raster) as dataset:
+            grid = grid_of(dataset, self.raster)
+        return grid.footprint(), grid.gsd
+
+
+def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
+    """Return the rows of `sample/sites.parquet`, ordered by point and site. Raises PermanentError if a name recurs."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for site in sites:
+        if (site.point, site.site) in rows:
+            raise PermanentError(f"sample: site {site.point}/{site.site} is listed twice; give each its own name")
+        footprint, gsd = site.extent()
+        west, south, east, north = footprint.bounds
+        lon, lat = (west + east) / 2, (south + north) / 2
+        _, _, (width, height) = _GEOD.inv([west, lon], [lat, south], [east, lon], [lat, north])
+        rows[site.point, site.site] = {
+            "point_id": site.point,
+            "site_id": site.site,
+            "lon": lon,
+            "lat": lat,
+            "stratum": site.stratum,
+            "width": max(1, round(width / gsd)),
+            "height": max(1, round(height / gsd)),
+            "gsd": gsd,
+            "geometry": shapely.to_wkb(footprint),
+        }
+    return [rows[key] for key in sorted(rows)]
