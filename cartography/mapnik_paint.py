@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -38,10 +38,12 @@ def patterned(file: Path) -> str:
     return f'<PolygonPatternSymbolizer file={quoteattr(str(file))} alignment="global"/>'
 
 
-def stroked(colour: Colour, dash: tuple[float, float] | None = None) -> str:
-    """Lines of each feature's own width; `dash` alternates drawn and left-out pixels."""
-    ends = f'stroke-dasharray="{dash[0]},{dash[1]}" stroke-linecap="butt"' if dash else 'stroke-linecap="round"'
-    return f'<LineSymbolizer stroke="{_rgb(colour)}" stroke-width="[width]" stroke-linejoin="round" {ends}/>'
+def stroked(colour: Colour, cap: Literal["round", "butt"] = "round") -> str:
+    """Lines of each feature's own width."""
+    return (
+        f'<LineSymbolizer stroke="{_rgb(colour)}" stroke-width="[width]" '
+        f'stroke-linejoin="round" stroke-linecap="{cap}"/>'
+    )
 
 
 def lettered(style: TextStyle, along: bool) -> str:

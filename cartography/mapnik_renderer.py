@@ -3,7 +3,7 @@
 A block equals the same part of a whole rendering, byte for byte:
 
 * Coordinates are rounded to 1/256 pixel of the whole map, the resolution of mapnik's rasteriser (AGG), and long edges
-  are broken into steps, so that no edge that reaches into a block is cut at the border of its margin, where AGG would round
+  are broken into steps, so that no edge reaching into a block is cut at the border of its margin, where AGG would round
   it anew.
 * Labels are laid out once for the whole map (`cartography.label_layout`); mapnik only writes them.
 """
