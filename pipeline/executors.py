@@ -139,8 +139,10 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
-        # Ctrl-C reaches every process of the terminal; stopping the workers is the driver's task.
-        "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
+        # Ctrl-C, or a service manager, may signal every process; stopping the workers is the driver's task.
+        "distributed.worker.preload": [
+            "import signal; [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]"
+        ],
     }
     with (
         dask.config.set(settings),

@@ -24,7 +24,7 @@ from pipeline.workspace import Workspace
 pytestmark = pytest.mark.integration
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
-SLOW = {"list": {"count": 10}, "draw": {"seconds": 0.2}}
+SLOW = {"list": {"count": 16}, "draw": {"seconds": 0.2}}
 
 
 def driver(folder: Path, workspace: Path, stages: dict[str, Any], workers: int) -> subprocess.Popen[str]:
@@ -72,11 +72,11 @@ def test_a_signal_stops_cleanly_and_the_run_goes_on(
 ) -> None:
     workspace = tmp_path / "w"
     running = driver(tmp_path, workspace, SLOW, workers)
-    wait_until_drawn(workspace, 2)
+    wait_until_drawn(workspace, 1)
     # As a terminal does it: to every process of the group.
     os.killpg(running.pid, number)
     _, messages = running.communicate(timeout=30)
-    assert running.returncode == 128 + number
+    assert running.returncode == 128 + number, messages
     assert "Traceback" not in messages
     assert State.RUNNING not in counts(workspace)
     assert not list(workspace.rglob(f"{TEMPORARY_PREFIX}*")) or workers, (
