@@ -32,18 +32,16 @@ class Politeness(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     requests_per_second: float | None = Field(
-        4.0, gt=0, description="Rate to one host, over all workers; null: no limit."
+        default=4.0, gt=0, description="Rate to one host, over all workers; null: no limit."
     )
-    concurrent: int = Field(4, ge=1, le=64, description="Requests to one host under way at once, over all workers.")
+    concurrent: int = Field(default=4, ge=1, le=64, description="Requests to one host under way, over all workers.")
     timeout_s: float = Field(
-        30.0, gt=0, description="Longest silence, and a fourth of the longest time, of one answer."
+        default=30.0, gt=0, description="Longest silence, and a fourth of the longest time, of one answer."
     )
-    attempts: int = Field(
-        8, ge=1, description="Times one thing is asked for before the unit is given back to the engine."
-    )
-    wait_s: float = Field(0.5, ge=0, description="First wait between attempts; doubles each time, with jitter.")
+    attempts: int = Field(default=8, ge=1, description="Times a thing is asked for before the engine takes over.")
+    wait_s: float = Field(default=0.5, ge=0, description="First wait between attempts; doubles each time, with jitter.")
     contact: str = Field(
-        "", description="Mail address or page that the User-Agent names, so that a service can reach you."
+        default="", description="Mail address or page that the User-Agent names, so that a service can reach you."
     )
 
 

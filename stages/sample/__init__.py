@@ -1,12 +1,13 @@
 """Stage `sample`: where to look. One unit, "sites".
 
 Inputs: the configuration (a list of sites, a file of points, or quotas for the globe). Outputs: `sample/sites.parquet`
-(GeoParquet's geometry column; columns and units in `stages.tables.SITES`), `sample/sites.geojson` and, of sampled points,
+(GeoParquet; columns and units in `stages.tables.SITES`), `sample/sites.geojson` and, of sampled points,
 `sample/world.png`, a map of them. Errors: `PermanentError` naming the quota, the site or the file that is at fault.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,14 @@ from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.sample.listed import SiteByBounds, SiteByRaster, site_rows
 from stages.sample.sampled import Globe, PointFile, Row, sampled_points
 from stages.tables import SITES, write_table
+
+_GEOPARQUET = json.dumps(
+    {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+)
 
 
 class SampleParams(BaseModel):
@@ -60,7 +69,7 @@ class SampleStage(Stage[SampleParams]):
         sampled = self.params.globe or self.params.points
         rows = sampled.rows(unit.payload["seed"]) if sampled else site_rows(self.params.sites)
         folder = workspace / "sample"
-        write_table(folder / "sites.parquet", rows, SITES)
+        write_table(folder / "sites.parquet", rows, SITES.with_metadata({"geo": _GEOPARQUET}))
         write_json(folder / "sites.geojson", _geojson(rows))
         paths = [folder / "sites.parquet", folder / "sites.geojson"]
         if sampled:

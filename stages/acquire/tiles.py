@@ -1,0 +1,80 @@
+"""Rasters made of map tiles: the Web-Mercator tile matrix, and strips put together from tiles row by row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+
+from stages.acquire.source import Site, window_of
+from stages.grid import Grid
+from stages.rasters import Image
+
+_HALF_WORLD_M = 20037508.342789244
+_EQUATOR_M = 2 * _HALF_WORLD_M
+
+
+@dataclass(frozen=True)
+class TileMatrix:
+    """The tiles of a zoom: `size` px wide and high, x eastward and y southward from the north-west corner."""
+
+    zoom: int
+    size: int
+
+    @classmethod
+    def nearest(cls, gsd: float, latitude: float, zooms: tuple[int, int], size: int) -> TileMatrix:
+        """Return the zoom whose ground sample distance (m) at a latitude is nearest to `gsd`, by ratio."""
+        finest = _EQUATOR_M * math.cos(math.radians(latitude)) / size
+        zoom = round(math.log2(finest / gsd))
+        return cls(min(max(zoom, zooms[0]), zooms[1]), size)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the whole world at this zoom, EPSG:3857."""
+        width = self.size << self.zoom
+        pixel = _EQUATOR_M / width
+        return Grid("EPSG:3857", Affine(pixel, 0, -_HALF_WORLD_M, 0, -pixel, _HALF_WORLD_M), width, width)
+
+
+@dataclass(frozen=True)
+class TileWindow:
+    """A window of whole pixels of a tile matrix: its grid, its first pixel, and the tiles it touches."""
+
+    matrix: TileMatrix
+    grid: Grid
+    x: int
+    y: int
+
+    @classmethod
+    def of_site(cls, site: Site, matrix: TileMatrix, what: str) -> TileWindow:
+        """Return the window that covers a site. Raises PermanentError if it lies beyond 85 degrees of latitude."""
+        grid = window_of(site, matrix.grid, what)
+        world = matrix.grid.transform
+        x, y = (grid.transform.c - world.c) / world.a, (grid.transform.f - world.f) / world.e
+        return cls(matrix, grid, round(x), round(y))
+
+    @property
+    def columns(self) -> range:
+        """The x of its tiles."""
+        return range(self.x // self.matrix.size, (self.x + self.grid.width - 1) // self.matrix.size + 1)
+
+    @property
+    def rows(self) -> range:
+        """The y of its tiles."""
+        return range(self.y // self.matrix.size, (self.y + self.grid.height - 1) // self.matrix.size + 1)
+
+    def strips(self, rows: Iterable[list[Image | None]]) -> Iterator[Image]:
+        """Put rows of tiles, each (size, size, 4) RGBA or None for no data, together to strips of the window."""
+        size = self.matrix.size
+        for tile_y, tiles in zip(self.rows, rows, strict=True):
+            strip = np.zeros((size, len(self.columns) * size, 4), np.uint8)
+            for index, tile in enumerate(tiles):
+                if tile is not None:
+                    strip[:, index * size : (index + 1) * size] = tile
+            top = max(0, self.y - tile_y * size)
+            bottom = min(size, self.y + self.grid.height - tile_y * size)
+            left = self.x - self.columns.start * size
+            yield strip[top:bottom, left : left + self.grid.width]
