@@ -72,7 +72,7 @@ def _deep(name: str, device: torch.device, num_keypoints: int) -> Matcher:
 
 
 def _dense(name: str, device: torch.device, num_keypoints: int) -> Matcher:
-    from matcher.dense import DenseMatcher
+    from matcher.dense.matcher import DenseMatcher
 
     return DenseMatcher(device)
 
