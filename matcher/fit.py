@@ -5,6 +5,7 @@ A fit that cannot be trusted is a result that says why, with no matrix; never a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,9 @@ Matrix = npt.NDArray[np.float64]
 MINIMAL_SAMPLE: dict[Model, int] = {"homography": 4, "affine": 3, "similarity": 2}
 MAX_ITERATIONS = 10_000
 CONFIDENCE = 0.9999
+
+MAX_FALSE_ALARMS = 1e-3
+"""How many models as well supported as this one chance may yield among matches scattered at random."""
 
 # A plausible transformation between two images of the same ground, judged at its inliers.
 MAX_SCALE = 16.0
@@ -54,8 +58,9 @@ def fit(
     The homography's estimator and settings are those of FastMapGlue's public demo: MAGSAC++, 3 px, 10,000 iterations,
     confidence 0.9999. "ransac" is plain RANSAC with the same limits. A similarity is always found by RANSAC and
     refined by least squares, as OpenCV has no MAGSAC for it. At least one correspondence more than the minimal sample
-    must agree (any minimal sample agrees with itself), spread over more than a line or a spot, with a transformation
-    that neither mirrors nor distorts beyond reason. Raises ValueError for an unknown model or estimator.
+    must agree (any minimal sample agrees with itself), more than chance explains, spread over more than a line or a
+    spot, with a transformation that neither mirrors nor distorts beyond reason. Raises ValueError for an unknown model
+    or estimator.
     """
     if model not in MINIMAL_SAMPLE or estimator not in ("magsac", "ransac"):
         raise ValueError(f"no fit of a {model!r} by {estimator!r}: models are {', '.join(MINIMAL_SAMPLE)}")
@@ -71,6 +76,9 @@ def fit(
     agreeing = len(np.unique(np.hstack([points0, points1])[inliers], axis=0))
     if agreeing < needed:
         return _rejected(matches, f"{agreeing} distinct matches agree: a {model} needs {needed}")
+    area = float(np.prod(np.ptp(points1, axis=0) + 2 * threshold_px))
+    if false_alarms(len(matches), agreeing, needed - 1, np.pi * threshold_px**2 / area) > MAX_FALSE_ALARMS:
+        return _rejected(matches, f"{agreeing} of {len(matches)} matches agree: no more than chance explains")
     reason = _degeneracy(matrix, points0[inliers], points1[inliers], model, threshold_px)
     if reason:
         return _rejected(matches, reason)
@@ -82,6 +90,21 @@ def transform(matrix: Matrix, points: np.ndarray) -> npt.NDArray[np.float64]:
     homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     depth = np.where(homogeneous[:, 2:] > 0, homogeneous[:, 2:], np.nan)
     return np.nan_to_num(homogeneous[:, :2] / depth, nan=np.inf)
+
+
+def false_alarms(matches: int, agreeing: int, sample: int, probability: float) -> float:
+    """Return how many models with so many agreeing matches are to be expected if all matches were random.
+
+    (n - s) C(n, k) C(k, s) p^(k - s): the a-contrario criterion of Moisan and Stival (2004), with p the probability
+    that a random match falls within the threshold of where a model puts it. It is necessary, not sufficient: real
+    mismatches are not scattered at random.
+    """
+    logarithm = math.log(matches - sample) + _log_binomial(matches, agreeing) + _log_binomial(agreeing, sample)
+    return math.exp(min(700.0, logarithm + (agreeing - sample) * math.log(min(1.0, probability))))
+
+
+def _log_binomial(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def _rejected(matches: Matches, reason: str) -> Fit:

@@ -41,7 +41,7 @@ class Matches:
     @classmethod
     def empty(cls) -> Matches:
         """No correspondence at all."""
-        return cls(np.empty((0, 2)), np.empty((0, 2)), np.empty(0))  # type: ignore[arg-type]
+        return cls(np.empty((0, 2), np.float32), np.empty((0, 2), np.float32), np.empty(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.points0)

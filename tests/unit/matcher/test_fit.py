@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.fit import MINIMAL_SAMPLE, Estimator, Fit, Model, fit, transform
+from matcher.fit import MINIMAL_SAMPLE, Estimator, Fit, Model, false_alarms, fit, transform
 from matcher.types import Matches
 
 pytestmark = pytest.mark.unit
@@ -188,6 +188,24 @@ def test_chance_never_gives_a_wild_matrix(count: int, seed: int, model: Model) -
         assert np.isfinite(fitted.matrix).all()
         moved = transform(fitted.matrix, points[0][fitted.inliers].astype(np.float32))
         assert np.abs(moved - points[1][fitted.inliers]).max() <= 3.01
+
+
+@pytest.mark.parametrize("model", sorted(MINIMAL_SAMPLE))
+@pytest.mark.parametrize("count", [20, 500])
+def test_what_chance_explains_is_refused(model: Model, count: int) -> None:
+    for seed in range(20):
+        points = np.random.default_rng(seed).uniform(0, 511, (2, count, 2))
+        fitted = fit(Matches(points[0], points[1], np.ones(count)), model)
+        assert fitted.matrix is None
+        assert "chance" in fitted.reason or "agree" in fitted.reason or "needs" in fitted.reason
+
+
+def test_false_alarms_against_counting() -> None:
+    """Ten matches, threshold probability 0.2, a model fixed by two: the expected number of pairs of (model, set of
+    five that agree) is counted one by one over all subsets, times the number of sizes (Moisan and Stival)."""
+    expected = (10 - 2) * sum(0.2**3 for _ in combinations(range(10), 5) for _ in combinations(range(5), 2))
+    assert false_alarms(10, 5, 2, 0.2) == pytest.approx(expected)
+    assert false_alarms(10, 10, 2, 5.0) == pytest.approx(8 * 45)
 
 
 def test_beyond_the_horizon_is_infinite() -> None:
