@@ -19,6 +19,9 @@ from cartography.mapnik_import import mapnik
 from cartography.scene import Bounds
 from cartography.style import Colour, Style, TextStyle
 
+Cap = Literal["round", "butt"]
+"""How a line ends."""
+
 
 class Painted(NamedTuple):
     """A feature on its way into mapnik: WKB in canvas coordinates, the width of its line in pixels, its lettering."""
@@ -38,7 +41,7 @@ def patterned(file: Path) -> str:
     return f'<PolygonPatternSymbolizer file={quoteattr(str(file))} alignment="global"/>'
 
 
-def stroked(colour: Colour, cap: Literal["round", "butt"] = "round") -> str:
+def stroked(colour: Colour, cap: Cap = "round") -> str:
     """Lines of each feature's own width."""
     return (
         f'<LineSymbolizer stroke="{_rgb(colour)}" stroke-width="[width]" '

@@ -17,7 +17,7 @@ from shapely.geometry import LineString
 from cartography.canvas import dashed
 from cartography.hashing import unit
 from cartography.light import mapped_buildings
-from cartography.mapnik_paint import filled, patterned, stroked
+from cartography.mapnik_paint import Cap, filled, patterned, stroked
 from cartography.scene import Feature, Road, Scene, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
 
@@ -81,7 +81,8 @@ def _roads(style: Style, gsd: float) -> Iterator[Pass]:
                 def members(scene: Scene, kind: str = kind, bridge: bool = bridge) -> list[Road]:
                     return [r for r in mapped_roads(scene.roads, style) if r.kind == kind and r.bridge == bridge]
 
-                yield _line(line, gsd, members, casing)
+                # A round casing would close a bridge at its ends.
+                yield _line(line, gsd, members, casing, "butt" if bridge else "round")
 
 
 def _rails(style: Style, gsd: float) -> Iterator[Pass]:
@@ -129,14 +130,16 @@ def _fill(
         yield Pass(stroked(fill.outline), outlines)
 
 
-def _line(style: LineStyle, gsd: float, select: Callable[[Scene], Sequence[Feature]], casing: bool = False) -> Pass:
+def _line(
+    style: LineStyle, gsd: float, select: Callable[[Scene], Sequence[Feature]], casing: bool = False, cap: Cap = "round"
+) -> Pass:
     def lines(scene: Scene) -> Drawn:
         chosen = tuple(select(scene))
         widths = np.array([style.width_px(getattr(feature, "width", 0.0), gsd) for feature in chosen])
         return Drawn(geometries(chosen), widths + 2 * style.casing_px if casing else widths)
 
     if casing and style.casing is not None:
-        return Pass(stroked(style.casing), lines)
+        return Pass(stroked(style.casing, cap), lines)
     if style.dash_px is None:
         return Pass(stroked(style.colour), lines)
     on, off = (length * gsd for length in style.dash_px)

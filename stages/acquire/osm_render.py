@@ -1,0 +1,131 @@
+"""Source `osm-render`: the map side drawn from vector data, an OpenStreetMap extract or a GeoPackage.
+
+The map covers the site's footprint: on the grid of a raster that it is to match (`like`), in whatever CRS, or on a grid
+in metres of the site's own. Ground outside the extract is no data; a site without any feature has none at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import osmium
+import shapely
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from cartography import styles
+from cartography.frame import Frame
+from cartography.mapnik_renderer import MapnikRenderer
+from cartography.osm import VectorFileError, read_scene
+from cartography.scene import Scene
+from pipeline.config import ConfigPath
+from pipeline.errors import PermanentError
+from stages.acquire.local_grid import local_grid, utm_zone
+from stages.acquire.source import Site, Source, Strips, window_of
+from stages.grid import FloatArray, Grid, reproject
+from stages.rasters import Image, grid_of, open_dataset
+
+ROWS = 1024
+_STEP_M = 60.0
+"""Edges are broken into pieces of this length before they are bent from one CRS into another."""
+_MARGIN_M = 300.0
+
+
+class OsmRenderSource(Source):
+    """A map drawn from vector data in one of the project's styles."""
+
+    kind: Literal["osm-render"] = "osm-render"
+    source: str = Field("OpenStreetMap", description="What the data is, for the manifest.")
+    licence: str = Field("ODbL-1.0", description="Licence of the data.")
+    attribution: str = Field("© OpenStreetMap contributors", description="Line of credit that the licence asks for.")
+    path: ConfigPath = Field(description="An .osm.pbf extract, GeoPackage, GeoParquet or other vector file.")
+    style: str = Field("web-light", description=f"Map style: {', '.join(styles.NAMES)}.")
+    like: ConfigPath | None = Field(
+        None,
+        description="Georeferenced raster whose grid the map takes, usually the visible side; may hold {point_id} and "
+        "{site_id}. Default: a grid of the site's ground sample distance in its UTM zone.",
+    )
+
+    @field_validator("style")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        styles.named(name)
+        return name
+
+    def identity(self, site: Site) -> str:
+        """Return size and time of change of the data."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return "absent"
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    @contextmanager
+    def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
+        """Draw the map of a site strip by strip; see `Source.open`."""
+        grid = self._grid(site)
+        centre = site.footprint.centroid
+        crs = utm_zone(centre.x, centre.y)
+        try:
+            whole = _read(self.path, crs, self.identity(site))
+        except VectorFileError as error:
+            raise PermanentError(f"site {site.name}: {error}; check acquire.map.path") from error
+        scene = _in_pixel_plane(whole, crs, grid, site.gsd)
+        frame = Frame(0.0, 0.0, site.gsd, grid.width, grid.height)
+        yield Strips(grid, self._strips(scene, frame, _covered(whole, crs, grid)), {"DATE": data_date(self.path)})
+
+    def _grid(self, site: Site) -> Grid:
+        if self.like is None:
+            return local_grid(site)
+        path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
+        with open_dataset(path) as dataset:
+            return window_of(site, grid_of(dataset, path), str(path))
+
+    def _strips(self, scene: Scene, frame: Frame, covered: FloatArray) -> Iterator[Image]:
+        renderer = MapnikRenderer(scene, frame, styles.named(self.style))
+        for row in range(0, frame.height, ROWS):
+            rows = min(ROWS, frame.height - row)
+            alpha = np.zeros((rows, frame.width), np.uint8)
+            if len(scene) and len(covered):
+                cv2.fillPoly(alpha, [np.rint(covered - [0, row]).astype(np.int32)], (255,))
+            yield np.dstack([renderer.render((0, row, frame.width, rows)), alpha])
+
+
+def data_date(path: Path) -> str:
+    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say."""
+    if not path.name.endswith((".osm.pbf", ".osm")):
+        return ""
+    with osmium.io.Reader(str(path)) as reader:
+        return reader.header().get("osmosis_replication_timestamp") or reader.header().get("timestamp") or ""
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, crs: str, identity: str) -> Scene:
+    """Read a whole extract, once for the many sites of a worker; `identity` changes when the file does."""
+    return read_scene(path, crs)
+
+
+def _in_pixel_plane(scene: Scene, crs: str, grid: Grid, gsd: float) -> Scene:
+    """Move a scene into the plane of a grid's pixels: a pixel is `gsd` wide, the grid's top-left corner is (0, 0)."""
+    scale = np.array([gsd, -gsd])
+
+    def move(points: NDArray[np.float64], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+        return (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+
+    corners = reproject(grid.to_world(grid.corners()), grid.crs, crs)
+    (left, bottom), (right, top) = corners.min(axis=0) - _MARGIN_M, corners.max(axis=0) + _MARGIN_M
+    return scene.window((left, bottom, right, top)).transformed(move, (0.0, -grid.height * gsd, grid.width * gsd, 0.0))
+
+
+def _covered(scene: Scene, crs: str, grid: Grid) -> FloatArray:
+    """The part of the grid within the extent of the data, as a ring of pixels (N, 2); empty if they are apart."""
+    edge = shapely.box(*scene.bounds).exterior
+    ring = shapely.get_coordinates(edge.segmentize(max(edge.length / 200, _STEP_M)))
+    extent = shapely.Polygon(grid.to_pixel(reproject(ring, crs, grid.crs)))
+    return shapely.get_coordinates(shapely.box(-1, -1, grid.width, grid.height).intersection(extent))

@@ -1,0 +1,177 @@
+"""Sources `simulated-map` and `simulated-image`: a pair drawn from an invented world, with known misregistration.
+
+Nothing is fetched. A site's ground follows from the world's seed, its sampling point and its stratum; both sources of
+a run must name the same `world`. The map is displaced against its georeference by a transform drawn for each site, which
+is saved beside the raster as `truth.json`; the image is where its georeference says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cartography import styles
+from cartography.disturbance import Disturbance, Disturbed, disturbance_seed, random_homography
+from cartography.frame import Frame
+from cartography.hashing import generator, mix
+from cartography.imagery import Textures, render_image
+from cartography.imagery.conditions import random_conditions
+from cartography.mapnik_renderer import MapnikRenderer
+from cartography.procedural import World
+from cartography.procedural.landscape import LandscapeName
+from pipeline.files import write_json
+from stages.acquire.local_grid import local_grid
+from stages.acquire.source import Site, Source, Strips
+from stages.grid import Grid
+from stages.rasters import Image
+
+ROWS = 512
+TRUTH_FILE = "truth.json"
+
+_LANDSCAPES: dict[str, LandscapeName] = {
+    "city": "city", "suburb": "town", "village": "village", "farmland": "farmland", "forest": "forest",
+    "mountain": "mountain", "coast": "coast",
+}  # fmt: skip
+
+
+class _Simulated(Source):
+    source: str = Field("simulated world", description="What the raster is, for the manifest.")
+    licence: str = Field("Apache-2.0", description="Licence of what is drawn.")
+    attribution: str = Field("MapData simulated world", description="Line of credit.")
+    world: int = Field(0, ge=0, description="Seed of the invented world; the same for map and image.")
+
+    def ground(self, site: Site) -> World:
+        """Return the world of the site's sampling point."""
+        landscape = _LANDSCAPES.get(site.stratum, "mixed")
+        return World(mix(self.world, *site.point_id.encode()) >> 23, landscape)
+
+
+class SimulatedImageSource(_Simulated):
+    """The visible image of the invented world: sun, season, view and sensor are drawn for each site."""
+
+    kind: Literal["simulated-image"] = "simulated-image"
+
+    @contextmanager
+    def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
+        """Simulate the image strip by strip; see `Source.open`."""
+        grid = local_grid(site)
+        frame, world = _frame(grid), self.ground(site)
+        conditions = random_conditions(_site_seed(self.world, site, 1))
+        textures = Textures.procedural(site.gsd, _site_seed(self.world, site, 2))
+
+        def strips() -> Iterator[Image]:
+            for row in range(0, grid.height, ROWS):
+                block = (0, row, grid.width, min(ROWS, grid.height - row))
+                yield _opaque(render_image(world, frame, conditions, textures, block))
+
+        yield Strips(grid, strips(), {})
+
+
+class Misregistration(BaseModel):
+    """Greatest displacement of a map against the image; each site draws its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shift_px: float = Field(default=6.0, ge=0, description="Shift along each axis, pixels.")
+    rotation_deg: float = Field(default=0.2, ge=0, le=45, description="Rotation about the centre, degrees.")
+    scale: float = Field(default=1.003, ge=1, le=2, description="Scale factor; drawn between its inverse and itself.")
+    perspective_px: float = Field(default=1.0, ge=0, description="Displacement of a corner by perspective, pixels.")
+    warp_px: float = Field(default=0.5, ge=0, le=10, description="Standard deviation of a smooth local warp, pixels.")
+    feature_px: float = Field(default=0.5, ge=0, description="Shift of single buildings by generalisation, pixels.")
+
+    def draw(self, seed: int, width: int, height: int) -> Disturbance:
+        """Draw the transform of a map of `width` x `height` pixels."""
+        size = max(width, height)
+        # A term g moves a corner, half the size from the centre along both axes, by about g * size^2 / sqrt(2).
+        perspective = self.perspective_px * np.sqrt(2) / size**2
+        random = generator(seed)
+        homography = random_homography(
+            random, size, self.rotation_deg, self.scale, self.shift_px / size, float(perspective)
+        )
+        return Disturbance(
+            _about((width - size) / 2, (height - size) / 2, homography), self.warp_px, 400.0, self.feature_px, seed
+        )
+
+
+class SimulatedMapSource(_Simulated):
+    """The electronic map of the invented world, in one of several styles, displaced by a known transform."""
+
+    kind: Literal["simulated-map"] = "simulated-map"
+    styles: tuple[str, ...] = Field(styles.NAMES, min_length=1, description="Map styles; each site gets one of them.")
+    misregistration: Misregistration = Field(
+        default=Misregistration(), description="How far the map may lie off the image."
+    )
+
+    @field_validator("styles")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            styles.named(name)
+        return names
+
+    @contextmanager
+    def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
+        """Draw the map strip by strip and save the truth; see `Source.open`."""
+        grid = local_grid(site)
+        frame = _frame(grid)
+        seed = disturbance_seed(_site_seed(self.world, site, 3))
+        disturbance = self.misregistration.draw(seed, grid.width, grid.height)
+        style = self.styles[_site_seed(self.world, site, 4) % len(self.styles)]
+        renderer = MapnikRenderer(Disturbed(self.ground(site), frame, disturbance), frame, styles.named(style))
+
+        def strips() -> Iterator[Image]:
+            for row in range(0, grid.height, ROWS):
+                yield _opaque(renderer.render((0, row, grid.width, min(ROWS, grid.height - row))))
+
+        write_json(workspace / "rasters" / site.name / TRUTH_FILE, _to_json(disturbance, style))
+        yield Strips(grid, strips(), {})
+
+
+def read_truth(path: Path) -> Disturbance:
+    """Read the transform that a simulated map was drawn with."""
+    truth = json.loads(path.read_text())
+    return Disturbance(
+        np.array(truth["homography"], np.float64),
+        truth["warp_px"],
+        truth["warp_wavelength_px"],
+        truth["feature_px"],
+        truth["seed"],
+    )
+
+
+def _to_json(disturbance: Disturbance, style: str) -> dict[str, object]:
+    return {
+        "homography": disturbance.homography.tolist(),
+        "warp_px": disturbance.warp_px,
+        "warp_wavelength_px": disturbance.warp_wavelength_px,
+        "feature_px": disturbance.feature_px,
+        "seed": disturbance.seed,
+        "style": style,
+    }
+
+
+def _about(x: float, y: float, homography: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move the centre of a homography by (x, y)."""
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = (x, y), (-x, -y)
+    moved: NDArray[np.float64] = there @ homography @ back
+    return moved / moved[2, 2]
+
+
+def _site_seed(world: int, site: Site, salt: int) -> int:
+    return mix(world, salt, *site.name.encode())
+
+
+def _frame(grid: Grid) -> Frame:
+    return Frame(grid.transform.c, grid.transform.f, grid.transform.a, grid.width, grid.height)
+
+
+def _opaque(image: Image) -> Image:
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
