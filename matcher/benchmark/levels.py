@@ -9,14 +9,16 @@ of the level and of the pair only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from matcher.benchmark.pairs import Pair
+from matcher.errors import InputError
 from matcher.fit import transform
 
 Matrix = npt.NDArray[np.float64]
@@ -79,7 +81,10 @@ class CornerNoise:
         return np.asarray(cv2.getPerspectiveTransform(source.astype(np.float32), corners.astype(np.float32)))
 
 
-LEVELS: dict[str, Motion | CornerNoise | None] = {
+Level = Motion | CornerNoise | None
+"""How image 1 is warped; None: not at all."""
+
+LEVELS: dict[str, Level] = {
     "aligned": None,
     "easy": Motion(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
     "normal": Motion(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
@@ -88,12 +93,29 @@ LEVELS: dict[str, Motion | CornerNoise | None] = {
 }
 
 
-def at_level(pair: Pair, level: str) -> Pair:
-    """Return the pair as a matcher sees it at a level of LEVELS: image 1 warped, the ground truth with it.
+def read_levels(path: Path) -> dict[str, Level]:
+    """Read levels by name from YAML (see configs/benchmark-levels.yaml). Raises InputError naming what is wrong."""
+    import yaml  # here, because training imports this module on machines that have little installed
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
+        return {str(name): _level(fields) for name, fields in given.items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a file of levels ({error}); see configs/benchmark-levels.yaml") from error
+
+
+def _level(fields: dict[str, float] | None) -> Level:
+    if fields is None:
+        return None
+    return CornerNoise(**fields) if "patch" in fields else Motion(**fields)
+
+
+def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pair:
+    """Return the pair as a matcher sees it at a level: image 1 warped, the ground truth with it.
 
     Raises KeyError for an unknown level.
     """
-    warp = LEVELS[level]
+    warp = levels[level]
     if warp is None:
         return pair
     height, width = pair.image1.shape[:2]

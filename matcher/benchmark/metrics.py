@@ -43,7 +43,11 @@ class PairScore:
 
 def score_pair(matches: Matches, pair: Pair, model: Model = "homography", estimator: Estimator = "magsac") -> PairScore:
     """Fit a model to the matches and judge both the model and the matches by the pair's ground truth."""
-    fitted = fit(matches, model, estimator=estimator)
+    return score_fit(matches, fit(matches, model, estimator=estimator), pair)
+
+
+def score_fit(matches: Matches, fitted: Fit, pair: Pair) -> PairScore:
+    """Judge a model that was fitted to the matches, and the matches, by the pair's ground truth."""
     errors = match_errors(matches, pair.homography)
     height, width = pair.image0.shape[:2]
     return PairScore(

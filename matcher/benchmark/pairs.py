@@ -1,4 +1,4 @@
-"""Image pairs whose ground truth is known, and a reader for SRIF's layout."""
+"""Image pairs whose ground truth is known, and a reader for SRIF's layout (others: `matcher.benchmark.readers`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -32,18 +32,44 @@ class Pair:
     homography: Matrix
 
 
+class PairSource(Protocol):
+    """A pair that is still on disk: a unique name, and how to get at its content.
+
+    `footprint` is where it lies on the ground (WKB polygon, WGS84), None if unknown.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def footprint(self) -> bytes | None: ...
+
+    def load(self) -> Pair:
+        """Read both images and the ground truth. Raises InputError for what is missing or cannot be decoded."""
+
+    def digests(self) -> tuple[str, str]:
+        """Return BLAKE3 digests of the two images' files, hexadecimal."""
+
+
 @dataclass(frozen=True, eq=False)
 class PairFiles:
-    """A pair that is still on disk: a unique name, the two files, and a reader of the ground truth."""
+    """A pair of two image files and a reader of the ground truth."""
 
     name: str
     path0: Path
     path1: Path
     read_homography: Callable[[], Matrix]
+    footprint: bytes | None = None
 
     def load(self) -> Pair:
         """Read both images and the ground truth. Raises InputError for a file that is missing or is no image."""
         return Pair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
+
+    def digests(self) -> tuple[str, str]:
+        """Return BLAKE3 digests of the two files."""
+        from blake3 import blake3  # here, because training imports this module on machines that have little installed
+
+        return blake3(self.path0.read_bytes()).hexdigest(), blake3(self.path1.read_bytes()).hexdigest()
 
 
 def read_image(path: Path) -> RGBImage:

@@ -1,0 +1,158 @@
+"""Running a matcher over pairs in a process of its own: time limits, crashes and restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any
+
+from matcher.benchmark.leakage import refuse_trained
+from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.benchmark.rows import FAILED, Outcome, make_row
+from matcher.errors import InputError, MatcherUnavailable
+
+START_LIMIT_S = 600.0
+"""Loading a matcher may mean reading gigabytes of weights."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried on which pairs: a matcher by name, levels (of the YAML `levels_file`, "" for the published ones).
+
+    A pair that takes longer than `timeout_s` is a failure. `threads` is fixed, as sums depend on it to the last digit.
+    """
+
+    matcher: str
+    pairs: PairSpec
+    levels: tuple[str, ...]
+    levels_file: str = ""
+    device: str = "auto"
+    threads: int = 1
+    timeout_s: float = 120.0
+
+
+def run_trial(trial: Trial, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows (`matcher.benchmark.rows`) of the pairs from `start` to `stop`, level by level within each pair.
+
+    Raises MatcherUnavailable if the matcher cannot be loaded, InputError if a pair cannot be read or was used to train
+    the matcher. Whatever else the matcher does is a row.
+    """
+    pairs = open_pairs(trial.pairs)
+    chosen = range(start, len(pairs) if stop is None else min(stop, len(pairs)))
+    refuse_trained(trial.matcher, [pairs[index] for index in chosen])
+    with tempfile.TemporaryFile() as log, _Process(trial, log) as process:
+        for index in chosen:
+            for level in trial.levels:
+                yield process.ask(index, pairs[index].name, level)
+
+
+class _Process:
+    """A worker that is started anew after a crash or a time-out."""
+
+    def __init__(self, trial: Trial, log: IO[bytes]) -> None:
+        self.trial = trial
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.buffer = b""
+
+    def __enter__(self) -> _Process:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        settings = {
+            "pairs": self.trial.pairs.to_json(),
+            "matcher": self.trial.matcher,
+            "device": self.trial.device,
+            "threads": self.trial.threads,
+            "levels": self.trial.levels_file,
+        }
+        threads = {name: str(self.trial.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        command = [sys.executable, "-m", "matcher.benchmark.worker", json.dumps(settings)]
+        self.buffer = b""
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=os.environ | threads
+        )
+        answer = self.read(START_LIMIT_S)
+        if answer is None or "unavailable" in answer:
+            reason = answer["unavailable"] if answer else self.last_words()
+            self.stop()
+            raise MatcherUnavailable(f"{self.trial.matcher} cannot be loaded: {reason}")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def ask(self, index: int, name: str, level: str) -> dict[str, Any]:
+        """Return the row of one pair at one level."""
+        if self.process is None:
+            self.start()
+        process = self.process
+        assert process is not None
+        assert process.stdin is not None
+        identity = {"matcher": self.trial.matcher, "level": level, "pair": name}
+        started = time.perf_counter()
+        try:
+            process.stdin.write(json.dumps({"index": index, "level": level}).encode() + b"\n")
+            process.stdin.flush()
+            answer = self.read(self.trial.timeout_s)
+        except BrokenPipeError:
+            answer = None
+        wall = time.perf_counter() - started
+        if answer is None:
+            return self.failure(identity, wall)
+        if "broken" in answer:
+            raise InputError(answer["broken"])
+        return {**identity, **answer, "wall_s": wall}
+
+    def failure(self, identity: dict[str, str], wall: float) -> dict[str, Any]:
+        """Return the row of a pair whose process gave no answer; the next one starts a new process."""
+        assert self.process is not None
+        outcome: Outcome = "timeout"
+        reason = f"no answer within {self.trial.timeout_s:g} s"
+        if wall < self.trial.timeout_s:
+            outcome = "crash"
+            reason = f"the process ended with status {self.process.wait(10)}: {self.last_words()}"[:500]
+        self.stop()
+        return make_row(identity, outcome, reason, FAILED, wall_s=wall)
+
+    def read(self, limit_s: float) -> dict[str, Any] | None:
+        """Return the next answer; None if there is none within the limit, or the process has ended."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        deadline = time.monotonic() + limit_s
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            piece = os.read(descriptor, 1 << 16) if ready else b""
+            if not piece:
+                return None
+            self.buffer += piece
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return dict(json.loads(line))
+
+    def last_words(self) -> str:
+        """Return the last line that the process wrote to standard error."""
+        self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - 2000))
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def split_pairs(count: int, batch: int) -> Sequence[range]:
+    """Return the batches of `count` pairs that are run one process each."""
+    return [range(start, min(start + batch, count)) for start in range(0, count, batch)]

@@ -1,0 +1,86 @@
+"""The leaderboard as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Json = dict[str, Any]
+
+COLUMNS: dict[str, str] = {
+    "auc_3px": "AUC 3 px",
+    "auc_5px": "AUC 5 px",
+    "auc_10px": "AUC 10 px",
+    "auc_20px": "AUC 20 px",
+    "success_3px": "success 3 px",
+    "success_5px": "success 5 px",
+    "success_10px": "success 10 px",
+    "success_10px_ransac": "success 10 px, RANSAC",
+}
+SHARES = (*COLUMNS, "matching_accuracy_1px", "matching_accuracy_3px", "matching_accuracy_5px", "inlier_ratio")
+
+
+def write_leaderboard(results: Json) -> str:
+    """Return a table a level, best AUC at 10 px first, with 95% intervals, and what must be said beside it."""
+    found = results["set"]
+    parts = [f"# Benchmark: {found['name']}", _preamble(results)]
+    for level in results["levels"]:
+        entries = ranked(results, level)
+        parts.append(f"## {level}\n\n" + "\n".join([*_head(found["truth_px"]), *(_line(entry) for entry in entries)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def ranked(results: Json, level: str) -> list[Json]:
+    """Return the entries of a level, best first."""
+    entries = [entry for entry in results["entries"] if entry["level"] == level]
+    return sorted(entries, key=lambda entry: (-entry["figures"]["auc_10px"]["value"], entry["matcher"]))
+
+
+def percent(estimate: Json) -> str:
+    """Return a share as a percentage with its interval: "85.0 (80.1-89.7)"."""
+    return f"{100 * estimate['value']:.1f} ({100 * estimate['low']:.1f}-{100 * estimate['high']:.1f})"
+
+
+def caveat(truth_px: float | None) -> str:
+    """Return what must be said beside the thresholds that an uncertain ground truth blurs, "" if nothing."""
+    if truth_px is None:
+        return ""
+    return (
+        f"The ground truth of this set is itself uncertain by about {truth_px:g} px: figures at thresholds up to that "
+        "(marked ~) tell little, those at larger ones are to be preferred."
+    )
+
+
+def is_blurred(name: str, truth_px: float | None) -> bool:
+    """Tell whether a figure's threshold is too near to the uncertainty of the ground truth."""
+    digits = "".join(character for character in name.partition("px")[0] if character.isdigit())
+    return truth_px is not None and bool(digits) and int(digits) <= truth_px
+
+
+def failures(entry: Json) -> int:
+    """Return how many pairs the matcher did not get through: errors, crashes and time-outs."""
+    return sum(entry["failures"][name] for name in ("error", "crash", "timeout"))
+
+
+def _preamble(results: Json) -> str:
+    lines = [
+        f"{results['set']['pairs']} pairs. Percent, with 95% bootstrap intervals over pairs. AUC: area under the curve "
+        "of mean corner errors up to the threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in the "
+        "column that says so; failures count as infinite errors.",
+        caveat(results["set"]["truth_px"]),
+        f"Hardware: {'; '.join(results['environment']['hardware'])}. mapdata {results['environment']['mapdata']}.",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _head(truth_px: float | None) -> Sequence[str]:
+    names = [("~" if is_blurred(name, truth_px) else "") + title for name, title in COLUMNS.items()]
+    names = ["matcher", *names, "correct matches", "seconds a pair", "failed"]
+    return ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
+
+
+def _line(entry: Json) -> str:
+    cells = [percent(entry["figures"][name]) for name in COLUMNS]
+    correct, seconds = entry["figures"]["correct_matches"]["value"], entry["seconds"]["match"]
+    cells = [entry["matcher"], *cells, f"{correct:.0f}", f"{seconds:.3g}", str(failures(entry))]
+    return "| " + " | ".join(cells) + " |"

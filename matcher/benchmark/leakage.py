@@ -1,0 +1,67 @@
+"""Keeping training data out of reports: pairs are refused whose images or ground a matcher was trained on.
+
+A training writes beside its weights `<weights>.training.json`: `digests`, BLAKE3 of every image file it read, and
+`footprints`, WKT polygons in WGS84 of the ground it saw.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import shapely
+
+from matcher.benchmark.pairs import PairSource
+from matcher.errors import InputError
+
+SUFFIX = ".training.json"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a matcher has seen: digests of files, and ground in WGS84."""
+
+    digests: frozenset[str]
+    ground: shapely.STRtree
+
+    def knows(self, pair: PairSource) -> str:
+        """Return why the pair must not be used, "" if it may."""
+        if self.digests & set(pair.digests()):
+            return "an image of it was used in training"
+        if pair.footprint is not None and len(self.ground.geometries):
+            footprint = shapely.from_wkb(pair.footprint)
+            if self.ground.query(footprint, predicate="intersects").size:
+                return "its ground was used in training"
+        return ""
+
+
+def read_record(path: Path) -> TrainingRecord:
+    """Read a training's record. Raises InputError if it cannot be understood."""
+    try:
+        value = json.loads(path.read_bytes())
+        return TrainingRecord(frozenset(value["digests"]), shapely.STRtree(shapely.from_wkt(value["footprints"])))
+    except (OSError, ValueError, KeyError, TypeError, shapely.GEOSException) as error:
+        raise InputError(f"{path}: not a record of training ({error}); write it again with the training") from error
+
+
+def record_of(matcher: str) -> TrainingRecord | None:
+    """Return the record of a matcher by name, None if it has none (it was not trained here)."""
+    family, _, argument = matcher.partition(":")
+    path = Path(argument + SUFFIX) if argument else WEIGHTS / f"{family}{SUFFIX}"
+    return read_record(path) if path.is_file() else None
+
+
+def refuse_trained(matcher: str, pairs: Sequence[PairSource]) -> None:
+    """Raise InputError naming the pairs that a matcher was trained on, if there is any."""
+    record = record_of(matcher)
+    if record is None:
+        return
+    known = [f"{pair.name} ({reason})" for pair in pairs if (reason := record.knows(pair))]
+    if known:
+        raise InputError(
+            f"{matcher} was trained on {len(known)} of these {len(pairs)} pairs, such as {known[0]}: "
+            "figures on them would say nothing. Choose the test split, or a set it has not seen"
+        )

@@ -1,0 +1,212 @@
+"""Sets of pairs in the layouts that are about: one function a layout, all behind `open_pairs`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from blake3 import blake3
+
+from matcher.benchmark.pairs import Matrix, Pair, PairFiles, PairSource, Subset, srif_pairs
+from matcher.errors import InputError
+from matcher.images import as_rgb
+
+Layout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
+Split = Literal["train", "val", "test"]
+
+TRUTH_PX = {("srif", "Optical-Map"): 3.0}
+"""What is known of the uncertainty of a set's own ground truth: (layout, folder's name) -> px."""
+
+
+@dataclass(frozen=True)
+class PairSpec:
+    """Names a set of pairs, JSON-able: where it lies and how it is laid out.
+
+    `split` chooses from a release, `subset` from an SRIF folder; `limit` keeps that many pairs, evenly spaced.
+    """
+
+    path: str
+    layout: Layout
+    split: Split = "test"
+    subset: Subset = "all"
+    limit: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keyword arguments that make this spec again."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """Return how reports call the set: "Optical-Map, final" or "release, test"."""
+        part = {"release": self.split, "srif": "" if self.subset == "all" else self.subset}.get(self.layout, "")
+        return f"{Path(self.path).name}, {part}" if part else Path(self.path).name
+
+    @property
+    def truth_px(self) -> float | None:
+        """Return how uncertain the set's ground truth is, None if nothing is known against it."""
+        return TRUTH_PX.get((self.layout, Path(self.path).name))
+
+
+def open_pairs(spec: PairSpec) -> Sequence[PairSource]:
+    """List the pairs of a set, in a stable order. Raises InputError if there is none or the layout is another."""
+    path = Path(spec.path)
+    readers: dict[str, Callable[[], Sequence[PairSource]]] = {
+        "release": lambda: release_pairs(path, spec.split),
+        "mapdata": lambda: mapdata_pairs(path),
+        "srif": lambda: srif_pairs(path, spec.subset),
+        "multimodality": lambda: multimodality_pairs(path),
+        "csv": lambda: csv_pairs(path),
+    }
+    if spec.layout not in readers:
+        raise InputError(f"no layout is called {spec.layout!r}; there are: {', '.join(readers)}")
+    pairs = readers[spec.layout]()
+    if not pairs:
+        raise InputError(f"{path}: no pair in the layout {spec.layout}")
+    if spec.limit is None or spec.limit >= len(pairs):
+        return pairs
+    return [pairs[index] for index in np.linspace(0, len(pairs) - 1, spec.limit).round().astype(int)]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPair:
+    """A pair of a release's Zarr store; the images lie on each other."""
+
+    name: str
+    store: Path
+    index: int
+    footprint: bytes | None = None
+
+    def load(self) -> Pair:
+        """Read both images. Raises InputError naming the store if it cannot be read."""
+        image0, image1 = self._images()
+        return Pair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
+
+    def digests(self) -> tuple[str, str]:
+        """Return BLAKE3 digests of the two images' pixels: a store has no file a pair."""
+        image0, image1 = self._images()
+        return blake3(image0.tobytes()).hexdigest(), blake3(image1.tobytes()).hexdigest()
+
+    def _images(self) -> tuple[np.ndarray, np.ndarray]:
+        import zarr  # slow to import, and only Zarr releases need it
+
+        try:
+            group = zarr.open_group(self.store, mode="r")
+            return np.asarray(group["map"][self.index]), np.asarray(group["visible"][self.index])  # type: ignore[index]
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise InputError(f"{self.store}: pair {self.name} cannot be read ({error})") from error
+
+
+def release_pairs(release: Path, split: Split = "test") -> Sequence[PairSource]:
+    """List the accepted pairs of a split of a release of this pipeline: map first; from its folders, else its Zarr."""
+    try:
+        formats = json.loads((release / "release.json").read_bytes())["formats"]
+        columns = ["pair_id", "verdict", "split", "map_path", "visible_path", "zarr_index", "geometry"]
+        rows = pq.read_table(release / "manifest.parquet", columns=columns).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
+        raise InputError(f"{release}: not a release (release.json and manifest.parquet) ({error})") from error
+    chosen = [row for row in rows if row["verdict"] == "accepted" and row["split"] == split]
+    if "folders" in formats:
+        return [
+            PairFiles(
+                row["pair_id"], release / row["map_path"], release / row["visible_path"], _identity, row["geometry"]
+            )
+            for row in chosen
+        ]
+    store = release / "mapdata.zarr"
+    return [StoredPair(row["pair_id"], store, row["zarr_index"], row["geometry"]) for row in chosen]
+
+
+def mapdata_pairs(folder: Path) -> list[PairFiles]:
+    """List pairs in the paper's layout: `<point>/<site>/L/<name>.*` the map, `R/<name>.*` the visible image."""
+    pairs = []
+    for left in sorted(folder.glob("*/*/L/*")):
+        found = sorted((left.parents[1] / "R").glob(f"{left.stem}.*"))
+        if len(found) != 1:
+            raise InputError(f"{left}: {len(found)} files of that name in {left.parents[1] / 'R'}, there must be one")
+        site = left.parents[1]
+        pairs.append(PairFiles(f"{site.parent.name}/{site.name}/{left.stem}", left, found[0], _identity))
+    return pairs
+
+
+def multimodality_pairs(folder: Path) -> list[PairFiles]:
+    """List pairs of the multi-modality database's layout: `X.mat` beside `Xa.png` and `Xb.png` (or `X_a`, `X_b`).
+
+    The `.mat` holds `T`, 3 x 3 in MATLAB's manner: for row vectors (transposed) and 1-based pixels, from image b to
+    image a; image 0 is therefore b. Files without both images are skipped: the database has some. (Jiang et al.,
+    Information Fusion 73, 2021.) Names are "<folder>/<X>".
+    """
+    pairs = []
+    for mat in sorted(folder.rglob("*.mat"), key=_natural):
+        sides = [_beside(mat, side) for side in ("b", "a")]
+        if sides[0] is not None and sides[1] is not None:
+            name = f"{mat.parent.name}/{mat.stem}"
+            pairs.append(PairFiles(name, sides[0], sides[1], partial(_matlab_homography, mat)))
+    return pairs
+
+
+def csv_pairs(table: Path) -> list[PairFiles]:
+    """List the pairs of a CSV with the columns `image0`, `image1` (paths, relative to the CSV) and `homography`.
+
+    The homography is 9 numbers, row-major, pixels of image 0 -> pixels of image 1, separated by spaces; empty means the
+    identity. A column `name` is optional.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: not a CSV that can be read ({error})") from error
+    pairs = []
+    for number, row in enumerate(rows, start=2):
+        if not row.get("image0") or not row.get("image1") or row.get("homography") is None:
+            raise InputError(f"{table}, line {number}: needs image0, image1 and homography")
+        try:
+            values = [float(value) for value in row["homography"].replace(",", " ").split()] or np.eye(3).ravel()
+            matrix = np.array(values, np.float64).reshape(3, 3)
+        except ValueError as error:
+            raise InputError(f"{table}, line {number}: homography is not 9 numbers ({error})") from error
+        name = row.get("name") or f"{table.stem}/{number - 1}"
+        pairs.append(
+            PairFiles(name, table.parent / row["image0"], table.parent / row["image1"], partial(_same, matrix))
+        )
+    names = [pair.name for pair in pairs]
+    if len(set(names)) < len(names):
+        raise InputError(f"{table}: two pairs have the same name; names seed the warps, so each must be unique")
+    return pairs
+
+
+def _identity() -> Matrix:
+    return np.eye(3)
+
+
+def _same(matrix: Matrix) -> Matrix:
+    return matrix
+
+
+def _beside(mat: Path, side: str) -> Path | None:
+    found = [path for joint in ("", "_") for path in sorted(mat.parent.glob(f"{mat.stem}{joint}{side}.*"))]
+    return found[0] if found else None
+
+
+def _matlab_homography(path: Path) -> Matrix:
+    from scipy.io import loadmat  # slow to import, and only this layout needs it
+
+    try:
+        transposed = np.asarray(loadmat(path)["T"], np.float64).reshape(3, 3)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise InputError(f"{path}: no 3 x 3 matrix T of a MATLAB file of version 7 or older ({error})") from error
+    to_one_based = np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1]], np.float64)
+    matrix = np.linalg.inv(to_one_based) @ transposed.T @ to_one_based
+    return np.asarray(matrix / matrix[2, 2])
+
+
+def _natural(path: Path) -> list[Any]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.as_posix())]

@@ -1,0 +1,78 @@
+"""What can be said of a set from its pairs: bootstrap intervals, and tests of one matcher against another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the interval that holds it with 95% confidence over the choice of pairs."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(values: Values, statistic: Callable[[Values], float]) -> Estimate:
+    """Return a statistic of `values` (N,) with its percentile bootstrap interval: the same values, the same numbers.
+
+    With one value, or none, the interval is the figure itself: nothing is known of its spread.
+    """
+    value = statistic(values)
+    if len(values) < 2:
+        return Estimate(value, value, value)
+    resampled = [statistic(values[chosen]) for chosen in _draws(len(values))]
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First matcher minus second, on the same pairs: the difference of a statistic with its interval, and a test.
+
+    `p_success`: exact McNemar test of equal success (two-sided): the chance of so uneven a split among the pairs where
+    just one of the two succeeds, if both were equally good.
+    """
+
+    difference: Estimate
+    only_first: int
+    only_second: int
+    p_success: float
+
+
+def compare(first: Values, second: Values, statistic: Callable[[Values], float], success_px: float) -> Comparison:
+    """Compare errors of two matchers on the same pairs, in the same order: (N,) each, infinite for failures."""
+    both = np.stack([first, second], axis=1)
+    value = statistic(first) - statistic(second)
+    differences = [value]  # with one pair nothing is known of its spread
+    if len(first) > 1:
+        differences = [statistic(both[chosen, 0]) - statistic(both[chosen, 1]) for chosen in _draws(len(first))]
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    only_first = int(((first <= success_px) & (second > success_px)).sum())
+    only_second = int(((second <= success_px) & (first > success_px)).sum())
+    estimate = Estimate(value, float(low), float(high))
+    return Comparison(estimate, only_first, only_second, mcnemar(only_first, only_second))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test: a fair coin over the pairs where just one succeeds."""
+    count = only_first + only_second
+    if count == 0:
+        return 1.0
+    tail = sum(comb(count, k) for k in range(min(only_first, only_second) + 1)) / 2**count
+    return min(1.0, 2 * tail)
+
+
+def _draws(count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(count).integers(0, count, (RESAMPLES, count))

@@ -1,0 +1,130 @@
+"""The process in which a matcher runs: it may crash or hang without harming the benchmark.
+
+Run as `python -m matcher.benchmark.worker SETTINGS` (JSON) by `matcher.benchmark.isolation`. Answers one JSON line when
+the matcher is loaded, then reads jobs `{"index": n, "level": name}` and answers each with one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import zlib
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from matcher.benchmark.levels import LEVELS, Level, at_level, read_levels
+from matcher.benchmark.metrics import score_fit, score_pair
+from matcher.benchmark.pairs import Pair
+from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.benchmark.rows import FAILED, make_row
+from matcher.errors import MatcherError
+from matcher.fit import fit
+from matcher.registry import load_matcher
+from matcher.types import Matcher, Matches
+
+WARM_UP_PX = 128
+
+
+def open_matcher(name: str, device: str) -> Matcher:
+    """Return a matcher of the registry, or, for "python:PACKAGE.MODULE:NAME", what calling that object returns."""
+    if not name.startswith("python:"):
+        return load_matcher(name, device)
+    _, module, attribute = name.split(":", 2)
+    matcher = getattr(import_module(module), attribute)()
+    if not isinstance(matcher, Matcher):
+        raise MatcherError(f"{name} gives a {type(matcher).__name__}: it must be a matcher.types.Matcher")
+    return matcher
+
+
+def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Level]) -> dict[str, Any]:
+    """Return the row of one pair at one level, without `load_s` and `wall_s`; what the matcher raises is a row too."""
+    started = time.perf_counter()
+    seen = at_level(pair, level, levels)
+    warped = time.perf_counter()
+    identity = {"level": level, "pair": pair.name}
+    _seed(f"{level}/{pair.name}")
+    try:
+        matches = matcher.match(seen.image0, seen.image1)
+        if not isinstance(matches, Matches):
+            raise MatcherError(f"returned a {type(matches).__name__}, not Matches")
+    except Exception as error:  # a third party's matcher may raise anything; the benchmark goes on
+        times = {"warp_s": warped - started, "match_s": time.perf_counter() - warped}
+        return make_row(identity, "error", f"{type(error).__name__}: {error}"[:500], FAILED, **times)
+    matched = time.perf_counter()
+    fitted = fit(matches)
+    fit_s = time.perf_counter() - matched
+    return make_row(
+        identity,
+        "no model" if fitted.matrix is None else "matched",
+        fitted.reason,
+        score_fit(matches, fitted, seen),
+        corner_error_ransac_px=score_pair(matches, seen, estimator="ransac").corner_error_px,
+        estimate=None if fitted.matrix is None else fitted.matrix.ravel().tolist(),
+        warp_s=warped - started,
+        match_s=matched - warped,
+        fit_s=fit_s,
+    )
+
+
+def main() -> None:
+    """Serve jobs until the input ends."""
+    # Matchers may print: what they print goes to standard error, answers have a channel of their own.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(value: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+
+    settings = json.loads(sys.argv[1])
+    _set_threads(settings["threads"])
+    levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
+    try:
+        pairs = open_pairs(PairSpec(**settings["pairs"]))
+        matcher = open_matcher(settings["matcher"], settings["device"])
+        noise = np.random.default_rng(0).integers(0, 256, (2, WARM_UP_PX, WARM_UP_PX, 3), dtype=np.uint8)
+        matcher.match(noise[0], noise[1])
+    except Exception as error:
+        answer({"unavailable": f"{type(error).__name__}: {error}"})
+        return
+    answer({"ready": True})
+    latest: tuple[int, Pair] | None = None
+    for line in sys.stdin:
+        job = json.loads(line)
+        started = time.perf_counter()
+        try:
+            # The levels of one pair follow each other: it is read once.
+            pair = latest[1] if latest and latest[0] == job["index"] else pairs[job["index"]].load()
+        except MatcherError as error:
+            answer({"broken": str(error)})
+            continue
+        latest = job["index"], pair
+        load_s = time.perf_counter() - started
+        answer(run_pair(matcher, pair, job["level"], levels) | {"load_s": load_s})
+
+
+def _set_threads(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+
+
+def _seed(name: str) -> None:
+    import torch
+
+    number = zlib.crc32(name.encode())
+    torch.manual_seed(number)
+    np.random.seed(number)
+    cv2.setRNGSeed(number & 0x7FFFFFFF)
+
+
+if __name__ == "__main__":
+    main()
