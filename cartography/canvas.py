@@ -39,8 +39,11 @@ class Canvas:
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
         """Scene coordinates (..., 2) -> OpenCV's fixed-point subpixel coordinates, int32."""
-        subpixels = (self.frame.to_pixels(points) + 0.5) * self.scale - 0.5
-        return np.rint(subpixels * (1 << _SHIFT)).astype(np.int32)
+        # Frame.to_pixels and the change to fixed point in one step: this is called for every feature.
+        step = self.scale * (1 << _SHIFT) / self.frame.gsd
+        half = (1 << _SHIFT) / 2
+        fixed = (points - (self.frame.left, self.frame.top)) * (step, -step) - half
+        return np.rint(fixed).astype(np.int32)
 
     def lengths(self, metres: float) -> float:
         """Length of `metres` in subpixels."""
@@ -76,7 +79,7 @@ class Canvas:
             surface = self.pixels if target is None else target
             cv2.polylines(surface, paths, closed, tuple(colour), max(1, round(thickness)), cv2.LINE_8, _SHIFT)
 
-    def disc(self, centre: np.ndarray, radius: float, colour: Sequence[int], target: np.ndarray | None = None) -> None:
+    def disc(self, centre: Sequence[float] | np.ndarray, radius: float, colour: Sequence[int], target: np.ndarray | None = None) -> None:
         """Fill a disc: fixed-point centre (2,), radius in subpixels."""
         surface = self.pixels if target is None else target
         cv2.circle(surface, (int(centre[0]), int(centre[1])), round(radius * (1 << _SHIFT)), tuple(colour), -1, cv2.LINE_8, _SHIFT)

@@ -23,6 +23,10 @@ _SEGMENT_PX = 12.0
 """Lines are cut into pieces of this length before they are bent: the chord error stays far below a tenth of a pixel."""
 
 
+_LOOSE = ("buildings", "trees", "places", "pois")
+"""Layers whose features generalisation displaces one by one."""
+
+
 @dataclass(frozen=True)
 class Disturbance:
     """A seeded misregistration of a map against the visible image. All lengths are pixels of the visible image."""
@@ -91,21 +95,15 @@ class Disturbance:
         Roads, railways, water lines and contours follow the smooth transform only, so that networks stay connected.
         """
 
-        def bend(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
-            return frame.to_scene(self.to_map(frame.to_pixels(points)))
-
-        def bend_and_shift(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
-            shifted = frame.to_pixels(points) + self.feature_offsets(keys)
-            return frame.to_scene(self.to_map(shifted))
+        def move(layer: str, points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+            pixels = frame.to_pixels(points)
+            if self.feature_px and layer in _LOOSE:
+                pixels += self.feature_offsets(keys)
+            return frame.to_scene(self.to_map(pixels))
 
         if self.warp_px:
             scene = _segmented(scene, _SEGMENT_PX * frame.gsd)
-        moved = scene.transformed(bend, bounds or scene.bounds)
-        if not self.feature_px:
-            return moved
-        shifted = scene.transformed(bend_and_shift, moved.bounds)
-        loose = {name: getattr(shifted, name) for name in ("buildings", "trees", "places", "pois")}
-        return replace(moved, **loose)
+        return scene.transformed(move, bounds or scene.bounds)
 
 
 class Disturbed:

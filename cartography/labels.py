@@ -25,7 +25,7 @@ def render_labels(source: SceneSource, frame: Frame, block: tuple[int, int, int,
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row)
-        scene = source.window(part.grown(_MARGIN_PX + int(30 / frame.gsd)).bounds)
+        scene = source.window(part.grown(_MARGIN_PX).bounds)
         canvas = Canvas(part, 1, (_area_class(scene.ground),), column, row)
         _paint(canvas, scene)
         return canvas.pixels

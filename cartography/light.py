@@ -18,7 +18,7 @@ from cartography.style import AREA_ORDER, ROAD_ORDER, FillStyle, LineStyle, Styl
 SCALE = 4
 """Subpixels along the side of a pixel."""
 
-_MARGIN_PX = 80
+MAP_MARGIN_PX = 80
 """Features this far outside a chunk may still be seen in it: wide lines, letters, pins."""
 
 F = TypeVar("F", bound=Feature)
@@ -34,7 +34,7 @@ def render_map(
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row)
-        scene = source.window(part.grown(_MARGIN_PX).bounds)
+        scene = source.window(part.grown(MAP_MARGIN_PX).bounds)
         canvas = Canvas(part, SCALE, style.background, column, row)
         draw(canvas, scene, style)
         return canvas.image()

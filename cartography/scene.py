@@ -7,15 +7,15 @@ about it (is it drawn, what colour is its roof) is hashed from the key, so it ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from functools import cache, cached_property
+from operator import attrgetter
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import shapely
 from shapely.geometry import LineString, Point, Polygon
-from shapely.geometry.base import BaseGeometry
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 """(left, bottom, right, top)."""
@@ -147,6 +147,9 @@ class Poi:
 
 Feature: TypeAlias = Area | Building | Road | Rail | Waterway | Barrier | Tree | Contour | Place | Poi
 
+Transform: TypeAlias = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
+"""`transform(layer, points (N, 2), keys (N,)) -> (N, 2)`: `keys` are those of the features the points belong to."""
+
 LAYERS: dict[str, type[Any]] = {
     "areas": Area,
     "buildings": Building,
@@ -199,23 +202,37 @@ class Scene:
         return sum(len(features) for _, features in self.layers())
 
     @cached_property
-    def _trees(self) -> dict[str, shapely.STRtree]:
-        return {name: shapely.STRtree([f.geometry for f in features]) for name, features in self.layers()}
+    def _boxes(self) -> dict[str, np.ndarray]:
+        return {name: shapely.bounds(geometries(features)) for name, features in self.layers()}
 
     def window(self, bounds: Bounds) -> Scene:
         """Return the features whose bounding boxes touch `bounds`, whole and in the same order."""
-        box = shapely.box(*bounds)
-        chosen = {name: np.sort(tree.query(box)) for name, tree in self._trees.items()}
-        layers = {name: tuple(getattr(self, name)[i] for i in indices) for name, indices in chosen.items()}
-        return replace(self, bounds=bounds, **cast(Any, layers))
+        return self.reaching(bounds, lambda features: 0.0)
 
-    def transformed(self, transform: Callable[[np.ndarray, np.ndarray], np.ndarray], bounds: Bounds) -> Scene:
-        """Return the scene with every vertex moved.
+    def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray | float]) -> Scene:
+        """Return the features that touch `bounds` when they are grown by `reach(features)`, one length each or for all."""
+        left, bottom, right, top = bounds
+        layers: dict[str, Any] = {}
+        for name, features in self.layers():
+            if features:
+                x0, y0, x1, y1 = self._boxes[name].T
+                grow = reach(features)
+                seen = (x0 - grow <= right) & (x1 + grow >= left) & (y0 - grow <= top) & (y1 + grow >= bottom)
+                layers[name] = tuple(features[i] for i in np.flatnonzero(seen).tolist())
+        return replace(self, bounds=bounds, **layers)
 
-        `transform(points (N, 2), keys (N,)) -> (N, 2)` gets the key of the feature each vertex belongs to.
-        """
-        layers = {name: _transform_layer(features, transform) for name, features in self.layers() if features}
-        return replace(self, bounds=bounds, **cast(Any, layers))
+    def transformed(self, transform: Transform, bounds: Bounds) -> Scene:
+        """Return the scene with every vertex moved."""
+        layers: dict[str, Any] = {
+            name: _transform_layer(name, features, transform) for name, features in self.layers() if features
+        }
+        return replace(self, bounds=bounds, **layers)
+
+
+def joined(scenes: Sequence[Scene], bounds: Bounds) -> Scene:
+    """Put the layers of several scenes of one kind of ground together, in the order given."""
+    layers: dict[str, Any] = {name: tuple(f for s in scenes for f in getattr(s, name)) for name in LAYERS}
+    return replace(scenes[0], bounds=bounds, **layers)
 
 
 def geometries(features: tuple[Feature, ...]) -> np.ndarray:
@@ -225,20 +242,16 @@ def geometries(features: tuple[Feature, ...]) -> np.ndarray:
     return array
 
 
-def _transform_layer(
-    features: tuple[Feature, ...], transform: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> tuple[Feature, ...]:
+def _transform_layer(name: str, features: tuple[Feature, ...], transform: Transform) -> tuple[Feature, ...]:
     shapes = geometries(features)
     coordinates, index = shapely.get_coordinates(shapes, return_index=True)
     keys = np.array([f.key for f in features], np.uint64)[index]
-    moved = shapely.set_coordinates(shapes, transform(coordinates, keys))
-    return tuple(_with_geometry(f, g) for f, g in zip(features, moved, strict=True))
+    moved = shapely.set_coordinates(shapes, transform(name, coordinates, keys))
+    kind, attributes = LAYERS[name], _attributes(LAYERS[name])
+    return tuple(kind(geometry, *attributes(f)) for f, geometry in zip(features, moved, strict=True))
 
 
-def _with_geometry(feature: Feature, geometry: BaseGeometry) -> Feature:
-    rest = [getattr(feature, name) for name in _attributes(type(feature))]
-    return cast(Feature, type(feature)(geometry, *rest))
-
-
-def _attributes(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))[1:]
+@cache
+def _attributes(kind: type[Any]) -> Callable[[Feature], tuple[Any, ...]]:
+    """A function from a feature to everything but its geometry (every feature has two attributes or more)."""
+    return attrgetter(*[f.name for f in fields(kind)][1:])

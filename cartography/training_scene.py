@@ -16,18 +16,20 @@ from cartography.disturbance import Disturbance, Disturbed, random_homography
 from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
+from cartography.imagery.camera import MARGIN
 from cartography.imagery.conditions import random_conditions
+from cartography.imagery.render import REACH
 from cartography.jitter import jittered
 from cartography.labels import render_labels
-from cartography.light import render_map
+from cartography.light import MAP_MARGIN_PX, render_map
 from cartography.procedural import World
 from cartography.procedural.landscape import LandscapeName
 from cartography.scene import Scene
 
-_SCENES_A_WORLD = 24
+_SCENES_A_WORLD = 48
 """Consecutive seeds share a world, so that its superblocks are made once."""
 
-_REGION = 1600.0
+_REGION = 1400.0
 """Metres square of a world from which its scenes are taken."""
 
 
@@ -102,15 +104,16 @@ class Sampler:
             feature_px=motion.feature_px * float(random.random()),
             seed=mix(seed, 1),
         )
-        mapped = Disturbed(source, frame, disturbance)
+        mapped = Disturbed(source, frame, disturbance).window(frame.grown(MAP_MARGIN_PX).bounds)
+        ground = source.window(frame.grown(MARGIN + int(REACH / gsd)).bounds)
         style = jittered(mix(seed, 2))
         photographs = self.photographs if random.random() < 0.5 else None
-        textures = _textures(min(self.gsds, key=lambda g: abs(g - gsd)), int(random.integers(4)), photographs)
+        textures = _textures(min(self.gsds, key=lambda g: abs(g - gsd)), int(random.integers(2)), photographs)
         return TrainingPair(
             map=render_map(mapped, frame, style),
-            visible=render_image(source, frame, random_conditions(mix(seed, 3)), textures),
+            visible=render_image(ground, frame, random_conditions(mix(seed, 3)), textures),
             map_labels=render_labels(mapped, frame),
-            labels=render_labels(source, frame),
+            labels=render_labels(ground, frame),
             disturbance=disturbance,
             gsd=gsd,
             style=style.name,

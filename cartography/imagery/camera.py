@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
-from cartography.hashing import generator
+from cartography.hashing import generator, mix
 from cartography.imagery.conditions import Conditions
 
 MARGIN = 32
@@ -21,17 +23,17 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
 
     (`column`, `row`) is the position of the image's top-left pixel in the whole image.
     """
-    grey = light.mean(axis=2, keepdims=True)
-    light = grey + (light - grey) * conditions.saturation
-    light = (light - 118) * conditions.contrast + 118
-    light = light * np.array(conditions.cast, np.float32) * (1 - conditions.haze) + _AIR * conditions.haze
+    # Saturation, contrast about mid grey, colour cast and haze are one affine map of colours.
+    mixing = np.eye(3) * conditions.saturation + (1 - conditions.saturation) / 3
+    gain = conditions.contrast * np.array(conditions.cast) * (1 - conditions.haze)
+    offset = 118 * (1 - conditions.contrast) * np.array(conditions.cast) * (1 - conditions.haze) + _AIR * conditions.haze
+    light = cv2.transform(light, np.column_stack([mixing * gain[:, None], offset]).astype(np.float32))
     if conditions.blur_px > 0:
         light = cv2.GaussianBlur(light, (0, 0), conditions.blur_px)
-    tile = _noise_tile(conditions.seed)
-    rows = (np.arange(light.shape[0]) + row - MARGIN) % _NOISE
-    columns = (np.arange(light.shape[1]) + column - MARGIN) % _NOISE
-    light = light + tile[rows[:, None], columns] * conditions.noise
-    image = np.clip(light, 0, 255).astype(np.uint8)
+    rows = (np.arange(light.shape[0]) + row + mix(conditions.seed, 1) % _NOISE) % _NOISE
+    columns = (np.arange(light.shape[1]) + column + mix(conditions.seed, 2) % _NOISE) % _NOISE
+    light += _noise_tile()[rows[:, None], columns] * np.float32(conditions.noise)
+    image = np.clip(light, 0, 255, out=light).astype(np.uint8)
     if conditions.jpeg_quality:
         done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality])
         assert done
@@ -39,7 +41,8 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
     return np.ascontiguousarray(image[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
-def _noise_tile(seed: int) -> np.ndarray:
-    random = generator(seed, 0x4015E)
+@lru_cache(maxsize=1)
+def _noise_tile() -> np.ndarray:
+    random = generator(0x4015E)
     luminance = random.standard_normal((_NOISE, _NOISE, 1), np.float32)
     return luminance * 0.8 + random.standard_normal((_NOISE, _NOISE, 3), np.float32) * 0.5

@@ -157,23 +157,39 @@ def _paint_traffic(canvas: Canvas, roads: Sequence[Road], conditions: Conditions
 def _paint_cars(
     canvas: Canvas, points: np.ndarray, along: np.ndarray, slots: np.ndarray, offset: float, draws: np.ndarray
 ) -> None:
-    for slot, draw in zip(slots, draws, strict=True):
-        fraction = (float(draw) * 7919) % 1
-        length, width = (4.4, 1.85) if fraction < 0.92 else (9.5, 2.5)
-        ends = np.array([[np.interp(s, along, points[:, k]) for k in (0, 1)] for s in (slot - length / 2, slot + length / 2)])
-        direction = (ends[1] - ends[0]) / length
-        across = np.array([-direction[1], direction[0]])
-        _paint_car(canvas, ends.mean(axis=0) + across * offset, direction, length, width, _CARS[int(fraction * 797) % len(_CARS)])
+    """Cars at distances `slots` along a line, `offset` metres beside it."""
+    if len(slots) == 0:
+        return
+    fraction = draws * 7919 % 1
+    long = (fraction > 0.92)[:, None]
+    size = np.where(long, (9.5, 2.5), (4.4, 1.85))
+    back, front = (
+        np.stack([np.interp(s, along, points[:, k]) for k in (0, 1)], axis=1) for s in (slots - 2.0, slots + 2.0)
+    )
+    direction = (front - back) / np.maximum(np.linalg.norm(front - back, axis=1, keepdims=True), 1e-6)
+    across = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
+    _paint_boxes(canvas, (front + back) / 2 + across * offset, direction, size, (fraction * 797).astype(int))
 
 
-def _paint_car(canvas: Canvas, centre: np.ndarray, direction: np.ndarray, length: float, width: float, paint: Paint) -> None:
-    across = np.array([-direction[1], direction[0]])
-    unit_box = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    axes = np.stack([direction * length, across * width])
-    canvas.convex(canvas.fixed(centre + unit_box @ axes + [0.3, -0.3])[:, None], (46, 46, 50, 0))
-    canvas.convex(canvas.fixed(centre + unit_box @ axes)[:, None], paint)
-    if canvas.frame.gsd < 0.7:
-        canvas.convex(canvas.fixed(centre + (unit_box * [0.45, 0.8] + [-0.05, 0]) @ axes)[:, None], shade(paint, 0.6))
+_BOX = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+
+
+def _paint_boxes(
+    canvas: Canvas, centres: np.ndarray, direction: np.ndarray, size: np.ndarray, colours: np.ndarray
+) -> None:
+    """Cars at `centres` (N, 2), heading along `direction` (N, 2), of `size` (N, 2) length and width, with their shadows."""
+    across = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
+    axes = np.stack([direction * size[:, :1], across * size[:, 1:]], axis=1)
+    bodies = centres[:, None] + _BOX @ axes
+    roofs = centres[:, None] + (_BOX * [0.45, 0.8] - [0.05, 0]) @ axes
+    fine = canvas.frame.gsd < 0.7
+    shadows, bodies, roofs = canvas.fixed(bodies + [0.3, -0.3]), canvas.fixed(bodies), canvas.fixed(roofs)
+    for shadow, body, roof, colour in zip(shadows, bodies, roofs, colours.tolist(), strict=True):
+        paint = _CARS[colour % len(_CARS)]
+        canvas.convex(shadow, (46, 46, 50, 0))
+        canvas.convex(body, paint)
+        if fine:
+            canvas.convex(roof, shade(paint, 0.6))
 
 
 def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions) -> None:
@@ -189,11 +205,15 @@ def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions)
         low, high = local.min(axis=0), local.max(axis=0)
         u, v = np.meshgrid(np.arange(low[0] + 2, high[0] - 1, 2.6), np.arange(low[1] + 3.2, high[1] - 2.5, 8.2))
         places = shell[0] + u.reshape(-1, 1) * direction + v.reshape(-1, 1) * across
-        inside = shapely.contains_xy(shapely.buffer(area.geometry, -2.2), places)
+        room = shapely.buffer(area.geometry, -2.2)
+        shapely.prepare(room)
+        inside = shapely.contains_xy(room, places)
         draws = unit(conditions.seed, "bay", np.uint64(area.key & 0xFFFFFFFFFFFF) + np.arange(len(places), dtype=np.uint64))
-        for place, draw in zip(places[inside], draws[inside], strict=True):
-            if canvas.frame.gsd < 0.6:
-                edge = place + direction * 1.3
-                canvas.stroke([canvas.fixed(np.stack([edge - across * 2.4, edge + across * 2.4]))[:, None]], canvas.lengths(0.15), _MARKING)
-            if draw < 0.55 * min(conditions.traffic, 1.5):
-                _paint_car(canvas, place, across, 4.4, 1.85, _CARS[int(draw * 7919) % len(_CARS)])
+        places, draws = places[inside], draws[inside]
+        if canvas.frame.gsd < 0.6:
+            edges = places[:, None] + direction * 1.3 + np.array([[-2.4], [2.4]]) * across
+            canvas.stroke(list(canvas.fixed(edges)[:, :, None]), canvas.lengths(0.15), _MARKING)
+        taken = draws < 0.55 * min(conditions.traffic, 1.5)
+        heading = np.broadcast_to(across, (int(taken.sum()), 2))
+        size = np.broadcast_to((4.4, 1.85), heading.shape)
+        _paint_boxes(canvas, places[taken], heading, size, (draws[taken] * 7919).astype(int))

@@ -7,19 +7,19 @@ import numpy as np
 
 from cartography.canvas import Canvas, assemble, chunk_frame
 from cartography.frame import Frame
-from cartography.hashing import generator
+from cartography.hashing import generator, mix
 from cartography.imagery.camera import MARGIN, expose
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.ground import paint_ground
 from cartography.imagery.palette import Palette
 from cartography.imagery.structures import Structures
 from cartography.imagery.textures import Textures
-from cartography.scene import SceneSource
+from cartography.scene import Building, Feature, Scene, SceneSource
 
 SCALE = 3
 """Subpixels along the side of a pixel."""
 
-_REACH = 130.0
+REACH = 130.0
 """Metres beyond a chunk from which a shadow or a leaning tower may reach into it."""
 
 _SHADE = np.array([0.36, 0.40, 0.48], np.float32)
@@ -41,7 +41,7 @@ def render_image(
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row).grown(MARGIN)
-        scene = source.window(part.grown(int(_REACH / frame.gsd)).bounds)
+        scene = _seen(source.window(part.grown(int(REACH / frame.gsd)).bounds), part, conditions)
         canvas = Canvas(part, SCALE, palette.area(scene.ground, 0.5))
         paint_ground(canvas, scene, conditions, palette)
         structures = Structures(canvas, conditions, palette)
@@ -52,12 +52,26 @@ def render_image(
     return assemble(frame, block or (0, 0, frame.width, frame.height), chunk)
 
 
+def _seen(scene: Scene, frame: Frame, conditions: Conditions) -> Scene:
+    """Leave out what neither lies in the frame nor casts a shadow or leans into it."""
+    longest = max(np.hypot(*conditions.shadow), np.hypot(*conditions.lean))
+
+    def reach(features: tuple[Feature, ...]) -> np.ndarray | float:
+        if isinstance(features[0], Building):
+            return np.array([f.height for f in features if isinstance(f, Building)]) * longest
+        return 25.0
+
+    return scene.reaching(frame.bounds, reach)
+
+
 def _light(
     canvas: Canvas, shadow: np.ndarray, conditions: Conditions, textures: Textures, column: int, row: int
 ) -> np.ndarray:
     """Colour x texture x shadow: float32 (H, W, 3)."""
     classes = canvas.pixels[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE, 3]
     colour = canvas.image()[..., :3].astype(np.float32)
-    relative = textures.relative(classes, conditions.to_sun, column, row)
+    # Images of different seeds look at different parts of the texture.
+    shift = mix(conditions.seed, 0x5417) % 9973
+    relative = textures.relative(classes, conditions.to_sun, column + shift, row + 3 * shift)
     dark = cv2.resize(shadow, classes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
     return colour * (1 + relative) * (1 - dark * (1 - _SHADE))

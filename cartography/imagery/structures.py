@@ -7,6 +7,7 @@ tall buildings hide what is behind them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import hypot
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ class Structures:
         self.canvas, self.conditions, self.palette = canvas, conditions, palette
         self.shadow = np.zeros(canvas.pixels.shape[:2], np.uint8)
         self._metre = canvas.lengths(16.0)  # fixed-point units a metre
-        self._sun = np.array(conditions.to_sun) * [1, -1]
+        self._sun = (conditions.to_sun[0], -conditions.to_sun[1])
 
     def paint(self, scene: Scene) -> None:
         """Paint everything that stands."""
@@ -86,16 +87,20 @@ class Structures:
             self.canvas.convex(np.stack([a, b, b + offset, a + offset])[:, None], colour, target)
 
     def _paint_walls(self, ring: Path, lean: np.ndarray, paint: Paint) -> None:
-        for a, b in zip(ring[:-1, 0], ring[1:, 0], strict=True):
-            wall = np.stack([a, b, b + lean, a + lean])[:, None]
-            self.canvas.convex(wall, shade(paint, self._facing(a, b, 0.5, 1.05)))
-            self.canvas.convex(wall, (0,), self.shadow)
+        foot, after = ring[:-1, 0], ring[1:, 0]
+        walls = np.stack([foot, after, after + lean, foot + lean], axis=1)
+        side = after - foot
+        # The roof hides the walls on the side it leans to.
+        seen = side[:, 0] * lean[1] - side[:, 1] * lean[0] > 0
+        for n in np.flatnonzero(seen).tolist():
+            self.canvas.convex(walls[n], shade(paint, self._facing(foot[n], after[n], 0.5, 1.05)))
+            self.canvas.convex(walls[n], (0,), self.shadow)
 
     def _facing(self, a: np.ndarray, b: np.ndarray, low: float, high: float) -> float:
         """Brightness of a face whose foot runs from a to b (shells are counter-clockwise on the ground, outside to the right)."""
-        side = (b - a).astype(float)
-        outward = np.array([-side[1], side[0]]) / max(float(np.hypot(*side)), 1e-6)
-        return float(low + (high - low) * (0.5 + 0.5 * outward @ self._sun))
+        dx, dy = float(b[0] - a[0]), float(b[1] - a[1])
+        towards_sun = (dx * self._sun[1] - dy * self._sun[0]) / max(hypot(dx, dy), 1e-6)
+        return low + (high - low) * (0.5 + 0.5 * towards_sun)
 
     def _paint_pitches(self, corners: np.ndarray, paint: Paint, hipped: bool) -> None:
         """Two or four sloping faces with the ridge along the longer axis."""
@@ -128,12 +133,12 @@ class Structures:
 
     def _paint_flat(self, roof: list[Path], building: Building, paint: Paint, draw: float) -> None:
         """Parapet and installations of a flat roof."""
-        if self.canvas.frame.gsd < 1.0:
+        if self.canvas.frame.gsd < 0.8:
             parapet = shade(paint, 0.72 if draw < 0.5 else 1.2)
             self.canvas.stroke(roof, self.canvas.lengths(0.45), parapet, closed=True)
         area = building.geometry.area
         count = int(min(area / 70, 14) * self.conditions.clutter * (0.4 + draw))
-        if count == 0 or self.canvas.frame.gsd > 1.3:
+        if count == 0 or self.canvas.frame.gsd > 1.1:
             return
         corners = roof[0][:-1, 0].astype(float)
         side = corners[1] - corners[0]
@@ -149,7 +154,7 @@ class Structures:
             box = centre + (np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * size) @ axes
             if cv2.pointPolygonTest(roof[0].astype(np.float32), (float(centre[0]), float(centre[1])), True) < size.max() * 0.6:
                 continue
-            shadow = -self._sun * 1.2 * self._metre
+            shadow = np.array(self._sun) * -1.2 * self._metre
             self.canvas.convex(np.rint(box + shadow).astype(np.int32)[:, None], shade(paint, 0.6))
             self.canvas.convex(np.rint(box).astype(np.int32)[:, None], shade((186, 186, 186, 0), 0.45 + 0.85 * float(tone)))
 
@@ -159,21 +164,26 @@ class Structures:
         centres = self.canvas.fixed(shapely.get_coordinates(geometries(tuple(trees))))
         draws = unit(self.conditions.seed, "leaf", np.array([t.key for t in trees], np.uint64))
         bare = 0.6 if self.conditions.season == "winter" else 1.0
-        for tree, centre, draw in zip(trees, centres, draws, strict=True):
-            radius = self.canvas.lengths(tree.radius * bare)
-            reach = self._offset(self.conditions.shadow, min(tree.radius * 1.6, 9))
-            steps = 3 if radius * 16 < np.abs(reach).max() else 2
-            for step in np.linspace(0.3, 1, steps):
-                self.canvas.disc(centre + reach * step, radius * 0.95, (255,), self.shadow)
-        for tree, centre, draw in zip(trees, centres, draws, strict=True):
-            radius = self.canvas.lengths(tree.radius * bare)
-            paint = self.palette.leaf(float(draw))
-            crown = centre + self._offset(self.conditions.lean, tree.radius * 1.3)
+        metres = np.array([t.radius for t in trees])
+        radii = self.canvas.lengths(1.0) * metres * bare
+        high = np.minimum(metres * 1.6, 9.0)[:, None]
+        reach = np.array([self.conditions.shadow[0], -self.conditions.shadow[1]]) * high * self._metre
+        for step in (0.35, 0.7, 1.0):
+            for centre, radius in zip((centres + reach * step).tolist(), (radii * 0.95).tolist(), strict=True):
+                self.canvas.disc(centre, radius, (255,), self.shadow)
+        lean = np.array([self.conditions.lean[0], -self.conditions.lean[1]]) * (metres * 1.3)[:, None] * self._metre
+        crowns = centres + lean
+        middles = crowns + np.array(self._sun) * radii[:, None] * 16 * 0.18
+        tops = crowns + np.array(self._sun) * radii[:, None] * 16 * 0.36
+        small = self.canvas.frame.gsd > 1.2
+        rows = zip(crowns.tolist(), middles.tolist(), tops.tolist(), radii.tolist(), draws.tolist(), strict=True)
+        for crown, middle, top, radius, draw in rows:
+            paint = self.palette.leaf(draw)
             self.canvas.disc(crown, radius, (0,), self.shadow)
             self.canvas.disc(crown, radius, shade(paint, 0.72))
-            towards = self._sun * radius * 16
-            self.canvas.disc(crown + towards * 0.18, radius * 0.78, paint)
-            self.canvas.disc(crown + towards * 0.36, radius * 0.42, shade(paint, 1.22))
+            self.canvas.disc(middle, radius * 0.78, paint)
+            if not small:
+                self.canvas.disc(top, radius * 0.42, shade(paint, 1.22))
 
     def _paint_hedges(self, barriers: Sequence[Barrier]) -> None:
         paths = self.canvas.lines(geometries(tuple(barriers)))

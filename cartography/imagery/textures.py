@@ -14,7 +14,7 @@ import numpy as np
 
 from cartography.hashing import generator
 
-FINE, COARSE = 512, 389
+FINE, COARSE = 512, 375
 """Sizes of the two families of tiles, pixels: coprime."""
 
 SURFACES = (
@@ -131,28 +131,28 @@ def _tile(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarr
 
 def _noise(random: np.random.Generator, size: int, sigma: float) -> np.ndarray:
     """Gaussian noise of unit variance and standard width `sigma` pixels that tiles."""
-    frequency = np.fft.fftfreq(size)
-    power = np.exp(-2 * (np.pi * sigma) ** 2 * (frequency[:, None] ** 2 + frequency[None, :] ** 2))
-    noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((size, size))) * power).real
+    rows, columns = np.fft.fftfreq(size), np.fft.rfftfreq(size)
+    power = np.exp(-2 * (np.pi * sigma) ** 2 * (rows[:, None] ** 2 + columns[None, :] ** 2))
+    noise = np.fft.irfft2(np.fft.rfft2(random.standard_normal((size, size))) * power, (size, size))
     return (noise / noise.std()).astype(np.float32)
 
 
 def _crowns(random: np.random.Generator, gsd: float) -> np.ndarray:
     """Slopes of a surface of crowded domes (a canopy seen from above) that tiles: (FINE, FINE, 2), unit variance."""
-    spacing = max(5.0 / gsd, 3.0)
-    per_side = max(int(FINE / spacing), 4)
-    grid = (np.stack(np.meshgrid(*[np.arange(per_side)] * 2), axis=-1) + random.uniform(0.1, 0.9, (per_side, per_side, 2)))
-    centres = (grid * (FINE / per_side)).reshape(-1, 2)
-    tops = random.uniform(0.0, 0.6, len(centres))
-    height = np.full((FINE, FINE), -1.0, np.float32)
-    radius = FINE / per_side
-    reach = int(np.ceil(radius))
-    window = np.arange(-reach, reach + 1)
-    for (x, y), top in zip(centres, tops, strict=True):
-        xs, ys = (int(x) + window), (int(y) + window)
-        dome = top - ((xs - x)[None, :] ** 2 + (ys - y)[:, None] ** 2) / radius**2
-        view = np.ix_(ys % FINE, xs % FINE)
-        height[view] = np.maximum(height[view], dome)
+    per_side = max(int(FINE / max(5.0 / gsd, 3.0)), 4)
+    side = FINE / per_side
+    centres = np.stack(np.meshgrid(np.arange(per_side), np.arange(per_side)), axis=-1) * side
+    centres = (centres + random.uniform(0.1, 0.9, centres.shape) * side).astype(np.float32)
+    tops = random.uniform(0.0, 0.6, (per_side, per_side)).astype(np.float32)
+    pixel = np.arange(FINE, dtype=np.float32)
+    cell = (pixel / side).astype(int)
+    height = np.full((FINE, FINE), -4.0, np.float32)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            near = np.ix_((cell + dy) % per_side, (cell + dx) % per_side)
+            gap = np.abs(centres[near] - np.stack(np.meshgrid(pixel, pixel), axis=-1))
+            gap = np.minimum(gap, FINE - gap)
+            np.maximum(height, tops[near] - (gap**2).sum(axis=2) / side**2, out=height)
     slope = np.stack([np.roll(height, -1, 1) - np.roll(height, 1, 1), np.roll(height, -1, 0) - np.roll(height, 1, 0)], axis=2)
     return (slope / slope.std()).astype(np.float32)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import shapely
 from shapely.geometry import LineString, Point, Polygon
@@ -14,26 +12,13 @@ from cartography.procedural.draft import Draft
 from cartography.procedural.landscape import Landscape
 from cartography.procedural.names import SCRIPTS, name_of, street_name
 from cartography.procedural.warp import Warp
-from cartography.scene import Area, Barrier, Building, Place, Poi, Road, RoadKind, Tree
+from cartography.scene import Area, Barrier, Building, Place, Poi, Road, RoadKind, Scene, Tree
 
 _STEP = 14.0
 """Metres between the vertices of a street: it follows the bend of the landscape and can be cut at a bank."""
 
 
-@dataclass(frozen=True)
-class Superblock:
-    """Features of one superblock, in the plane."""
-
-    areas: tuple[Area, ...]
-    buildings: tuple[Building, ...]
-    roads: tuple[Road, ...]
-    barriers: tuple[Barrier, ...]
-    trees: tuple[Tree, ...]
-    places: tuple[Place, ...]
-    pois: tuple[Poi, ...]
-
-
-def superblock(landscape: Landscape, warp: Warp, i: int, j: int, random: np.random.Generator) -> Superblock:
+def superblock(landscape: Landscape, warp: Warp, i: int, j: int, random: np.random.Generator) -> Scene:
     """Return the content of lattice quad (i, j)."""
     quad = warp.quad(i, j)
     draft = Draft()
@@ -50,7 +35,7 @@ def superblock(landscape: Landscape, warp: Warp, i: int, j: int, random: np.rand
     sides = np.array([width / 2 for _, width in edges])
     _zone(built, random)(quad, sides, random, draft)
     finish = _Finish(landscape, warp, mix(landscape.seed, 40, i, j))
-    return finish(draft, centre[0], built)
+    return finish(draft, warp(quad), built)
 
 
 def _edge(landscape: Landscape, warp: Warp, i: int, j: int, direction: int) -> tuple[RoadKind, float]:
@@ -95,14 +80,16 @@ class _Finish:
         self.landscape, self.warp, self.key = landscape, warp, key
         self.script = SCRIPTS[landscape.seed % len(SCRIPTS)]
 
-    def __call__(self, draft: Draft, centre: np.ndarray, built: float) -> Superblock:
-        return Superblock(
+    def __call__(self, draft: Draft, corners: np.ndarray, built: float) -> Scene:
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        return Scene(
+            (float(low[0]), float(low[1]), float(high[0]), float(high[1])),
             areas=tuple(self._areas(draft)),
             buildings=tuple(self._buildings(draft)),
             roads=tuple(self._roads(draft)),
             barriers=tuple(self._barriers(draft)),
             trees=tuple(self._trees(draft)),
-            places=self._places(centre, built),
+            places=self._places(corners.mean(axis=0), built),
             pois=tuple(self._pois(draft)),
         )
 

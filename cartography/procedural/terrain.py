@@ -6,8 +6,6 @@ same field.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import shapely
 from shapely.geometry import LineString
@@ -17,29 +15,19 @@ from cartography.procedural.landscape import Landscape
 from cartography.procedural.names import SCRIPTS, name_of
 from cartography.procedural.warp import SPACING
 from cartography.procedural.waves import WaveField, isolines, region, sample_grid
-from cartography.scene import Area, AreaKind, Bounds, Contour, Rail, Road, Waterway
+from cartography.scene import Area, AreaKind, Bounds, Contour, Rail, Road, Scene, Waterway
 
 _OVERLAP = 0.5
 """Metres by which areas of neighbouring cells overlap, so that no renderer shows a hairline between them."""
 
 
-@dataclass(frozen=True)
-class Terrain:
-    """Features of one cell."""
-
-    areas: tuple[Area, ...]
-    contours: tuple[Contour, ...]
-    waterways: tuple[Waterway, ...]
-    rails: tuple[Rail, ...]
-    roads: tuple[Road, ...]
-
-
-def terrain(landscape: Landscape, i: int, j: int) -> Terrain:
+def terrain(landscape: Landscape, i: int, j: int) -> Scene:
     """Return the landscape's features of cell (i, j)."""
     bounds = (i * SPACING, j * SPACING, (i + 1) * SPACING, (j + 1) * SPACING)
     points = sample_grid(bounds)
     flat = points.reshape(-1, 2)
-    return Terrain(
+    return Scene(
+        bounds,
         areas=_areas(landscape, bounds, points, flat),
         contours=_contours(landscape, bounds, points, flat),
         waterways=_waterways(landscape, bounds, points, flat),

@@ -13,10 +13,10 @@ import numpy as np
 
 from cartography.hashing import generator
 from cartography.procedural.landscape import Landscape, LandscapeName
-from cartography.procedural.superblock import Superblock, superblock
-from cartography.procedural.terrain import Terrain, terrain
+from cartography.procedural.superblock import superblock
+from cartography.procedural.terrain import terrain
 from cartography.procedural.warp import SPACING, Warp
-from cartography.scene import LAYERS, Bounds, Scene
+from cartography.scene import Bounds, Scene, joined
 
 _REACH = 1.5
 """Lattice cells beyond the window that may reach into it: jitter, warp and tall things at the border."""
@@ -36,11 +36,9 @@ class World:
         """Return every feature that touches `bounds` (metres), whole."""
         if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
             raise ValueError(f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}")
-        parts: list[Superblock | Terrain] = [self._terrain(i, j) for i, j in _cells(bounds, 0.02)]
+        parts = [self._terrain(i, j) for i, j in _cells(bounds, 0.02)]
         parts += [self._superblock(i, j) for i, j in self._quads(bounds)]
-        layers = {name: tuple(f for part in parts for f in getattr(part, name, ())) for name in LAYERS}
-        everything = Scene(bounds, ground="grass", **layers)  # type: ignore[arg-type]
-        return everything.window(bounds)
+        return joined([part.window(bounds) for part in parts], bounds)
 
     def _quads(self, bounds: Bounds) -> Iterator[tuple[int, int]]:
         corners = np.array([[bounds[i], bounds[j]] for i in (0, 2) for j in (1, 3)])
@@ -57,10 +55,10 @@ class World:
         low, high = ring.min(axis=0) - 40, ring.max(axis=0) + 40
         return bool(low[0] <= bounds[2] and high[0] >= bounds[0] and low[1] <= bounds[3] and high[1] >= bounds[1])
 
-    def _make_superblock(self, i: int, j: int) -> Superblock:
+    def _make_superblock(self, i: int, j: int) -> Scene:
         return superblock(self.landscape, self.warp, i, j, generator(self.seed, 0xB10C, i, j))
 
-    def _make_terrain(self, i: int, j: int) -> Terrain:
+    def _make_terrain(self, i: int, j: int) -> Scene:
         return terrain(self.landscape, i, j)
 
 
