@@ -19,5 +19,5 @@ benchmark: ; $(MAPDATA) benchmark $(CONFIG)
 train: ; $(MAPDATA) train $(CONFIG)
 gallery: ; $(MAPDATA) gallery --workspace $(WORKSPACE)
 lint: ; .ci/lint
-test: lint ; $(PYTHON) -m pytest -q -rs tests/unit tests/integration tests/end_to_end
+test: lint ; $(PYTHON) -m pytest -rs tests/unit tests/integration tests/end_to_end
 lock: ; $(PYTHON) .ci/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock

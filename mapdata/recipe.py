@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ OPTIONAL = ("benchmark",)
 
 def stage_classes() -> list[type[Stage[Any]]]:
     """Return the stages in order."""
-    return [getattr(import_module(f"stages.{module}"), name) for module, name in STAGES.items()]
+    landed = {module: name for module, name in STAGES.items() if find_spec(f"stages.{module}")}
+    return [getattr(import_module(f"stages.{module}"), name) for module, name in landed.items()]
 
 
 def load_recipe(path: Path) -> Config:

@@ -185,15 +185,15 @@ def _fields_at(model: type[BaseModel], parts: Location) -> list[str]:
     """Return the names of the fields that the model, or any of a union of models, has at a location."""
     models = [model]
     for part in parts:
-        below = [
-            found
-            for each in models
-            if part in each.model_fields
-            for found in _models_in(each.model_fields[str(part)].annotation)
-        ]
-        # An index of a list or the tag of a union leads to no other model.
-        models = below or models
+        fields = [each.model_fields[part] for each in models if isinstance(part, str) and part in each.model_fields]
+        below = [found for field in fields for found in _models_in(field.annotation)]
+        # The tag of a union chooses among its models; an index of a list chooses nothing.
+        models = below or [each for each in models if _has_tag(each, part)] or models
     return [field for each in models for field in each.model_fields]
+
+
+def _has_tag(model: type[BaseModel], tag: str | int) -> bool:
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

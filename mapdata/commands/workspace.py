@@ -82,23 +82,37 @@ def retry(
 def verify(workspace: _Workspace, as_json: _Json = False) -> None:
     """Check every file that the ledger knows by size and digest, then the release, where there is one.
 
-    Exit status 1 if anything is wrong. Example: `mapdata verify --workspace work/demo`
+    Needs no network. Exit status 1 if anything is wrong.
+
+    Example: `mapdata verify --workspace work/demo`
     """
+    from catalog.verify import verify_release
     from pipeline.ledger import Ledger
     from pipeline.report import print_json
     from pipeline.verification import verify_outputs
     from pipeline.workspace import Workspace
+    from stages.release import FOLDER
 
     place = Workspace(workspace)
     with Ledger(place.ledger, read_only=True) as ledger:
         checked, faults = verify_outputs(place.root, ledger)
-    found = [f"{fault.stage} {fault.unit}: {fault.path}: {fault.what}" for fault in faults]
+    remedy = "mapdata retry --state done --stage {stage} --unit {unit}, then mapdata run"
+    found = [
+        {"path": fault.path, "what": fault.what, "remedy": remedy.format(stage=fault.stage, unit=fault.unit)}
+        for fault in faults
+    ]
+    release = place.root / FOLDER
+    problems = verify_release(release) if release.is_dir() else None
+    found += [
+        {"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": problem.remedy}
+        for problem in problems or ()
+    ]
     if as_json:
-        print_json({"workspace": str(workspace), "files": checked, "faults": found})
+        verified = {"workspace": str(workspace), "files": checked, "release": problems is not None, "faults": found}
+        print_json(verified)
     else:
-        for line in found:
-            typer.echo(line)
-        typer.echo(f"{checked} files checked, {len(found)} faults")
-        if found:
-            typer.echo("`mapdata retry --state done --unit NAME` and `mapdata run` make a unit's files again.")
+        for entry in found:
+            typer.echo(f"{entry['path']}: {entry['what']}; {entry['remedy']}")
+        typer.echo(f"{checked} files of the workspace checked" + ("" if problems is None else " and the release"))
+        typer.echo(f"{len(found)} faults")
     raise typer.Exit(1 if found else 0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -155,3 +159,22 @@ def test_a_folder_without_the_right_to_write_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(WorkspaceError, match=r"w cannot be written: Permission denied.*--workspace"):
         Workspace(tmp_path / "w", create=True)
+
+
+def test_a_terminal_gets_bars_with_rate_and_eta(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"name": "test", "stages": {"list": {"count": 3}}}))
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
+    ended = subprocess.run(
+        [sys.executable, "-m", "synthetic_recipe", str(path), str(tmp_path / "w"), "0"],
+        env=os.environ | {"PYTHONPATH": str(SUPPORT), "TERM": "xterm"},
+        stderr=its_end,
+        check=False,
+    )
+    os.close(its_end)
+    assert ended.returncode == 0
+    shown = os.read(terminal, 1_000_000).decode()
+    os.close(terminal)
+    for words in ("draw", "100%", "3/3 units", "/s", "ETA"):
+        assert words in shown

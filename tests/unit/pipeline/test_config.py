@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 from synthetic_recipe import RECIPE, DrawStage, ListStage, PublishStage
 
 from pipeline.config import config_model, load_config
@@ -109,3 +111,39 @@ def test_the_schema_describes_every_field() -> None:
         if definition["title"] != "Fault":
             described(definition)
     assert schema["additionalProperties"] is False
+
+
+class Circle(BaseModel):
+    """Round."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["circle"] = Field(description="Which shape.")
+    radius: float = Field(description="Metres.")
+
+
+class Square(BaseModel):
+    """Not round."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["square"] = Field(description="Which shape.")
+    radii: float = Field(description="Of its corners, metres.")
+
+
+class ShapesParams(BaseModel):
+    """Shapes of two kinds."""
+
+    shapes: list[Annotated[Circle | Square, Field(discriminator="kind")]] = Field(description="The shapes.")
+
+
+class ShapesStage(ListStage):
+    """Takes a list of shapes."""
+
+    name, version, Params = "shapes", 1, ShapesParams
+
+
+def test_a_guess_comes_from_the_kind_that_was_chosen(tmp_path: Path) -> None:
+    text = "name: demo\nstages:\n  shapes:\n    shapes:\n      - {kind: circle, radiu: 1}\n"
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(tmp_path, text), [ShapesStage])
+    unknown = next(line for line in str(raised.value).splitlines() if "no such field" in line)
+    assert "5:24: stages.shapes.shapes.0.radiu: there is no such field; did you mean 'radius'?" in unknown
