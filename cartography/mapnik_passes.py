@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from shapely.geometry import LineString
 from cartography.canvas import dashed
 from cartography.hashing import unit
 from cartography.light import mapped_buildings
-from cartography.mapnik_paint import Cap, filled, patterned, stroked
+from cartography.mapnik_paint import filled, patterned, stroked
 from cartography.scene import Feature, Road, Scene, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
 
@@ -38,6 +39,9 @@ class Pass:
 
     symbolizer: str
     select: Callable[[Scene], Drawn]
+
+
+Select: TypeAlias = Callable[[Scene], Sequence[Feature]]
 
 
 def passes(style: Style, gsd: float, patterns: Path) -> list[Pass]:
@@ -75,14 +79,16 @@ def _roads(style: Style, gsd: float) -> Iterator[Pass]:
         for casing in (True, False):
             for kind in ROAD_ORDER:
                 line = style.roads.get(kind)
-                if line is None or (casing and line.casing is None):
-                    continue
 
                 def members(scene: Scene, kind: str = kind, bridge: bool = bridge) -> list[Road]:
                     return [r for r in mapped_roads(scene.roads, style) if r.kind == kind and r.bridge == bridge]
 
-                # A round casing would close a bridge at its ends.
-                yield _line(line, gsd, members, casing, "butt" if bridge else "round")
+                if line and casing and line.casing:
+                    # A round end would close the casing of a bridge.
+                    symbolizer = stroked(line.casing, "butt" if bridge else "round")
+                    yield Pass(symbolizer, _widened(line, gsd, members, 2 * line.casing_px))
+                elif line and not casing:
+                    yield _line(line, gsd, members)
 
 
 def _rails(style: Style, gsd: float) -> Iterator[Pass]:
@@ -111,9 +117,7 @@ def _crowns(scene: Scene) -> Drawn:
     return Drawn(shapely.buffer(geometries(scene.trees), radii, quad_segs=4))
 
 
-def _fill(
-    fill: FillStyle, select: Callable[[Scene], Sequence[Feature]], tolerance: float, patterns: Path
-) -> Iterator[Pass]:
+def _fill(fill: FillStyle, select: Select, tolerance: float, patterns: Path) -> Iterator[Pass]:
     def shapes(scene: Scene) -> Drawn:
         chosen = geometries(tuple(select(scene)))
         return Drawn(shapely.simplify(chosen, tolerance) if tolerance else chosen)
@@ -130,20 +134,23 @@ def _fill(
         yield Pass(stroked(fill.outline), outlines)
 
 
-def _line(
-    style: LineStyle, gsd: float, select: Callable[[Scene], Sequence[Feature]], casing: bool = False, cap: Cap = "round"
-) -> Pass:
-    def lines(scene: Scene) -> Drawn:
-        chosen = tuple(select(scene))
-        widths = np.array([style.width_px(getattr(feature, "width", 0.0), gsd) for feature in chosen])
-        return Drawn(geometries(chosen), widths + 2 * style.casing_px if casing else widths)
-
-    if casing and style.casing is not None:
-        return Pass(stroked(style.casing, cap), lines)
+def _line(style: LineStyle, gsd: float, select: Select) -> Pass:
+    lines = _widened(style, gsd, select, 0.0)
     if style.dash_px is None:
         return Pass(stroked(style.colour), lines)
     on, off = (length * gsd for length in style.dash_px)
     return Pass(stroked(style.colour, "butt"), lambda scene: _dashes(lines(scene), on, off))
+
+
+def _widened(style: LineStyle, gsd: float, select: Select, more_px: float) -> Callable[[Scene], Drawn]:
+    """The selected lines, `more_px` wider than their style says."""
+
+    def lines(scene: Scene) -> Drawn:
+        chosen = tuple(select(scene))
+        widths = [style.width_px(getattr(feature, "width", 0.0), gsd) for feature in chosen]
+        return Drawn(geometries(chosen), np.array(widths) + more_px)
+
+    return lines
 
 
 def _dashes(lines: Drawn, on: float, off: float) -> Drawn:

@@ -115,7 +115,7 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid, gsd: float) -> Scene:
     """Move a scene into the plane of a grid's pixels: a pixel is `gsd` wide, the grid's top-left corner is (0, 0)."""
     scale = np.array([gsd, -gsd])
 
-    def move(points: NDArray[np.float64], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+    def move(layer: str, points: NDArray[np.float64], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
         return (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
 
     corners = reproject(grid.to_world(grid.corners()), grid.crs, crs)

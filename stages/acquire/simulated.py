@@ -1,8 +1,8 @@
 """Sources `simulated-map` and `simulated-image`: a pair drawn from an invented world, with known misregistration.
 
 Nothing is fetched. A site's ground follows from the world's seed, its sampling point and its stratum; both sources of
-a run must name the same `world`. The map is displaced against its georeference by a transform drawn for each site, which
-is saved beside the raster as `truth.json`; the image is where its georeference says.
+a run must name the same `world`. The map is displaced against its georeference by a transform drawn for each site
+and saved beside the raster as `truth.json`; the image is where its georeference says.
 """
 
 from __future__ import annotations
