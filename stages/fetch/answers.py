@@ -49,18 +49,12 @@ class TileCheck:
                 if (width, height) != (self.size, self.size):
                     raise SuspiciousAnswer(f"a picture of {width} x {height} px, not {self.size} x {self.size}")
                 if image.format == "JPEG":
-                    return _with_alpha(simplejpeg.decode_jpeg(body, colorspace="RGB", strict=True))
+                    return simplejpeg.decode_jpeg(body, colorspace="RGBA", strict=True)
                 return np.asarray(image.convert("RGBA"))
         except Image.DecompressionBombError as error:
             raise HostileAnswer("a picture so large that only a decompression bomb has its size") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise SuspiciousAnswer(_describe(body, error)) from error
-
-
-def _with_alpha(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    rgba = np.full((*rgb.shape[:2], 4), 255, np.uint8)
-    rgba[..., :3] = rgb
-    return rgba
 
 
 def _describe(body: bytes, error: Exception) -> str:
