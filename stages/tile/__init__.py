@@ -1,0 +1,101 @@
+"""Stage `tile`: an aligned raster pair -> pairs of tiles, both sides cut onto one grid in one pass.
+
+Inputs: both rasters and `alignment/<point>/<site>/alignment.json`. Outputs: `tiles/<point>/<site>/{map,visible}/
+<pair_id>.<suffix>` (or one `rows-<first row>.npy` a side and unit if the format is `none`) and
+`tiles/<point>/<site>/rows-<first row>.parquet` (see `stages.tables.PAIRS`).
+
+The grid is the visible raster's own, so that its tiles are plain copies, or one over the same ground with a given
+sample distance. Tiles start at its top left, `stride` px apart; what is left over at the right and the bottom is less
+than a tile and is dropped. A pair of which a side has no data at all is no pair and is not written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from stages.align.result import Alignment
+from stages.grid import Grid
+from stages.rasters import SIDES, open_raster
+from stages.tables import PAIRS, write_table
+from stages.tile.cut import Cutter
+from stages.tile.encode import TileFormat
+from stages.tile.rows import Batch, cut_rows, open_store
+
+PAIRS_A_UNIT = 128
+"""Rows of tiles are batched up to about this many pairs: a second or so of work."""
+
+
+class TileParams(BaseModel):
+    """How tiles are cut and stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(512, ge=16, le=4096, description="Width and height of a tile, px.")
+    stride: int | None = Field(None, ge=1, description="Pixels from one tile to the next; default: the size.")
+    gsd: float | None = Field(
+        None, gt=0, description="Ground sample distance of tiles, metres; default: the visible raster's own pixels."
+    )
+    format: TileFormat = Field(
+        TileFormat.PNG, description="`png`, `jpeg`, lossless `webp`, or `none`: raw arrays, for a Zarr store only."
+    )
+    quality: int = Field(90, ge=1, le=100, description="Quality of JPEG.")
+
+
+class TileStage(Stage[TileParams]):
+    """Cut pairs of tiles; a unit is a batch of rows of tiles of one raster pair, such as `001/1/rows-0000`."""
+
+    name: ClassVar[str] = "tile"
+    version: ClassVar[int] = 1
+    Params: ClassVar[type[BaseModel]] = TileParams
+
+    def plan(self, run: RunView) -> Sequence[Unit]:
+        """Return the units of every pair that is aligned."""
+        units = []
+        for name, aligned in run.results.get("align", {}).items():
+            if aligned.outcome is Outcome.DONE:
+                rasters = {side: run.results["acquire"][f"{name}/{side}"].data for side in SIDES}
+                (alignment,) = [entry for entry in aligned.outputs if entry.path.endswith("alignment.json")]
+                digests = [rasters[side]["digest"] for side in SIDES] + [alignment.digest]
+                paths = {side: rasters[side]["path"] for side in SIDES} | {"alignment": alignment.path}
+                units += self._units(name, Grid.from_json(rasters["visible"]), paths, digests)
+        return units
+
+    def _units(self, name: str, visible: Grid, paths: dict[str, str], digests: list[str]) -> list[Unit]:
+        grid = visible if self.params.gsd is None else visible.resampled(self.params.gsd)
+        stride = self.params.stride or self.params.size
+        rows, columns = ((side - self.params.size) // stride + 1 for side in (grid.height, grid.width))
+        if rows < 1 or columns < 1:
+            return []
+        batch = max(1, PAIRS_A_UNIT // columns)
+        units = []
+        for first in range(0, rows, batch):
+            count = min(batch, rows - first)
+            payload = {"name": name, "first": first, "rows": count, "columns": columns, "grid": grid.to_json()} | paths
+            units.append(self.unit(f"{name}/rows-{first:04d}", payload, digests, weight=count * columns))
+        return units
+
+    def run(self, unit: Unit, workspace: Path) -> Result:
+        """Cut one batch of rows. Raises PermanentError if a raster cannot be read."""
+        # Workers are processes: threads of OpenCV beside them would only compete for the same cores.
+        cv2.setNumThreads(1)
+        asked, params = unit.payload, self.params
+        batch = Batch(asked["name"], asked["first"], asked["rows"], asked["columns"], params.stride or params.size)
+        alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
+        with (
+            open_raster(workspace / asked["map"]) as map_raster,
+            open_raster(workspace / asked["visible"]) as visible,
+            open_store(workspace, batch, params.size, params.format, params.quality) as store,
+        ):
+            cutter = Cutter(map_raster, visible, alignment, Grid.from_json(asked["grid"]), params.size)
+            rows = cut_rows(cutter, batch, store, params.format.label)
+        path = workspace / "tiles" / batch.name / f"rows-{batch.first:04d}.parquet"
+        write_table(path, rows, PAIRS)
+        made = (output(workspace, path), *store.outputs())
+        return Result(made, {"pairs": len(rows), "empty": batch.rows * batch.columns - len(rows)})

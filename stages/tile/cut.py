@@ -1,0 +1,55 @@
+"""Cutting one pair: both sides of a tile of the common grid, through the alignment."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stages.align.result import Alignment, Transform
+from stages.grid import Grid, apply_homography, georeferenced_homography
+from stages.rasters import Image, Raster
+from stages.tile.statistics import Statistics, measure
+from stages.tile.warp import sample_tile
+
+
+class Pair(NamedTuple):
+    """Both sides of a tile (size, size, 3), the transform it was cut by, and what each side looks like."""
+
+    map: Image
+    visible: Image
+    transform: Transform
+    map_statistics: Statistics
+    visible_statistics: Statistics
+
+
+class Cutter:
+    """Cuts tiles of `size` px out of a common grid over an aligned raster pair."""
+
+    def __init__(self, map_raster: Raster, visible: Raster, alignment: Alignment, grid: Grid, size: int) -> None:
+        self.grid = grid
+        self.size = size
+        self.method = alignment.method
+        self._map = map_raster
+        self._visible = visible
+        self._alignment = alignment
+        same = grid == visible.grid
+        self._to_visible = np.eye(3) if same else georeferenced_homography(grid, visible.grid)[0]
+
+    def cut(self, x: int, y: int) -> Pair | None:
+        """Return the pair whose top-left pixel is (x, y) of the grid, or None if a side has no data there.
+
+        The alignment's patch that holds the tile's centre decides the homography, so a tile is never bent at a seam.
+        """
+        to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        middle = (self.size - 1) / 2
+        transform = self._alignment.at(*apply_homography(to_visible, [[middle, middle]])[0])
+        to_map = np.linalg.inv(transform.homography) @ to_visible
+
+        map_tile, map_mask = sample_tile(self._map, to_map, self.size)
+        if map_mask is not None and not map_mask.any():
+            return None
+        visible_tile, visible_mask = sample_tile(self._visible, to_visible, self.size)
+        if visible_mask is not None and not visible_mask.any():
+            return None
+        return Pair(map_tile, visible_tile, transform, measure(map_tile, map_mask), measure(visible_tile, visible_mask))

@@ -1,0 +1,157 @@
+"""A unit of tiling: a batch of rows of tiles, its files and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import shapely
+
+from pipeline.files import atomic_path, digest_bytes
+from pipeline.stage import Output, output
+from stages.grid import Grid
+from stages.rasters import SIDES, Image
+from stages.tile.batch import FileBatch
+from stages.tile.cut import Cutter, Pair
+from stages.tile.encode import TileFormat, encode
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a unit is asked to cut: rows `first` to `first` + `rows` - 1 of `columns` tiles, `stride` px apart.
+
+    `name` is the site's, "001/1".
+    """
+
+    name: str
+    first: int
+    rows: int
+    columns: int
+    stride: int
+
+
+class Store(Protocol):
+    """Where tiles go."""
+
+    def add(self, side: str, position: int, pair_id: str, tile: Image) -> Mapping[str, Any]:
+        """Store one side of the pair at a position of the batch; return its columns path, digest, bytes and index."""
+
+    def outputs(self) -> Sequence[Output]:
+        """Return the files; to be called once they are committed."""
+
+
+class _Files:
+    """One file a tile."""
+
+    def __init__(self, batch: FileBatch, folder: str, tile_format: TileFormat, quality: int) -> None:
+        self._batch = batch
+        self._folder = folder
+        self._format = tile_format
+        self._quality = quality
+        self._outputs: list[Output] = []
+
+    def add(self, side: str, position: int, pair_id: str, tile: Image) -> Mapping[str, Any]:
+        path = f"{self._folder}/{side}/{pair_id}{self._format.suffix}"
+        made = self._batch.add(path, encode(tile, self._format, self._quality))
+        self._outputs.append(made)
+        return {"path": made.path, "digest": made.digest, "bytes": made.size, "index": 0}
+
+    def outputs(self) -> Sequence[Output]:
+        return self._outputs
+
+
+class _Arrays:
+    """One array a side, a place for each tile of the batch; those of pairs that do not exist stay 0."""
+
+    def __init__(self, arrays: Mapping[str, Image], paths: Mapping[str, str], workspace: Path) -> None:
+        self._arrays = arrays
+        self._paths = paths
+        self._workspace = workspace
+
+    def add(self, side: str, position: int, pair_id: str, tile: Image) -> Mapping[str, Any]:
+        self._arrays[side][position] = tile
+        digest = digest_bytes(np.ascontiguousarray(tile).data.cast("B"))
+        return {"path": self._paths[side], "digest": digest, "bytes": tile.nbytes, "index": position}
+
+    def outputs(self) -> Sequence[Output]:
+        return [output(self._workspace, self._workspace / path) for path in self._paths.values()]
+
+
+@contextmanager
+def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat, quality: int) -> Iterator[Store]:
+    """Open where a batch's tiles go. On a clean exit all files have their final names, else none has."""
+    folder = f"tiles/{batch.name}"
+    if tile_format is not TileFormat.NONE:
+        for side in SIDES:
+            (workspace / folder / side).mkdir(parents=True, exist_ok=True)
+        with FileBatch(workspace) as files:
+            yield _Files(files, folder, tile_format, quality)
+        return
+    paths = {side: f"{folder}/{side}/rows-{batch.first:04d}.npy" for side in SIDES}
+    shape = (batch.rows * batch.columns, size, size, 3)
+    with atomic_path(workspace / paths["map"]) as map_file, atomic_path(workspace / paths["visible"]) as visible_file:
+        files_of = zip(SIDES, (map_file, visible_file), strict=True)
+        arrays = {side: np.lib.format.open_memmap(file, "w+", np.uint8, shape) for side, file in files_of}
+        yield _Arrays(arrays, paths, workspace)
+        for array in arrays.values():
+            array.flush()
+
+
+def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dict[str, Any]]:
+    """Cut a batch into a store; return the rows of its table, of the format called `label`, ordered by row, column."""
+    point_id, site_id = batch.name.split("/")
+    rows: list[dict[str, Any]] = []
+    for position in range(batch.rows * batch.columns):
+        row, col = batch.first + position // batch.columns, position % batch.columns
+        x, y = col * batch.stride, row * batch.stride
+        pair = cutter.cut(x, y)
+        if pair is None:
+            continue
+        pair_id = f"{point_id}_{site_id}_{row:04d}_{col:04d}"
+        place = {"pair_id": pair_id, "point_id": point_id, "site_id": site_id, "row": row, "col": col}
+        sides = {side: store.add(side, position, pair_id, getattr(pair, side)) for side in SIDES}
+        stored = {f"{side}_{key}": value for side in SIDES for key, value in sides[side].items() if key != "index"}
+        tile = cutter.grid.window(x, y, cutter.size, cutter.size)
+        rows.append(
+            {**place, **stored, **_measured(pair), "index": sides["map"]["index"], "format": label}
+            | {"method": cutter.method, "size": cutter.size, "crs": tile.crs, "transform": list(tile.transform[:6])}
+        )
+    for entry, footprint in zip(rows, _footprints(rows, cutter.grid, batch.stride, cutter.size), strict=True):
+        entry["geometry"] = footprint
+    return rows
+
+
+def _footprints(rows: Sequence[Mapping[str, Any]], grid: Grid, stride: int, size: int) -> Sequence[bytes]:
+    """Return the outlines of tiles as WKB in WGS84, all transformed at once."""
+    if not rows:
+        return []
+    origins = np.array([[row["col"], row["row"]] for row in rows], np.float64) * stride
+    corners = grid.window(0, 0, size, size).corners()
+    lonlat = grid.to_lonlat((origins[:, None] + corners).reshape(-1, 2))
+    return list(shapely.to_wkb(shapely.polygons(lonlat.reshape(-1, 4, 2))))
+
+
+def _measured(pair: Pair) -> dict[str, Any]:
+    map_side, visible = pair.map_statistics, pair.visible_statistics
+    return {
+        "homography": pair.transform.homography.ravel().tolist(),
+        "residual_px": pair.transform.residual_px,
+        "inliers": pair.transform.inliers,
+        "map_nodata": map_side.nodata,
+        "map_edges": map_side.edges,
+        "map_entropy": map_side.entropy,
+        "map_std": map_side.std,
+        "map_dominant": map_side.dominant,
+        "map_hash": map_side.hash,
+        "visible_nodata": visible.nodata,
+        "visible_std": visible.std,
+        "visible_brightness": visible.brightness,
+        "visible_saturation": visible.saturation,
+        "visible_bright": visible.bright,
+        "visible_dominant": visible.dominant,
+        "visible_hash": visible.hash,
+    }
