@@ -50,24 +50,18 @@ class Config:
 def config_model(stages: Sequence[type[Stage[Any]]], optional: Sequence[str]) -> type[BaseModel]:
     """Return the model of a configuration for these stages. Those in `optional` run only if the configuration has them.
 
-    A stage may be left out of a configuration if all its parameters have defaults.
+    A stage that is left out of a configuration is taken with no parameters given.
     """
     fields: dict[str, Any] = {}
     for stage in stages:
         about = (stage.Params.__doc__ or stage.__doc__ or stage.name).strip().splitlines()[0]
         if stage.name in optional:
             fields[stage.name] = (stage.Params | None, Field(None, description=about))
-        elif any(field.is_required() for field in stage.Params.model_fields.values()):
-            fields[stage.name] = (stage.Params, Field(description=about))
         else:
-            fields[stage.name] = (stage.Params, Field(default_factory=stage.Params, description=about))
+            fields[stage.name] = (stage.Params, Field({}, validate_default=True, description=about))
     parameters = create_model("Stages", __config__=ConfigDict(extra="forbid"), **fields)
-    needed = any(field.is_required() for field in parameters.model_fields.values())
-    about_stages = "Parameters of each stage."
-    stages_field = (
-        Field(description=about_stages) if needed else Field(default_factory=parameters, description=about_stages)
-    )
-    return create_model("Config", __base__=_RunConfig, __doc__=_RunConfig.__doc__, stages=(parameters, stages_field))
+    whole: Any = Field({}, validate_default=True, description="Parameters of each stage.")
+    return create_model("Config", __base__=_RunConfig, __doc__=_RunConfig.__doc__, stages=(parameters, whole))
 
 
 def load_config(path: Path, stages: Sequence[type[Stage[Any]]], optional: Sequence[str] = ()) -> Config:
@@ -147,22 +141,26 @@ def _guess(word: str, known: Sequence[str]) -> str:
 
 
 def _locate(tree: yaml.Node | None, parts: Location, *, at_key: bool) -> tuple[Location, Any]:
-    """Follow a pydantic location down the YAML tree; parts that are not in it (tags of unions) are left out.
+    """Follow a pydantic location down the YAML tree; the tags of unions, which are no fields, are left out of it.
 
-    Returns the location without them and the mark of the last node, or of its key. A missing field keeps its name in
-    the location and has the mark of the mapping it should be in.
+    Returns the location and the mark of the last node that is there, or of its key.
     """
     node, kept, mark = tree, [], tree.start_mark if tree is not None else None
     for index, part in enumerate(parts):
         child = _child(node, part)
-        if child is None:
-            if index == len(parts) - 1:
-                kept.append(part)
-            continue
-        key, node = child
-        kept.append(part)
-        mark = key.start_mark if at_key and index == len(parts) - 1 else node.start_mark
+        if child is not None:
+            key, node = child
+            mark = key.start_mark if at_key and index == len(parts) - 1 else node.start_mark
+        if child is not None or not _holds(node, part):
+            kept.append(part)
     return tuple(kept), mark
+
+
+def _holds(node: yaml.Node | None, tag: str | int) -> bool:
+    """Tell whether one of a mapping's values is this tag."""
+    return isinstance(node, yaml.MappingNode) and any(
+        isinstance(value, yaml.ScalarNode) and value.value == tag for _, value in node.value
+    )
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:

@@ -70,7 +70,7 @@ def worker(address: str, **more: Any) -> Any:
 
 
 def test_zero_one_and_two_workers_agree(tmp_path: Path) -> None:
-    stages = {"list": {"count": 15}, "draw": {"faults": [{"drawing": "003", "kind": "rejected"}]}}
+    stages = {"list": {"count": 15}, "draw": {"faults": [{"drawing": "003", "kind": "rejected"}], "scratch": "counted"}}
     for workers in (0, 1, 2):
         summary = run_recipe(tmp_path, f"by{workers}", stages, workers)
         assert summary.counts["draw"] == {State.DONE: 14, State.REJECTED: 1}

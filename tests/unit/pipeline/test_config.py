@@ -61,6 +61,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (SOUND.replace("name: demo\n", ""), "1:1: name", "required"),
         (SOUND.replace('drawing: "001", ', ""), "8:9: stages.draw.faults.0.drawing", "required"),
         (SOUND + "name: again\n", "9:1", "field 'name' is given twice"),
+        ("name: demo\nstages: {list: }\n", "2:15: stages.list", "valid dictionary"),
         ("name: [1, 2\nseed: 3\n", "2:", "Mend the YAML"),
         ("- a\n- b\n", "1:1: the whole file", "valid dictionary"),
         ("", ": the whole file", "valid dictionary"),
@@ -141,9 +142,15 @@ class ShapesStage(ListStage):
     name, version, Params = "shapes", 1, ShapesParams
 
 
+def test_a_stage_that_cannot_be_left_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":1:1: stages\.shapes\.shapes: this field is required"):
+        load_config(write(tmp_path, "name: demo\n"), [ShapesStage])
+
+
 def test_a_guess_comes_from_the_kind_that_was_chosen(tmp_path: Path) -> None:
     text = "name: demo\nstages:\n  shapes:\n    shapes:\n      - {kind: circle, radiu: 1}\n"
     with pytest.raises(ConfigError) as raised:
         load_config(write(tmp_path, text), [ShapesStage])
-    unknown = next(line for line in str(raised.value).splitlines() if "no such field" in line)
+    missing, unknown = str(raised.value).splitlines()
+    assert "5:9: stages.shapes.shapes.0.radius: this field is required" in missing
     assert "5:24: stages.shapes.shapes.0.radiu: there is no such field; did you mean 'radius'?" in unknown
