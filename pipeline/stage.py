@@ -75,6 +75,7 @@ class Estimate:
     """What a stage expects to cost, worked out before anything runs.
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
+    `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
     `handed` are amounts that the estimates of later stages start from ("raster_pairs", "pixels", "pairs").
     """
 
@@ -83,6 +84,7 @@ class Estimate:
     downloaded: int = 0
     written: int = 0
     seconds: float = 0.0
+    hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
     handed: Mapping[str, float] = field(default_factory=dict)
 
 

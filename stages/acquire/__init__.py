@@ -8,14 +8,15 @@ source, licence, attribution, date, nodata_share (0 to 1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import shapely
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.acquire.geotiff import GeoTiffSource
 from stages.acquire.mbtiles import MBTilesSource
 from stages.acquire.osm_render import OsmRenderSource
@@ -29,6 +30,10 @@ AnySource = Annotated[
     GeoTiffSource | MBTilesSource | TileServiceSource | OsmRenderSource | SimulatedMapSource | SimulatedImageSource,
     Field(discriminator="kind"),
 ]
+
+
+_BYTES_A_PIXEL = 1.6
+_SECONDS_A_PIXEL = 2e-8
 
 
 class AcquireParams(BaseModel):
@@ -48,11 +53,11 @@ class AcquireStage(Stage[AcquireParams]):
     Params: ClassVar[type[BaseModel]] = AcquireParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        """Return two units a site."""
-        tables = [output for result in run.results.get("sample", {}).values() for output in result.outputs]
-        paths = [run.workspace / table.path for table in tables if table.path.endswith("sites.parquet")]
+        """Return two units a site. Raises PermanentError if the terms of a source forbid its use."""
+        for side in SIDES:
+            getattr(self.params, side).check()
         units = []
-        for row in read_tables(paths, SITES).to_pylist():
+        for row in _site_rows(run):
             site = Site.from_row(row)
             payload = {**row, "geometry": shapely.to_wkt(site.footprint, rounding_precision=12)}
             for side in SIDES:
@@ -60,6 +65,33 @@ class AcquireStage(Stage[AcquireParams]):
                 weight = row["width"] * row["height"] / 1e6
                 units.append(self.unit(f"{site.name}/{side}", payload | {"side": side}, [identity], weight))
         return units
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Count requests: exactly once the sites are known, before that those of a typical site at 40 degrees north."""
+        sources = [getattr(self.params, side) for side in SIDES]
+        for source in sources:
+            source.check()
+        sites = [Site.from_row(row) for row in _site_rows(run)]
+        handed = before["sample"].handed if "sample" in before else {}
+        count = round(handed.get("raster_pairs", len(sites)))
+        if not count:
+            return None
+        known = sites or [_typical(handed["pixels"] / count, handed["gsd"])]
+        loads = [load for source in sources for site in known if (load := source.load(site)) is not None]
+        scale = count / len(known)
+        hosts: dict[str, tuple[int, float | None]] = {}
+        for load in loads:
+            hosts[load.host] = (hosts.get(load.host, (0, None))[0] + round(load.requests * scale), load.rate)
+        waits = [requests / rate for requests, rate in hosts.values() if rate]
+        return Estimate(
+            units=2 * count,
+            requests=sum(requests for requests, _ in hosts.values()),
+            downloaded=round(sum(load.bytes for load in loads) * scale),
+            written=round(2 * handed.get("pixels", 0) * _BYTES_A_PIXEL),
+            seconds=max([2 * handed.get("pixels", 0) * _SECONDS_A_PIXEL, *waits]),
+            hosts=hosts,
+            handed=handed,
+        )
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Acquire one side of one site; see `Source.open` for what it raises."""
@@ -78,3 +110,16 @@ class AcquireStage(Stage[AcquireParams]):
         facts = {key.lower(): value for key, value in tags.items()}
         data = {"path": made.path, "digest": made.digest, "nodata_share": nodata} | strips.grid.to_json() | facts
         return Result((made,), data)
+
+
+def _site_rows(run: RunView) -> list[dict[str, Any]]:
+    tables = [output for result in run.results.get("sample", {}).values() for output in result.outputs]
+    paths = [run.workspace / table.path for table in tables if table.path.endswith("sites.parquet")]
+    rows: list[dict[str, Any]] = read_tables(paths, SITES).to_pylist()
+    return rows
+
+
+def _typical(pixels: float, gsd: float) -> Site:
+    half_y = math.sqrt(pixels) * gsd / 2 / 111_195
+    half_x = half_y / math.cos(math.radians(40))
+    return Site("000", "1", shapely.box(-half_x, 40 - half_y, half_x, 40 + half_y), gsd, "")

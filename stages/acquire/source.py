@@ -43,6 +43,16 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What a site takes from a host: requests, bytes (roughly), and the rate the host gets at most (None: no limit)."""
+
+    host: str
+    requests: int
+    bytes: int
+    rate: float | None
+
+
+@dataclass(frozen=True)
 class Strips:
     """One side of a site while it is open: its grid, and RGBA strips (rows, width, 4) uint8 from top to bottom.
 
@@ -68,6 +78,14 @@ class Source(BaseModel, ABC):
     @abstractmethod
     def open(self, site: Site, workspace: Path) -> AbstractContextManager[Strips]:
         """Open this side of a site. Raises TransientError or PermanentError naming what is wrong and what to do."""
+
+    def check(self) -> None:
+        """Raise PermanentError if the source may not be used as it is configured, such as by its terms."""
+        return None
+
+    def load(self, site: Site) -> Load | None:
+        """Return what a site takes from a service; None for sources on disk."""
+        return None
 
     def identity(self, site: Site) -> str:
         """Return what changes when the source's own content for the site does; "" if that cannot be known."""

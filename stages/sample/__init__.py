@@ -81,11 +81,12 @@ class SampleStage(Stage[SampleParams]):
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
         """Count the sites and their pixels."""
         if sampled := self.params.globe or self.params.points:
-            sites, pixels = sampled.count(), sampled.pixels()
+            sites, pixels, gsd = sampled.count(), sampled.pixels(), sampled.gsd
         else:
             rows = site_rows(self.params.sites)
             sites, pixels = len(rows), float(sum(row["width"] * row["height"] for row in rows))
-        return Estimate(1, seconds=2 + 0.03 * sites, handed={"raster_pairs": sites, "pixels": pixels})
+            gsd = sum(row["gsd"] for row in rows) / len(rows)
+        return Estimate(1, seconds=2 + 0.03 * sites, handed={"raster_pairs": sites, "pixels": pixels, "gsd": gsd})
 
 
 def _geojson(rows: Sequence[Row]) -> dict[str, object]:
