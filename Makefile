@@ -15,7 +15,7 @@ acquire: ; $(RUN) --only acquire
 align: ; $(RUN) --only align
 tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
-benchmark: ; $(MAPDATA) benchmark $(CONFIG)
+benchmark: ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE)
 train: ; $(MAPDATA) train $(CONFIG)
 gallery: ; $(MAPDATA) gallery --workspace $(WORKSPACE)
 lint: ; .ci/lint

@@ -19,6 +19,7 @@ STAGES = {
     "split": "SplitStage",
     "release": "ReleaseStage",
     "benchmark": "BenchmarkStage",
+    "leaderboard": "LeaderboardStage",
 }
 """Stages in order: module of `stages`, class in it."""
 

@@ -65,8 +65,8 @@ def failures(entry: Json) -> int:
 def _preamble(results: Json) -> str:
     lines = [
         f"{results['set']['pairs']} pairs. Percent, with 95% bootstrap intervals over pairs. AUC: area under the curve "
-        "of mean corner errors up to the threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in the "
-        "column that says so; failures count as infinite errors.",
+        "of mean corner errors up to the threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in "
+        "the column that says so; failures count as infinite errors.",
         caveat(results["set"]["truth_px"]),
         f"Hardware: {'; '.join(results['environment']['hardware'])}. mapdata {results['environment']['mapdata']}.",
     ]

@@ -1,0 +1,103 @@
+"""`mapdata benchmark`: matchers measured on pairs with ground truth."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_MANY = "May be given several times."
+
+
+def register(app: typer.Typer) -> None:
+    """Add `benchmark`."""
+    app.command()(benchmark)
+
+
+def benchmark(
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML of a dataset's run: its release is measured, in its workspace.")
+    ] = None,
+    workspace: Annotated[Path | None, typer.Option(help="Workspace of that run.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Instead of CONFIG: folder (or CSV) of pairs.")] = None,
+    layout: Annotated[str, typer.Option(help="Its layout: release, mapdata, srif, multimodality or csv.")] = "release",
+    out: Annotated[Path | None, typer.Option(help="Folder of the results of --pairs; made if missing.")] = None,
+    split: Annotated[str, typer.Option(help="Split of a release.")] = "test",
+    subset: Annotated[str, typer.Option(help="Part of an SRIF folder: development, final or all.")] = "all",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most that many pairs, evenly spaced.")] = None,
+    matcher: Annotated[list[str] | None, typer.Option(help=f"Name for load_matcher; default: all. {_MANY}")] = None,
+    level: Annotated[list[str] | None, typer.Option(help=f"Name of a level; default: all. {_MANY}")] = None,
+    levels_file: Annotated[Path | None, typer.Option(help="YAML of levels, as configs/benchmark-levels.yaml.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Seconds after which a pair is a failure of the matcher.")] = 120.0,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+) -> None:
+    """Measure matchers; stopped, the same command goes on where it was.
+
+    Writes `benchmark/` with `results.json`, `leaderboard.md`, `report.html` and the rows of every pair.
+    Exit status 1 if a matcher could not be run at all (the others are measured).
+
+    Examples: `mapdata benchmark configs/demo.yaml --workspace work/demo --matcher rootsift`,
+    `mapdata benchmark --pairs Optical-Map --layout srif --matcher mapglue --level easy --out work/srif`
+    """
+    from pydantic import ValidationError
+
+    from mapdata.recipe import load_recipe
+    from pipeline.report import print_summary
+    from pipeline.run import Request
+    from pipeline.run import run as run_recipe
+    from pipeline.stage import Stage
+    from pipeline.workspace import Workspace
+    from stages.benchmark import BenchmarkParams, BenchmarkStage
+    from stages.leaderboard import LeaderboardParams, LeaderboardStage
+
+    if (config is None) == (pairs is None):
+        raise typer.BadParameter("give either CONFIG with --workspace, or --pairs with --out")
+    folder = workspace if config is not None else out
+    if folder is None:
+        raise typer.BadParameter("CONFIG needs --workspace" if config is not None else "--pairs needs --out")
+    given = {
+        "pairs": pairs.absolute() if pairs else None,
+        "layout": layout if pairs else "release",
+        "split": split,
+        "subset": subset,
+        "limit": limit,
+        "matchers": matcher,
+        "levels": level,
+        "levels_file": levels_file.absolute() if levels_file else None,
+        "device": device,
+        "timeout_s": timeout,
+    }
+    try:
+        params = BenchmarkParams.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(f"--{first['loc'][0]}: {first['msg']}") from None
+    stages: list[Stage[Any]] = [BenchmarkStage(params), LeaderboardStage(LeaderboardParams())]
+    seed = 0
+    if config is not None:
+        loaded = load_recipe(config)
+        measured = {stage.name for stage in stages}
+        stages = [*(stage for stage in loaded.stages if stage.name not in measured), *stages]
+        seed = loaded.seed
+    request = Request(
+        config={"benchmark": params.model_dump(mode="json")},
+        seed=seed,
+        only=("benchmark", "leaderboard"),
+        workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+        scheduler=scheduler,
+    )
+    place = Workspace(folder, create=config is None)
+    summary = run_recipe(stages, place, request)
+    found = place.root / "benchmark" / "results.json"
+    if as_json and found.exists():
+        typer.echo(found.read_text(encoding="utf-8"), nl=False)
+    elif not as_json:
+        print_summary(summary, folder)
+        if found.exists():
+            typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
+    raise typer.Exit(1 if summary.failures else 0)

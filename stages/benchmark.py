@@ -1,0 +1,141 @@
+"""Stage `benchmark`: matchers tried on pairs with ground truth -> a row a matcher, level and pair.
+
+Inputs: the release's split `test`, or any set of pairs in a layout of `matcher.benchmark.readers`. Output:
+`benchmark/rows/<matcher>/<first pair>.parquet` (schema `matcher.benchmark.rows.ROWS`). A matcher that crashes, hangs or
+returns nonsense gets rows that say so. The stage `leaderboard` makes the report of the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from matcher.benchmark.hardware import describe_hardware
+from matcher.benchmark.isolation import Trial, run_trial, split_pairs
+from matcher.benchmark.levels import LEVELS, Level, read_levels
+from matcher.benchmark.pairs import PairSource, Subset
+from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs
+from matcher.benchmark.rows import FAILURES, ROWS
+from matcher.errors import MatcherError
+from matcher.registry import matcher_names
+from pipeline.config import ConfigPath
+from pipeline.errors import PermanentError, PipelineError
+from pipeline.files import digest_json
+from pipeline.stage import Result, RunView, Stage, Unit, output
+from stages.tables import write_table
+
+FOLDER = "benchmark"
+
+
+class BenchmarkParams(BaseModel):
+    """Which matchers are tried on which pairs, at which levels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pairs: ConfigPath | None = Field(None, description="Folder (or CSV) of the pairs; default: this run's release.")
+    layout: Layout = Field("release", description="Its layout: release, mapdata, srif, multimodality or csv.")
+    split: Split = Field("test", description="Split of a release.")
+    subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
+    limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")
+    matchers: tuple[str, ...] | None = Field(
+        None, description="Names for load_matcher, or python:PACKAGE.MODULE:NAME. Default: every shipped one."
+    )
+    levels: tuple[str, ...] | None = Field(None, description="Names of levels; default: all of them.")
+    levels_file: ConfigPath | None = Field(None, description="YAML of levels; default: the published ones.")
+    device: str = Field("auto", description="auto, cpu or cuda.")
+    threads: int = Field(
+        1, ge=1, description="CPU threads of a matcher; the last digit may depend on it."
+    )
+    timeout_s: float = Field(120.0, gt=0, description="A pair that takes longer is a failure of the matcher.")
+    batch: int = Field(64, ge=1, description="Pairs a unit of work; each loads its matcher once.")
+
+
+class BenchmarkStage(Stage[BenchmarkParams]):
+    """Try matchers: a unit a matcher and batch of pairs."""
+
+    name: ClassVar[str] = "benchmark"
+    version: ClassVar[int] = 1
+    Params: ClassVar[type[BaseModel]] = BenchmarkParams
+
+    def plan(self, run: RunView) -> Sequence[Unit]:
+        """Return the units; none while the release does not exist yet, or if it has no pair of that split.
+
+        Raises PipelineError for a set of pairs or levels that cannot be read.
+        """
+        params = self.params
+        own = params.pairs is None
+        if own and "release" not in run.results.get("release", {}):
+            return []
+        path = run.workspace / "release" if params.pairs is None else params.pairs
+        spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit)
+        try:
+            levels = levels_of(params.levels_file)
+            pairs = open_pairs(spec)
+        except MatcherError as error:
+            raise PipelineError(str(error)) from error
+        chosen = params.levels or tuple(levels)
+        unknown = [name for name in chosen if name not in levels]
+        if unknown:
+            raise PipelineError(f"no level is called {unknown[0]!r}; there are: {', '.join(levels)}")
+        made = [entry.digest for result in run.results["release"].values() for entry in result.outputs] if own else []
+        common = {
+            "pairs": spec.to_json(),
+            "levels": list(chosen),
+            "levels_file": str(params.levels_file or ""),
+            "describes": {name: vars(level) if (level := levels[name]) else None for name in chosen},
+        }
+        return [
+            self._unit(matcher, batch, common, made or [_digest(pairs[index]) for index in batch])
+            for matcher in params.matchers or matcher_names()
+            for batch in split_pairs(len(pairs), params.batch)
+        ]
+
+    def _unit(self, matcher: str, batch: range, common: dict[str, Any], inputs: Sequence[str]) -> Unit:
+        payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
+        return self.unit(f"{matcher}/{batch.start:06d}", payload, inputs, weight=len(batch))
+
+    def run(self, unit: Unit, workspace: Path) -> Result:
+        """Try one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""
+        payload, params = unit.payload, self.params
+        trial = Trial(
+            matcher=payload["matcher"],
+            pairs=PairSpec(**payload["pairs"]),
+            levels=tuple(payload["levels"]),
+            levels_file=payload["levels_file"],
+            device=params.device,
+            threads=params.threads,
+            timeout_s=params.timeout_s,
+        )
+        try:
+            rows = list(run_trial(trial, payload["start"], payload["stop"]))
+        except MatcherError as error:
+            raise PermanentError(str(error)) from error
+        path = workspace / FOLDER / "rows" / _slug(trial.matcher) / f"{payload['start']:06d}.parquet"
+        write_table(path, pa.Table.from_pylist(rows, ROWS), ROWS)
+        data = {
+            "pairs": payload["pairs"],
+            "levels_file": payload["levels_file"],
+            "hardware": describe_hardware(params.device, params.threads),
+            "failed": sum(row["outcome"] in FAILURES for row in rows),
+        }
+        return Result((output(workspace, path),), data)
+
+
+def levels_of(file: Path | None) -> dict[str, Level]:
+    """Return the levels of a YAML file, or the published ones. Raises InputError."""
+    return dict(LEVELS) if file is None else read_levels(file)
+
+
+def _digest(pair: PairSource) -> str:
+    return digest_json([pair.name, *pair.digests()])
+
+
+def _slug(matcher: str) -> str:
+    """Return a folder's name for a matcher; two matchers never share one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", matcher)
+    return plain if plain == matcher else f"{plain[-60:]}-{digest_json(matcher)[:8]}"
