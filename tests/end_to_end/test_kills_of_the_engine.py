@@ -6,15 +6,13 @@ import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
+from kills import run_under_kills
 from synthetic_recipe import contents
 
-from pipeline.errors import WorkspaceError
 from pipeline.files import TEMPORARY_PREFIX
 from pipeline.ledger import Ledger, State
 from pipeline.workspace import Workspace
@@ -37,29 +35,6 @@ def start(folder: Path, workspace: Path, workers: int) -> subprocess.Popen[bytes
     )
 
 
-def workers_of(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return the driver's Dask worker processes."""
-    return [child for child in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(child.cmdline())]
-
-
-def in_flight(workspace: Path) -> int:
-    """Return how many units are being done."""
-    try:
-        with Ledger(Workspace(workspace).ledger, read_only=True) as ledger:
-            return sum(counts.get(State.RUNNING, 0) for counts in ledger.counts().values())
-    except WorkspaceError:
-        return 0
-
-
-def wait_for_work(driver: subprocess.Popen[bytes], workspace: Path) -> bool:
-    """Wait until units are in flight; False if the run ended."""
-    while driver.poll() is None:
-        if in_flight(workspace):
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_a_run_killed_at_random_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     seed = random.randrange(10_000)
     print(f"random seed {seed}")
@@ -67,23 +42,9 @@ def test_a_run_killed_at_random_ends_as_if_nothing_had_been(tmp_path: Path) -> N
     assert start(tmp_path, tmp_path / "expected", 0).wait() == 0
 
     workspace = tmp_path / "killed"
-    to_kill = ["driver"] * DRIVER_KILLS + ["worker"] * WORKER_KILLS
-    moments.shuffle(to_kill)
-    driver = start(tmp_path, workspace, 2)
-    killed = 0
-    for victim in to_kill:
-        if not wait_for_work(driver, workspace):
-            break
-        time.sleep(moments.uniform(0, 0.6))
-        if victim == "driver":
-            driver.kill()
-            driver.wait()
-            driver = start(tmp_path, workspace, 2)
-        else:
-            for worker in workers_of(driver)[:1]:
-                worker.kill()
-        killed += 1
-    assert driver.wait(120) == 0
+    victims = ["driver"] * DRIVER_KILLS + ["worker"] * WORKER_KILLS
+    moments.shuffle(victims)
+    killed = run_under_kills(lambda: start(tmp_path, workspace, 2), workspace, victims, moments, 0.6)
     assert killed >= 20
 
     assert contents(workspace) == contents(tmp_path / "expected")

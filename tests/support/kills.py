@@ -1,0 +1,77 @@
+"""Kills a run again and again at random moments: its driver or one of its workers, with SIGKILL."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import WorkspaceError
+from pipeline.ledger import Ledger, State
+from pipeline.workspace import Workspace
+
+Driver = subprocess.Popen[bytes]
+
+
+def run_under_kills(
+    start: Callable[[], Driver], workspace: Path, victims: Sequence[str], moments: random.Random, longest: float
+) -> int:
+    """Run to the end with one kill for each of `victims` ("driver" or "worker"); a killed driver is started again.
+
+    A kill comes up to `longest` seconds after units were seen in flight. Returns how many kills there were: fewer than
+    asked for if the run ended before.
+    """
+    driver = start()
+    killed = 0
+    for victim in victims:
+        if not _wait_for_work(driver, workspace):
+            break
+        time.sleep(moments.uniform(0, longest))
+        if victim == "driver":
+            driver.kill()
+            driver.wait()
+            driver = start()
+            killed += 1
+        else:
+            killed += sum(_killed(worker) for worker in _workers_of(driver)[:1])
+    if driver.wait(300) != 0:
+        raise AssertionError(f"the run under kills ended with status {driver.returncode}")
+    return killed
+
+
+def _wait_for_work(driver: Driver, workspace: Path) -> bool:
+    """Wait until units are in flight; False if the run ended."""
+    while driver.poll() is None:
+        if _in_flight(workspace):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _in_flight(workspace: Path) -> int:
+    try:
+        with Ledger(Workspace(workspace).ledger, read_only=True) as ledger:
+            return sum(counts.get(State.RUNNING, 0) for counts in ledger.counts().values())
+    except WorkspaceError:
+        # Not begun yet.
+        return 0
+
+
+def _workers_of(driver: Driver) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(driver.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _killed(process: psutil.Process) -> bool:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
