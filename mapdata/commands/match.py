@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from matcher.fit import Fit
     from matcher.images import RGBImage
     from matcher.types import Matches
-
-MAX_PIXELS = 100_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -40,10 +36,11 @@ def match(
     import json
     import time
 
+    from mapdata.image_files import read_image_file
     from matcher import load_matcher
     from matcher.fit import fit
 
-    images = read_raster(image0), read_raster(image1)
+    images = read_image_file(image0), read_image_file(image1)
     model = load_matcher(matcher, device)
     begin = time.perf_counter()
     matches = model.match(*images)
@@ -62,47 +59,6 @@ def match(
     typer.echo(json.dumps(summary, indent=1) if as_json else _text(summary))
     if fitted.matrix is None:
         raise typer.Exit(1)
-
-
-def read_raster(path: Path) -> RGBImage:
-    """Read the first three bands (or the only one) of a raster; no-data shows white. Raises InputError."""
-    import warnings
-
-    import numpy as np
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
-
-    from matcher.errors import InputError
-    from matcher.images import as_rgb
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
-                if raster.width * raster.height > MAX_PIXELS:
-                    raise InputError(
-                        f"{path}: {raster.width} x {raster.height} pixels; align rasters with mapdata align"
-                    )
-                bands = [1, 2, 3] if raster.count >= 3 else [1]
-                image = np.moveaxis(raster.read(bands), 0, -1)
-                mask = raster.dataset_mask()
-    except RasterioIOError as error:
-        raise InputError(f"{path}: not an image that can be read ({error})") from error
-    return np.where(mask[..., None] > 0, as_rgb(_scaled(image, path), str(path)), np.uint8(255))
-
-
-def _scaled(image: np.ndarray, path: Path) -> np.ndarray:
-    """Rasters of other types than 8 or 16 bits have no fixed range: map theirs to [0, 1]."""
-    import numpy as np
-
-    if image.dtype in (np.uint8, np.uint16):
-        return image
-    values = image.astype(np.float64)
-    finite = np.isfinite(values)
-    low, high = np.percentile(values[finite], (0.5, 99.5)) if finite.any() else (0.0, 0.0)
-    return np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-12), 0, 1)
 
 
 def _summary(matches: Matches, fitted: Fit) -> dict[str, Any]:

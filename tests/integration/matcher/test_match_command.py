@@ -11,6 +11,7 @@ from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
+from mapdata.image_files import read_image_file
 from matcher.errors import InputError
 from matcher.images import as_rgb
 
@@ -92,8 +93,6 @@ def test_bad_files_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_rasters_of_other_depths_and_no_data(tmp_path: Path, scene: np.ndarray) -> None:
-    from mapdata.commands.match import read_raster
-
     height, width = scene.shape[:2]
     values = scene[..., 0].astype(np.float32) * 40 - 3000
     values[:20] = np.nan
@@ -101,17 +100,25 @@ def test_rasters_of_other_depths_and_no_data(tmp_path: Path, scene: np.ndarray) 
         tmp_path / "dem.tif", "w", driver="GTiff", width=width, height=height, count=1, dtype="float32", nodata=np.nan
     ) as raster:
         raster.write(values, 1)
-    image = read_raster(tmp_path / "dem.tif")
+    image = read_image_file(tmp_path / "dem.tif")
     assert (image[:20] == 255).all()
     assert np.corrcoef(image[20:, :, 0].ravel(), scene[20:, :, 0].ravel())[0, 1] > 0.99
 
 
-def test_real_imagery(shared_data: Path) -> None:
-    from mapdata.commands.match import read_raster
+def test_palettes_are_resolved(tmp_path: Path) -> None:
+    indices = np.arange(16, dtype=np.uint8).reshape(1, 4, 4) % 3
+    with rasterio.open(
+        tmp_path / "palette.png", "w", driver="PNG", width=4, height=4, count=1, dtype="uint8"
+    ) as raster:
+        raster.write(indices)
+        raster.write_colormap(1, {0: (10, 20, 30, 255), 1: (200, 100, 0, 255), 2: (1, 2, 3, 255)})
+    assert read_image_file(tmp_path / "palette.png")[0, :3].tolist() == [[10, 20, 30], [200, 100, 0], [1, 2, 3]]
 
+
+def test_real_imagery(shared_data: Path) -> None:
     for path, bands in (("naip", 4), ("spacenet", 1), ("swellendam", 3)):
         for file in sorted((shared_data / "georeferenced" / path).glob("*.tif")):
-            image = read_raster(file)
+            image = read_image_file(file)
             assert as_rgb(image) is image
             assert image.std() > 10, file
             with rasterio.open(file) as raster:
