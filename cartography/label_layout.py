@@ -180,7 +180,7 @@ def _pin(poi: Poi, style: PoiStyle, to_canvas: ToCanvas) -> Label:
         centre = Point(right + box.bounds[2] + 1, (bottom + top) / 2)
         texts = (Text(text, style.text, centre),)
         space = shapely.convex_hull(space.union(_text_box(text, style.text, centre.x, centre.y)))
-    return Label((8, poi.key), 0, space, texts, marks)
+    return Label((20 if texts else 60, poi.key), 0, space, texts, marks)
 
 
 def _drop(tip: Point, size: float, margin: float) -> BaseGeometry:
