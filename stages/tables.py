@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import PermanentError
 from pipeline.files import atomic_path
+from pipeline.stage import Output, RunView
 
 SITES = pa.schema(
     [
@@ -63,7 +64,7 @@ PAIRS = pa.schema(
         ("map_edges", pa.float32()),  # share whose gradient exceeds 16 levels a thumbnail pixel
         ("map_entropy", pa.float32()),  # of the grey levels in 32 bins, bits
         ("map_std", pa.float32()),  # of the grey levels
-        ("map_dominant", pa.float32()),  # share of the commonest colour (16 levels a channel)
+        ("map_dominant", pa.float32()),  # share of the commonest colour: blank paper, or filling in place of imagery
         ("visible_std", pa.float32()),
         ("visible_brightness", pa.float32()),  # mean grey level
         ("visible_saturation", pa.float32()),  # mean of (max - min) / max over the channels, 0 to 1
@@ -100,6 +101,12 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema
     table = rows.cast(schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema)
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def pair_tables(run: RunView) -> list[Output]:
+    """Return the tables of pairs that the stage `tile` wrote, in the order of its units."""
+    made = (entry for result in run.results.get("tile", {}).values() for entry in result.outputs)
+    return [entry for entry in made if entry.path.endswith(".parquet")]
 
 
 def read_tables(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
