@@ -1,0 +1,189 @@
+"""Sets of pairs in every layout, and what is said of those that are broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+import zarr
+from blake3 import blake3
+from scipy.io import savemat
+
+from matcher.benchmark.leakage import read_record, refuse_trained
+from matcher.benchmark.levels import LEVELS, read_levels
+from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.errors import InputError
+from matcher.fit import transform
+
+pytestmark = pytest.mark.unit
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _picture(path: Path, seed: int) -> np.ndarray:
+    image = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+    return image[..., ::-1]
+
+
+def test_mapdata_layout_pairs_by_name(tmp_path: Path) -> None:
+    left = _picture(tmp_path / "001/1/L/7.png", 0)
+    right = _picture(tmp_path / "001/1/R/7.png", 1)
+    _picture(tmp_path / "002/3/L/1.png", 2)
+    _picture(tmp_path / "002/3/R/1.jpg", 3)
+    pairs = open_pairs(PairSpec(str(tmp_path), "mapdata"))
+    assert [pair.name for pair in pairs] == ["001/1/7", "002/3/1"]
+    loaded = pairs[0].load()
+    np.testing.assert_array_equal(loaded.image0, left)
+    np.testing.assert_array_equal(loaded.image1, right)
+    np.testing.assert_array_equal(loaded.homography, np.eye(3))
+    assert pairs[0].digests()[0] == blake3((tmp_path / "001/1/L/7.png").read_bytes()).hexdigest()
+
+
+def test_mapdata_layout_names_a_lost_side(tmp_path: Path) -> None:
+    _picture(tmp_path / "001/1/L/7.png", 0)
+    with pytest.raises(InputError, match=r"7\.png: 0 files of that name"):
+        open_pairs(PairSpec(str(tmp_path), "mapdata"))
+
+
+def test_csv_reads_paths_beside_it_and_homographies(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        _picture(tmp_path / name, 0)
+    table = tmp_path / "pairs.csv"
+    table.write_text('name,image0,image1,homography\nx,a.png,b.png,"1 0 5, 0 1 -2, 0 0 1"\n,a.png,b.png,\n')
+    pairs = open_pairs(PairSpec(str(table), "csv"))
+    assert [pair.name for pair in pairs] == ["x", "pairs/2"]
+    np.testing.assert_array_equal(transform(pairs[0].load().homography, np.zeros((1, 2))), [[5, -2]])
+    np.testing.assert_array_equal(pairs[1].load().homography, np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image0,image1\na,b\n", "line 2: needs image0, image1 and homography"),
+        ("image0,image1,homography\na,b,1 2 3\n", "line 2: homography is not 9 numbers"),
+        ("image0,image1,homography\na,b,one\n", "line 2: homography is not 9 numbers"),
+        ("name,image0,image1,homography\nx,a,b,\nx,a,b,\n", "same name"),
+        ("image0,image1,homography\n", "no pair in the layout csv"),
+    ],
+)
+def test_csv_faults_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        open_pairs(PairSpec(str(tmp_path / "pairs.csv"), "csv"))
+
+
+def test_multimodality_truth_is_transposed_and_one_based(tmp_path: Path) -> None:
+    for name in ("MO2a.png", "MO2b.png", "MO10_a.png", "MO10_b.png"):
+        _picture(tmp_path / "Map_Optical" / name, 0)
+    # MATLAB, for row vectors: [x y 1] T; here twice as large, then 3 to the right and 4 down, counted from 1.
+    matlab = np.array([[2, 0, 0], [0, 2, 0], [3, 4, 1]], float)
+    for name in ("MO2", "MO10", "MO3"):
+        savemat(tmp_path / "Map_Optical" / f"{name}.mat", {"T": matlab, "landmarks": np.zeros((4, 2))})
+    pairs = open_pairs(PairSpec(str(tmp_path), "multimodality"))
+    assert [pair.name for pair in pairs] == ["Map_Optical/MO2", "Map_Optical/MO10"]  # MO3 has no images
+    # The first pixel is (1, 1) there: 2 * 1 + 3 = 5, 2 * 1 + 4 = 6; counted from 0 that is (4, 5).
+    np.testing.assert_allclose(transform(pairs[0].load().homography, np.zeros((1, 2))), [[4, 5]])
+
+
+def test_multimodality_names_a_file_without_a_matrix(tmp_path: Path) -> None:
+    for name in ("X1a.png", "X1b.png"):
+        _picture(tmp_path / name, 0)
+    savemat(tmp_path / "X1.mat", {"other": np.eye(3)})
+    with pytest.raises(InputError, match=r"X1\.mat: no 3 x 3 matrix T"):
+        open_pairs(PairSpec(str(tmp_path), "multimodality"))[0].load()
+
+
+def _release(folder: Path, formats: list[str]) -> Callable[[int], np.ndarray]:
+    images = [
+        _picture(folder / f"MapData/1/1/{side}/p{n}.png", 2 * n + (side == "R")) for n in range(3) for side in "LR"
+    ]
+    store = zarr.create_group(folder / "mapdata.zarr", zarr_format=3)
+    for name, chosen in (("map", images[0::2]), ("visible", images[1::2])):
+        store.create_array(name, data=np.stack(chosen), chunks=(1, 40, 60, 3))
+    rows = [
+        {
+            "pair_id": f"p{n}",
+            "verdict": "rejected" if n == 1 else "accepted",
+            "split": None if n == 1 else ("test" if n == 2 else "train"),
+            "map_path": f"MapData/1/1/L/p{n}.png",
+            "visible_path": f"MapData/1/1/R/p{n}.png",
+            "zarr_index": n,
+            "geometry": shapely.to_wkb(shapely.box(n, 0, n + 1, 1)),
+        }
+        for n in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "manifest.parquet")
+    (folder / "release.json").write_text(json.dumps({"formats": formats}))
+    return lambda index: images[index]
+
+
+@pytest.mark.parametrize("formats", [["folders", "zarr"], ["zarr"]])
+def test_a_release_gives_its_split_from_folders_or_zarr(tmp_path: Path, formats: list[str]) -> None:
+    image = _release(tmp_path, formats)
+    (pair,) = open_pairs(PairSpec(str(tmp_path), "release"))
+    loaded = pair.load()
+    assert pair.name == "p2"
+    np.testing.assert_array_equal(loaded.image0, image(4))
+    np.testing.assert_array_equal(loaded.image1, image(5))
+    assert shapely.from_wkb(pair.footprint).bounds == (2, 0, 3, 1)
+    assert len(set(pair.digests())) == 2
+
+
+def test_a_folder_that_is_no_release_and_an_empty_split_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a release"):
+        open_pairs(PairSpec(str(tmp_path), "release"))
+    _release(tmp_path, ["folders"])
+    with pytest.raises(InputError, match="no pair in the layout release"):
+        open_pairs(PairSpec(str(tmp_path), "release", split="val"))
+
+
+def test_a_limit_keeps_pairs_evenly_spaced(tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", 0)
+    lines = [f"n{n},a.png,a.png," for n in range(9)]
+    (tmp_path / "p.csv").write_text("\n".join(["name,image0,image1,homography", *lines]))
+    names = [pair.name for pair in open_pairs(PairSpec(str(tmp_path / "p.csv"), "csv", limit=3))]
+    assert names == ["n0", "n4", "n8"]
+
+
+def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matcher.benchmark.leakage.WEIGHTS", tmp_path)
+    _release(tmp_path, ["folders"])
+    pairs = open_pairs(PairSpec(str(tmp_path), "release"))
+    refuse_trained("mapglue", pairs)  # no record: nothing is known against it
+    record = tmp_path / "mapglue.training.json"
+    record.write_text(json.dumps({"digests": [], "footprints": ["POLYGON((5 0, 6 0, 6 1, 5 1, 5 0))"]}))
+    refuse_trained("mapglue", pairs)
+    record.write_text(json.dumps({"digests": [pairs[0].digests()[1]], "footprints": []}))
+    with pytest.raises(InputError, match=r"mapglue was trained on 1 of these 1 pairs, such as p2 \(an image of it"):
+        refuse_trained("mapglue", pairs)
+    record.write_text(json.dumps({"digests": [], "footprints": ["POLYGON((2.5 0.5, 9 0.5, 9 9, 2.5 9, 2.5 0.5))"]}))
+    with pytest.raises(InputError, match="its ground was used in training"):
+        refuse_trained("mapglue", pairs)
+    refuse_trained("rootsift", pairs)
+    record.write_text("{}")
+    with pytest.raises(InputError, match="not a record of training"):
+        read_record(record)
+
+
+def test_the_published_levels_are_those_of_the_code(tmp_path: Path) -> None:
+    assert read_levels(PROJECT / "configs/benchmark-levels.yaml") == LEVELS
+    for text in ("levels: {easy: {rotation: 1}}", "levels: 3", "- a", "levels: {"):
+        (tmp_path / "levels.yaml").write_text(text)
+        with pytest.raises(InputError, match=r"levels\.yaml: not a file of levels"):
+            read_levels(tmp_path / "levels.yaml")
+
+
+def test_sets_are_named_and_their_truth_is_doubted_where_known() -> None:
+    assert PairSpec("data/Optical-Map", "srif", subset="final").name == "Optical-Map, final"
+    assert PairSpec("data/Optical-Map", "srif").truth_px == 3
+    assert PairSpec("data/Optical-SAR", "srif").truth_px is None
+    assert PairSpec("work/release", "release").name == "release, test"
