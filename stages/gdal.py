@@ -13,10 +13,12 @@ class Session:
     """Settings of GDAL while rasters are open; `with Session().activate():` applies them.
 
     `cache_mb` bounds the cache of decoded blocks of the process. Masks go into the TIFF itself, and no side-car files
-    are looked for or written, so a raster is one file.
+    are looked for or written, so a raster is one file. `timeout_s` bounds each request for a part of a remote file;
+    those that a busy server refuses are asked for again five times, ever later.
     """
 
     cache_mb: int = 256
+    timeout_s: float = 30.0
 
     def activate(self) -> rasterio.Env:
         """Return a context manager that applies the settings."""
@@ -25,6 +27,11 @@ class Session:
             GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
             GDAL_PAM_ENABLED=False,
             GDAL_TIFF_INTERNAL_MASK=True,
+            GDAL_HTTP_TIMEOUT=self.timeout_s,
+            GDAL_HTTP_MAX_RETRY=5,
+            GDAL_HTTP_RETRY_DELAY=0.5,
+            GDAL_HTTP_USERAGENT="mapdata/0.1",
+            CPL_VSIL_CURL_ALLOWED_EXTENSIONS=".tif,.tiff",
         )
 
 

@@ -23,11 +23,18 @@ from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.service import TileServiceSource
 from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
 from stages.acquire.source import Site
+from stages.acquire.stac import StacSource
 from stages.rasters import SIDES, write_raster
 from stages.tables import SITES, read_tables
 
 AnySource = Annotated[
-    GeoTiffSource | MBTilesSource | TileServiceSource | OsmRenderSource | SimulatedMapSource | SimulatedImageSource,
+    GeoTiffSource
+    | MBTilesSource
+    | TileServiceSource
+    | StacSource
+    | OsmRenderSource
+    | SimulatedMapSource
+    | SimulatedImageSource,
     Field(discriminator="kind"),
 ]
 

@@ -184,7 +184,7 @@ def test_two_workers_and_a_restart_keep_the_limit(server: TileServer, tmp_path: 
     again = start("1")
     assert [process.wait(60) for process in (second, again)] == [0, 0]
     assert server.most_in_window(1.0) <= 22  # 20, and chance of scheduling
-    # Nothing is asked twice but what the killed worker had not yet stored: at most a second's worth and those under way.
+    # Only what the killed worker had not yet stored is asked twice: a second's worth and those under way.
     assert len(server.times) <= 60 + 20 + 8
     for number, site in sites.items():
         expected = digest_file(acquire(server, tmp_path / f"alone{number}", site))

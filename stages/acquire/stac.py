@@ -1,0 +1,214 @@
+"""Source `stac`: imagery found through a STAC API or a static STAC catalog, read from Cloud Optimized GeoTIFFs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import pystac
+import rasterio
+import shapely
+from pydantic import Field
+from pystac.stac_io import DefaultStacIO
+from pystac_client import Client as ApiClient
+from pystac_client.exceptions import APIError
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.errors import PermanentError, TransientError
+from stages.acquire.local_grid import local_grid
+from stages.acquire.rgba import RgbaReader
+from stages.acquire.service import CACHE
+from stages.acquire.source import Site, Source, Strips
+from stages.fetch.client import Client, Politeness, Request
+from stages.fetch.gate import HostGate
+from stages.gdal import Session
+from stages.grid import Grid
+from stages.rasters import Image
+
+T = TypeVar("T")
+ROWS = 512
+_MOST_METADATA_BYTES = 64 << 20
+_MAY_PASS = ("timed out", "timeout", "429", "500", "502", "503", "504", "reset", "refused", "resolve host")
+
+
+class StacSource(Source):
+    """Items of a catalog that touch the site, by date and cloud cover, mosaicked on a UTM grid of the site's gsd."""
+
+    kind: Literal["stac"]
+    catalog: str = Field(description="Landing page of a STAC API, or a static catalog's URL or path.")
+    collections: tuple[str, ...] = Field(default=(), description="Collections to search; default: all.")
+    asset: str = Field(default="image", description="Key of the asset to read, a GeoTIFF.")
+    bands: tuple[int, ...] = Field(default=(), description="Bands as red, green, blue; default: the first three.")
+    dates: tuple[str, str] | None = Field(default=None, description="First and last day, ISO 8601.")
+    most_cloud: float | None = Field(default=None, ge=0, le=100, description="Greatest eo:cloud_cover in percent.")
+    prefer: Literal["newest", "clearest"] = Field(default="newest", description="Which item lies on top of others.")
+    politeness: Politeness = Field(default=Politeness(), description="Limits towards each host.")
+
+    @contextmanager
+    def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
+        """Search, and open the items' rasters for reading by windows; see `Source.open`."""
+        gates = workspace / CACHE / "gates"
+        fitting = self._order(item for item in self._search(site, gates) if self._fits(item, site))
+        items = _visible(fitting, site)
+        grid = local_grid(site)
+        dates = sorted(item.datetime.date().isoformat() for item in items if item.datetime)
+        date = "/".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
+        with Session(timeout_s=self.politeness.timeout_s).activate(), ExitStack() as stack:
+            readers = [self._reader(stack, item, grid, gates) for item in items]
+            yield Strips(grid, self._strips(readers, grid), {"DATE": date})
+
+    def _search(self, site: Site, gates: Path) -> Iterator[pystac.Item]:
+        try:
+            root = pystac.Catalog.from_file(self.catalog, stac_io=_PoliteIO(gates, self.politeness))
+            if root.get_single_link("search") is not None:
+                yield from self._search_api(site)
+                return
+            catalogs: Sequence[pystac.Catalog] = [root]
+            if self.collections:
+                known = {child.id: child for child in root.get_all_collections()}
+                missing = [name for name in self.collections if name not in known]
+                if missing:
+                    has = ", ".join(sorted(known)) or "none"
+                    raise PermanentError(f"{self.catalog}: no collection {', '.join(missing)}; it has {has}")
+                catalogs = [known[name] for name in self.collections]
+            for catalog in catalogs:
+                yield from catalog.get_items(recursive=True)
+        except (pystac.STACError, OSError, ValueError, KeyError) as error:
+            raise PermanentError(f"{self.catalog}: cannot be read as STAC ({error}); check the address") from error
+
+    def _search_api(self, site: Site) -> Iterator[pystac.Item]:
+        try:
+            api = ApiClient.open(self.catalog, timeout=self.politeness.timeout_s)
+            yield from api.search(
+                collections=list(self.collections) or None,
+                bbox=site.footprint.bounds,
+                datetime="/".join(self.dates) if self.dates else None,
+                method="GET",
+            ).items()
+        except APIError as error:
+            known = error.status_code is not None and error.status_code < 500 and error.status_code != 429
+            kind = PermanentError if known else TransientError
+            raise kind(f"{urlsplit(self.catalog).netloc}: the search failed (status {error.status_code})") from None
+
+    def _fits(self, item: pystac.Item, site: Site) -> bool:
+        if self.asset not in item.assets or not _footprint(item).intersects(site.footprint):
+            return False
+        if self.dates and item.datetime:
+            day = item.datetime.date().isoformat()
+            if not self.dates[0][:10] <= day <= self.dates[1][:10]:
+                return False
+        cloud = item.properties.get("eo:cloud_cover")
+        return self.most_cloud is None or cloud is None or cloud <= self.most_cloud
+
+    def _order(self, items: Iterator[pystac.Item]) -> list[pystac.Item]:
+        """Return the items, the one on top first; ids break ties, so that the mosaic is always the same."""
+        found = sorted(items, key=lambda item: item.id)
+        found.sort(key=lambda item: item.datetime.isoformat() if item.datetime else "", reverse=True)
+        if self.prefer == "clearest":
+            found.sort(key=lambda item: float(item.properties.get("eo:cloud_cover") or 0.0))
+        return found
+
+    def _reader(self, stack: ExitStack, item: pystac.Item, grid: Grid, gates: Path) -> Callable[[Window], Image]:
+        """Return a function that reads a window of an item's raster on the site's grid, in the host's turn."""
+        href = item.assets[self.asset].get_absolute_href() or ""
+        parts = urlsplit(href)
+        remote = parts.scheme in ("http", "https")
+        if not remote and parts.scheme not in ("", "file"):
+            raise PermanentError(
+                f"item {item.id}: asset {self.asset!r} has an address of the kind {parts.scheme}:, unknown"
+            )
+        name = f"item {item.id}, asset {self.asset!r}"
+        limits = self.politeness
+        gate = HostGate(gates, parts.netloc, limits.requests_per_second, limits.concurrent) if remote else None
+        dataset = _in_turn(name, gate, lambda: rasterio.open(f"/vsicurl/{href}" if remote else parts.path))
+        view = WarpedVRT(
+            stack.enter_context(dataset),
+            crs=grid.crs,
+            transform=grid.transform,
+            width=grid.width,
+            height=grid.height,
+            resampling=Resampling.bilinear,
+            add_alpha=dataset.nodata is None and MaskFlags.per_dataset not in dataset.mask_flag_enums[0],
+        )
+        stack.enter_context(view)
+        pixels = _in_turn(name, gate, lambda: RgbaReader(dataset, name, self.bands, view))
+        return lambda window: _in_turn(name, gate, lambda: pixels.read(window))
+
+    def _strips(self, readers: Sequence[Callable[[Window], Image]], grid: Grid) -> Iterator[Image]:
+        """Lay the items over each other: a pixel is that of the first item that has data there."""
+        for row in range(0, grid.height, ROWS):
+            window = Window(0, row, grid.width, min(ROWS, grid.height - row))
+            strip = np.zeros((window.height, window.width, 4), np.uint8)
+            for read in readers:
+                empty = strip[..., 3] == 0
+                if not empty.any():
+                    break
+                strip[empty] = read(window)[empty]
+            yield strip
+
+
+def _footprint(item: pystac.Item) -> BaseGeometry:
+    return shape(item.geometry) if item.geometry is not None else shapely.Polygon()
+
+
+def _visible(items: Sequence[pystac.Item], site: Site) -> list[pystac.Item]:
+    """Leave out the items that lie wholly under those before them."""
+    covered: BaseGeometry = shapely.Polygon()
+    result = []
+    for item in items:
+        outline = _footprint(item).intersection(site.footprint)
+        if not covered.covers(outline):
+            covered = covered.union(outline)
+            result.append(item)
+    return result
+
+
+def _in_turn(name: str, gate: HostGate | None, action: Callable[[], T]) -> T:
+    """Do what reads from a host in its turn, and say which item failed: GDAL's own messages may hold the URL."""
+
+    async def wait_and_do(gate: HostGate) -> T:
+        async with gate.turn():
+            return action()
+
+    try:
+        return action() if gate is None else asyncio.run(wait_and_do(gate))
+    except (RasterioError, PermanentError) as error:
+        words = str(error.__cause__ or error).lower()
+        if gate is not None and any(sign in words for sign in _MAY_PASS):
+            gate.failed()
+            raise TransientError(f"{name}: its host does not answer now; run again later") from None
+        raise PermanentError(f"{name}: cannot be read; the file is missing, damaged or refused to us") from None
+
+
+class _PoliteIO(DefaultStacIO):
+    """Reads STAC documents from disk or, through the run's gates, over HTTP."""
+
+    def __init__(self, gates: Path, politeness: Politeness) -> None:
+        super().__init__()
+        self._gates = gates
+        self._politeness = politeness
+
+    def read_text_from_href(self, href: str, *args: Any, **kwargs: Any) -> str:
+        parts = urlsplit(href)
+        if parts.scheme not in ("http", "https"):
+            return super().read_text_from_href(href, *args, **kwargs)
+
+        async def fetch() -> str | None:
+            request = Request(href, f"STAC document {parts.path}", bytes.decode, most_bytes=_MOST_METADATA_BYTES)
+            async with Client(self._gates, self._politeness) as client:
+                return await client.get(request)
+
+        text = asyncio.run(fetch())
+        if text is None:
+            raise PermanentError(f"STAC document {parts.path} does not exist at {parts.netloc}; check the catalog")
+        return text
