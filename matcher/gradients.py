@@ -15,8 +15,6 @@ from torch import Tensor
 FLOOR = 0.004
 """Added to the local mean: a gradient far below one grey level (1/255) a pixel is noise, not structure."""
 
-_SCHARR = ((3.0, 10.0, 3.0), (-1.0, 0.0, 1.0))
-
 
 def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, mask: Tensor | None = None) -> Tensor:
     """Return B x O x H x W oriented gradients in [0, 1) of `image`, B x 3 x H x W (or B x 1 x H x W) in [0, 1].
@@ -37,23 +35,34 @@ def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, m
     ratio = magnitude / (mean + FLOOR)
     strength = ratio / (1 + ratio)
 
-    position = torch.atan2(gradient_y, gradient_x) * (orientations / torch.pi)  # in [-O, O]; a turn of O is unsigned
+    position = torch.atan2(gradient_y, gradient_x) * (orientations / torch.pi)  # a turn of O is half a circle
+    position = torch.where(position < 0, position + orientations, position)
     bins = torch.arange(orientations, device=image.device, dtype=image.dtype).view(1, -1, 1, 1)
-    distance = torch.remainder(position - bins + orientations / 2, orientations) - orientations / 2
-    return strength * (1 - distance.abs()).clamp(min=0)
+    distance = (position - bins).abs()
+    distance = torch.minimum(distance, orientations - distance)
+    return strength * (1 - distance).clamp(min=0)
 
 
 def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the x and y derivative per pixel (B x 1 x H x W each) of the channel where the gradient is largest."""
-    batch, channels, height, width = image.shape
-    smooth, difference = (image.new_tensor(taps) for taps in _SCHARR)
-    kernel_x = torch.outer(smooth / 16, difference / 2)
-    kernels = torch.stack([kernel_x, kernel_x.mT])[:, None]
-    padded = F.pad(image, (1, 1, 1, 1), mode="replicate").reshape(batch * channels, 1, height + 2, width + 2)
-    gradients = F.conv2d(padded, kernels).reshape(batch, channels, 2, height, width)
-    strongest = gradients.square().sum(2, keepdim=True).argmax(1, keepdim=True)
-    chosen = gradients.gather(1, strongest.expand(-1, -1, 2, -1, -1))[:, 0]
-    return chosen[:, :1], chosen[:, 1:]
+    """Return the x and y derivative per pixel (B x 1 x H x W each) of the channel where the gradient is largest.
+
+    Scharr's kernel, (-1, 0, 1) / 2 across and (3, 10, 3) / 16 along. Sums of shifted views: on a CPU several times
+    faster than convolutions of single channels.
+    """
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    gradients_x = _along(padded[..., 2:] - padded[..., :-2])
+    gradients_y = _along((padded[..., 2:, :] - padded[..., :-2, :]).mT).mT
+    strongest_x, strongest_y = gradients_x[:, :1], gradients_y[:, :1]
+    for channel in range(1, image.shape[1]):
+        x, y = gradients_x[:, channel : channel + 1], gradients_y[:, channel : channel + 1]
+        stronger = x.square() + y.square() > strongest_x.square() + strongest_y.square()
+        strongest_x, strongest_y = torch.where(stronger, x, strongest_x), torch.where(stronger, y, strongest_y)
+    return strongest_x / 32, strongest_y / 32
+
+
+def _along(difference: Tensor) -> Tensor:
+    """Weigh three neighbouring rows 3 : 10 : 3."""
+    return (difference[..., :-2, :] + difference[..., 2:, :]) * 3 + difference[..., 1:-1, :] * 10
 
 
 def _interior(mask: Tensor) -> Tensor:
