@@ -34,12 +34,13 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
         view = RunView(run.workspace, run.seed, results)
         estimate = stage.estimate(view, estimates)
         row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
-        row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}}
+        row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "handed": {}}
         if estimate is not None:
             estimates[stage.name] = estimate
             row |= {
                 field: getattr(estimate, field) for field in ("units", "requests", "downloaded", "written", "seconds")
             }
+            row["handed"] = dict(estimate.handed)
             row["hosts"] = {
                 host: {"requests": count, "requests_per_second": rate, "days": count / rate / 86400 if rate else None}
                 for host, (count, rate) in estimate.hosts.items()

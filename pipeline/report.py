@@ -100,6 +100,9 @@ def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     console.print(f"{name}: the whole run, time on one worker", highlight=False, markup=False)
     console.print(table)
+    if amounts := rows[0]["handed"]:
+        words = ", ".join(f"{value:,.10g} {name.replace('_', ' ')}" for name, value in amounts.items())
+        console.print(words, highlight=False, markup=False)
     for host, load in (item for row in rows for item in row["hosts"].items()):
         limit = f"{load['days']:.1f} days at {load['requests_per_second']:g} a second" if load["days"] else "no limit"
         console.print(f"{host}: {load['requests']:,} requests, {limit}", highlight=False, markup=False)

@@ -81,12 +81,15 @@ class SampleStage(Stage[SampleParams]):
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
         """Count the sites and their pixels."""
         if sampled := self.params.globe or self.params.points:
-            sites, pixels, gsd = sampled.count(), sampled.pixels(), sampled.gsd
+            points, pixels, gsd = sampled.count(), sampled.pixels(), sampled.gsd
+            sites = points * sampled.sites_per_point
         else:
             rows = site_rows(self.params.sites)
-            sites, pixels = len(rows), float(sum(row["width"] * row["height"] for row in rows))
+            points, sites = len({row["point_id"] for row in rows}), len(rows)
+            pixels = float(sum(row["width"] * row["height"] for row in rows))
             gsd = sum(row["gsd"] for row in rows) / len(rows)
-        return Estimate(1, seconds=2 + 0.03 * sites, handed={"raster_pairs": sites, "pixels": pixels, "gsd": gsd})
+        handed = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
+        return Estimate(1, seconds=2 + 0.03 * sites, handed=handed)
 
 
 def _geojson(rows: Sequence[Row]) -> dict[str, object]:

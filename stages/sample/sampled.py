@@ -80,7 +80,7 @@ class Globe(_Footprints):
         return self._place(world, choose_points(candidates, wanted, self.spacing_km), seed)
 
     def count(self) -> int:
-        return self.points * self.sites_per_point
+        return self.points
 
     def pixels(self) -> float:
         return self._pixels(self.points)
@@ -102,7 +102,7 @@ class PointFile(_Footprints):
         return self._place(load_world(), self._read(), seed)
 
     def count(self) -> int:
-        return len(self._read()) * self.sites_per_point
+        return len(self._read())
 
     def pixels(self) -> float:
         return self._pixels(len(self._read()))
