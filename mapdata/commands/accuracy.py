@@ -1,0 +1,45 @@
+"""`mapdata accuracy`: alignments of simulated pairs against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `accuracy`."""
+    app.command()(accuracy)
+
+
+def accuracy(
+    workspace: Annotated[Path, typer.Option(help="Folder of a run whose map side is `simulated-map`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare alignments with the transforms that simulated maps were drawn with; writes alignment/true-errors.json.
+
+    Example: `mapdata accuracy --workspace work/demo`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.report import print_json
+    from stages.accuracy import summary, true_errors, write_report
+
+    errors = true_errors(workspace)
+    path = write_report(workspace, errors)
+    figures = summary(errors)
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("site", "method", "verdict", title="true alignment error, px of the visible image")
+    for heading in ("before (rms)", "after (rms)", "after (largest)"):
+        table.add_column(heading, justify="right")
+    for error in errors:
+        numbers = (f"{value:.2f}" for value in (error.before_px, error.rms_px, error.largest_px))
+        table.add_row(error.site, error.method, error.verdict, *numbers)
+    console = Console()
+    console.print(table)
+    after = "none accepted" if figures["median_rms_px"] is None else f"{figures['median_rms_px']:.2f} px"
+    console.print(f"median: {figures['median_before_px']:.2f} px before, {after} after; written to {path}")

@@ -1,0 +1,108 @@
+"""How far alignments are from the truth, for pairs whose map was displaced by a known transform (`simulated-map`).
+
+Inputs: `rasters/<point>/<site>/truth.json`, the rasters' grids and `alignment/<point>/<site>/alignment.json`. The error
+at a pixel of the visible image is the distance, in visible pixels, between it and where the alignment puts what the map
+shows of it; the local warp of the map counts as error where the alignment does not follow it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PermanentError
+from pipeline.files import write_json
+from stages.acquire.simulated import TRUTH_FILE, read_truth
+from stages.align.result import Alignment
+from stages.grid import FloatArray, apply_homography, project
+from stages.rasters import open_raster
+
+REPORT = Path("alignment") / "true-errors.json"
+_LATTICE = 41
+
+
+@dataclass(frozen=True)
+class SiteError:
+    """Errors of one site in visible pixels, over a lattice of points that the map covers: root mean square and largest.
+
+    `before_px` is the root mean square error of the georeference alone, which the alignment starts from.
+    """
+
+    site: str
+    method: str
+    verdict: str
+    before_px: float
+    rms_px: float
+    largest_px: float
+
+
+def true_errors(workspace: Path) -> list[SiteError]:
+    """Return the errors of every aligned site with known truth, by site.
+
+    Raises PermanentError if the workspace has none.
+    """
+    truths = sorted((workspace / "rasters").glob(f"*/*/{TRUTH_FILE}"))
+    found = [_site_error(workspace, path.parent) for path in truths if _alignment_file(workspace, path.parent).exists()]
+    if not found:
+        raise PermanentError(
+            f"{workspace}: no aligned pair with known truth; run a configuration whose map is `simulated-map`, "
+            "such as configs/demo.yaml, at least as far as `align`"
+        )
+    return found
+
+
+def summary(errors: Sequence[SiteError]) -> dict[str, Any]:
+    """Return the sites and, over those accepted, the median and the largest root mean square error."""
+    accepted = [error.rms_px for error in errors if error.verdict == "accepted"]
+    return {
+        "sites": [asdict(error) for error in errors],
+        "accepted": len(accepted),
+        "median_before_px": float(np.median([error.before_px for error in errors])),
+        "median_rms_px": float(np.median(accepted)) if accepted else None,
+        "worst_rms_px": max(accepted, default=None),
+    }
+
+
+def write_report(workspace: Path, errors: Sequence[SiteError]) -> Path:
+    """Write the summary to the workspace and return the file."""
+    path = workspace / REPORT
+    write_json(path, summary(errors))
+    return path
+
+
+def _alignment_file(workspace: Path, rasters: Path) -> Path:
+    return workspace / "alignment" / rasters.relative_to(workspace / "rasters") / "alignment.json"
+
+
+def _site_error(workspace: Path, rasters: Path) -> SiteError:
+    truth = read_truth(rasters / TRUTH_FILE)
+    alignment = Alignment.from_json(json.loads(_alignment_file(workspace, rasters).read_text()))
+    with open_raster(rasters / "map.tif") as drawn, open_raster(rasters / "visible.tif") as seen:
+        grids = drawn.grid, seen.grid
+    visible = _lattice(grids[1].width, grids[1].height)
+    on_map = truth.to_map(visible)
+    covered = ((on_map >= -0.5) & (on_map <= [grids[0].width - 0.5, grids[0].height - 0.5])).all(axis=1)
+    visible, on_map = visible[covered], on_map[covered]
+    aligned = np.array(
+        [apply_homography(alignment.at(*v).homography, [p])[0] for v, p in zip(visible, on_map, strict=True)]
+    )
+    errors = np.linalg.norm(aligned - visible, axis=1)
+    before = np.linalg.norm(project(on_map, *grids) - visible, axis=1)
+    site = rasters.relative_to(workspace / "rasters").as_posix()
+    return SiteError(
+        site, alignment.method, alignment.verdict, _rms(before), _rms(errors), round(float(errors.max()), 3)
+    )
+
+
+def _lattice(width: int, height: int) -> FloatArray:
+    x, y = np.meshgrid(np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE))
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def _rms(distances: FloatArray) -> float:
+    return round(float(np.sqrt((distances**2).mean())), 3)
