@@ -19,7 +19,7 @@ from matcher.benchmark.hardware import describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
-from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs
+from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from matcher.registry import matcher_names
@@ -48,9 +48,7 @@ class BenchmarkParams(BaseModel):
     levels: tuple[str, ...] | None = Field(None, description="Names of levels; default: all of them.")
     levels_file: ConfigPath | None = Field(None, description="YAML of levels; default: the published ones.")
     device: str = Field("auto", description="auto, cpu or cuda.")
-    threads: int = Field(
-        1, ge=1, description="CPU threads of a matcher; the last digit may depend on it."
-    )
+    threads: int = Field(1, ge=1, description="CPU threads of a matcher; the last digit may depend on it.")
     timeout_s: float = Field(120.0, gt=0, description="A pair that takes longer is a failure of the matcher.")
     batch: int = Field(64, ge=1, description="Pairs a unit of work; each loads its matcher once.")
 
@@ -74,6 +72,8 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         path = run.workspace / "release" if params.pairs is None else params.pairs
         spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit)
         try:
+            if own and not release_pairs(path, params.split):
+                return []  # a dataset of one sampling point has no test split
             levels = levels_of(params.levels_file)
             pairs = open_pairs(spec)
         except MatcherError as error:
@@ -96,8 +96,11 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         ]
 
     def _unit(self, matcher: str, batch: range, common: dict[str, Any], inputs: Sequence[str]) -> Unit:
+        # The key leaves out which other matchers are asked for: one more makes nothing due but itself.
+        settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s"})
         payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
-        return self.unit(f"{matcher}/{batch.start:06d}", payload, inputs, weight=len(batch))
+        key = digest_json([self.name, self.version, settings, payload, list(inputs)])
+        return Unit(self.name, f"{matcher}/{batch.start:06d}", key, payload, weight=len(batch))
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Try one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""

@@ -1,0 +1,201 @@
+"""Matchers of every character in processes of their own: perfect, random, crashing, hanging, lying."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from matcher.benchmark.isolation import Trial, run_trial
+from matcher.benchmark.levels import LEVELS, at_level
+from matcher.benchmark.metrics import corner_error
+from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.errors import InputError, MatcherUnavailable
+from matcher.fit import Fit
+
+pytestmark = pytest.mark.integration
+
+MATCHERS = """
+import ctypes, os, sys, time
+from pathlib import Path
+import numpy as np
+from matcher.benchmark.levels import LEVELS, at_level
+from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.fit import transform
+from matcher.types import Matcher, Matches
+
+SPEC = PairSpec(os.environ["BENCHMARK_TEST_PAIRS"], "csv")
+CALLS = []
+
+def grid(image):
+    y, x = np.mgrid[0:image.shape[0]:10, 0:image.shape[1]:10]
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+def matches(points0, points1):
+    return Matches(points0, points1.astype(np.float32), np.ones(len(points0), np.float32))
+
+class Identity(Matcher):
+    name = "identity"
+    def correspond(self, image0, image1):
+        print("matchers may print")
+        return matches(grid(image0), grid(image0))
+
+class Oracle(Matcher):
+    name = "oracle"
+    def correspond(self, image0, image1):
+        for source in open_pairs(SPEC):
+            pair = source.load()
+            for level in LEVELS:
+                seen = at_level(pair, level)
+                if np.array_equal(seen.image0, image0) and np.array_equal(seen.image1, image1):
+                    points = transform(seen.homography, grid(image0))
+                    return matches(grid(image0), points)
+        return Matches.empty()
+
+class Random(Matcher):
+    name = "random"
+    def correspond(self, image0, image1):
+        return matches(np.random.rand(200, 2).astype(np.float32) * 200, np.random.rand(200, 2) * 200)
+
+class Empty(Matcher):
+    name = "empty"
+    def correspond(self, image0, image1):
+        return Matches.empty()
+
+class OnSecond(Matcher):
+    # Well-behaved but for the second real pair it sees; the warm-up image is 128 px wide.
+    name = "moody"
+    def correspond(self, image0, image1):
+        if image0.shape[1] != 128:
+            marker = Path(os.environ["BENCHMARK_TEST_MARKER"])
+            seen = int(marker.read_text() or 0) + 1
+            marker.write_text(str(seen))
+            if seen == 2:
+                return self.misbehave()
+        return matches(grid(image0), grid(image0))
+
+class Raising(OnSecond):
+    def misbehave(self):
+        raise RuntimeError("out of ideas")
+
+class NaN(OnSecond):
+    def misbehave(self):
+        return Matches(np.full((9, 2), np.nan), np.zeros((9, 2)), np.zeros(9))
+
+class Lying(OnSecond):
+    def misbehave(self):
+        return 42
+
+class Exiting(OnSecond):
+    def misbehave(self):
+        print("I am leaving", file=sys.stderr, flush=True)
+        os._exit(3)
+
+class Segfault(OnSecond):
+    def misbehave(self):
+        ctypes.string_at(0)
+
+class Hanging(OnSecond):
+    def misbehave(self):
+        time.sleep(600)
+
+class Unloadable(Matcher):
+    name = "unloadable"
+    correspond = Identity.correspond
+    def __init__(self):
+        raise OSError("no such weights")
+"""
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PairSpec:
+    """Three pairs of one textured image each with itself, and the matchers on the path of workers."""
+    lines = ["name,image0,image1,homography"]
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 256, (25, 30, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), cv2.resize(noise, (240, 200), interpolation=cv2.INTER_CUBIC))
+        lines.append(f"p{index},{index}.png,{index}.png,")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    (tmp_path / "strange_matchers.py").write_text(textwrap.dedent(MATCHERS))
+    (tmp_path / "marker").write_text("")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parents[3]}")
+    monkeypatch.setenv("BENCHMARK_TEST_PAIRS", str(tmp_path / "pairs.csv"))
+    monkeypatch.setenv("BENCHMARK_TEST_MARKER", str(tmp_path / "marker"))
+    return PairSpec(str(tmp_path / "pairs.csv"), "csv")
+
+
+def _rows(pairs: PairSpec, name: str, levels: tuple[str, ...] = ("aligned",), **more: Any) -> list[dict[str, Any]]:
+    return list(run_trial(Trial(f"python:strange_matchers:{name}", pairs, levels, device="cpu", **more)))
+
+
+def test_a_perfect_matcher_is_right_everywhere(pairs: PairSpec) -> None:
+    rows = _rows(pairs, "Oracle", tuple(LEVELS))
+    assert [(row["pair"], row["level"]) for row in rows] == [(f"p{n}", level) for n in range(3) for level in LEVELS]
+    assert max(row["corner_error_px"] for row in rows) < 0.01
+    assert max(row["corner_error_ransac_px"] for row in rows) < 0.01
+    assert min(row["accuracy_1px"] for row in rows) == 1.0
+
+
+def test_an_identity_matcher_errs_exactly_by_what_the_levels_imply(pairs: PairSpec) -> None:
+    found = {(row["pair"], row["level"]): row["corner_error_px"] for row in _rows(pairs, "Identity", tuple(LEVELS))}
+    for source in open_pairs(pairs):
+        for level in LEVELS:
+            seen = at_level(source.load(), level)
+            expected = corner_error(Fit(np.eye(3), np.ones(1, bool)), seen.homography, 240, 200)
+            assert found[source.name, level] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_random_matcher_never_succeeds_and_is_the_same_twice(pairs: PairSpec) -> None:
+    first, second = (_rows(pairs, "Random", ("easy", "hard")) for _ in range(2))
+    assert all(row["corner_error_px"] > 10 for row in first)
+    timeless = [[{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows] for rows in (first, second)]
+    assert timeless[0] == timeless[1]
+
+
+def test_no_points_at_all_is_a_failure_with_a_reason(pairs: PairSpec) -> None:
+    for row in _rows(pairs, "Empty"):
+        assert (row["outcome"], row["corner_error_px"], row["rmse_px"]) == ("no model", float("inf"), 20.0)
+        assert "0 matches" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "reason"),
+    [
+        ("Raising", "error", "RuntimeError: out of ideas"),
+        ("NaN", "error", "not finite"),
+        ("Lying", "error", "int"),
+        ("Exiting", "crash", "status 3: I am leaving"),
+        ("Segfault", "crash", "status -11"),
+        ("Hanging", "timeout", "no answer within 2 s"),
+    ],
+)
+def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: str, outcome: str, reason: str) -> None:
+    rows = _rows(pairs, name, timeout_s=2.0)
+    assert [row["outcome"] for row in rows] == ["matched", outcome, "matched"]
+    assert reason in rows[1]["reason"]
+    assert rows[1]["corner_error_px"] == float("inf")
+    assert rows[2]["corner_error_px"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_matcher_that_cannot_be_loaded_says_why(pairs: PairSpec) -> None:
+    with pytest.raises(MatcherUnavailable, match="OSError: no such weights"):
+        _rows(pairs, "Unloadable")
+    with pytest.raises(MatcherUnavailable, match="no matcher is called 'roostift'"):
+        list(run_trial(Trial("roostift", pairs, ("aligned",), device="cpu")))
+
+
+def test_an_unreadable_pair_stops_the_trial_for_every_matcher_alike(pairs: PairSpec, tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"1\.png: not an image"):
+        _rows(pairs, "Identity")
+
+
+def test_a_part_of_the_pairs(pairs: PairSpec) -> None:
+    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    assert [row["pair"] for row in run_trial(trial, 1, 2)] == ["p1"]
+    assert [row["pair"] for row in run_trial(trial, 2, 99)] == ["p2"]
