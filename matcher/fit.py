@@ -27,10 +27,10 @@ CONFIDENCE = 0.9999
 MAX_FALSE_ALARMS = 1e-3
 """How many models as well supported as this one chance may yield among matches scattered at random."""
 
-# A plausible transformation between two images of the same ground, judged at its inliers.
+# A plausible transformation between two images of the same ground.
 MAX_SCALE = 16.0
-MAX_ANISOTROPY = 5.0
-MAX_PERSPECTIVE = 4.0
+MAX_ANISOTROPY = 3.0
+MAX_PERSPECTIVE = 2.0
 MIN_CONDITION = 1e-3
 MIN_SPREAD_THRESHOLDS = 2.0
 
@@ -79,7 +79,9 @@ def fit(
     area = float(np.prod(np.ptp(points1, axis=0) + 2 * threshold_px))
     if false_alarms(len(matches), agreeing, needed - 1, np.pi * threshold_px**2 / area) > MAX_FALSE_ALARMS:
         return _rejected(matches, f"{agreeing} of {len(matches)} matches agree: no more than chance explains")
-    reason = _degeneracy(matrix, points0[inliers], points1[inliers], model, threshold_px)
+    reason = _degeneracy(points0[inliers], points1[inliers], model, threshold_px) or _distortion(
+        matrix, points0, points0[inliers].mean(0)
+    )
     if reason:
         return _rejected(matches, reason)
     return Fit(matrix, inliers, residual_px=float(np.sqrt(np.mean(errors[inliers] ** 2))))
@@ -148,8 +150,8 @@ def _normalised(matrix: np.ndarray | None) -> Matrix | None:
     return np.asarray(matrix / matrix[2, 2], np.float64)
 
 
-def _degeneracy(matrix: Matrix, points0: Matrix, points1: Matrix, model: Model, threshold_px: float) -> str:
-    """Say why the inliers do not support the matrix, or nothing."""
+def _degeneracy(points0: Matrix, points1: Matrix, model: Model, threshold_px: float) -> str:
+    """Say why the inliers cannot carry a model of this kind, or nothing."""
     axis = 0 if model == "similarity" else -1  # two distant points carry a similarity; the others need an area
     spread = min(np.linalg.svd(points - points.mean(0), compute_uv=False)[axis] for points in (points0, points1))
     spread /= np.sqrt(len(points0))
@@ -158,10 +160,15 @@ def _degeneracy(matrix: Matrix, points0: Matrix, points1: Matrix, model: Model, 
         return f"the inliers lie on {shape} (spread {spread:.1f} px): too little to carry a {model}"
     if model == "homography" and _condition(points0, points1) < MIN_CONDITION:
         return "the inliers leave the homography open: too many of them lie on one line"
+    return ""
+
+
+def _distortion(matrix: Matrix, points0: Matrix, centre: npt.NDArray[np.float64]) -> str:
+    """Say how the transformation distorts beyond reason over all of `points0` or at `centre`, or nothing."""
     depths = points0 @ matrix[2, :2] + 1
     if depths.min() <= 0 or depths.max() / depths.min() > MAX_PERSPECTIVE:
-        return "the perspective is extreme: the inliers reach the horizon"
-    jacobian = _jacobian(matrix, points0.mean(0))
+        return "the perspective is extreme: the matches reach the horizon"
+    jacobian = _jacobian(matrix, centre)
     if np.linalg.det(jacobian) <= 0:
         return "the transformation mirrors the image"
     large, small = np.linalg.svd(jacobian, compute_uv=False)
