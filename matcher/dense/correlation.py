@@ -1,0 +1,72 @@
+"""Correlation of two fields at every shift by FFT, and the sub-pixel place of its peak."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+
+def correlate(template: Tensor, search: Tensor) -> Tensor:
+    """Return the normalised correlation of `template` (B x C x h x w) at every place inside `search` (B x C x H x W).
+
+    Result: B x (H - h + 1) x (W - w + 1), in [-1, 1]: at [y, x] the inner product of the template with the part of
+    `search` whose top-left pixel is (x, y), over the root of the product of both energies. Both energies are taken
+    where the other side holds data too (is not zero in all channels), so that a half-empty window is not punished for
+    its emptiness (Padfield's masked correlation, for fields without a mean). No energy, no correlation: 0.
+    """
+    height, width = search.shape[-2:]
+    size = next_fast_len(height, real=True), next_fast_len(width, real=True)
+    rows, columns = height - template.shape[-2] + 1, width - template.shape[-1] + 1
+
+    def spectrum(field: Tensor) -> Tensor:
+        return torch.fft.rfft2(field, s=size)
+
+    def shifted_products(a: Tensor, b: Tensor) -> Tensor:
+        return torch.fft.irfft2((spectrum(a).conj() * spectrum(b)).sum(1), s=size)[:, :rows, :columns]
+
+    energy0, energy1 = (field.square().sum(1, keepdim=True) for field in (template, search))
+    data0, data1 = (energy0 > 0).to(energy0.dtype), (energy1 > 0).to(energy1.dtype)
+    energies = shifted_products(energy0, data1).clamp(min=0) * shifted_products(data0, energy1).clamp(min=0)
+    floor = 1e-8 * energy0.sum((1, 2, 3)) * energy1.sum((1, 2, 3)) + torch.finfo(energies.dtype).tiny
+    valid = energies > floor.view(-1, 1, 1)
+    product = shifted_products(template, search)
+    return torch.where(valid, product / energies.clamp(min=1e-30).sqrt(), 0.0).clamp(-1, 1)
+
+
+class Peak(NamedTuple):
+    """The highest point of each correlation surface: place (B, 2) as (x, y) with sub-pixels, its value (B,), and the
+    margin (B,) by which it stands above the highest point farther than `exclusion` pixels from it."""
+
+    place: Tensor
+    value: Tensor
+    margin: Tensor
+
+
+def find_peak(surface: Tensor, exclusion: int = 6) -> Peak:
+    """Find the peak of each B x H x W surface; the sub-pixel part is the top of the parabolas through its neighbours.
+
+    On the border of the surface there is no neighbour on one side: that coordinate stays whole.
+    """
+    batch, height, width = surface.shape
+    value, index = surface.flatten(1).max(1)
+    y, x = index // width, index % width
+    items = torch.arange(batch, device=surface.device)
+
+    def top(before: Tensor, after: Tensor, inside: Tensor) -> Tensor:
+        curvature = before - 2 * value + after
+        offset = torch.where(curvature < 0, (before - after) / (2 * curvature), torch.zeros_like(value))
+        return torch.where(inside, offset, torch.zeros_like(offset)).clamp(-0.5, 0.5)
+
+    left, right = surface[items, y, (x - 1).clamp(min=0)], surface[items, y, (x + 1).clamp(max=width - 1)]
+    above, below = surface[items, (y - 1).clamp(min=0), x], surface[items, (y + 1).clamp(max=height - 1), x]
+    place = torch.stack(
+        [x + top(left, right, (x > 0) & (x < width - 1)), y + top(above, below, (y > 0) & (y < height - 1))], dim=1
+    )
+    rows = torch.arange(height, device=surface.device).view(1, -1, 1)
+    columns = torch.arange(width, device=surface.device).view(1, 1, -1)
+    near = ((rows - y.view(-1, 1, 1)).abs() <= exclusion) & ((columns - x.view(-1, 1, 1)).abs() <= exclusion)
+    rival = surface.masked_fill(near, -1.0).flatten(1).max(1).values
+    return Peak(place, value, value - rival)

@@ -1,0 +1,86 @@
+"""Orientation harmonics: what a map and an image of the same ground share, as four numbers a pixel.
+
+CFOG (Ye et al., 2019) describes a pixel by the responses |cos(theta - k pi / 9)| of its gradient to nine orientations.
+As a function of the orientation that is a Fourier series of even harmonics whose first two terms beyond the constant
+carry nearly all of it, so two complex numbers hold what nine channels hold, and the correlation of two such fields,
+which integrates over orientations anyway, needs four real transforms instead of nine. Being free of a constant, the
+harmonics of unrelated edges cancel, so no local mean has to be taken off. The root of the magnitude, relative to its
+local mean (ours), stands for CFOG's normalisation: a saturated label must not outweigh ten faint field boundaries.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHANNELS = 4
+"""cos 2t, sin 2t, cos 4t, sin 4t of the gradient's orientation t, each weighted by the root of its magnitude."""
+
+PRE_BLUR = 0.8
+POST_BLUR = 1.5
+NOISE = 0.25 / 255
+"""Gradients (per pixel, of values in [0, 1]) well below this are rounding, not structure."""
+
+WINDOW = 65
+"""Side in pixels of the neighbourhood whose mean a magnitude is relative to."""
+
+FLOOR = 0.02
+"""Added to that mean, in roots of gradients: where nothing rises above it, nothing is amplified."""
+
+
+def orientation_harmonics(image: Tensor, mask: Tensor | None = None, post_blur: float = POST_BLUR) -> Tensor:
+    """Return B x 4 x H x W float32 harmonics of `image`, B x 3 x H x W (or B x 1 x H x W) in [0, 1].
+
+    `mask`, B x 1 x H x W bool, marks the pixels that hold data; the harmonics are zero on the others and on the pixels
+    whose gradient would see them. A field that is zero somewhere says nothing there: correlations need no mask.
+    """
+    smooth = gaussian_blur(image, PRE_BLUR)
+    padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
+    gradient_x = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
+    gradient_y = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
+    square, strongest = (gradient_x.square() + gradient_y.square()).max(dim=1, keepdim=True)
+    gradient_x, gradient_y = gradient_x.gather(1, strongest), gradient_y.gather(1, strongest)
+    square = square + NOISE**2
+    cos2 = (gradient_x.square() - gradient_y.square()) / square
+    sin2 = 2 * gradient_x * gradient_y / square
+    weight = square.pow(0.25)
+    if mask is None:
+        weight = weight / (box_mean(weight, WINDOW) + FLOOR)
+    else:
+        inside = (F.max_pool2d((~mask).float(), 7, 1, 3) == 0).float()
+        weight = weight * inside
+        weight = weight / (box_mean(weight, WINDOW) / box_mean(inside, WINDOW).clamp(min=1e-3) + FLOOR)
+    field = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
+    return gaussian_blur(field, post_blur)
+
+
+def turn_harmonics(field: Tensor, angles: Tensor) -> Tensor:
+    """Return the harmonics (B x 4 x H x W) as if every gradient of item b were turned by `angles[b]` radians, x to y."""
+    phases = torch.stack([2 * angles, 4 * angles], dim=1)[:, :, None, None]
+    cosine, sine = torch.cos(phases).to(field.dtype), torch.sin(phases).to(field.dtype)
+    real, imaginary = field[:, 0::2], field[:, 1::2]
+    return torch.stack([cosine * real - sine * imaginary, sine * real + cosine * imaginary], dim=2).flatten(1, 2)
+
+
+def box_mean(values: Tensor, window: int) -> Tensor:
+    """Mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated: running sums,
+    whose cost does not grow with the window."""
+    radius = window // 2
+    padded = F.pad(values.double(), (radius + 1, radius, radius + 1, radius), mode="replicate")
+    total = padded.cumsum(-1).cumsum(-2)
+    rows = total[..., window:, :] - total[..., :-window, :]
+    return ((rows[..., window:] - rows[..., :-window]) / window**2).to(values.dtype)
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur every channel of B x C x H x W with a Gaussian of `sigma` pixels, the border replicated."""
+    radius = int(3 * sigma + 0.5)
+    taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, -1)
+    batch, channels, height, width = image.shape
+    flat = image.reshape(batch * channels, 1, height, width)
+    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[..., None])
+    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel[:, None])
+    return flat.reshape(image.shape)

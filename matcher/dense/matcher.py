@@ -1,0 +1,190 @@
+"""The dense classical matcher: a pose by correlation of whole images, then correspondences by correlation of windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from matcher.dense.correlation import find_peak
+from matcher.dense.pooling import pool_surfaces
+from matcher.dense.poses import Matrix, Pose, View, search_poses
+from matcher.dense.windows import correlation_surfaces, window_grid
+from matcher.fit import Model, transform
+from matcher.images import RGBImage
+from matcher.types import Matcher, Matches
+
+ROTATIONS = 72
+SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
+COARSE_SIDE = 128
+REFINED_SIDE = 192
+FINE_SIDE = 1024
+CANDIDATES = 5
+FINALISTS = 2
+
+MIN_DATA = 0.5
+"""Share of a window that must hold data on both sides."""
+
+LEEWAY = 4.0
+"""How far, in pixels of the images compared, a window's own peak may lie from the pooled transformation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A refinement: images shrunk by `scale` (of the fine size), windows of `size` and searches of `radius`, both as
+    shares of the longer side, and the kinds of transformation that may explain them."""
+
+    scale: float
+    size: float
+    radius: float
+    models: tuple[Model, ...]
+
+
+STEPS = (
+    Step(0.5, 0.4, 0.12, ("similarity",)),
+    Step(0.5, 0.3, 0.08, ("similarity", "affine", "homography")),
+    Step(1.0, 0.25, 0.04, ("similarity", "affine", "homography")),
+)
+
+
+class DenseMatcher(Matcher):
+    """Normalised correlation of orientation harmonics by FFT, in the manner of CFOG (Ye et al., 2019).
+
+    Any rotation and scales from 1/2 to 2 are searched on small versions of the images; the best poses are refined by
+    windows whose surfaces are pooled; the correspondences are the windows' own peaks near what they say together. A
+    pair that does not belong together gives correspondences too, fewer and of lower score: fit and judge them.
+    """
+
+    name = "cfog"
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+
+    @torch.no_grad()
+    def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
+        """Match one pair; scores are the correlations of the windows, in (0, 1]."""
+        view0, view1 = (View(image, data_mask(image), self.device) for image in (image0, image1))
+        angles = np.arange(ROTATIONS) * (2 * np.pi / ROTATIONS)
+        poses = distinct_poses(search_poses(view0, view1, angles, SCALES, COARSE_SIDE), CANDIDATES)
+        poses = sorted((refine_pose(view0, view1, pose) for pose in poses), key=lambda pose: -pose.score)
+        best, best_score = Matches.empty(), -math.inf
+        for pose in poses[:FINALISTS]:
+            matches, score = self._trace(view0, view1, pose.matrix)
+            if score > best_score:
+                best, best_score = matches, score
+        return best
+
+    def _trace(self, view0: View, view1: View, matrix: Matrix) -> tuple[Matches, float]:
+        """Follow one pose to the finest step; also return the mean correlation under its transformation."""
+        fine = min(1.0, FINE_SIDE / max(view1.image.shape[:2]))
+        matches, score = Matches.empty(), -math.inf
+        for step in STEPS:
+            aligned = _align(view0, view1, matrix, fine * step.scale)
+            longest = max(aligned.field1.shape[1:])
+            size, radius = max(24, round(longest * step.size)), max(6, round(longest * step.radius))
+            corners = aligned.corners(size, max(8, size // 4))
+            if not len(corners):
+                return Matches.empty(), -math.inf
+            surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius)
+            centres = corners + (size - 1) / 2
+            change, score = pool_surfaces(surfaces, centres, step.models)
+            matrix = np.linalg.inv(aligned.to_small1) @ change @ aligned.to_small1 @ matrix
+            matches = aligned.near(surfaces, centres, change)
+        return matches, score
+
+
+@dataclass(frozen=True, eq=False)
+class _Aligned:
+    """Both fields (4 x H x W) on the grid of the shrunk image 1, image 0 warped onto it."""
+
+    field0: torch.Tensor
+    field1: torch.Tensor
+    data: npt.NDArray[np.bool_]
+    to_small0: Matrix
+    to_small1: Matrix
+
+    def corners(self, size: int, step: int) -> npt.NDArray[np.intp]:
+        """Return the windows that hold enough data on both sides."""
+        height, width = self.data.shape
+        corners = window_grid(height, width, size, step)
+        total = cv2.integral(self.data.astype(np.uint8))
+        x0, y0 = corners.T
+        x1, y1 = np.minimum(x0 + size, width), np.minimum(y0 + size, height)
+        count = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
+        return corners[count >= MIN_DATA * size**2]
+
+    def near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
+        """Return the windows' correspondences in full-size pixels, of those that peak near `change`."""
+        peak = find_peak(surfaces)
+        shifts = peak.place.double().cpu().numpy() - surfaces.shape[-1] // 2
+        scores = peak.value.double().cpu().numpy()
+        away = np.linalg.norm(centres + shifts - transform(change, centres), axis=1)
+        kept = (away <= LEEWAY) & (scores > 0)
+        points0 = transform(np.linalg.inv(self.to_small0), centres[kept])
+        points1 = transform(np.linalg.inv(self.to_small1), (centres + shifts)[kept])
+        order = np.argsort(-scores[kept], kind="stable")
+        return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
+
+
+def _align(view0: View, view1: View, matrix: Matrix, scale: float) -> _Aligned:
+    field1, to_small1 = view1.field(scale)
+    height, width = field1.shape[-2:]
+    to_small0 = to_small1 @ matrix
+    warped, mask = warp(view0.image, view0.mask, to_small0, width, height)
+    field0, _ = View(warped, mask, view0.device).field(1.0)
+    data = mask & (field1[0].abs().sum(0) > 0).cpu().numpy()
+    return _Aligned(field0[0], field1[0], data, to_small0, to_small1)
+
+
+def warp(
+    image: RGBImage, mask: npt.NDArray[np.bool_], matrix: Matrix, width: int, height: int
+) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
+    """Warp an image and its mask by a homography onto `width` x `height` pixels, averaging where it shrinks."""
+    centre = np.array([[(width - 1) / 2, (height - 1) / 2]])
+    inverse = np.linalg.inv(matrix)
+    here, right = transform(inverse, centre), transform(inverse, centre + [[1.0, 0.0]])
+    shrink = float(np.linalg.norm(right - here))
+    if math.isfinite(shrink) and shrink > 1.5:  # OpenCV's warp samples; blur first by what falls into one pixel
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 * shrink)
+    warped = cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, np.uint8), np.asarray(inside > 250)
+
+
+def distinct_poses(poses: Sequence[Pose], count: int) -> list[Pose]:
+    """Return the best `count` poses that are no neighbours (within two steps of angle and one of scale)."""
+    chosen: list[Pose] = []
+    for pose in poses:
+        if len(chosen) == count:
+            break
+        if all(_turn_between(pose, other) > 0.2 or abs(math.log(pose.scale / other.scale)) > 0.25 for other in chosen):
+            chosen.append(pose)
+    return chosen
+
+
+def refine_pose(view0: View, view1: View, pose: Pose) -> Pose:
+    """Search around a pose with half the step, then a quarter, on larger versions of the images."""
+    for halving in (1, 2):
+        angle, scale = np.pi / ROTATIONS / halving, 2.0 ** (0.125 / halving)
+        angles = pose.angle + angle * np.array([-1.0, 0.0, 1.0])
+        pose = search_poses(view0, view1, angles, (pose.scale / scale, pose.scale, pose.scale * scale), REFINED_SIDE)[0]
+    return pose
+
+
+def data_mask(image: RGBImage) -> npt.NDArray[np.bool_]:
+    """Guess where an image without a mask holds data: all but black that is connected to the border."""
+    black = (image == 0).all(axis=2)
+    if not black.any():
+        return ~black
+    _, labels = cv2.connectedComponents(black.astype(np.uint8))
+    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return ~np.isin(labels, border[border > 0])
+
+
+def _turn_between(pose: Pose, other: Pose) -> float:
+    return abs((pose.angle - other.angle + math.pi) % (2 * math.pi) - math.pi)
