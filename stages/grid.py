@@ -85,13 +85,13 @@ class Grid:
 
     def window(self, x: int, y: int, width: int, height: int) -> Grid:
         """Return the grid of a window whose top-left pixel is (x, y) of this one."""
-        return Grid(self.crs, self.transform * Affine.translation(x, y), width, height)
+        return Grid(self.crs, self.transform @ Affine.translation(x, y), width, height)
 
     def resampled(self, gsd: float) -> Grid:
         """Return the grid over the same ground with pixels of `gsd` metres; the size is rounded down, at least 1."""
         factor = gsd / self.gsd
         width, height = max(1, int(self.width / factor)), max(1, int(self.height / factor))
-        return Grid(self.crs, self.transform * Affine.scale(factor), width, height)
+        return Grid(self.crs, self.transform @ Affine.scale(factor), width, height)
 
 
 @lru_cache(maxsize=64)
@@ -145,7 +145,8 @@ def _normaliser(points: FloatArray) -> FloatArray:
 
 def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
     """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone."""
-    return target.to_pixel(reproject(source.to_world(points), source.crs, target.crs))
+    with np.errstate(invalid="ignore"):  # what has no image stays without one
+        return target.to_pixel(reproject(source.to_world(points), source.crs, target.crs))
 
 
 def georeferenced_homography(
