@@ -1,0 +1,194 @@
+"""The release at the end of a real run: three far points of generated GeoTIFFs, every stage, export, benchmark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import rasterio
+from affine import Affine
+from typer.testing import CliRunner
+
+from catalog.checksums import digest, files_below
+from catalog.dataset import open_dataset
+from catalog.manifest import published, read_manifest
+from catalog.verify import verify_release
+from mapdata.cli import build_app
+from mapdata.recipe import load_recipe
+from pipeline.errors import PermanentError, WorkspaceError
+from pipeline.run import Request, run
+from pipeline.workspace import Workspace
+from stages.export import export_release
+from stages.release import join_pairs
+from stages.tables import CLEAN, PAIRS, SPLIT, read_tables
+
+pytestmark = pytest.mark.integration
+
+POINTS = 3
+SIDE = 900  # px: nine tiles of 256 px, with a rest
+
+CONFIG = """
+name: release-test
+seed: 3
+stages:
+  sample:
+    sites:
+{sites}
+  acquire:
+    map: {{kind: geotiff, path: "{{point_id}}_map.tif", source: drawn map, licence: CC0-1.0, attribution: the test}}
+    visible:
+      {{kind: geotiff, path: "{{point_id}}_visible.tif", source: noise, licence: CC-BY-4.0, date: "2024"}}
+  align: {{method: georeference}}
+  tile: {{size: 256, format: {tiles}}}
+  split: {{shares: {{train: 0.34, val: 0.33, test: 0.33}}, distance_km: 5}}
+  release: {{title: Release test, formats: {formats}}}
+"""
+
+
+def _write(path: Path, image: np.ndarray, transform: Affine) -> None:
+    profile = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
+    with rasterio.open(path, "w", transform=transform, **profile) as file:
+        file.write(image.transpose(2, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rasters")
+    for point in range(POINTS):
+        rng = np.random.default_rng(point)
+        visible = cv2.resize(rng.integers(0, 256, (90, 90, 3), dtype=np.uint8), (SIDE, SIDE))
+        edges = cv2.Canny(visible, 80, 160)[..., None]
+        transform = Affine(0.5, 0, 500_000 + 60_000 * point, 0, -0.5, 5_200_000)
+        _write(folder / f"{point + 1:03d}_visible.tif", visible, transform)
+        drawn = np.where(edges > 0, np.uint8(90), np.uint8(245)) + rng.integers(0, 9, (SIDE, SIDE, 3), dtype=np.uint8)
+        _write(folder / f"{point + 1:03d}_map.tif", drawn, transform)
+    return folder
+
+
+def _config(rasters: Path, name: str, tiles: str, formats: str) -> Path:
+    sites = "\n".join(
+        f'      - {{point: "{n + 1:03d}", site: "1", raster: "{n + 1:03d}_visible.tif"}}' for n in range(POINTS)
+    )
+    config = rasters / f"{name}.yaml"
+    config.write_text(dedent(CONFIG).format(sites=sites, tiles=tiles, formats=formats))
+    return config
+
+
+def _run(rasters: Path, workspace: Path, tiles: str = "png", formats: str = "[folders]") -> Path:
+    config = _config(rasters, workspace.name, tiles, formats)
+    loaded = load_recipe(config)
+    summary = run(loaded.stages, Workspace(workspace, create=True), Request(loaded.resolved, loaded.seed))
+    assert not summary.failures
+    return config
+
+
+@pytest.fixture(scope="module")
+def workspace(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "workspace"
+    _run(rasters, folder)
+    return folder
+
+
+def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace: Path) -> None:
+    release = workspace / "release"
+    assert verify_release(release) == []
+    rows = published(read_manifest(release / "manifest.parquet"))
+    assert rows.num_rows == 27
+    assert set(rows["split"].to_pylist()) == {"train", "val", "test"}
+    assert set(rows["map_source"].to_pylist()) == {"drawn map"}
+    assert set(rows["visible_licence"].to_pylist()) == {"CC-BY-4.0"}
+    assert set(rows["visible_date"].to_pylist()) == {"2024"}
+    assert np.allclose(rows["gsd"].to_numpy(), 0.5, rtol=2e-3)
+    for row in rows.slice(5, 1).to_pylist():
+        assert row["visible_raster"] == digest(workspace / "rasters" / row["point_id"] / "1/visible.tif")
+        with rasterio.open(workspace / "rasters" / row["point_id"] / "1/visible.tif") as raster:
+            x, y = ~raster.transform @ (row["transform"][2], row["transform"][5])
+        assert (round(x) % 256, round(y) % 256) == (0, 0)
+    pair = open_dataset(release, "test")[0]
+    assert pair["map"].shape == (3, 256, 256)
+
+
+def test_formats_are_added_later_and_a_damaged_release_is_mended(workspace: Path) -> None:
+    release = workspace / "release"
+    manifest = digest(release / "manifest.parquet")
+    arguments = ["export", "--workspace", str(workspace), "--to", "zarr", "--to", "stac", "--json"]
+    done = CliRunner().invoke(build_app(), arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["formats"] == ["folders", "stac", "zarr"]
+    assert verify_release(release) == []
+    assert digest(release / "manifest.parquet") == manifest
+    (release / "README.md").unlink()
+    (release / "mapdata.zarr/map/zarr.json").write_text("{")
+    assert verify_release(release)
+    export_release(Workspace(workspace), ["rasters"])
+    assert verify_release(release) == []
+    assert len(open_dataset(release, "all", layout="zarr")) == 27
+
+
+def test_a_workspace_without_a_release_says_so(rasters: Path, tmp_path: Path) -> None:
+    place = Workspace(tmp_path / "begun", create=True)
+    with pytest.raises(WorkspaceError, match="no run has begun"):
+        export_release(place, ["zarr"])
+    loaded = load_recipe(_config(rasters, "begun", "png", "null"))
+    run(loaded.stages, place, Request(loaded.resolved, loaded.seed, only=["sample"]))
+    with pytest.raises(WorkspaceError, match="no release yet"):
+        export_release(place, ["zarr"])
+
+
+def test_a_run_and_an_export_give_the_same_bytes(rasters: Path, tmp_path: Path) -> None:
+    _run(rasters, tmp_path / "at-once", formats="[folders, zarr, rasters, stac]")
+    _run(rasters, tmp_path / "later")
+    export_release(Workspace(tmp_path / "later"), ["stac", "zarr", "rasters"])
+    trees = [
+        {name: digest(tmp_path / run / "release" / name) for name in files_below(tmp_path / run / "release")}
+        for run in ("at-once", "later")
+    ]
+    assert trees[0] == trees[1]
+
+
+def test_tiles_without_files_give_a_release_without_folders(rasters: Path, tmp_path: Path) -> None:
+    _run(rasters, tmp_path / "bare", tiles="none", formats="null")
+    release = tmp_path / "bare/release"
+    assert verify_release(release) == []
+    assert json.loads((release / "release.json").read_text())["formats"] == ["rasters", "stac", "zarr"]
+    assert len(open_dataset(release, "all")) == 27
+    with pytest.raises(PermanentError, match="needs image files"):
+        export_release(Workspace(tmp_path / "bare"), ["folders"])
+    assert verify_release(release) == []
+
+
+def test_the_benchmark_of_a_run_goes_into_the_card(rasters: Path, tmp_path: Path) -> None:
+    config = _run(rasters, tmp_path / "measured")
+    command = ["benchmark", str(config), "--workspace", str(tmp_path / "measured"), "--matcher", "akaze"]
+    done = CliRunner().invoke(build_app(), [*command, "--level", "aligned", "--limit", "3", "--workers", "0", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["set"] == {
+        "name": "release, test",
+        "layout": "release",
+        "pairs": 3,
+        "truth_px": None,
+    }
+    export_release(Workspace(tmp_path / "measured"), ["stac"])
+    release = tmp_path / "measured/release"
+    assert verify_release(release) == []
+    assert "| akaze |" in (release / "README.md").read_text()
+    collection = json.loads((release / "stac/collection.json").read_text())
+    assert collection["mapdata:benchmark"]["split"] == "test"
+    assert list(collection["mapdata:benchmark"]["results"]["akaze"]) == ["AUC 10 px, aligned"]
+
+
+def test_a_pair_without_verdict_or_split_is_named(workspace: Path) -> None:
+    tiles = read_tables(sorted((workspace / "tiles").rglob("*.parquet")), PAIRS)
+    clean = pq.read_table(workspace / "clean/clean.parquet", schema=CLEAN)
+    split = pq.read_table(workspace / "split/split.parquet", schema=SPLIT)
+    with pytest.raises(PermanentError, match=r"2 pairs, such as 001_1_0000_0000, .* verdicts \(stage clean\)"):
+        join_pairs(tiles, clean.slice(2), split, [])
+    with pytest.raises(PermanentError, match="table of splits"):
+        join_pairs(tiles, clean, split.slice(2), [])
+    with pytest.raises(PermanentError, match=r"27 pairs, such as .* aligned raster pairs"):
+        join_pairs(tiles, clean, split, [])
