@@ -7,7 +7,7 @@ import os
 import queue
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from pipeline.stage import Stage, Unit
 # Enough that a worker never waits for its next unit, few enough that a lost worker takes little with it.
 UNITS_IN_FLIGHT_PER_THREAD = 2
 _CLUSTER_WAIT_SECONDS = 30.0
-_CAPACITY_REFRESH_SECONDS = 5.0
+_LOOK_EVERY_SECONDS = 1.0
+_WORKERLESS_SECONDS = 120.0
 # As Dask sets for its workers: one thread a unit, so that results agree to the last bit with any number of workers.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -62,22 +63,46 @@ class InlineExecutor:
 class DaskExecutor:
     """Does units on the cluster of a `distributed.Client`. Built by `local_cluster` or `remote_cluster`."""
 
-    def __init__(self, client: Any, workspace: Path, run_id: str) -> None:
+    def __init__(self, client: Any, workspace: Path, run_id: str, tend: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._workspace = workspace
         self._run_id = run_id
+        self._tend = tend
         self._ended: queue.SimpleQueue[tuple[Unit, Any]] = queue.SimpleQueue()
         self._futures: dict[tuple[str, str], Any] = {}
         self._submitted = 0
-        self._capacity = 1
-        self._capacity_known_until = 0.0
+        self._threads = 0
+        self._looked_at = float("-inf")
+        self._last_worker_seen = time.monotonic()
 
     def capacity(self) -> int:
-        if time.monotonic() > self._capacity_known_until:
-            threads = sum(self._client.nthreads().values())
-            self._capacity = max(1, threads * UNITS_IN_FLIGHT_PER_THREAD)
-            self._capacity_known_until = time.monotonic() + _CAPACITY_REFRESH_SECONDS
-        return self._capacity
+        self._look_at_workers()
+        return self._threads * UNITS_IN_FLIGHT_PER_THREAD
+
+    def _look_at_workers(self) -> None:
+        """Count the workers' threads, once a second or until there are some. Raises ClusterError if there have been none for long."""
+        now = time.monotonic()
+        if now < self._looked_at + (_LOOK_EVERY_SECONDS if self._threads else 0.1):
+            return
+        self._looked_at = now
+        self._tend()
+        try:
+            self._threads = sum(self._client.nthreads().values())
+        except OSError as error:
+            raise self._lost_scheduler() from error
+        if self._threads:
+            self._last_worker_seen = now
+        elif now > self._last_worker_seen + _WORKERLESS_SECONDS:
+            raise ClusterError(
+                f"{self._client.scheduler.addr} has had no workers for {_WORKERLESS_SECONDS:.0f} s. "
+                "What has ended is kept: start workers, or look why they die, and run again."
+            )
+
+    def _lost_scheduler(self) -> ClusterError:
+        return ClusterError(
+            f"lost the scheduler at {self._client.scheduler.addr}. "
+            "What has ended is kept: start a scheduler and run again."
+        )
 
     def submit(self, stage: Stage[Any], unit: Unit) -> None:
         self._submitted += 1
@@ -102,10 +127,7 @@ class DaskExecutor:
         except queue.Empty:
             pass
         if self._client.status != "running":
-            raise ClusterError(
-                f"lost the scheduler at {self._client.scheduler.addr}. "
-                "What has ended is kept: start a scheduler and run again."
-            )
+            raise self._lost_scheduler()
         return [(unit, self._attempt_of(unit, future)) for unit, future in pairs]
 
     def _attempt_of(self, unit: Unit, future: Any) -> Attempt:
@@ -147,7 +169,8 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=workers,
+            # Started by `tend`, which unlike this does not give up when one dies on the way.
+            n_workers=0,
             threads_per_worker=1,
             dashboard_address=None,
             # A lost worker is reported by the engine.
@@ -155,7 +178,18 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield DaskExecutor(client, workspace, run_id)
+        yield DaskExecutor(client, workspace, run_id, lambda: _tend(cluster, workers))
+
+
+def _tend(cluster: Any, workers: int) -> None:
+    """Bring a local cluster to its number of workers. A nanny replaces its worker, but closes if that one dies too."""
+    from distributed.core import Status
+
+    gone = [name for name, nanny in list(cluster.workers.items()) if nanny.status in (Status.closed, Status.failed)]
+    for name in gone:
+        del cluster.workers[name]
+    if gone or len(cluster.worker_spec) < workers:
+        cluster.scale(workers)
 
 
 @contextmanager

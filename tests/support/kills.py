@@ -6,6 +6,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,8 +37,8 @@ def run_under_kills(
             driver.wait()
             driver = start()
             killed += 1
-        else:
-            killed += sum(_killed(worker) for worker in _workers_of(driver)[:1])
+        elif _kill_a_worker(driver):
+            killed += 1
     if driver.wait(300) != 0:
         raise AssertionError(f"the run under kills ended with status {driver.returncode}")
     return killed
@@ -61,17 +62,13 @@ def _in_flight(workspace: Path) -> int:
         return 0
 
 
-def _workers_of(driver: Driver) -> list[psutil.Process]:
-    try:
-        children = psutil.Process(driver.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _killed(process: psutil.Process) -> bool:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return False
-    return True
+def _kill_a_worker(driver: Driver) -> bool:
+    """Kill one of the driver's Dask workers, waiting for one to be there; False if the run ended."""
+    while driver.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(driver.pid).children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return True
+        time.sleep(0.02)
+    return False
