@@ -42,7 +42,12 @@ stages:
   acquire:
     map: {{kind: geotiff, path: "{{point_id}}_map.tif", source: drawn map, licence: CC0-1.0, attribution: the test}}
     visible:
-      {{kind: geotiff, path: "{{point_id}}_visible.tif", source: noise, licence: CC-BY-4.0, date: "2024"}}
+      kind: geotiff
+      path: "{{point_id}}_visible.tif"
+      source: noise
+      licence: CC-BY-4.0
+      attribution: the test
+      date: "2024"
   align: {{method: georeference}}
   tile: {{size: 256, format: {tiles}}}
   split: {{shares: {{train: 0.34, val: 0.33, test: 0.33}}, distance_km: 5}}
