@@ -1,15 +1,16 @@
-# One line a target; CONFIG and WORKSPACE choose the run: make demo CONFIG=configs/landquart.yaml WORKSPACE=work/landquart
+# One line a target; CONFIG and WORKSPACE choose the run: make run CONFIG=configs/landquart.yaml WORKSPACE=work/landquart
 CONFIG ?= configs/demo.yaml
 WORKSPACE ?= work/demo
 PYTHON := .venv/bin/python
 MAPDATA := .venv/bin/mapdata
 RUN = $(MAPDATA) run $(CONFIG) --workspace $(WORKSPACE)
 
-.PHONY: setup demo sample acquire align tiles catalog benchmark train gallery test lint lock
+.PHONY: setup demo run sample acquire align tiles catalog benchmark train gallery test lint lock
 .DEFAULT_GOAL := demo
 
 setup: ; ./setup.sh
-demo: ; $(RUN)
+demo: ; $(RUN) && $(MAPDATA) accuracy --workspace $(WORKSPACE)
+run: ; $(RUN)
 sample: ; $(RUN) --only sample
 acquire: ; $(RUN) --only acquire
 align: ; $(RUN) --only align
@@ -17,7 +18,7 @@ tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
 benchmark: ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE)
 train: ; $(MAPDATA) train $(CONFIG)
-gallery: ; $(MAPDATA) gallery --workspace $(WORKSPACE)
+gallery: ; $(MAPDATA) gallery --out gallery.jpg
 lint: ; .ci/lint
 test: lint ; $(PYTHON) -m pytest -rs tests/unit tests/integration tests/end_to_end
 lock: ; $(PYTHON) .ci/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock

@@ -17,6 +17,8 @@ from cartography.style import (
 )
 
 SANS = ("DejaVu Sans Book",)
+WEB = ("Source Sans Pro Regular", "DejaVu Sans Book")
+WEB_BOLD = ("Source Sans Pro Semibold", "DejaVu Sans Bold", "DejaVu Sans Book")
 BOLD = ("DejaVu Sans Bold", "DejaVu Sans Book")
 ITALIC = ("DejaVu Sans Oblique", "DejaVu Sans Book")
 SERIF = ("DejaVu Serif Book", "DejaVu Sans Book")
@@ -102,11 +104,11 @@ def web_light() -> Style:
             "rail": LineStyle((178, 182, 190), min_px=1.6, max_px=2.0),
             "tram": LineStyle((196, 199, 206), max_px=1.2),
         },
-        road_text=TextStyle((92, 98, 108), 10.5),
+        road_text=TextStyle((92, 98, 108), 12, fonts=WEB),
         shield=(70, 110, 200),
         water_text=TextStyle((84, 140, 190), 11, fonts=ITALIC),
-        places=place_texts((60, 64, 72), 12),
-        pois=PoiStyle(PIN_COLOURS, "drop", 15, TextStyle((86, 92, 104), 10)),
+        places=place_texts((60, 64, 72), 13, WEB_BOLD),
+        pois=PoiStyle(PIN_COLOURS, "drop", 15, TextStyle((86, 92, 104), 11.5, fonts=WEB)),
         generalisation=Generalisation(buildings_omitted=0.3, smaller_omitted=40, label_density=0.8),
     )
 
@@ -140,11 +142,11 @@ def web_muted() -> Style:
         building=FillStyle((240, 240, 241), (234, 234, 236), 1.0),
         roads=ramp(road, (236, 236, 238), 0.7, 1.3) | {"path": LineStyle((236, 236, 236), 0.6, 1.0, 2.0)},
         rails={"rail": LineStyle((222, 222, 226), min_px=1.4, max_px=1.8)},
-        road_text=TextStyle((150, 152, 158), 10),
+        road_text=TextStyle((150, 152, 158), 11.5, fonts=WEB),
         shield=(180, 184, 194),
         water_text=TextStyle((160, 180, 196), 10.5, fonts=ITALIC),
-        places=place_texts((130, 132, 138), 11.5),
-        pois=PoiStyle({k: (150, 156, 166) for k in PIN_COLOURS}, "disc", 9, TextStyle((140, 144, 150), 9.5)),
+        places=place_texts((130, 132, 138), 12.5, WEB_BOLD),
+        pois=PoiStyle({k: (150, 156, 166) for k in PIN_COLOURS}, "disc", 9, TextStyle((140, 144, 150), 11, fonts=WEB)),
         generalisation=Generalisation(
             buildings_omitted=0.5, smaller_omitted=80, paths_omitted=0.5, simplify_px=0.5, label_density=0.5
         ),
@@ -307,11 +309,11 @@ def dark() -> Style:
         building=FillStyle((44, 48, 56), (54, 58, 68), 1.0),
         roads=ramp(road, (26, 29, 34), 0.9, 1.1),
         rails={"rail": LineStyle((84, 86, 94), min_px=1.4, max_px=1.8)},
-        road_text=TextStyle((150, 156, 168), 10, halo=(24, 27, 32)),
+        road_text=TextStyle((150, 156, 168), 11.5, halo=(24, 27, 32), fonts=WEB),
         shield=(96, 100, 120),
         water_text=TextStyle((80, 110, 150), 11, halo=(18, 28, 42), fonts=ITALIC),
-        places={k: TextStyle(t.colour, t.size_px, (24, 27, 32), fonts=t.fonts) for k, t in place_texts((190, 196, 206), 12).items()},
-        pois=PoiStyle({k: (104, 116, 140) for k in PIN_COLOURS}, "disc", 10, TextStyle((140, 148, 164), 9.5, (24, 27, 32))),
+        places={k: TextStyle(t.colour, t.size_px, (24, 27, 32), fonts=t.fonts) for k, t in place_texts((190, 196, 206), 13, WEB_BOLD).items()},
+        pois=PoiStyle({k: (104, 116, 140) for k in PIN_COLOURS}, "disc", 10, TextStyle((140, 148, 164), 11, (24, 27, 32), fonts=WEB)),
         generalisation=Generalisation(buildings_omitted=0.2, smaller_omitted=40, label_density=0.6),
     )  # fmt: skip
 
