@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ OPTIONAL = ("benchmark",)
 
 def stage_classes() -> list[type[Stage[Any]]]:
     """Return the stages in order."""
-    landed = {module: name for module, name in STAGES.items() if find_spec(f"stages.{module}")}
-    return [getattr(import_module(f"stages.{module}"), name) for module, name in landed.items()]
+    return [getattr(import_module(f"stages.{module}"), name) for module, name in STAGES.items()]
 
 
 def load_recipe(path: Path) -> Config:

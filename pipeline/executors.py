@@ -80,7 +80,7 @@ class DaskExecutor:
         return self._threads * UNITS_IN_FLIGHT_PER_THREAD
 
     def _look_at_workers(self) -> None:
-        """Count the workers' threads, once a second or until there are some. Raises ClusterError if there have been none for long."""
+        """Count the workers' threads, now and then. Raises ClusterError if there have been none for long."""
         now = time.monotonic()
         if now < self._looked_at + (_LOOK_EVERY_SECONDS if self._threads else 0.1):
             return
