@@ -23,12 +23,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pipeline.files import digest_bytes
-from pipeline.stage import Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.tables import PAIRS, SPLIT, pair_tables, read_tables, write_table
 
 _EARTH_RADIUS_KM = 6371.0088
 _EARTH_FLATTENING_MARGIN = 1.01
 """Distances on a sphere are off by less than this factor."""
+_SECONDS_A_PAIR = 0.00001
 
 
 class SplitParams(BaseModel):
@@ -64,6 +65,11 @@ class SplitStage(Stage[SplitParams]):
         tables = pair_tables(run)
         payload = {"tables": [table.path for table in tables], "seed": run.seed}
         return [self.unit("pairs", payload, [table.digest for table in tables])]
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` hands on."""
+        handed = before["tile"].handed if "tile" in before else {}
+        return Estimate(1, seconds=handed.get("pairs", 0) * _SECONDS_A_PAIR, handed=handed)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Divide the pairs. Raises PermanentError if a table cannot be read."""

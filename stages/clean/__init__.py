@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.stage import Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.clean.duplicates import exact_duplicates, near_duplicates
 from stages.clean.rules import RULES, Thresholds
 from stages.tables import CLEAN, PAIRS, pair_tables, read_tables, write_table
+
+_SECONDS_A_PAIR = 0.0001
 
 
 class CleanParams(BaseModel):
@@ -47,6 +49,11 @@ class CleanStage(Stage[CleanParams]):
         """Return the one unit."""
         tables = pair_tables(run)
         return [self.unit("pairs", {"tables": [table.path for table in tables]}, [table.digest for table in tables])]
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` hands on."""
+        handed = before["tile"].handed if "tile" in before else {}
+        return Estimate(1, seconds=handed.get("pairs", 0) * _SECONDS_A_PAIR, handed=handed)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Judge the pairs. Raises PermanentError if a table cannot be read."""

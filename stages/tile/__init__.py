@@ -12,14 +12,15 @@ than a tile and is dropped. A pair of which a side has no data at all is no pair
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.align.result import Alignment
 from stages.grid import Grid
 from stages.rasters import SIDES, open_raster
@@ -30,6 +31,10 @@ from stages.tile.rows import Batch, cut_rows, open_store
 
 PAIRS_A_UNIT = 128
 """Rows of tiles are batched up to about this many pairs: a second or so of work."""
+
+_SECONDS_A_PAIR = 0.02
+_BYTES_A_PIXEL = {TileFormat.PNG: 1.6, TileFormat.JPEG: 0.35, TileFormat.WEBP: 1.0, TileFormat.NONE: 3.0}
+"""For estimates: as measured on Landquart."""
 
 
 class TileParams(BaseModel):
@@ -66,6 +71,22 @@ class TileStage(Stage[TileParams]):
                 paths = {side: rasters[side]["path"] for side in SIDES} | {"alignment": alignment.path}
                 units += self._units(name, Grid.from_json(rasters["visible"]), paths, digests)
         return units
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return what cutting costs, from the pixels and raster pairs that the estimate of `acquire` hands on."""
+        handed = before["acquire"].handed if "acquire" in before else {}
+        if not handed.get("pixels"):
+            return None
+        stride = self.params.stride or self.params.size
+        finer = 1.0 if self.params.gsd is None else (handed["gsd"] / self.params.gsd) ** 2
+        pairs = handed["pixels"] * finer / stride**2
+        written = 2 * pairs * self.params.size**2 * _BYTES_A_PIXEL[self.params.format]
+        return Estimate(
+            units=math.ceil(max(pairs / PAIRS_A_UNIT, handed["raster_pairs"])),
+            written=round(written),
+            seconds=pairs * _SECONDS_A_PAIR,
+            handed={**handed, "pairs": pairs},
+        )
 
     def _units(self, name: str, visible: Grid, paths: dict[str, str], digests: list[str]) -> list[Unit]:
         grid = visible if self.params.gsd is None else visible.resampled(self.params.gsd)

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from uuid import uuid4
 
 from pipeline.files import TEMPORARY_PREFIX, digest_bytes
 from pipeline.stage import Output
@@ -23,6 +24,7 @@ class FileBatch:
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
+        self._mark = uuid4().hex[:12]
         self._files: list[tuple[Path, Path]] = []
         self._pending: list[Future[None]] = []
 
@@ -33,7 +35,7 @@ class FileBatch:
     def add(self, path: str, data: bytes) -> Output:
         """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError of earlier writes."""
         target = self._workspace / path
-        temporary = target.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{target.name}")
+        temporary = target.with_name(f"{TEMPORARY_PREFIX}{self._mark}-{target.name}")
         self._files.append((temporary, target))
         self._pending.append(self._pool.submit(_write, temporary, data))
         if len(self._pending) > _AHEAD:
