@@ -78,7 +78,7 @@ def write_croissant(path: Path, contents: Contents, manifest: pa.Table, formats:
         "name": about.title,
         "description": about.description,
         "license": about.licence,
-        "url": about.url or "https://www.w3.org/ns/dcat",
+        **({"url": about.url} if about.url else {}),
         "version": about.version,
         "creator": {"@type": "sc:Organization", "name": about.creator},
         "citeAs": f"{about.creator}: {about.title}, version {about.version}",

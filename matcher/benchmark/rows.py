@@ -27,6 +27,7 @@ _FLOATS = [
     "warp_s",  # moving image 1 to the level
     "match_s",  # the matcher's own time
     "fit_s",  # the robust fit
+    "fit_ransac_s",  # the other one, with its score
     "wall_s",  # all of it, as seen from the harness
 ]
 
@@ -54,5 +55,5 @@ def make_row(
 ) -> dict[str, Any]:
     """Return a row of ROWS; `identity` holds matcher, level and pair, `more` whatever differs from a failure's row."""
     unknown = {"corner_error_ransac_px": float("inf"), "estimate": None}
-    times = dict.fromkeys(("load_s", "warp_s", "match_s", "fit_s", "wall_s"), 0.0)
+    times = dict.fromkeys(("load_s", "warp_s", "match_s", "fit_s", "fit_ransac_s", "wall_s"), 0.0)
     return {**identity, "outcome": outcome, "reason": reason, **asdict(score), **unknown, **times, **more}

@@ -110,7 +110,10 @@ def _entry(matcher: str, level: str, group: Mapping[str, np.ndarray]) -> Json:
             name: _estimate(bootstrap(group[column].astype(np.float64), statistic))
             for name, (column, statistic) in _STATISTICS.items()
         },
-        "seconds": {name: float(np.median(group[f"{name}_s"])) for name in ("load", "warp", "match", "fit", "wall")},
+        "seconds": {
+            name: float(np.median(group[f"{name}_s"]))
+            for name in ("load", "warp", "match", "fit", "fit_ransac", "wall")
+        },
         "reasons": dict(Counter(str(reason) for reason in group["reason"] if reason).most_common(5)),
     }
 

@@ -60,16 +60,20 @@ def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Leve
     matched = time.perf_counter()
     fitted = fit(matches)
     fit_s = time.perf_counter() - matched
+    score = score_fit(matches, fitted, seen)
+    scored = time.perf_counter()
+    ransac = score_pair(matches, seen, estimator="ransac")
     return make_row(
         identity,
         "no model" if fitted.matrix is None else "matched",
         fitted.reason,
-        score_fit(matches, fitted, seen),
-        corner_error_ransac_px=score_pair(matches, seen, estimator="ransac").corner_error_px,
+        score,
+        corner_error_ransac_px=ransac.corner_error_px,
         estimate=None if fitted.matrix is None else fitted.matrix.ravel().tolist(),
         warp_s=warped - started,
         match_s=matched - warped,
         fit_s=fit_s,
+        fit_ransac_s=time.perf_counter() - scored,
     )
 
 
