@@ -46,13 +46,13 @@ class FileBatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._pool.shutdown(cancel_futures=error is not None)
             if error is None:
                 for future in self._pending:
                     future.result()
-                for temporary, target in self._files:
-                    temporary.replace(target)
+                # Replacing an older file waits for the disk too.
+                list(self._pool.map(lambda file: file[0].replace(file[1]), self._files))
         finally:
+            self._pool.shutdown(cancel_futures=True)
             for temporary, _ in self._files:
                 temporary.unlink(missing_ok=True)
 
