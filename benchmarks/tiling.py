@@ -202,7 +202,7 @@ def measure(width: int, height: int, only: str, folder: Path, repeats: int) -> d
 def main() -> None:
     """Measure, print, and keep the figures in benchmarks/results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="8192x6144", help="of the visible raster, px (default: %(default)s)")
+    parser.add_argument("--size", default="10240x8192", help="of the visible raster, px (default: %(default)s)")
     parser.add_argument("--only", choices=("all", "ours"), default="all", help="skip the other tilers")
     parser.add_argument("--repeats", type=int, default=3, help="rounds of which the best counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
