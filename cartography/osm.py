@@ -93,7 +93,7 @@ def _read(path: Path) -> Iterator[_Part]:
     for name in names:
         try:
             meta, _, wkb, columns = pyogrio.raw.read(path, layer=name)
-        except pyogrio.errors.DataSourceError as error:
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
             raise VectorFileError(f"{path}: layer {name!r} cannot be read ({error}); is the file complete?") from error
         if wkb is None or len(wkb) == 0:
             continue

@@ -125,6 +125,8 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid, gsd: float) -> Scene:
 
 def _covered(scene: Scene, crs: str, grid: Grid) -> FloatArray:
     """The part of the grid within the extent of the data, as a ring of pixels (N, 2); empty if they are apart."""
+    if not len(scene):
+        return np.empty((0, 2))
     edge = shapely.box(*scene.bounds).exterior
     ring = shapely.get_coordinates(edge.segmentize(max(edge.length / 200, _STEP_M)))
     extent = shapely.Polygon(grid.to_pixel(reproject(ring, crs, grid.crs)))
