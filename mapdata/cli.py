@@ -43,9 +43,6 @@ def main() -> None:
     """Entry point of the console command. Foreseen errors of every room become one message and an exit status."""
     try:
         build_app()()
-    except KeyboardInterrupt as stop:
-        print("stopped; what has ended is kept, the same command goes on where it was", file=sys.stderr)
-        sys.exit(getattr(stop, "exit_status", 130))
     except Exception as error:
         status = _exit_status(error)
         if status is None:

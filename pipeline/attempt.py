@@ -51,7 +51,7 @@ class Attempt:
 
 
 def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Attempt:
-    """Do one unit for a run. Whatever is raised on the way comes back as a Failure (but for KeyboardInterrupt)."""
+    """Do one unit for a run. Whatever is raised on the way comes back as a Failure (but for a stop)."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         with working_for(workspace, run_id):

@@ -52,8 +52,8 @@ class Summary:
     seconds: float
 
 
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop by a signal."""
+class Stopped(BaseException):
+    """The run was asked to stop by a signal. Like KeyboardInterrupt, no Exception: nothing on the way may catch it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)

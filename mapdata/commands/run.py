@@ -56,7 +56,7 @@ def run(
     """
     from mapdata.recipe import LOCK_FILE, load_recipe
     from pipeline.report import print_json, print_summary, summary_json
-    from pipeline.run import Request
+    from pipeline.run import Request, Stopped
     from pipeline.run import run as run_recipe
     from pipeline.workspace import Workspace
 
@@ -75,7 +75,11 @@ def run(
         scheduler=scheduler,
         lock_file=LOCK_FILE,
     )
-    summary = run_recipe(loaded.stages, Workspace(workspace, create=True), request)
+    try:
+        summary = run_recipe(loaded.stages, Workspace(workspace, create=True), request)
+    except Stopped as stop:
+        typer.echo("stopped; what has ended is kept, the same command goes on where it was", err=True)
+        raise typer.Exit(stop.exit_status) from None
     if as_json:
         print_json(summary_json(summary))
     else:
