@@ -3,6 +3,7 @@ CONFIG ?= configs/demo.yaml
 WORKSPACE ?= work/demo
 PYTHON := .venv/bin/python
 MAPDATA := .venv/bin/mapdata
+SRIF := ../shared/data/pairs/srif/Optical-Map
 RUN = $(MAPDATA) run $(CONFIG) --workspace $(WORKSPACE)
 
 .PHONY: setup demo run sample acquire align tiles catalog benchmark train gallery test lint lock
@@ -16,7 +17,7 @@ acquire: ; $(RUN) --only acquire
 align: ; $(RUN) --only align
 tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
-benchmark: ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE)
+benchmark: ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) && { ! test -d $(SRIF) || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
 train: ; $(MAPDATA) train $(CONFIG)
 gallery: ; $(MAPDATA) gallery --out gallery.jpg
 lint: ; .ci/lint

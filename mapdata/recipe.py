@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ STAGES = {
 LOCK_FILE = Path(__file__).resolve().parents[1] / "requirements.lock"
 """The pinned environment; there in a checkout only."""
 
-OPTIONAL = ("benchmark",)
-"""Stages that run only where the configuration names them."""
+OPTIONAL = ("benchmark", "leaderboard")
+"""Stages that run only where the configuration names them; the leaderboard comes with the benchmark."""
 
 
 def stage_classes() -> list[type[Stage[Any]]]:
@@ -36,4 +37,9 @@ def stage_classes() -> list[type[Stage[Any]]]:
 
 def load_recipe(path: Path) -> Config:
     """Read a configuration of a MapData run. Raises ConfigError."""
-    return load_config(path, stage_classes(), OPTIONAL)
+    loaded = load_config(path, stage_classes(), OPTIONAL)
+    if loaded.stages and loaded.stages[-1].name == "benchmark":
+        from stages.leaderboard import LeaderboardParams, LeaderboardStage
+
+        return replace(loaded, stages=[*loaded.stages, LeaderboardStage(LeaderboardParams())])
+    return loaded

@@ -27,12 +27,15 @@ from catalog.model import MANIFEST_NAME, About, Contents, Format, Raster, Raster
 from catalog.schema import PAIRS as CATALOG_PAIRS
 from catalog.schema import SOURCES
 from pipeline.errors import PermanentError
-from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.grid import Grid
 from stages.tables import CLEAN, PAIRS, SITES, SPLIT, read_tables
 
 FOLDER = "release"
 _GEOD = Geod(ellps="WGS84")
+_STORED_BYTES_A_PIXEL = 1.6
+_SECONDS_A_STORED_PAIR = 0.017  # decoding and storing two images of 512 x 512 px, see benchmarks/release.py
+_SECONDS_A_PAIR = 0.0005
 _RASTER_FACTS = ("digest", "width", "height", "crs", "transform", "source", "licence", "attribution", "date")
 
 
@@ -75,6 +78,14 @@ class ReleaseStage(Stage[ReleaseParams]):
         }
         digests = [entry.digest for stage in results.values() for result in stage.values() for entry in result.outputs]
         return [self.unit("release", payload, sorted(digests))]
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return one unit; the Zarr store is what takes space and time, the rest is links."""
+        handed = before["tile"].handed if "tile" in before else {}
+        stored = self.params.formats is None or Format.ZARR in self.params.formats
+        written = round(2 * handed.get("pixels", 0) * _STORED_BYTES_A_PIXEL) if stored else 0
+        seconds = handed.get("pairs", 0) * (_SECONDS_A_STORED_PAIR if stored else _SECONDS_A_PAIR)
+        return Estimate(1, written=written, seconds=seconds, handed=handed)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Build the release. Raises PermanentError if the tables, tiles and rasters contradict each other."""

@@ -81,7 +81,7 @@ def read_image(path: Path) -> RGBImage:
     if image is None:
         raise InputError(f"{path}: not an image that can be decoded")
     if image.ndim == 3:  # OpenCV keeps blue first
-        image = image[..., [2, 1, 0, 3][: image.shape[2]]]
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return as_rgb(np.ascontiguousarray(image), str(path))
 
 
