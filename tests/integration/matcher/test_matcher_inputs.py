@@ -15,6 +15,9 @@ pytestmark = pytest.mark.integration
 
 KEYPOINTS = 512
 
+SLOW = ("cfog",)
+"""Seconds a pair: these see one image of each sort only; forms of images and batches are the shared base's business."""
+
 
 @cache
 def loaded(name: str) -> Matcher:
@@ -27,6 +30,11 @@ def matcher(request: pytest.FixtureRequest) -> Matcher:
         return loaded(request.param)
     except MatcherUnavailable as reason:
         pytest.skip(str(reason))
+
+
+def skip_if_slow(matcher: Matcher, spare: bool) -> None:
+    if spare and matcher.name in SLOW:
+        pytest.skip(f"{matcher.name} takes seconds a pair and has seen images of this sort")
 
 
 def scene(height: int = 112, width: int = 128, seed: int = 0) -> np.ndarray:
@@ -65,6 +73,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("kind", IMAGES)
 def test_any_image(matcher: Matcher, kind: str) -> None:
+    skip_if_slow(matcher, kind not in ("16 bit", "1 x 500"))
     image = IMAGES[kind]
     assert_sound(matcher.match(image, scene()), image, scene())
     assert_sound(matcher.match(image, image), image, image)
@@ -72,6 +81,7 @@ def test_any_image(matcher: Matcher, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["1 x 1", "black", "one dot"])
 def test_nothing_to_see_gives_no_homography(matcher: Matcher, kind: str) -> None:
+    skip_if_slow(matcher, kind != "black")
     assert fit(matcher.match(IMAGES[kind], scene())).matrix is None
 
 
@@ -88,6 +98,7 @@ def test_4000_by_3000(matcher: Matcher) -> None:
 
 
 def test_a_batch_of_mixed_sizes_equals_single_pairs(matcher: Matcher) -> None:
+    skip_if_slow(matcher, True)
     images0 = [scene(96, 128, 1), scene(128, 128, 2), np.zeros((1, 1), np.uint8)]
     images1 = [scene(96, 128, 1), scene(96, 160, 2), scene()]
     together = matcher.match_batch(images0, images1)
