@@ -1,0 +1,63 @@
+"""The embedded default, made smaller: all stages through the command line, without a network, and its true error."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from mapdata.cli import build_app
+from mapdata.recipe import load_recipe
+
+pytestmark = pytest.mark.end_to_end
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def _demo(folder: Path, **globe: Any) -> Path:
+    config = yaml.safe_load((CONFIGS / "demo.yaml").read_text())
+    config["stages"]["sample"]["globe"] |= globe
+    path = folder / "demo.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_demo_makes_a_dataset_and_reports_its_true_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("the demo asked for a network connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    config = _demo(tmp_path, points=3, sites_per_point=1, width=[1024, 1100], height=[1024, 1100])
+    workspace = tmp_path / "work"
+    arguments = ["--workspace", str(workspace), "--json"]
+
+    ran = CliRunner().invoke(build_app(), ["run", str(config), "--workers", "0", *arguments])
+    assert ran.exit_code == 0, ran.output
+    pairs = geopandas.read_parquet(workspace / "release" / "manifest.parquet")
+    assert len(pairs) == 3 * 4
+    for name in ("MapData", "mapdata.zarr", "stac/catalog.json", "README.md", "croissant.json"):
+        assert (workspace / "release" / name).exists(), name
+
+    told = CliRunner().invoke(build_app(), ["accuracy", *arguments])
+    assert told.exit_code == 0, told.output
+    figures = json.loads(told.stdout)
+    assert [site["site"] for site in figures["sites"]] == ["001/1", "002/1", "003/1"]
+    assert figures["median_before_px"] > 0.5
+    assert json.loads((workspace / "alignment" / "true-errors.json").read_text()) == figures
+
+
+def test_the_same_configuration_plans_the_full_dataset(tmp_path: Path) -> None:
+    config = _demo(tmp_path, points=233, width=[7000, 20000], height=[5000, 15000])
+    planned = CliRunner().invoke(build_app(), ["plan", str(config), "--json"])
+    assert planned.exit_code == 0, planned.output
+    stages = {row["stage"]: row for row in json.loads(planned.stdout)["stages"]}
+    assert stages["acquire"]["units"] == 233 * 3 * 2
+    (sample,) = [stage for stage in load_recipe(config).stages if stage.name == "sample"]
+    assert sample.params.globe.pixels() == 233 * 3 * 13_500 * 10_000
