@@ -45,10 +45,10 @@ def write_card(path: Path, contents: Contents, manifest: pa.Table, formats: froz
 
 
 _TRUTH = """\
-The two images of a pair show the same ground and lie on each other pixel by pixel: the homography between them is the
-identity. The column `homography` holds the transform by which the whole map raster was laid on the visible raster,
-`residual_px`, `inliers` and `method` say how well and by what, so that pairs can be chosen by quality. Pixel (0, 0) is
-the centre of the top-left pixel."""
+The two images of a pair show the same ground and lie on each other, as well as their rasters were aligned: the
+homography between them is the identity. The column `homography` holds the transform by which the whole map raster was
+laid on the visible raster; `residual_px`, `inliers` and `method` say how well it fits and what found it, so that pairs
+can be chosen by quality. Pixel (0, 0) is the centre of the top-left pixel."""
 
 
 def _front_matter(contents: Contents, manifest: pa.Table) -> str:
