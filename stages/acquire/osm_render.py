@@ -1,7 +1,8 @@
 """Source `osm-render`: the map side drawn from vector data, an OpenStreetMap extract or a GeoPackage.
 
-The map covers the site's footprint: on the grid of a raster that it is to match (`like`), in whatever CRS, or on a grid
-in metres of the site's own. Ground outside the extract is no data; a site without any feature has none at all.
+The map covers the site's footprint: on the grid of a raster that it is to match (`like`), in whatever CRS, on that of a
+tile service (`zoom`), or on a grid in metres of the site's own. Ground outside the extract is no data; a site without
+any feature has none at all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import osmium
 import shapely
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cartography import styles
 from cartography.frame import Frame
@@ -28,6 +29,7 @@ from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from stages.acquire.local_grid import local_grid, utm_zone
 from stages.acquire.source import Site, Source, Strips, window_of
+from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.grid import FloatArray, Grid, reproject
 from stages.rasters import Image, grid_of, open_dataset
 
@@ -51,12 +53,20 @@ class OsmRenderSource(Source):
         description="Georeferenced raster whose grid the map takes, usually the visible side; may hold {point_id} and "
         "{site_id}. Default: a grid of the site's ground sample distance in its UTM zone.",
     )
+    zoom: int | None = Field(
+        None, ge=0, le=24, description="Instead of `like`: the Web Mercator grid of this zoom, as of a tile service."
+    )
 
     @field_validator("style")
     @classmethod
     def _known(cls, name: str) -> str:
         styles.named(name)
         return name
+
+    def check(self) -> None:
+        """Raise PermanentError if there is no such file."""
+        if not self.path.is_file():
+            raise PermanentError(f"{self.path}: there is no such file; check the path of the vector data")
 
     def identity(self, site: Site) -> str:
         """Return size and time of change of the data."""
@@ -76,11 +86,19 @@ class OsmRenderSource(Source):
             whole = _read(self.path, crs, self.identity(site))
         except VectorFileError as error:
             raise PermanentError(f"site {site.name}: {error}; check acquire.map.path") from error
-        scene = _in_pixel_plane(whole, crs, grid, site.gsd)
-        frame = Frame(0.0, 0.0, site.gsd, grid.width, grid.height)
+        scene = _in_pixel_plane(whole, crs, grid)
+        frame = Frame(0.0, 0.0, grid.gsd, grid.width, grid.height)
         yield Strips(grid, self._strips(scene, frame, _covered(whole, crs, grid)), {"DATE": data_date(self.path)})
 
+    @model_validator(mode="after")
+    def _one_grid(self) -> OsmRenderSource:
+        if self.like is not None and self.zoom is not None:
+            raise ValueError("give like or zoom, not both")
+        return self
+
     def _grid(self, site: Site) -> Grid:
+        if self.zoom is not None:
+            return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
         path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
@@ -111,16 +129,18 @@ def _read(path: Path, crs: str, identity: str) -> Scene:
     return read_scene(path, crs)
 
 
-def _in_pixel_plane(scene: Scene, crs: str, grid: Grid, gsd: float) -> Scene:
-    """Move a scene into the plane of a grid's pixels: a pixel is `gsd` wide, the grid's top-left corner is (0, 0)."""
-    scale = np.array([gsd, -gsd])
+def _in_pixel_plane(scene: Scene, crs: str, grid: Grid) -> Scene:
+    """Move a scene into the plane of a grid's pixels: a pixel is its gsd wide, the grid's top-left corner is (0, 0)."""
+    scale = np.array([grid.gsd, -grid.gsd])
 
     def move(layer: str, points: NDArray[np.float64], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
         return (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
 
     corners = reproject(grid.to_world(grid.corners()), grid.crs, crs)
     (left, bottom), (right, top) = corners.min(axis=0) - _MARGIN_M, corners.max(axis=0) + _MARGIN_M
-    return scene.window((left, bottom, right, top)).transformed(move, (0.0, -grid.height * gsd, grid.width * gsd, 0.0))
+    return scene.window((left, bottom, right, top)).transformed(
+        move, (0.0, -grid.height * grid.gsd, grid.width * grid.gsd, 0.0)
+    )
 
 
 def _covered(scene: Scene, crs: str, grid: Grid) -> FloatArray:

@@ -32,7 +32,8 @@ from stages.acquire.source import Site, Source, Strips
 from stages.grid import Grid
 from stages.rasters import Image
 
-ROWS = 512
+ROWS = 1024
+"""Rows drawn at a time: the margin round a strip is drawn too, so thin ones cost more."""
 TRUTH_FILE = "truth.json"
 
 _LANDSCAPES: dict[str, LandscapeName] = {

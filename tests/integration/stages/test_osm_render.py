@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from cartography.styles import NAMES
 from pipeline.errors import PermanentError
 from stages.acquire.osm_render import OsmRenderSource
+from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
 from stages.grid import Grid
 from stages.rasters import grid_of
@@ -87,6 +88,19 @@ def test_the_map_of_an_orthophoto_has_its_grid_and_its_roads(name: str, shared_d
     near = cv2.dilate(ink, np.ones((5, 5), np.uint8))  # dashes have gaps
     assert near[rows[inside], columns[inside]].mean() > 0.97
     assert near.mean() < 0.5
+
+
+def test_the_map_can_take_the_grid_of_a_tile_service(shared_data: Path, tmp_path: Path) -> None:
+    site, path = _site(*CENTRES["locarno"]), shared_data / "osm" / "locarno.osm.pbf"
+    grid, pixels, _ = _draw(OsmRenderSource(path=path, zoom=17), site, tmp_path)
+    service = TileServiceSource(
+        kind="tiles", url="http://localhost/{z}/{x}/{y}.png", source="x", licence="x", attribution="x", zoom=17
+    )
+    assert grid == service._window(site).grid
+    assert grid.crs == "EPSG:3857"
+    assert pixels[..., 3].any()
+    with pytest.raises(ValidationError, match="give like or zoom, not both"):
+        OsmRenderSource(path=path, zoom=17, like=path)
 
 
 def test_strips_make_up_one_map_whatever_their_height(

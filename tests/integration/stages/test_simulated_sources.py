@@ -63,8 +63,8 @@ def test_the_map_lies_where_the_truth_says(tmp_path: Path) -> None:
     _, still = _pixels(SimulatedMapSource(styles=quiet, misregistration=STILL), _site(), tmp_path)
     _, moved = _pixels(SimulatedMapSource(styles=quiet, misregistration=RIGID), _site(), tmp_path)
     truth = read_truth(tmp_path / "rasters" / "004" / "1" / "truth.json")
-    # OpenCV, which knows nothing of scenes, brings the moved map back onto the still one; a quarter of a pixel more in any
-    # direction makes the fit worse.
+    # OpenCV, which knows nothing of scenes, brings the moved map back onto the still one; a quarter of a pixel more in
+    # any direction makes the fit worse.
     height, width = still.shape[:2]
 
     def misfit(dx: float, dy: float) -> float:
