@@ -48,10 +48,6 @@ fi
 
 state="$("$python" --version) $(cat requirements.lock pyproject.toml setup.sh | sha256sum | cut -d' ' -f1)"
 if [ ! -x "$VENV/bin/mapdata" ] || [ "$(cat "$STAMP" 2>/dev/null)" != "$state" ]; then
-    # Labels of maps in Chinese, Japanese and Korean; without them those labels are left out.
-    if command -v fc-list >/dev/null 2>&1 && [ -n "$(fc-list :lang=zh family)" ]; then :; else
-        apt_install fontconfig fonts-dejavu-core fonts-noto-cjk || say "setup: no fonts for CJK labels (fonts-noto-cjk); maps are drawn without such labels."
-    fi
     say "setup: installing the pinned packages into $VENV"
     "$python" -m venv --upgrade "$VENV"
     "$VENV/bin/python" -m pip install -q --no-deps -r requirements.lock
