@@ -5,9 +5,12 @@ The order and the choice of features are those of the light renderer (`cartograp
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import cv2
@@ -44,19 +47,19 @@ class Pass:
 Select: TypeAlias = Callable[[Scene], Sequence[Feature]]
 
 
-def passes(style: Style, gsd: float, patterns: Path) -> list[Pass]:
-    """Return what to draw, bottom to top, labels excepted. Hatches become image files in the folder `patterns`."""
-    return [*_ground(style, gsd, patterns), *_roads(style, gsd), *_rails(style, gsd)]
+def passes(style: Style, gsd: float) -> list[Pass]:
+    """Return what to draw, bottom to top, labels excepted."""
+    return [*_ground(style, gsd), *_roads(style, gsd), *_rails(style, gsd)]
 
 
-def _ground(style: Style, gsd: float, patterns: Path) -> Iterator[Pass]:
+def _ground(style: Style, gsd: float) -> Iterator[Pass]:
     general = style.generalisation
     for kind in AREA_ORDER:
         fill = style.areas.get(kind)
         if general.blocks_filled and style.building and kind in BUILT_UP:
             fill = style.building
         if fill:
-            yield from _fill(fill, lambda scene, kind=kind: [a for a in scene.areas if a.kind == kind], 0.0, patterns)  # type: ignore[misc]
+            yield from _fill(fill, lambda scene, kind=kind: [a for a in scene.areas if a.kind == kind], 0.0)  # type: ignore[misc]
     if style.contour:
         yield _line(style.contour, gsd, lambda scene: [c for c in scene.contours if not c.index])
     index = style.index_contour or style.contour
@@ -66,7 +69,7 @@ def _ground(style: Style, gsd: float, patterns: Path) -> Iterator[Pass]:
         yield _line(style.waterway, gsd, lambda scene: scene.waterways)
     if style.building and not general.blocks_filled:
         tolerance = general.simplify_px * gsd
-        yield from _fill(style.building, lambda scene: mapped_buildings(scene.buildings, style), tolerance, patterns)
+        yield from _fill(style.building, lambda scene: mapped_buildings(scene.buildings, style), tolerance)
     if style.tree:
         yield Pass(filled(style.tree), _crowns)
     if style.barrier:
@@ -117,7 +120,7 @@ def _crowns(scene: Scene) -> Drawn:
     return Drawn(shapely.buffer(geometries(scene.trees), radii, quad_segs=4))
 
 
-def _fill(fill: FillStyle, select: Select, tolerance: float, patterns: Path) -> Iterator[Pass]:
+def _fill(fill: FillStyle, select: Select, tolerance: float) -> Iterator[Pass]:
     def shapes(scene: Scene) -> Drawn:
         chosen = geometries(tuple(select(scene)))
         return Drawn(shapely.simplify(chosen, tolerance) if tolerance else chosen)
@@ -129,7 +132,7 @@ def _fill(fill: FillStyle, select: Select, tolerance: float, patterns: Path) -> 
     if fill.fill:
         yield Pass(filled(fill.fill), shapes)
     if fill.hatch:
-        yield Pass(patterned(_hatch_pattern(patterns, fill.hatch, fill.hatch_px)), shapes)
+        yield Pass(patterned(_hatch_pattern(fill.hatch, fill.hatch_px)), shapes)
     if fill.outline:
         yield Pass(stroked(fill.outline), outlines)
 
@@ -161,14 +164,21 @@ def _dashes(lines: Drawn, on: float, off: float) -> Drawn:
     return Drawn(shapes, np.repeat(lines.widths, counts) if lines.widths is not None else None)
 
 
-def _hatch_pattern(folder: Path, colour: Colour, spacing_px: float) -> Path:
-    """Write a tile of diagonal lines one pixel wide, `spacing_px` apart, antialiased, and return its path."""
+def _hatch_pattern(colour: Colour, spacing_px: float) -> Path:
+    """Return an image file of diagonal lines one pixel wide, `spacing_px` apart, antialiased."""
     period = max(2, round(spacing_px * np.sqrt(2)))
-    across = np.add.outer(np.arange(period), np.arange(period)) % period
-    distance = np.minimum(across, period - across) / np.sqrt(2)
-    tile = np.empty((period, period, 4), np.uint8)
-    tile[..., :3] = colour[::-1]
-    tile[..., 3] = np.clip(1.0 - distance, 0, 1) * 255
-    path = folder / "hatch-{}-{}-{}-{}.png".format(*colour, period)
-    cv2.imwrite(str(path), tile)
+    path = Path(_pattern_folder(os.getpid()).name) / "hatch-{}-{}-{}-{}.png".format(*colour, period)
+    if not path.exists():
+        across = np.add.outer(np.arange(period), np.arange(period)) % period
+        distance = np.minimum(across, period - across) / np.sqrt(2)
+        tile = np.empty((period, period, 4), np.uint8)
+        tile[..., :3] = colour[::-1]
+        tile[..., 3] = np.clip(1.0 - distance, 0, 1) * 255
+        cv2.imwrite(str(path), tile)
     return path
+
+
+@cache
+def _pattern_folder(process: int) -> TemporaryDirectory[str]:
+    """One folder a process, until it ends: mapnik keeps every pattern file it has seen in memory, by name."""
+    return TemporaryDirectory(prefix="mapdata-hatch-")

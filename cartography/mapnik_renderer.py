@@ -10,11 +10,9 @@ A block equals the same part of a whole rendering, byte for byte:
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,10 +99,8 @@ class MapnikRenderer:
         left, top = column - MARGIN_PX, MARGIN_PX - row
         bounds = (left, top - grown.height, left + grown.width, top)
         near = [label for label in self.labels if label.space.intersects(shapely.box(*bounds))]
-        with tempfile.TemporaryDirectory(prefix="mapdata-hatch-") as folder:
-            drawn = passes(self.style, self.frame.gsd, Path(folder))
-            layers = [(each.symbolizer, self._painted(each.select(scene))) for each in drawn]
-            image = paint([*layers, *_label_layers(near)], bounds, self.style)
+        layers = [(each.symbolizer, self._painted(each.select(scene))) for each in passes(self.style, self.frame.gsd)]
+        image = paint([*layers, *_label_layers(near)], bounds, self.style)
         return image[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
     def _painted(self, drawn: Drawn) -> list[Painted]:

@@ -17,8 +17,9 @@ from cartography.styles import NAMES, named
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("style", NAMES)
-@pytest.mark.parametrize(("landscape", "gsd"), [("city", 0.5), ("farmland", 2.1)])
+@pytest.mark.parametrize(
+    ("style", "landscape", "gsd"), [*((name, "city", 0.5) for name in NAMES), ("plan", "farmland", 2.1)]
+)
 def test_blocks_of_any_style_make_up_the_whole(style: str, landscape: str, gsd: float) -> None:
     renderer = MapnikRenderer(World(7, landscape), Frame(-713.37, 911.11, gsd, 700, 610), named(style))
     whole = renderer.render()
