@@ -60,7 +60,7 @@ def renderers() -> dict[str, float]:
     return figures
 
 
-def training(count: int = 48) -> dict[str, float]:
+def training(count: int = 24) -> dict[str, float]:
     """Measure training scenes a second, consecutive seeds as training takes them."""
     draw_pair(0)
     return {"training_scenes_per_s": rate(lambda: [draw_pair(seed) for seed in range(count)], count)}
