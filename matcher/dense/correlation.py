@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
@@ -13,27 +14,19 @@ def correlate(template: Tensor, search: Tensor) -> Tensor:
     """Return the normalised correlation of `template` (B x C x h x w) at every place inside `search` (B x C x H x W).
 
     Result: B x (H - h + 1) x (W - w + 1), in [-1, 1]: at [y, x] the inner product of the template with the part of
-    `search` whose top-left pixel is (x, y), over the root of the product of both energies. Both energies are taken
-    where the other side holds data too (is not zero in all channels), so that a half-empty window is not punished for
-    its emptiness (Padfield's masked correlation, for fields without a mean). No energy, no correlation: 0.
+    `search` whose top-left pixel is (x, y), over the root of the product of both energies. The fields have no mean to
+    be taken off, and are zero where there is no data. No energy, no correlation: 0.
     """
-    height, width = search.shape[-2:]
+    (rows, columns), (height, width) = template.shape[-2:], search.shape[-2:]
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
-    rows, columns = height - template.shape[-2] + 1, width - template.shape[-1] + 1
-
-    def spectrum(field: Tensor) -> Tensor:
-        return torch.fft.rfft2(field, s=size)
-
-    def shifted_products(a: Tensor, b: Tensor) -> Tensor:
-        return torch.fft.irfft2((spectrum(a).conj() * spectrum(b)).sum(1), s=size)[:, :rows, :columns]
-
-    energy0, energy1 = (field.square().sum(1, keepdim=True) for field in (template, search))
-    data0, data1 = (energy0 > 0).to(energy0.dtype), (energy1 > 0).to(energy1.dtype)
-    energies = shifted_products(energy0, data1).clamp(min=0) * shifted_products(data0, energy1).clamp(min=0)
-    floor = 1e-8 * energy0.sum((1, 2, 3)) * energy1.sum((1, 2, 3)) + torch.finfo(energies.dtype).tiny
-    valid = energies > floor.view(-1, 1, 1)
-    product = shifted_products(template, search)
-    return torch.where(valid, product / energies.clamp(min=1e-30).sqrt(), 0.0).clamp(-1, 1)
+    spectrum = (torch.fft.rfft2(template, s=size).conj() * torch.fft.rfft2(search, s=size)).sum(1)
+    product = torch.fft.irfft2(spectrum, s=size)[:, : height - rows + 1, : width - columns + 1]
+    total = F.pad(search.square().sum(1).double().cumsum(-1).cumsum(-2), (1, 0, 1, 0))
+    strip = total[:, rows:] - total[:, :-rows]
+    energy1 = (strip[..., columns:] - strip[..., :-columns]).to(product.dtype)
+    energy0 = template.square().sum((1, 2, 3)).view(-1, 1, 1)
+    valid = (energy1 > 1e-6 * search.square().sum((1, 2, 3)).view(-1, 1, 1)) & (energy0 > 0)
+    return torch.where(valid, product / (energy0 * energy1).clamp(min=1e-30).sqrt(), 0.0).clamp(-1, 1)
 
 
 class Peak(NamedTuple):

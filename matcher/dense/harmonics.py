@@ -56,7 +56,7 @@ def orientation_harmonics(image: Tensor, mask: Tensor | None = None, post_blur: 
 
 
 def turn_harmonics(field: Tensor, angles: Tensor) -> Tensor:
-    """Return the harmonics (B x 4 x H x W) as if every gradient of item b were turned by `angles[b]` radians, x to y."""
+    """Return the harmonics (B x 4 x H x W) as if the gradients of item b were turned by `angles[b]` radians, x to y."""
     phases = torch.stack([2 * angles, 4 * angles], dim=1)[:, :, None, None]
     cosine, sine = torch.cos(phases).to(field.dtype), torch.sin(phases).to(field.dtype)
     real, imaginary = field[:, 0::2], field[:, 1::2]

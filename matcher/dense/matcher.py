@@ -1,10 +1,11 @@
-"""The dense classical matcher: a pose by correlation of whole images, then correspondences by correlation of windows."""
+"""The dense classical matcher: a pose by correlation of whole images, then correspondences by that of windows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.pooling import pool_surfaces
-from matcher.dense.poses import Matrix, Pose, View, search_poses
+from matcher.dense.poses import Matrix, Pose, View, inverse, search_poses
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.fit import Model, transform
 from matcher.images import RGBImage
@@ -61,6 +62,7 @@ class DenseMatcher(Matcher):
     """
 
     name = "cfog"
+    maximum_side: ClassVar[int | None] = FINE_SIDE
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
@@ -69,33 +71,38 @@ class DenseMatcher(Matcher):
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         """Match one pair; scores are the correlations of the windows, in (0, 1]."""
         view0, view1 = (View(image, data_mask(image), self.device) for image in (image0, image1))
-        angles = np.arange(ROTATIONS) * (2 * np.pi / ROTATIONS)
+        angles = np.arange(ROTATIONS, dtype=np.float64) * (2 * np.pi / ROTATIONS)
         poses = distinct_poses(search_poses(view0, view1, angles, SCALES, COARSE_SIDE), CANDIDATES)
         poses = sorted((refine_pose(view0, view1, pose) for pose in poses), key=lambda pose: -pose.score)
         best, best_score = Matches.empty(), -math.inf
         for pose in poses[:FINALISTS]:
-            matches, score = self._trace(view0, view1, pose.matrix)
+            _, score, matches = self._trace(view0, view1, pose.matrix, STEPS)
             if score > best_score:
                 best, best_score = matches, score
         return best
 
-    def _trace(self, view0: View, view1: View, matrix: Matrix) -> tuple[Matches, float]:
-        """Follow one pose to the finest step; also return the mean correlation under its transformation."""
+    def follow(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step] = STEPS) -> tuple[Matrix, float]:
+        """Follow one pose through `steps`: the matrix at the end, image 0 -> image 1, and the mean correlation of the
+        windows under it (minus infinity where the images do not overlap)."""
+        matrix, score, _ = self._trace(view0, view1, matrix, steps)
+        return matrix, score
+
+    def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> tuple[Matrix, float, Matches]:
         fine = min(1.0, FINE_SIDE / max(view1.image.shape[:2]))
-        matches, score = Matches.empty(), -math.inf
-        for step in STEPS:
+        score, matches = -math.inf, Matches.empty()
+        for step in steps:
             aligned = _align(view0, view1, matrix, fine * step.scale)
             longest = max(aligned.field1.shape[1:])
             size, radius = max(24, round(longest * step.size)), max(6, round(longest * step.radius))
-            corners = aligned.corners(size, max(8, size // 4))
+            corners = aligned.corners(size, max(8, size // 3))
             if not len(corners):
-                return Matches.empty(), -math.inf
+                return matrix, -math.inf, Matches.empty()
             surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius)
-            centres = corners + (size - 1) / 2
+            centres = corners.astype(np.float64) + (size - 1) / 2
             change, score = pool_surfaces(surfaces, centres, step.models)
-            matrix = np.linalg.inv(aligned.to_small1) @ change @ aligned.to_small1 @ matrix
+            matrix = inverse(aligned.to_small1) @ change @ aligned.to_small1 @ matrix
             matches = aligned.near(surfaces, centres, change)
-        return matches, score
+        return matrix, score, matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +132,8 @@ class _Aligned:
         scores = peak.value.double().cpu().numpy()
         away = np.linalg.norm(centres + shifts - transform(change, centres), axis=1)
         kept = (away <= LEEWAY) & (scores > 0)
-        points0 = transform(np.linalg.inv(self.to_small0), centres[kept])
-        points1 = transform(np.linalg.inv(self.to_small1), (centres + shifts)[kept])
+        points0 = transform(inverse(self.to_small0), centres[kept])
+        points1 = transform(inverse(self.to_small1), (centres + shifts)[kept])
         order = np.argsort(-scores[kept], kind="stable")
         return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
 
@@ -146,12 +153,12 @@ def warp(
 ) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
     """Warp an image and its mask by a homography onto `width` x `height` pixels, averaging where it shrinks."""
     centre = np.array([[(width - 1) / 2, (height - 1) / 2]])
-    inverse = np.linalg.inv(matrix)
-    here, right = transform(inverse, centre), transform(inverse, centre + [[1.0, 0.0]])
+    back = inverse(matrix)
+    here, right = transform(back, centre), transform(back, centre + np.array([[1.0, 0.0]]))
     shrink = float(np.linalg.norm(right - here))
     if math.isfinite(shrink) and shrink > 1.5:  # OpenCV's warp samples; blur first by what falls into one pixel
-        image = cv2.GaussianBlur(image, (0, 0), 0.4 * shrink)
-    warped = cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 * shrink), np.uint8)
+    warped = cv2.warpPerspective(np.asarray(image), matrix, (width, height), flags=cv2.INTER_LINEAR)
     inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
     return np.asarray(warped, np.uint8), np.asarray(inside > 250)
 

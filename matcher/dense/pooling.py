@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from matcher.dense.harmonics import gaussian_blur
+from matcher.dense.poses import inverse
 from matcher.fit import Model
 
 Matrix = npt.NDArray[np.float64]
@@ -53,7 +54,7 @@ def pool_surfaces(
         if value > score + WORTHWHILE_GAIN * abs(score) or model == models[0]:
             best, score = parameters, value
     normalise = np.array([[1 / extent, 0, -origin[0] / extent], [0, 1 / extent, -origin[1] / extent], [0, 0, 1]])
-    matrix = np.linalg.inv(normalise) @ _matrix(torch.from_numpy(best), extent).numpy() @ normalise
+    matrix = inverse(normalise) @ _matrix(torch.from_numpy(best), extent).numpy() @ normalise
     return matrix / matrix[2, 2], score
 
 
@@ -64,13 +65,15 @@ def _climb(surfaces: Tensor, unit: Tensor, start: Matrix, free: int, extent: flo
         with torch.enable_grad():
             variable = torch.tensor(values, requires_grad=True)
             value = -_mean_value(surfaces, unit, torch.cat([variable, fixed]), extent)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
         assert variable.grad is not None
         return float(value), variable.grad.numpy()
 
     # scaled, so that a step of the search means pixels at the border, whatever the height of the surfaces
     height = max(float(surfaces.mean(0).abs().max()), 1e-9)
-    found = minimize(lambda values: tuple(part / height for part in loss(values)), start[:free], jac=True, method="BFGS")
+    found = minimize(
+        lambda values: tuple(part / height for part in loss(values)), start[:free], jac=True, method="BFGS"
+    )
     return np.asarray(found.x)
 
 

@@ -53,6 +53,11 @@ class View:
         return field, resizing(size[0] / width, size[1] / height)
 
 
+def inverse(matrix: Matrix) -> Matrix:
+    """Return the inverse of a 3 x 3 matrix. Raises numpy.linalg.LinAlgError if it has none."""
+    return np.linalg.inv(matrix).astype(np.float64)
+
+
 def resizing(scale_x: float, scale_y: float) -> Matrix:
     """Return the matrix from pixels of an image to those of its resized version: corners, not centres, are kept."""
     return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=np.float64)
@@ -72,7 +77,7 @@ def search_poses(
     poses = []
     for scale in scales:
         field0, to_small0 = view0.field(shrink * scale)
-        poses += _rotations(field0, field1, angles, scale, (to_small0, np.linalg.inv(to_small1)))
+        poses += _rotations(field0, field1, angles, scale, (to_small0, inverse(to_small1)))
     return sorted(poses, key=lambda pose: -pose.score)
 
 
@@ -115,7 +120,9 @@ def rotated(field: Tensor, angles: npt.NDArray[np.float64], side: int) -> tuple[
         matrix[:2, 2] = (side - 1) / 2 - turn @ [(width - 1) / 2, (height - 1) / 2]
         matrices.append(matrix)
         # affine_grid wants the way back, in coordinates where an image spans -1..1
-        samplings.append([[cosine * side / width, sine * side / width, 0], [-sine * side / height, cosine * side / height, 0]])
+        samplings.append(
+            [[cosine * side / width, sine * side / width, 0], [-sine * side / height, cosine * side / height, 0]]
+        )
     theta = torch.tensor(samplings, dtype=field.dtype, device=field.device)
     grid = F.affine_grid(theta, [len(angles), 4, side, side], align_corners=False)
     sampled = F.grid_sample(field.expand(len(angles), -1, -1, -1), grid, align_corners=False)

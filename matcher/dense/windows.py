@@ -76,4 +76,6 @@ def match_windows(
     returns = (forward.place + backward.place - 2 * radius).norm(dim=1)
     numbers = torch.stack([forward.value, forward.margin, returns], dim=1).double().cpu().numpy()
     shifts = forward.place.double().cpu().numpy() - radius
-    return WindowShifts(corners + (size - 1) / 2, shifts, numbers[:, 0], numbers[:, 1], numbers[:, 2])
+    return WindowShifts(
+        corners.astype(np.float64) + (size - 1) / 2, shifts, numbers[:, 0], numbers[:, 1], numbers[:, 2]
+    )

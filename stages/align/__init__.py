@@ -1,8 +1,10 @@
 """Stage `align`: a raster pair -> the homography from map to visible pixels, and how far to trust it.
 
-Inputs: `rasters/<point>/<site>/{map,visible}.tif`. Output: `alignment/<point>/<site>/alignment.json` (see
-`stages.align.result.Alignment`), whose content is also the result's data. A pair without both rasters is no-data; one
-whose alignment needs manual tie points is rejected with the reason. Rasters that do not overlap are a permanent error.
+Inputs: `rasters/<point>/<site>/{map,visible}.tif` and, where a person has marked some, tie points in
+`tiepoints/<point>/<site>.{csv,points,geojson}`. Outputs, in `alignment/<point>/<site>/`: `alignment.json` (see
+`stages.align.result.Alignment`), whose content is also the result's data, and the evidence `alignment.parquet` and
+`alignment.png`. A pair without both rasters is no-data; one whose alignment needs manual tie points is rejected with
+the reason.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError
-from pipeline.files import write_json
+from pipeline.files import digest_file, write_json
 from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
 from stages.align.georeference import align_by_georeference
 from stages.grid import Grid
 from stages.rasters import SIDES
+from stages.tiepoints import SUFFIXES
 
 
 class AlignParams(BaseModel):
@@ -26,16 +29,19 @@ class AlignParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["georeference"] = Field(
-        "georeference", description="`georeference`: trust the CRS and geotransform of both rasters."
+    method: Literal["georeference", "structure"] = Field(
+        "georeference",
+        description="`georeference`: trust the CRS and geotransform of both rasters, measure nothing. "
+        "`structure`: start there, find what the rasters themselves and manual tie points say, and judge it.",
     )
+    matcher: str = Field("cfog", description="Name of the matcher of the coarse step, for `method: structure`.")
 
 
 class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -54,21 +60,51 @@ class AlignStage(Stage[AlignParams]):
                 for side, result in zip(SIDES, results, strict=True)
                 if result is not None and side not in missing
             }
-            inputs = [data["digest"] for data in present.values()]
-            units.append(self.unit(name, {"name": name, "missing": missing, "rasters": present}, inputs))
+            points = tiepoint_files(run.workspace, name) if self.params.method == "structure" else []
+            inputs = [data["digest"] for data in present.values()] + [digest_file(path) for path in points]
+            named = [path.relative_to(run.workspace).as_posix() for path in points]
+            payload = {"name": name, "missing": missing, "rasters": present, "tiepoints": named}
+            weight = sum(data["width"] * data["height"] for data in present.values()) / 1e6
+            units.append(self.unit(name, payload, inputs, weight=max(weight, 1.0)))
         return units
 
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Align one pair. Raises PermanentError if its rasters do not overlap."""
+        """Align one pair. Raises PermanentError if its rasters or tie points cannot be read, or do not overlap."""
         name = unit.payload["name"]
         if unit.payload["missing"]:
             return Result(outcome=Outcome.NO_DATA, reason=f"no {' and no '.join(unit.payload['missing'])} raster")
-        grids = [Grid.from_json(unit.payload["rasters"][side]) for side in SIDES]
         try:
-            alignment = align_by_georeference(*grids)
+            return self._by_structure(unit, workspace) if self.params.method == "structure" else _trust(unit, workspace)
         except PermanentError as error:
             raise PermanentError(f"site {name}: {error}") from error
-        path = workspace / "alignment" / name / "alignment.json"
-        write_json(path, alignment.to_json())
+
+    def _by_structure(self, unit: Unit, workspace: Path) -> Result:
+        from stages.align.evidence import summary, write_evidence  # torch and its kin: only where they are needed
+        from stages.align.pair import align_pair
+        from stages.align.source import open_side
+        from stages.tiepoints import read_tiepoints
+
+        paths = [workspace / unit.payload["rasters"][side]["path"] for side in SIDES]
+        with open_side(paths[0]) as map_side, open_side(paths[1]) as visible_side:
+            files = [workspace / path for path in unit.payload["tiepoints"]]
+            points = [point for path in files for point in read_tiepoints(path, visible_side.grid)]
+            evidence = align_pair(map_side, visible_side, points, self.params.matcher)
+            folder = workspace / "alignment" / unit.payload["name"]
+            written = write_evidence(folder, evidence, map_side, visible_side)
+        alignment = evidence.alignment
         outcome = Outcome.DONE if alignment.verdict == "accepted" else Outcome.REJECTED
-        return Result((output(workspace, path),), alignment.to_json(), outcome, alignment.reason)
+        return Result(tuple(output(workspace, path) for path in written), summary(evidence), outcome, alignment.reason)
+
+
+def tiepoint_files(workspace: Path, name: str) -> list[Path]:
+    """Return the files of manual tie points of a site, in order."""
+    base = workspace / "tiepoints" / name
+    return [path for suffix in sorted(SUFFIXES) if (path := base.with_name(base.name + suffix)).is_file()]
+
+
+def _trust(unit: Unit, workspace: Path) -> Result:
+    alignment = align_by_georeference(*(Grid.from_json(unit.payload["rasters"][side]) for side in SIDES))
+    path = workspace / "alignment" / unit.payload["name"] / "alignment.json"
+    write_json(path, alignment.to_json())
+    outcome = Outcome.DONE if alignment.verdict == "accepted" else Outcome.REJECTED
+    return Result((output(workspace, path),), alignment.to_json(), outcome, alignment.reason)

@@ -1,0 +1,144 @@
+"""The coarse step: a first homography from whatever prior there is, over the whole raster at reduced resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+
+from matcher import load_matcher
+from matcher.dense.matcher import DenseMatcher, Step, distinct_poses, refine_pose
+from matcher.dense.poses import View, inverse, search_poses
+from matcher.dense.windows import window_grid
+from matcher.fit import fit
+from matcher.types import Matches
+from stages.align.source import Side
+from stages.grid import FloatArray, apply_homography, georeferenced_homography
+
+SIDE = 1024
+"""Longer side, in pixels, of the rasters that this step looks at; at most twice that."""
+
+MARGIN = 0.25
+"""How far beyond the visible raster's footprint, as a share of its longer side, the prior may be wrong."""
+
+NEAR_ANGLES: FloatArray = np.deg2rad(np.arange(-9.0, 9.1, 3.0)).astype(np.float64)
+NEAR_SCALES = (0.92, 0.96, 1.0, 1.04, 1.08)
+ALL_ANGLES = np.arange(120, dtype=np.float64) * (2 * np.pi / 120)
+ALL_SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
+ROTATED_SCALES = (0.92, 1.0, 1.08)
+NEAR_SIDE, ALL_SIDE = 256, 160
+
+STEPS = (
+    Step(0.25, 0.35, 0.10, ("similarity",)),
+    Step(0.5, 0.25, 0.04, ("similarity", "affine")),
+)
+"""How a pose is followed to the resolution of this step."""
+
+TILE = 512
+"""Side of the overlapping windows that a sparse matcher is given."""
+
+
+def prior_of(map_side: Side, visible_side: Side) -> FloatArray | None:
+    """Return the homography map -> visible that both georeferences imply, or None where a file has none."""
+    if map_side.grid is None or visible_side.grid is None:
+        return None
+    try:
+        return georeferenced_homography(map_side.grid, visible_side.grid)[0]
+    except ValueError:
+        return None
+
+
+def coarse_candidates(
+    map_side: Side, visible_side: Side, prior: FloatArray | None, matcher: str
+) -> Iterator[tuple[str, FloatArray]]:
+    """Yield homographies map -> visible worth a closer look, each with what found it, the likeliest first.
+
+    A georeference is taken to be right within `MARGIN`, 9 degrees and 8%; then within any rotation; then not at all.
+    """
+    if matcher != "cfog":
+        pooled = _by_matcher(map_side, visible_side, prior, matcher)
+        if pooled is not None:
+            yield matcher, pooled
+        return
+    if prior is not None:
+        yield from _by_poses(map_side, visible_side, prior, NEAR_ANGLES, NEAR_SCALES, NEAR_SIDE)
+        yield from _by_poses(map_side, visible_side, prior, ALL_ANGLES, ROTATED_SCALES, ALL_SIDE)
+    else:
+        yield from _by_poses(map_side, visible_side, None, ALL_ANGLES, ALL_SCALES, ALL_SIDE)
+
+
+def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
+    """Return both sides reduced, the map brought to the visible side's scale and orientation by the prior, and the
+    matrices from the rasters' pixels to the views'."""
+    visible, to_visible = visible_side.view(SIDE)
+    if prior is None:
+        view, to_view = map_side.view(SIDE)
+        return view, visible, to_view, to_visible
+    height, width = visible.image.shape[:2]
+    margin = math.ceil(MARGIN * max(height, width))
+    shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=np.float64)
+    to_view = shift @ to_visible @ prior
+    image, mask = map_side.warped(to_view, width + 2 * margin, height + 2 * margin)
+    return View(image, mask, visible.device), visible, to_view, to_visible
+
+
+@torch.no_grad()
+def _by_poses(
+    map_side: Side,
+    visible_side: Side,
+    prior: FloatArray | None,
+    angles: FloatArray,
+    scales: tuple[float, ...],
+    side: int,
+) -> Iterator[tuple[str, FloatArray]]:
+    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    if not map_view.mask.any():
+        return
+    poses = search_poses(map_view, visible, angles, scales, side)
+    matcher = DenseMatcher(visible.device)
+    limited = len(angles) == len(NEAR_ANGLES)
+    chosen = poses[:1] if limited else [refine_pose(map_view, visible, p) for p in distinct_poses(poses, 4)]
+    for pose in sorted(chosen, key=lambda pose: -pose.score)[:2]:
+        matrix, score = matcher.follow(map_view, visible, pose.matrix, STEPS)
+        if math.isfinite(score):
+            homography = inverse(to_visible) @ matrix @ to_view
+            yield "cfog", homography / homography[2, 2]
+
+
+def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, name: str) -> FloatArray | None:
+    """Match overlapping windows of both views, pool all correspondences, fit once."""
+    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    matcher = load_matcher(name, "auto")
+    offset = (map_view.image.shape[0] - visible.image.shape[0]) // 2 if prior is not None else 0
+    pairs = []
+    for x, y in window_grid(visible.image.shape[0], visible.image.shape[1], TILE, TILE // 2).tolist():
+        if prior is None:
+            pairs.append(((0, 0), (x, y), map_view.image))
+        else:
+            corner = max(0, x + offset - TILE // 2), max(0, y + offset - TILE // 2)
+            pairs.append((corner, (x, y), map_view.image[corner[1] :, corner[0] :][: 2 * TILE, : 2 * TILE]))
+    found = matcher.match_batch(
+        [np.ascontiguousarray(image) for _, _, image in pairs],
+        [np.ascontiguousarray(visible.image[y : y + TILE, x : x + TILE]) for _, (x, y), _ in pairs],
+    )
+    pooled = Matches(
+        np.concatenate([m.points0 + np.array(c, np.float32) for m, (c, _, _) in zip(found, pairs, strict=True)]),
+        np.concatenate([m.points1 + np.array(c, np.float32) for m, (_, c, _) in zip(found, pairs, strict=True)]),
+        np.concatenate([m.scores for m in found]),
+    )
+    fitted = fit(pooled, "similarity", threshold_px=6.0)
+    if fitted.matrix is None:
+        return None
+    homography = inverse(to_visible) @ fitted.matrix @ to_view
+    return np.asarray(homography / homography[2, 2])
+
+
+def gsd_ratio(homography: FloatArray, visible_side: Side) -> float:
+    """Return how many visible pixels a map pixel spans at the visible raster's centre (the root of the area ratio)."""
+    centre = np.array([[visible_side.width / 2, visible_side.height / 2]])
+    here = apply_homography(inverse(homography), centre)
+    square = apply_homography(homography, here + np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    return float(np.sqrt(abs(cv2.contourArea(square.astype(np.float32)))))

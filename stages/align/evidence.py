@@ -1,0 +1,150 @@
+"""The evidence of an alignment: every tie point ever considered, the summary, and a picture."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.files import write_json
+from stages.align.fine import MAX_RETURN, MIN_MARGIN
+from stages.align.pair import Evidence
+from stages.align.picture import write_picture
+from stages.align.source import Side
+from stages.align.verdict import TOLERANCE
+from stages.grid import FloatArray, apply_homography
+from stages.tables import write_table
+from stages.tiepoints import arrays
+
+TIE_POINTS = pa.schema(
+    [
+        ("name", pa.string()),
+        ("origin", pa.string()),  # manual | automatic
+        ("operator", pa.string()),  # person, or matcher and its version
+        ("date", pa.string()),  # of a manual point
+        ("map_x", pa.float64()),  # full-resolution pixels, (0, 0) the centre of the top-left pixel
+        ("map_y", pa.float64()),
+        ("visible_x", pa.float64()),
+        ("visible_y", pa.float64()),
+        ("east", pa.float64()),  # the visible point in the visible raster's CRS; null without one
+        ("north", pa.float64()),
+        ("crs", pa.string()),
+        ("residual_x", pa.float64()),  # point minus model, visible px
+        ("residual_y", pa.float64()),
+        ("residual_m", pa.float64()),  # length of the residual in metres; null without a CRS
+        ("score", pa.float64()),  # correlation at the peak
+        ("margin", pa.float64()),  # of the peak over its best rival
+        ("forward_backward_px", pa.float64()),  # working pixels
+        ("passes_margin", pa.bool_()),  # one column a test
+        ("passes_forward_backward", pa.bool_()),
+        ("passes_search_border", pa.bool_()),
+        ("passes_model", pa.bool_()),  # agrees with the accepted (or best) homography
+        ("used", pa.bool_()),
+    ]
+)
+"""`alignment.parquet`: one row a tie point, manual ones first. A test that does not apply is null."""
+
+
+def write_evidence(folder: Path, evidence: Evidence, map_side: Side, visible_side: Side) -> list[Path]:
+    """Write alignment.json, alignment.parquet and alignment.png into `folder`; return their paths.
+
+    The same evidence gives the same bytes.
+    """
+    paths = [folder / "alignment.json", folder / "alignment.parquet", folder / "alignment.png"]
+    write_json(paths[0], summary(evidence))
+    write_table(paths[1], pa.Table.from_pylist(_rows(evidence, visible_side), TIE_POINTS), TIE_POINTS)
+    write_picture(paths[2], evidence, map_side, visible_side)
+    return paths
+
+
+def summary(evidence: Evidence) -> dict[str, Any]:
+    """Return the content of alignment.json: the alignment, and what it was judged by."""
+    local, fitted = evidence.local, evidence.fitted
+    measured = local is not None and np.isfinite(local.generalisation_px)
+    return evidence.alignment.to_json() | {
+        "model": fitted.kind if fitted is not None else None,
+        "windows": len(evidence.windows) if evidence.windows is not None else 0,
+        "working_reduction": evidence.reduce,
+        "misalignment_px": local.misalignment_px if measured and local else None,
+        "generalisation_px": local.generalisation_px if measured and local else None,
+        "checks": {
+            check.name: {
+                "value": check.value if np.isfinite(check.value) else None,
+                "limit": check.limit,
+                "passed": bool(check.passed),
+            }
+            for check in evidence.checks
+        },
+        "contradicting_points": [
+            point.name for point, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees
+        ],
+    }
+
+
+def _rows(evidence: Evidence, visible_side: Side) -> list[dict[str, Any]]:
+    homography = evidence.alignment.transform.homography
+    rows = _manual_rows(evidence, homography)
+    windows = evidence.windows
+    if windows is not None and evidence.fitted is not None:
+        operator = f"{evidence.alignment.method} {version('mapdata')}"
+        residuals = windows.found - apply_homography(homography, windows.source)
+        agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * evidence.reduce
+        for i in range(len(windows)):
+            row = _common(f"window-{i:05d}", "automatic", operator, windows.source[i], windows.found[i], residuals[i])
+            margin, there_and_back = bool(windows.margins[i] >= MIN_MARGIN), bool(windows.returns[i] <= MAX_RETURN)
+            inside = bool(windows.inside[i])
+            rows.append(
+                row
+                | {
+                    "score": windows.scores[i],
+                    "margin": windows.margins[i],
+                    "forward_backward_px": windows.returns[i],
+                    "passes_margin": margin,
+                    "passes_forward_backward": there_and_back,
+                    "passes_search_border": inside,
+                    "passes_model": bool(agrees[i]),
+                    "used": bool(agrees[i] and margin and there_and_back and inside),
+                }
+            )
+    if visible_side.grid is not None and rows:
+        _place_on_ground(rows, visible_side)
+    return rows
+
+
+def _manual_rows(evidence: Evidence, homography: FloatArray) -> list[dict[str, Any]]:
+    source, target = arrays(evidence.points)
+    rows = []
+    for i, point in enumerate(evidence.points):
+        residual = target[i] - apply_homography(homography, source[i : i + 1])[0]
+        row = _common(point.name, "manual", point.operator, source[i], target[i], residual)
+        agrees = bool(evidence.agreeing[i])
+        rows.append(row | {"date": point.date, "passes_model": agrees, "used": agrees})
+    return rows
+
+
+def _common(
+    name: str, origin: str, operator: str, source: FloatArray, target: FloatArray, residual: FloatArray
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "origin": origin,
+        "operator": operator,
+        "map_x": source[0],
+        "map_y": source[1],
+        "visible_x": target[0],
+        "visible_y": target[1],
+        "residual_x": residual[0],
+        "residual_y": residual[1],
+    }
+
+
+def _place_on_ground(rows: list[dict[str, Any]], visible_side: Side) -> None:
+    grid = visible_side.grid
+    assert grid is not None
+    ground = grid.to_world([[row["visible_x"], row["visible_y"]] for row in rows])
+    for row, (east, north) in zip(rows, ground.tolist(), strict=True):
+        metres = float(np.hypot(row["residual_x"], row["residual_y"])) * grid.gsd
+        row.update(east=east, north=north, crs=grid.crs, residual_m=metres)

@@ -1,0 +1,91 @@
+"""Whether an alignment is passed on as good. A wrong one accepted is the one thing that must not happen.
+
+The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
+many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
+that the windows which are sure of themselves agree almost all; that they do so all over the raster; and that halves
+that share no pixel, and another start, give the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.align.fine import Windows
+from stages.align.model import Fitted
+from stages.grid import FloatArray, apply_homography
+
+MIN_WINDOWS = 50
+MIN_AGREEMENT = 0.6
+MIN_RELIABLE = 12
+MIN_RELIABLE_AGREEMENT = 0.8
+TOLERANCE = 3.0
+"""Working pixels within which a window agrees with the model."""
+
+MAX_DISAGREEMENT = 2.0
+"""Working pixels at the corners of what the windows cover, between two independent answers."""
+
+MIN_PER_QUADRANT = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """One acceptance test: what it measured, what it demands, whether it passed."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    text: str
+
+
+def judge(windows: Windows, fitted: Fitted, others: dict[str, float], reduce: int) -> list[Check]:
+    """Run the tests of a fit. `others` are distances in working pixels to the answers of independent measurements."""
+    agree = fitted.residuals <= TOLERANCE * reduce
+    reliable = windows.reliable
+    share = float(agree.mean()) if len(agree) else 0.0
+    sure = float(agree[reliable].mean()) if reliable.any() else 0.0
+    quadrant = fewest_in_quadrant(windows.expected, agree & reliable)
+    checks = [
+        _at_least("windows", len(windows), MIN_WINDOWS, "{value:.0f} windows hold structure, {limit:.0f} are needed"),
+        _at_least("agreement", share, MIN_AGREEMENT, "{value:.0%} of all windows agree, {limit:.0%} are needed"),
+        _at_least(
+            "reliable", int(reliable.sum()), MIN_RELIABLE, "{value:.0f} windows are sure, {limit:.0f} are needed"
+        ),
+        _at_least(
+            "reliable agreement", sure, MIN_RELIABLE_AGREEMENT, "{value:.0%} of sure windows agree, {limit:.0%} needed"
+        ),
+        _at_least(
+            "quadrants", quadrant, MIN_PER_QUADRANT, "a quadrant has {value:.0f} inliers, {limit:.0f} are needed"
+        ),
+    ]
+    for name, distance in others.items():
+        text = f"{name}: {distance:.1f} working px apart, at most {MAX_DISAGREEMENT:.1f} are allowed"
+        checks.append(Check(name, distance, MAX_DISAGREEMENT, distance <= MAX_DISAGREEMENT, text))
+    return checks
+
+
+def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:
+    """Return the smallest number of chosen points in a quadrant of the extent of all points."""
+    if not len(points):
+        return 0
+    middle = (points.min(0) + points.max(0)) / 2
+    right, below = (points > middle).T
+    return min(int((chosen & (right == x) & (below == y)).sum()) for x in (True, False) for y in (True, False))
+
+
+def corner_distance(first: FloatArray, second: FloatArray, corners: FloatArray) -> float:
+    """Return the largest distance between two corrections at `corners` (N, 2)."""
+    apart = apply_homography(first, corners) - apply_homography(second, corners)
+    return float(np.linalg.norm(apart, axis=1).max())
+
+
+def bounding_corners(points: FloatArray) -> FloatArray:
+    """Return the corners (4, 2) of the points' bounding box."""
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def _at_least(name: str, value: float, limit: float, text: str) -> Check:
+    return Check(name, float(value), float(limit), value >= limit, text.format(value=value, limit=limit))
