@@ -28,29 +28,52 @@ def _demo(folder: Path, **globe: Any) -> Path:
     return path
 
 
-def test_demo_makes_a_dataset_and_reports_its_true_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+SMALL = {"points": 3, "sites_per_point": 1, "width": [1024, 1100], "height": [1024, 1100]}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, small, run in this process with no way to the network."""
+    folder = tmp_path_factory.mktemp("demo")
+
     def refused(*_: object) -> None:
         raise AssertionError("the demo asked for a network connection")
 
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(socket, "getaddrinfo", refused)
-    config = _demo(tmp_path, points=3, sites_per_point=1, width=[1024, 1100], height=[1024, 1100])
-    workspace = tmp_path / "work"
-    arguments = ["--workspace", str(workspace), "--json"]
-
-    ran = CliRunner().invoke(build_app(), ["run", str(config), "--workers", "0", *arguments])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refused)
+        patch.setattr(socket, "getaddrinfo", refused)
+        config = _demo(folder, **SMALL)
+        arguments = ["run", str(config), "--workers", "0", "--workspace", str(folder / "work")]
+        ran = CliRunner().invoke(build_app(), arguments)
     assert ran.exit_code == 0, ran.output
+    return folder / "work"
+
+
+def test_demo_makes_a_dataset(workspace: Path) -> None:
     pairs = geopandas.read_parquet(workspace / "release" / "manifest.parquet")
     assert len(pairs) == 3 * 4
     for name in ("MapData", "mapdata.zarr", "stac/catalog.json", "README.md", "croissant.json"):
         assert (workspace / "release" / name).exists(), name
 
-    told = CliRunner().invoke(build_app(), ["accuracy", *arguments])
+
+def test_demo_reports_its_true_error(workspace: Path) -> None:
+    told = CliRunner().invoke(build_app(), ["accuracy", "--workspace", str(workspace), "--json"])
     assert told.exit_code == 0, told.output
     figures = json.loads(told.stdout)
     assert [site["site"] for site in figures["sites"]] == ["001/1", "002/1", "003/1"]
     assert figures["median_before_px"] > 0.5
     assert json.loads((workspace / "alignment" / "true-errors.json").read_text()) == figures
+
+
+def test_two_workers_draw_the_same_rasters(workspace: Path, tmp_path: Path) -> None:
+    stages = ["--only", "sample", "--only", "acquire"]
+    arguments = ["run", str(_demo(tmp_path, **SMALL)), "--workers", "2", "--workspace", str(tmp_path / "work"), *stages]
+    ran = CliRunner().invoke(build_app(), arguments)
+    assert ran.exit_code == 0, ran.output
+    rasters = sorted(path.relative_to(workspace) for path in workspace.glob("rasters/*/*/*.*"))
+    assert len(rasters) == 3 * 3
+    for raster in rasters:
+        assert (tmp_path / "work" / raster).read_bytes() == (workspace / raster).read_bytes(), raster
 
 
 def test_the_same_configuration_plans_the_full_dataset(tmp_path: Path) -> None:
