@@ -1,0 +1,71 @@
+"""The shipped configurations for real services can be planned, and say what they would take, without a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mapdata.cli import build_app
+
+pytestmark = pytest.mark.integration
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def plan(config: Path) -> dict[str, Any]:
+    result = CliRunner().invoke(build_app(), ["plan", str(config), "--json"])
+    assert result.exit_code == 0, result.output
+    stages = json.loads(result.stdout)["stages"]
+    return {stage["stage"]: stage for stage in stages}
+
+
+def test_the_full_size_is_refused_until_a_permission_is_stated() -> None:
+    result = CliRunner().invoke(build_app(), ["plan", str(CONFIGS / "mapdata-233.yaml")])
+    assert result.exit_code != 0
+    assert "permission" in result.output + str(result.exception)
+
+
+def test_the_full_size_with_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAPBOX_TOKEN", "token-4711")
+    monkeypatch.setenv("MAPTILER_KEY", "key-4711")
+    allowed = tmp_path / "full.yaml"
+    text = (CONFIGS / "mapdata-233.yaml").read_text()
+    allowed.write_text(text.replace('permission: ""', "permission: contract 17 of 2026"))
+    stages = plan(allowed)
+    amounts = stages["sample"]["handed"]
+    assert (amounts["points"], amounts["raster_pairs"]) == (233, 699)
+    acquire = stages["acquire"]
+    assert acquire["units"] == 2 * 699
+    # 94 Gpx a side, in tiles of 512 and of 256 px whose resolution is within a factor of sqrt 2 of the wanted one
+    pixels = amounts["pixels"]
+    assert pixels / 512**2 / 2.2 < acquire["hosts"]["api.mapbox.com"]["requests"] < pixels / 512**2 * 2.2
+    assert pixels / 256**2 / 2.2 < acquire["hosts"]["api.maptiler.com"]["requests"] < pixels / 256**2 * 2.2
+    for load in acquire["hosts"].values():
+        assert load["days"] == pytest.approx(load["requests"] / 10 / 86400)
+    assert acquire["downloaded"] > 1e9
+    output = CliRunner().invoke(build_app(), ["plan", str(allowed)]).output
+    assert "days at 10 a second" in output
+    assert "4711" not in output
+
+
+def test_the_open_services_need_neither_permission_nor_key() -> None:
+    acquire = plan(CONFIGS / "open-data.yaml")["acquire"]
+    assert set(acquire["hosts"]) == {"data.geopf.fr"}
+    assert acquire["hosts"]["data.geopf.fr"]["requests"] == acquire["requests"]
+
+
+def test_points_of_one_country_lie_there(tmp_path: Path) -> None:
+    from mapdata.recipe import load_recipe
+    from pipeline.stage import RunView
+
+    (stage,) = (s for s in load_recipe(CONFIGS / "open-data.yaml").stages if s.name == "sample")
+    (unit,) = stage.plan(RunView(tmp_path, 233, {}))
+    result = stage.run(unit, tmp_path)
+    assert result.data == {"points": 40, "sites": 120}
+    sites = json.loads((tmp_path / "sample/sites.geojson").read_text())["features"]
+    assert all(-6 < site["properties"]["lon"] < 10.5 for site in sites)
+    assert all(40 < site["properties"]["lat"] < 52 for site in sites)
