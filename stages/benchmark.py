@@ -22,7 +22,6 @@ from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
-from matcher.registry import matcher_names
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_json
@@ -91,7 +90,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         }
         return [
             self._unit(matcher, batch, common, made or [_digest(pairs[index]) for index in batch])
-            for matcher in params.matchers or matcher_names()
+            for matcher in params.matchers or _shipped()
             for batch in split_pairs(len(pairs), params.batch)
         ]
 
@@ -127,6 +126,12 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             "failed": sum(row["outcome"] in FAILURES for row in rows),
         }
         return Result((output(workspace, path),), data)
+
+
+def _shipped() -> list[str]:
+    from matcher.registry import matcher_names  # brings PyTorch, which planning mostly does without
+
+    return matcher_names()
 
 
 def levels_of(file: Path | None) -> dict[str, Level]:

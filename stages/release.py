@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pyproj import Geod
 
-from catalog.build import build_release
 from catalog.errors import CatalogError
 from catalog.model import MANIFEST_NAME, About, Contents, Format, Raster, RasterPair
 from catalog.schema import PAIRS as CATALOG_PAIRS
@@ -101,6 +100,8 @@ def write_release(
     benchmark: Mapping[str, Mapping[str, float]],
 ) -> None:
     """Build `workspace`/release from a unit's payload; `benchmark` holds figures by matcher to print in the card."""
+    from catalog.build import build_release  # brings Zarr and more, which planning does without
+
     tables = payload["tables"]
     tiles = read_tables([workspace / path for path in tables["tile"]], PAIRS)
     clean = read_tables([workspace / path for path in tables["clean"]], CLEAN)

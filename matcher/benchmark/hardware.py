@@ -8,12 +8,12 @@ from pathlib import Path
 
 def describe_hardware(device: str, threads: int) -> str:
     """Return the processor, the threads it was given, and the GPU where `device` means one."""
-    import torch
-
     text = f"{_processor()}, {threads} {'thread' if threads == 1 else 'threads'}"
-    if device != "cpu" and torch.cuda.is_available():
-        text += f", {torch.cuda.get_device_name()}"
-    return text
+    if device == "cpu":
+        return text
+    import torch  # slow to import, and only a GPU needs it
+
+    return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
 
 
 def _processor() -> str:

@@ -69,7 +69,7 @@ def _html(results: Json, rows: pa.Table, pairs: Sequence[PairSource], levels: Ma
         parts += [f"<h2>{escape(level)}</h2>", _parameters(results["levels"][level])]
         parts += [_figures(results, level), cumulative_errors(_errors(chosen), LIMIT_PX), _comparisons(results, level)]
         parts.append(_drawings(ranked(results, level)[0]["matcher"], chosen, by_name, level, levels))
-    parts.append(_failures(results))
+    parts += [_times(results), _failures(results)]
     head = f'<head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
     return f'<!doctype html><html lang="en">{head}<body>{"".join(parts)}</body></html>\n'
 
@@ -132,6 +132,22 @@ def _drawings(
         image = f'<img alt="{caption}" src="{draw_pair(seen, estimate)}">'
         parts.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return "".join(parts)
+
+
+def _times(results: Json) -> str:
+    steps = {
+        "load": "reading",
+        "warp": "warping",
+        "match": "matching",
+        "fit": "MAGSAC++",
+        "fit_ransac": "RANSAC",
+        "wall": "all",
+    }
+    rows = [
+        [entry["matcher"], entry["level"], *(f"{1000 * entry['seconds'][step]:.1f}" for step in steps)]
+        for entry in results["entries"]
+    ]
+    return "<h2>Milliseconds a pair (median)</h2>" + _table(["matcher", "level", *steps.values()], rows)
 
 
 def _failures(results: Json) -> str:

@@ -26,7 +26,6 @@ from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, make_row
 from matcher.errors import MatcherError
 from matcher.fit import fit
-from matcher.registry import load_matcher
 from matcher.types import Matcher, Matches
 
 WARM_UP_PX = 128
@@ -35,6 +34,8 @@ WARM_UP_PX = 128
 def open_matcher(name: str, device: str) -> Matcher:
     """Return a matcher of the registry, or, for "python:PACKAGE.MODULE:NAME", what calling that object returns."""
     if not name.startswith("python:"):
+        from matcher.registry import load_matcher  # brings PyTorch, which not every matcher needs
+
         return load_matcher(name, device)
     _, module, attribute = name.split(":", 2)
     matcher = getattr(import_module(module), attribute)()
@@ -88,7 +89,6 @@ def main() -> None:
         answers.flush()
 
     settings = json.loads(sys.argv[1])
-    _set_threads(settings["threads"])
     levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
     try:
         pairs = open_pairs(PairSpec(**settings["pairs"]))
@@ -96,6 +96,7 @@ def main() -> None:
     except Exception as error:
         answer({"unavailable": f"{type(error).__name__}: {error}"})
         return
+    _set_threads(settings["threads"])
     # The first match is slow; a failure of it is none of the benchmark's.
     noise = np.random.default_rng(0).integers(0, 256, (2, WARM_UP_PX, WARM_UP_PX, 3), dtype=np.uint8)
     run_pair(matcher, Pair("warm-up", noise[0], noise[1], np.eye(3)), "aligned", LEVELS)
@@ -116,19 +117,21 @@ def main() -> None:
 
 
 def _set_threads(count: int) -> None:
-    import torch
-
-    torch.set_num_threads(count)
     cv2.setNumThreads(count)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 def _seed(name: str) -> None:
-    import torch
-
     number = zlib.crc32(name.encode())
-    torch.manual_seed(number)
     np.random.seed(number)
     cv2.setRNGSeed(number & 0x7FFFFFFF)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(number)
 
 
 if __name__ == "__main__":
