@@ -149,18 +149,21 @@ def _check_asset_files(where: str, path: str, value: Json, digests: Mapping[str,
             continue
         if target not in digests and f"{target}/zarr.json" not in digests:
             yield Problem(where, f"asset {name!r} leads to {target}, which is no file of the release", _REMEDY)
-        elif "file:checksum" in asset and asset["file:checksum"] != multihash(digests[target]):
+        elif "file:checksum" in asset and asset["file:checksum"] != multihash(digests.get(target, "")):
             yield Problem(where, f"asset {name!r} has another checksum than {target}", _REMEDY)
 
 
 def _assets(value: Json) -> list[tuple[str, Json]]:
     assets = value.get("assets")
-    return [(name, asset) for name, asset in assets.items() if isinstance(asset, dict)] if assets else []
+    if not isinstance(assets, dict):
+        return []  # the schema has said so
+    return [(name, asset) for name, asset in assets.items() if isinstance(asset, dict)]
 
 
 def _targets(path: str, value: Json) -> Iterator[tuple[str, str]]:
-    for link in value.get("links", []):
-        target = _resolve(path, link.get("href"))
+    links = value.get("links")
+    for link in links if isinstance(links, list) else []:
+        target = _resolve(path, link.get("href")) if isinstance(link, dict) else None
         if target is not None:
             yield str(link.get("rel")), target
 

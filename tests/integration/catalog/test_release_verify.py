@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.build import build_release
 from catalog.checksums import digest, read_checksums, write_checksums
@@ -228,3 +231,41 @@ def test_a_release_of_another_layout_asks_for_its_software(release):
     _edit(release / "release.json", lambda v: v.update(layout_version=99))
     (problem,) = verify_release(release)
     assert "layout 99" in problem.what
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_is_written_into_a_json_file_verification_names_it_and_never_fails(pristine, tmp_path_factory, data):
+    name = data.draw(
+        st.sampled_from([ITEM, "stac/collection.json", "stac/catalog.json", "release.json", "croissant.json"])
+    )
+    before = json.loads((pristine / name).read_bytes())
+    place = data.draw(st.sampled_from(_places(before)[1:]))
+    value = json.loads(json.dumps(before))
+    target = value
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = data.draw(_ANYTHING)
+    if value == before:
+        return
+    # The large files are links to the pristine ones: only the one that changes is written.
+    release = tmp_path_factory.mktemp("fuzz") / "release"
+    shutil.copytree(pristine, release, copy_function=os.link)
+    (release / name).unlink()
+    (release / name).write_text(json.dumps(value))
+    try:
+        assert verify_release(release)
+    finally:
+        shutil.rmtree(release)
