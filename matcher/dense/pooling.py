@@ -67,7 +67,7 @@ def _climb(surfaces: Tensor, unit: Tensor, start: Matrix, free: int, extent: flo
             value = -_mean_value(surfaces, unit, torch.cat([variable, fixed]), extent)
             value.backward()
         assert variable.grad is not None
-        return float(value), variable.grad.numpy()
+        return float(value.detach()), variable.grad.numpy()
 
     # scaled, so that a step of the search means pixels at the border, whatever the height of the surfaces
     height = max(float(surfaces.mean(0).abs().max()), 1e-9)

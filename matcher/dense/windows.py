@@ -68,14 +68,15 @@ def correlation_surfaces(
 
 
 def match_windows(
-    field0: Tensor, field1: Tensor, corners: npt.NDArray[np.intp], size: int, radius: int
+    field0: Tensor, field1: Tensor, corners: npt.NDArray[np.intp], size: int, radius: int, min_margin: float
 ) -> WindowShifts:
-    """Find each window of `field0` in `field1` within `radius` pixels, and back (see `correlation_surfaces`)."""
+    """Find each window of `field0` in `field1` within `radius` pixels (see `correlation_surfaces`), and back where the
+    margin is `min_margin` or more: elsewhere the way back is not gone, and its error infinite."""
     forward = find_peak(correlation_surfaces(field0, field1, corners, size, radius))
-    backward = find_peak(correlation_surfaces(field1, field0, corners, size, radius))
-    returns = (forward.place + backward.place - 2 * radius).norm(dim=1)
-    numbers = torch.stack([forward.value, forward.margin, returns], dim=1).double().cpu().numpy()
+    sure = forward.margin >= min_margin
+    backward = find_peak(correlation_surfaces(field1, field0, corners[sure.cpu().numpy()], size, radius))
+    returns = torch.full_like(forward.value, torch.inf)
+    returns[sure] = (forward.place[sure] + backward.place - 2 * radius).norm(dim=1)
     shifts = forward.place.double().cpu().numpy() - radius
-    return WindowShifts(
-        corners.astype(np.float64) + (size - 1) / 2, shifts, numbers[:, 0], numbers[:, 1], numbers[:, 2]
-    )
+    scores, margins, back = (values.double().cpu().numpy() for values in (forward.value, forward.margin, returns))
+    return WindowShifts(corners.astype(np.float64) + (size - 1) / 2, shifts, scores, margins, back)

@@ -37,7 +37,7 @@ TIE_POINTS = pa.schema(
         ("residual_m", pa.float64()),  # length of the residual in metres; null without a CRS
         ("score", pa.float64()),  # correlation at the peak
         ("margin", pa.float64()),  # of the peak over its best rival
-        ("forward_backward_px", pa.float64()),  # working pixels
+        ("forward_backward_px", pa.float64()),  # working pixels; null where the margin is too small
         ("passes_margin", pa.bool_()),  # one column a test
         ("passes_forward_backward", pa.bool_()),
         ("passes_search_border", pa.bool_()),
@@ -101,7 +101,7 @@ def _rows(evidence: Evidence, visible_side: Side) -> list[dict[str, Any]]:
                 | {
                     "score": windows.scores[i],
                     "margin": windows.margins[i],
-                    "forward_backward_px": windows.returns[i],
+                    "forward_backward_px": windows.returns[i] if np.isfinite(windows.returns[i]) else None,
                     "passes_margin": margin,
                     "passes_forward_backward": there_and_back,
                     "passes_search_border": inside,

@@ -115,7 +115,7 @@ def _measure_block(
     share = _window_mean((inside & mask).astype(np.float32), local, size)
     strengths = [_window_mean(field.norm(dim=0).cpu().numpy(), local, size) for field in (field0, field1)]
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
-    found = match_windows(field0, field1, local[usable], size, scheme.radius)
+    found = match_windows(field0, field1, local[usable], size, scheme.radius, MIN_MARGIN)
     centres = found.centres + np.array([x0, y0])
     numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)

@@ -19,10 +19,10 @@ from stages.align.verdict import TOLERANCE, Check, bounding_corners, corner_dist
 from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
-FIRST = {"size": 384, "radius": 24, "count": 150}
-SECOND = {"size": 384, "radius": 12, "count": 250}
-"""Windows (working pixels) of both passes of the fine step, and about how many a small raster gets at least; a large
-one has them half a size apart, so that their number grows with its area."""
+FIRST = {"size": 256, "radius": 20, "count": 80}
+SECOND = {"size": 320, "radius": 12, "count": 200}
+"""Windows (pixels) of both passes of the fine step, the first at half the working resolution, and about how many a
+small raster gets at least; a large one has them half a size apart, so that their number grows with its area."""
 
 MANUAL_WEIGHT = 25.0
 """A manual point counts as so many windows."""
@@ -89,8 +89,8 @@ def _closely(
     ratio = gsd_ratio(homography, visible_side)
     reduce = max(1, round(ratio)) if np.isfinite(ratio) else 1
     manual = agreeing_arrays(points, agreeing) if agreeing.any() else None
-    first = measure(map_side, visible_side, homography, _scheme(FIRST, visible_side, reduce))
-    initial = _fit(first, None, reduce)
+    first = measure(map_side, visible_side, homography, _scheme(FIRST, visible_side, 2 * reduce))
+    initial = _fit(first, None, 2 * reduce)
     if initial is None:
         return _empty(homography, method, prior, reduce, "no window holds structure on both sides")
     started = initial.matrix @ homography

@@ -1,0 +1,94 @@
+"""The least free model, the verdict and the local field on made-up tie points of known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stages.align.fine import Windows
+from stages.align.local import local_field
+from stages.align.model import fit_least_free, least_squares
+from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
+from stages.grid import apply_homography
+
+pytestmark = pytest.mark.unit
+
+TRUTHS = {
+    "shift": np.array([[1, 0, 7.5], [0, 1, -4.25], [0, 0, 1]]),
+    "similarity": np.array([[1.004, -0.006, 3], [0.006, 1.004, -2], [0, 0, 1]]),
+    "affine": np.array([[1.006, -0.002, 3], [0.007, 0.997, -2], [0, 0, 1]]),
+    "homography": np.array([[1.004, -0.006, 3], [0.006, 1.004, -2], [3e-6, -4e-6, 1]]),
+}
+
+
+def spread(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 3000, (count, 2))
+
+
+def windows_of(expected: np.ndarray, found: np.ndarray) -> Windows:
+    ones = np.ones(len(expected))
+    return Windows(expected, expected, found, ones, ones, 0 * ones, ones > 0, ones > 0)
+
+
+@pytest.mark.parametrize("kind", list(TRUTHS))
+def test_the_least_free_model_that_explains_the_points_is_chosen(kind: str) -> None:
+    generator = np.random.default_rng(1)
+    points = spread(300, 2)
+    found = apply_homography(TRUTHS[kind], points) + generator.normal(0, 0.8, points.shape)
+    outliers = generator.random(300) < 0.3
+    found[outliers] += generator.uniform(-24, 24, (outliers.sum(), 2))
+    fitted = fit_least_free(points, found, np.ones(300), 3.0)
+    assert fitted is not None
+    assert fitted.kind == kind
+    assert corner_distance(fitted.matrix, TRUTHS[kind], bounding_corners(points)) < 1.0
+
+
+@pytest.mark.parametrize("kind", list(TRUTHS))
+def test_least_squares_is_exact_on_exact_points(kind: str) -> None:
+    points = spread(20, 3)
+    matrix = least_squares(kind, points, apply_homography(TRUTHS[kind], points), np.ones(20))
+    np.testing.assert_allclose(apply_homography(matrix, points), apply_homography(TRUTHS[kind], points), atol=1e-6)
+
+
+def test_too_few_points_give_no_fit() -> None:
+    assert fit_least_free(np.zeros((1, 2)), np.zeros((1, 2)), np.ones(1), 3.0) is None
+
+
+def test_chance_is_never_accepted_and_truth_is() -> None:
+    generator = np.random.default_rng(4)
+    for _ in range(20):
+        points = spread(120, int(generator.integers(1 << 30)))
+        for found, expected in (
+            (points + generator.uniform(-12, 12, points.shape), False),
+            (points + generator.normal(0, 1, points.shape), True),
+        ):
+            fitted = fit_least_free(points, found, np.ones(120), 3.0)
+            assert fitted is not None
+            assert all(check.passed for check in judge(windows_of(points, found), fitted, {}, 1)) is expected
+
+
+def test_a_quadrant_without_inliers_is_seen() -> None:
+    points = spread(200, 5)
+    left_top = (points < 1500).all(axis=1)
+    assert fewest_in_quadrant(points, ~left_top) < fewest_in_quadrant(points, np.ones(200, bool))
+    assert fewest_in_quadrant(np.zeros((0, 2)), np.zeros(0, bool)) == 0
+
+
+def test_generalisation_is_kept_apart_from_misalignment() -> None:
+    generator = np.random.default_rng(6)
+    points = spread(400, 7)
+    waves = 1.5 * np.stack([np.sin(points[:, 1] / 700), np.cos(points[:, 0] / 700)], axis=1)
+    noise = generator.normal(0, 0.6, points.shape)
+    fitted = fit_least_free(points, points + noise, np.ones(400), 6.0)
+    assert fitted is not None
+    alone = local_field(windows_of(points, points + noise), fitted, 1)
+    assert not alone.bends
+    assert alone.generalisation_px == pytest.approx(0.6 * np.sqrt(2), rel=0.15)
+    fitted = fit_least_free(points, points + noise + waves, np.ones(400), 6.0)
+    assert fitted is not None
+    both = local_field(windows_of(points, points + noise + waves), fitted, 1)
+    assert both.bends
+    inner = points[(np.abs(points - 1500) < 1200).all(axis=1)]
+    truth = 1.5 * np.stack([np.sin(inner[:, 1] / 700), np.cos(inner[:, 0] / 700)], axis=1)
+    modelled = apply_homography(fitted.matrix, inner)
+    assert np.sqrt(np.mean((modelled + both.at(modelled) - inner - truth) ** 2)) < 0.5

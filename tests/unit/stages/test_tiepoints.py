@@ -1,0 +1,105 @@
+"""Manual tie points: every format, both layouts of QGIS, errors that say where, and points that contradict the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PermanentError
+from stages.align.manual import fit_manual
+from stages.grid import Grid, apply_homography
+from stages.tiepoints import TiePoint, centre_to_corner, corner_to_centre, read_tiepoints, write_tiepoints
+
+pytestmark = pytest.mark.unit
+
+GRID = Grid("EPSG:3857", Affine(2, 0, 1000, 0, -2, 5000), 400, 300)
+OLD = "mapX,mapY,pixelX,pixelY,enable\n1020,4980,30.5,-40.5,1\n1040,4960,50.5,-60.5,0\n"
+NEW = "#CRS: EPSG:3857\nmapX,mapY,sourceX,sourceY,enable,dX,dY,residual\n1020,4980,30.5,-40.5,1,0,0,0\n"
+
+
+@given(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
+def test_conversion_of_pixels_goes_there_and_back(x: float, y: float) -> None:
+    assert corner_to_centre(*centre_to_corner(x, y)) == pytest.approx((x, y), abs=1e-6)
+
+
+def test_the_corner_of_the_top_left_pixel_lies_half_a_pixel_outside() -> None:
+    assert corner_to_centre(0, 0) == (-0.5, -0.5)
+    assert corner_to_centre(10.5, -20.5) == (10, 20)
+
+
+@pytest.mark.parametrize("text", [OLD, NEW])
+def test_both_layouts_of_qgis_are_read_and_disabled_points_left_out(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.points"
+    path.write_text(text)
+    (point,) = read_tiepoints(path, GRID)
+    assert (point.map_x, point.map_y) == (30, 40)
+    assert (point.visible_x, point.visible_y) == pytest.approx((9.5, 9.5))
+
+
+@pytest.mark.parametrize("suffix", [".points", ".geojson", ".csv"])
+@pytest.mark.parametrize("grid", [GRID, None])
+def test_every_format_gives_back_what_was_written(tmp_path: Path, suffix: str, grid: Grid | None) -> None:
+    points = [TiePoint("church", 10.25, 20.5, 30.125, 40.0, "Ada", "2026-11-21"), TiePoint("bridge", 1, 2, 3, 4)]
+    path = tmp_path / f"a{suffix}"
+    write_tiepoints(path, points, grid)
+    back = read_tiepoints(path, grid)
+    if suffix == ".points":  # has no names, operators and dates
+        assert [p.map_x for p in back] == [10.25, 1]
+        assert [p.visible_x for p in back] == pytest.approx([30.125, 3])
+        assert [p.visible_y for p in back] == pytest.approx([40, 4])
+    else:
+        assert back == points
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "name,map_x,map_y,visible_x,visible_y\np,1,2,three,4\n", "line 2"),
+        ("a.csv", "name,map_x\np,1\n", "map_y"),
+        ("a.csv", "", "empty"),
+        ("a.points", "mapX,mapY,pixelX,pixelY,enable\n1,2,nan,4,1\n", "finite"),
+        ("a.geojson", "[]", "FeatureCollection"),
+        ("a.txt", "", ".points"),
+    ],
+)
+def test_errors_say_what_and_where(tmp_path: Path, name: str, text: str, said: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(PermanentError, match=said.replace(".", r"\.")):
+        read_tiepoints(path)
+
+
+def marked(count: int, seed: int) -> tuple[list[TiePoint], np.ndarray]:
+    generator = np.random.default_rng(seed)
+    matrix = np.array([[0.98, -0.1, 300], [0.1, 0.98, -150], [0, 0, 1]])
+    source = generator.uniform(0, 3000, (count, 2))
+    target = apply_homography(matrix, source) + generator.normal(0, 1.0, (count, 2))
+    points = [TiePoint(f"p{i}", *map(float, (*a, *b))) for i, (a, b) in enumerate(zip(source, target, strict=True))]
+    return points, matrix
+
+
+@pytest.mark.parametrize("count", [5, 6, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_five_to_eight_points_are_enough_and_one_wrong_by_100_px_is_named(count: int, seed: int) -> None:
+    points, matrix = marked(count, seed)
+    wrong = seed % count
+    bad = points[wrong]
+    points[wrong] = TiePoint(bad.name, bad.map_x, bad.map_y, bad.visible_x + 60, bad.visible_y - 80)
+    found, agreeing, residuals = fit_manual(points)
+    assert found is not None
+    assert [p.name for p, agrees in zip(points, agreeing, strict=True) if not agrees] == [bad.name]
+    assert residuals[wrong] > 50
+    inner = np.array([[p.map_x, p.map_y] for i, p in enumerate(points) if i != wrong])
+    assert np.abs(apply_homography(found, inner) - apply_homography(matrix, inner)).max() < 6
+
+
+def test_points_without_a_majority_give_no_matrix() -> None:
+    generator = np.random.default_rng(0)
+    points = [TiePoint(str(i), *generator.uniform(0, 3000, 4).tolist()) for i in range(8)]
+    assert fit_manual(points)[0] is None
+    assert fit_manual(points[:1])[0] is None
