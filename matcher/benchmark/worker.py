@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import cv2
@@ -79,7 +81,7 @@ def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Leve
 
 
 def main() -> None:
-    """Serve jobs until the input ends."""
+    """Serve jobs until the other side hangs up."""
     # Matchers may print: what they print goes to standard error, answers have a channel of their own.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -88,6 +90,8 @@ def main() -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
+    jobs: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     settings = json.loads(sys.argv[1])
     levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
     try:
@@ -102,8 +106,8 @@ def main() -> None:
     run_pair(matcher, Pair("warm-up", noise[0], noise[1], np.eye(3)), "aligned", LEVELS)
     answer({"ready": True})
     latest: tuple[int, Pair] | None = None
-    for line in sys.stdin:
-        job = json.loads(line)
+    while True:
+        job = json.loads(jobs.get())
         started = time.perf_counter()
         try:
             # The levels of one pair follow each other: it is read once.
@@ -114,6 +118,13 @@ def main() -> None:
         latest = job["index"], pair
         load_s = time.perf_counter() - started
         answer(run_pair(matcher, pair, job["level"], levels) | {"load_s": load_s})
+
+
+def _listen(jobs: SimpleQueue[str]) -> None:
+    """Hand on jobs; end the process when the other side is gone, even while a matcher hangs."""
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)
 
 
 def _set_threads(count: int) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from matcher.benchmark.isolation import Trial, run_trial
@@ -180,6 +183,23 @@ def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: s
     assert reason in rows[1]["reason"]
     assert rows[1]["corner_error_px"] == float("inf")
     assert rows[2]["corner_error_px"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_hanging_matcher_does_not_outlive_a_killed_benchmark(pairs: PairSpec) -> None:
+    code = (
+        "from matcher.benchmark.isolation import Trial, run_trial\n"
+        "from matcher.benchmark.readers import PairSpec\n"
+        f"pairs = PairSpec({pairs.path!r}, 'csv')\n"
+        "for row in run_trial(Trial('python:strange_matchers:Hanging', pairs, ('aligned',), device='cpu')):\n"
+        "    print(row['outcome'], flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as benchmark:
+        assert benchmark.stdout is not None
+        assert benchmark.stdout.readline() == b"matched\n"
+        (worker,) = psutil.Process(benchmark.pid).children()
+        benchmark.kill()
+    gone, alive = psutil.wait_procs([worker], timeout=20)
+    assert not alive, gone
 
 
 def test_a_matcher_that_cannot_be_loaded_says_why(pairs: PairSpec) -> None:
