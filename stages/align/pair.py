@@ -15,7 +15,7 @@ from stages.align.manual import fit_manual
 from stages.align.model import Fitted, fit_least_free
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
-from stages.align.verdict import TOLERANCE, Check, bounding_corners, corner_distance, judge
+from stages.align.verdict import MIN_AGREEMENT, TOLERANCE, Check, bounding_corners, corner_distance, judge
 from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
@@ -28,6 +28,11 @@ MANUAL_WEIGHT = 25.0
 """A manual point counts as so many windows."""
 
 MAX_CANDIDATES = 5
+
+MAX_PASSES = 3
+SETTLED = 1.0
+"""The second pass is repeated from its own answer, so many times at most, until that moves by so many working pixels
+or less: the answer of another start. It is not repeated where far too few windows agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +99,18 @@ def _closely(
     if initial is None:
         return _empty(homography, method, prior, reduce, "no window holds structure on both sides")
     started = initial.matrix @ homography
-    windows = measure(map_side, visible_side, started, _scheme(SECOND, visible_side, reduce))
-    fitted = _fit(windows, None if manual is None else _expected(manual, started), reduce)
-    if fitted is None:
-        return _empty(started, method, prior, reduce, "no window holds structure on both sides")
+    for _ in range(MAX_PASSES):
+        windows = measure(map_side, visible_side, started, _scheme(SECOND, visible_side, reduce))
+        fitted = _fit(windows, None if manual is None else _expected(manual, started), reduce)
+        if fitted is None:
+            return _empty(started, method, prior, reduce, "no window holds structure on both sides")
+        moved = corner_distance(fitted.matrix, np.eye(3), bounding_corners(windows.expected)) / reduce
+        agrees = float((fitted.residuals <= TOLERANCE * reduce).mean())
+        if moved <= SETTLED or agrees < MIN_AGREEMENT / 2:
+            break
+        base, started = started, fitted.matrix @ started
+    else:
+        started = base
     checks = judge(windows, fitted, _independent(windows, fitted, reduce), reduce)
     failed = [check.text for check in checks if not check.passed]
     matrix = fitted.matrix @ started
