@@ -57,7 +57,7 @@ def change_about(tiles: Tiles, degrees: float, scale: float, east: float, north:
     angle = np.deg2rad(degrees)
     matrix = np.eye(3)
     matrix[:2, :2] = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix[:2, 2] = middle + (east, north) - matrix[:2, :2] @ middle
+    matrix[:2, 2] = middle + np.array([east, north]) - matrix[:2, :2] @ middle
     return matrix
 
 
