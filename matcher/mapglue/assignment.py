@@ -1,0 +1,66 @@
+"""Assignment: a dual softmax over similarities, weighted by how matchable each keypoint is (as in LightGlue)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FIRST_MATCHABILITY = 2.0
+"""Logit: before training every keypoint is taken to be matchable."""
+
+
+class Assignment(nn.Module):
+    """From the states of two sets of keypoints to log-probabilities of their matching.
+
+    Starts as the cosine similarity of the descriptors at a given temperature, so that an untrained graph matches as
+    well as its descriptors do.
+    """
+
+    def __init__(self, width: int, temperature: float = 20.0) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width)
+        self.matchable = nn.Linear(width, 1)
+        nn.init.eye_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        nn.init.zeros_(self.matchable.weight)
+        nn.init.constant_(self.matchable.bias, FIRST_MATCHABILITY)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+
+    def forward(self, states0: Tensor, states1: Tensor, masks: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
+        """Return log-probabilities B x N0 x N1 given states B x N x C, masks B x N bool and a bias of similarities."""
+        states = F.normalize(self.project(states0).float(), dim=-1), F.normalize(self.project(states1).float(), dim=-1)
+        similarity = self.log_temperature.exp() * states[0] @ states[1].transpose(1, 2)
+        if bias is not None:
+            similarity = similarity + bias
+        matchable = self.matchable(states0).float(), self.matchable(states1).float()
+        return log_assignment(similarity, matchable, masks)
+
+    def matchability(self, states: Tensor) -> Tensor:
+        """Return the probability, B x N, that each keypoint has a match."""
+        return self.matchable(states).float()[..., 0].sigmoid()
+
+
+def log_assignment(similarity: Tensor, matchable: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor]) -> Tensor:
+    """Return log(softmax over rows * softmax over columns * matchable0 * matchable1), B x N0 x N1.
+
+    `similarity` B x N0 x N1, `matchable` logits B x N x 1, `masks` B x N bool; a padded keypoint takes part in neither
+    softmax and has a probability of (nearly) zero.
+    """
+    real = masks[0][:, :, None] & masks[1][:, None, :]
+    similarity = similarity.masked_fill(~real, -1e4)
+    score = similarity.log_softmax(1) + similarity.log_softmax(2)
+    score = score + F.logsigmoid(matchable[0]) + F.logsigmoid(matchable[1]).transpose(1, 2)
+    return score.masked_fill(~real, -1e4)
+
+
+def mutual_matches(log_probability: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Return for each keypoint of image 0 its mutual best in image 1 (B x N0, -1 without) and the probability."""
+    best1 = log_probability.argmax(2)
+    best0 = log_probability.argmax(1)
+    mutual = best0.gather(1, best1) == torch.arange(best1.shape[1], device=best1.device)
+    probability = log_probability.gather(2, best1[..., None])[..., 0].exp()
+    found = mutual & (probability > threshold)
+    return torch.where(found, best1, -1), probability * found

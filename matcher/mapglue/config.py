@@ -1,0 +1,57 @@
+"""The two sizes of the network, and the switches of its ablations. Every number here is this project's choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STRIDE = 8
+"""Pixels a descriptor cell (SuperPoint's grid)."""
+
+SEMANTIC_STRIDE = 16
+"""Pixels a semantic token of one image."""
+
+GRAPH_STRIDE = 32
+"""Pixels a node of the semantic graph; image sides are padded to a multiple of it."""
+
+
+@dataclass(frozen=True)
+class MapGlueConfig:
+    """Widths and depths; `saliency`, `semantics` and `semantic_graph` switch a part off for an ablation."""
+
+    name: str
+    stem: tuple[int, int] = (32, 64)
+    """Channels at strides 2 and 4."""
+    width: int = 128
+    """Channels of the descriptor grid."""
+    dilations: tuple[int, ...] = (1, 2, 3, 1)
+    """One residual block each at stride 8; together they look further than 100 px."""
+    descriptor: int = 128
+    classes: int = 6
+    """Semantic classes that the coarse tokens are supervised with: those of the drawn scenes' label rasters."""
+    semantic_layers: int = 2
+    graph_width: int = 128
+    graph_layers: int = 3
+    semantic_graph_layers: int = 1
+    heads: int = 4
+    orientations: int = 8
+    saliency: bool = True
+    semantics: bool = True
+    semantic_graph: bool = True
+    early_exit: bool = False
+    """Stop when nearly all points are sure of their match, and drop points that are sure to have none."""
+
+
+FAST_MAPGLUE = MapGlueConfig(name="fast-mapglue", early_exit=True)
+MAPGLUE = MapGlueConfig(
+    name="mapglue",
+    stem=(48, 96),
+    width=192,
+    dilations=(1, 2, 3, 1, 2, 1),
+    descriptor=192,
+    semantic_layers=3,
+    graph_width=192,
+    graph_layers=6,
+    semantic_graph_layers=2,
+    heads=6,
+)
+SIZES = {size.name: size for size in (FAST_MAPGLUE, MAPGLUE)}

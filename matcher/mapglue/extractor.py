@@ -1,0 +1,130 @@
+"""The Saliency-Enhanced SuperPoint (SES): keypoints where structure is salient and matchable, and their descriptors.
+
+The paper states: SuperPoint, a saliency map, adaptive non-maximum suppression. Ours: the input is locally normalised
+oriented gradients instead of grey values (colour and brightness transfer nothing between a map and an image), the
+encoder's dilations, and a detection head whose labels come from what two modalities agree on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from matcher.gradients import oriented_gradients
+from matcher.mapglue.anms import strongest_points, suppress, suppression_radius
+from matcher.mapglue.config import STRIDE, MapGlueConfig
+from matcher.mapglue.layers import ResidualBlock, convolution
+from matcher.mapglue.saliency import saliency_map
+from matcher.mapglue.semantic import SemanticContext
+
+BORDER = 4
+"""Pixels at an image's edge without keypoints: a descriptor there sees half of nothing."""
+
+FILLED = 0.9
+"""A cell needs this share of data."""
+
+FLAT = 0.05
+"""Where nothing within two cells is more salient than this, a descriptor describes nothing."""
+
+SALIENCY_SHARE = 0.3
+"""The score of a pixel without salience, as a share of that of a fully salient one."""
+
+
+@dataclass
+class Features:
+    """What the encoder says of a batch of images (B x 3 x H x W; h = H / 8, w = W / 8)."""
+
+    descriptors: Tensor
+    """B x D x h x w, of unit length."""
+    detection: Tensor
+    """B x 65 x h x w logits: the 64 pixels of a cell, row by row, and 'no keypoint'."""
+    saliency: Tensor
+    """B x 1 x H x W in [0, 1)."""
+    tokens: Tensor
+    """B x C x h/2 x w/2 semantic tokens."""
+    semantics: Tensor
+    """B x classes x h/2 x w/2 logits."""
+
+
+@dataclass
+class Keypoints:
+    """N places in each image, padded: points B x N x 2 (x, y), scores B x N, descriptors B x N x D, mask B x N bool."""
+
+    points: Tensor
+    scores: Tensor
+    descriptors: Tensor
+    mask: Tensor
+
+
+class SaliencyEnhancedSuperPoint(nn.Module):
+    """Encoder, descriptor head, detection head and semantic context."""
+
+    def __init__(self, config: MapGlueConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter = config.stem
+        self.stem = nn.Sequential(
+            convolution(config.orientations, half, stride=2),
+            convolution(half, quarter, stride=2),
+            ResidualBlock(quarter),
+        )
+        blocks = [ResidualBlock(config.width, dilation) for dilation in config.dilations]
+        self.encoder = nn.Sequential(convolution(quarter, config.width, stride=2), *blocks)
+        self.semantic = SemanticContext(config)
+        self.describe = nn.Sequential(
+            convolution(config.width, config.width), nn.Conv2d(config.width, config.descriptor, 1)
+        )
+        self.detect = nn.Sequential(
+            convolution(config.width, config.width // 2), nn.Conv2d(config.width // 2, STRIDE**2 + 1, 1)
+        )
+
+    def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
+        """Encode B x 3 x H x W in [0, 1], sides multiples of 32; `mask` (B x 1 x H x W bool) marks pixels with data."""
+        with torch.autocast(image.device.type, enabled=False):
+            gradients = oriented_gradients(image.float(), self.config.orientations, mask=mask)
+            saliency = saliency_map(image.float())
+        if mask is not None:
+            saliency = saliency * mask
+        encoded = self.encoder(self.stem(gradients.contiguous(memory_format=torch.channels_last)))
+        context, tokens, semantics = self.semantic(encoded)
+        if self.config.semantics:
+            encoded = encoded + context
+        descriptors = F.normalize(self.describe(encoded).float(), dim=1)
+        return Features(descriptors, self.detect(encoded).float(), saliency, tokens.float(), semantics.float())
+
+    def keypoints(self, features: Features, count: int, mask: Tensor | None = None) -> Keypoints:
+        """Select up to `count` keypoints an image by score and adaptive non-maximum suppression; sample descriptors."""
+        score = self.surviving(features, mask)
+        points, scores, real = strongest_points(score, score > 0, count)
+        return Keypoints(points, scores, sample(features.descriptors, points), real)
+
+    def surviving(self, features: Features, mask: Tensor | None = None) -> Tensor:
+        """Return the scores, B x 1 x H x W, of pixels that survive suppression within `mask`, and 0 elsewhere."""
+        score = F.pad(self.score(features)[..., BORDER:-BORDER, BORDER:-BORDER], (BORDER,) * 4)
+        if mask is not None:
+            score = score * mask
+        return score * suppress(score, suppression_radius(features.saliency))
+
+    def structure(self, features: Features, mask: Tensor) -> Tensor:
+        """Return B x 1 x h x w bool: cells of data (`mask`, B x 1 x H x W bool) near which anything is salient."""
+        salient = F.max_pool2d(F.max_pool2d(features.saliency, STRIDE), 5, 1, 2) > FLAT
+        return salient & (F.avg_pool2d(mask.float(), STRIDE) > FILLED)
+
+    def score(self, features: Features) -> Tensor:
+        """Return the keypoint score of every pixel, B x 1 x H x W: SuperPoint's heat map, raised where salient."""
+        heat = F.pixel_shuffle(features.detection.softmax(1)[:, :-1], STRIDE)
+        if not self.config.saliency:
+            return heat
+        return heat * (SALIENCY_SHARE + (1 - SALIENCY_SHARE) * features.saliency)
+
+
+def sample(grid: Tensor, points: Tensor, stride: int = STRIDE) -> Tensor:
+    """Return the unit vectors, B x N x D, of a grid B x D x h x w at pixels B x N x 2, bilinearly between cells."""
+    height, width = grid.shape[-2:]
+    size = points.new_tensor([width, height]) * stride
+    normalised = (2 * points + 1) / size - 1  # cell and pixel edges coincide: align_corners=False
+    found = F.grid_sample(grid, normalised[:, None], mode="bilinear", padding_mode="border", align_corners=False)
+    return F.normalize(found[:, :, 0].transpose(1, 2), dim=-1)

@@ -1,0 +1,113 @@
+"""The dual graph: a semantic graph over coarse tokens guides a graph over keypoints.
+
+The paper states a dual graph-guided mechanism for global-to-local interaction. Ours: the nodes (tokens of 32 px;
+keypoints), attention within and across the two images in both, and the two ways of guidance: each keypoint is told
+what its semantic node knows, and pairs of keypoints whose nodes agree are preferred in the assignment.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from matcher.mapglue.config import GRAPH_STRIDE, MapGlueConfig
+from matcher.mapglue.layers import Attention, RotaryPositions
+from matcher.mapglue.semantic import cell_centres
+
+
+class SemanticGraph(nn.Module):
+    """Global: attention within and across the semantic tokens of two images."""
+
+    def __init__(self, config: MapGlueConfig) -> None:
+        super().__init__()
+        width = config.graph_width
+        self.enter = nn.Linear(config.width, width)
+        self.positions = RotaryPositions(width // config.heads)
+        self.within = nn.ModuleList(Attention(width, config.heads) for _ in range(config.semantic_graph_layers))
+        self.across = nn.ModuleList(Attention(width, config.heads) for _ in range(config.semantic_graph_layers))
+        self.agree = nn.Linear(width, width)
+
+    def forward(self, tokens0: Tensor, tokens1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the nodes of both images, B x C x t x t' each, and their agreement, B x T0 x T1, a logit.
+
+        Tokens are B x C x h x w at stride 16; nodes are means of 2 x 2 of them.
+        """
+        (nodes0, shape0, rotation0), (nodes1, shape1, rotation1) = self._nodes(tokens0), self._nodes(tokens1)
+        for within, across in zip(self.within, self.across, strict=True):
+            nodes0, nodes1 = (
+                within(nodes0, nodes0, rotation=rotation0),
+                within(nodes1, nodes1, rotation=rotation1),
+            )
+            nodes0, nodes1 = across(nodes0, nodes1), across(nodes1, nodes0)
+        first, second = self.agree(nodes0), self.agree(nodes1)
+        agreement = first @ second.transpose(1, 2) / math.sqrt(first.shape[-1])
+        return (
+            nodes0.transpose(1, 2).unflatten(2, shape0),
+            nodes1.transpose(1, 2).unflatten(2, shape1),
+            agreement,
+        )
+
+    def _nodes(self, tokens: Tensor) -> tuple[Tensor, tuple[int, int], Tensor]:
+        pooled = F.avg_pool2d(tokens, 2)
+        height, width = pooled.shape[-2:]
+        rotation = self.positions(cell_centres(height, width, GRAPH_STRIDE, tokens.device)[None])
+        return self.enter(pooled.flatten(2).transpose(1, 2)), (height, width), rotation
+
+
+class KeypointLayer(nn.Module):
+    """Local: a keypoint hears its semantic node, then the keypoints of its own image, then those of the other."""
+
+    def __init__(self, config: MapGlueConfig) -> None:
+        super().__init__()
+        width = config.graph_width
+        self.guide = nn.Linear(width, width)
+        self.within = Attention(width, config.heads)
+        self.across = Attention(width, config.heads)
+        nn.init.zeros_(self.guide.weight)
+        nn.init.zeros_(self.guide.bias)
+
+    def forward(self, first: Side, second: Side) -> tuple[Tensor, Tensor]:
+        """Return the updated states of both images' keypoints."""
+        states0, states1 = (
+            self.within(heard, heard, side.mask, side.rotation)
+            for side in (first, second)
+            for heard in [side.states if side.guidance is None else side.states + self.guide(side.guidance)]
+        )
+        return self.across(states0, states1, second.mask), self.across(states1, states0, first.mask)
+
+
+class Side:
+    """The keypoints of one image on their way through the graph.
+
+    states B x N x C, mask B x N bool, rotation (see RotaryPositions), guidance B x N x C: each keypoint's semantic node.
+    """
+
+    def __init__(self, states: Tensor, mask: Tensor, rotation: Tensor, guidance: Tensor | None) -> None:
+        self.states, self.mask, self.rotation, self.guidance = states, mask, rotation, guidance
+
+    def keep(self, index: Tensor) -> Side:
+        """Return the side with the keypoints of `index`, B x M, only."""
+
+        def chosen(x: Tensor) -> Tensor:
+            return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+
+        rotation = self.rotation.gather(
+            3, index[None, :, None, :, None].expand(2, -1, 1, -1, self.rotation.shape[-1])
+        )
+        guidance = None if self.guidance is None else chosen(self.guidance)
+        return Side(chosen(self.states), self.mask.gather(1, index), rotation, guidance)
+
+
+def node_at(points: Tensor, width: int, count: int) -> Tensor:
+    """Return the index, B x N, of the semantic node (of `count`, `width` a row) that each pixel B x N x 2 lies in."""
+    cell = torch.div(points + 0.5, GRAPH_STRIDE, rounding_mode="floor").long()
+    return (cell[..., 1] * width + cell[..., 0]).clamp(0, count - 1)
+
+
+def prefer(agreement: Tensor, index0: Tensor, index1: Tensor) -> Tensor:
+    """Return B x N0 x N1 of the agreement of the nodes that keypoints belong to."""
+    rows = agreement.gather(1, index0[..., None].expand(-1, -1, agreement.shape[2]))
+    return rows.gather(2, index1[:, None].expand(-1, rows.shape[1], -1))

@@ -1,0 +1,119 @@
+"""MapGlue: the extractor, the semantic graph, the keypoint graph and the assignment, in one module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from matcher.mapglue.assignment import Assignment
+from matcher.mapglue.config import GRAPH_STRIDE, MapGlueConfig
+from matcher.mapglue.extractor import Keypoints, SaliencyEnhancedSuperPoint, sample
+from matcher.mapglue.graphs import KeypointLayer, SemanticGraph, Side, node_at, prefer
+from matcher.mapglue.layers import RotaryPositions
+
+EXIT_SHARE = 0.95
+"""Leave early when this share of the keypoints is sure whether it has a match."""
+
+SURE = 0.95
+PRUNED_BELOW = 0.05
+"""A keypoint less matchable than this is dropped between layers."""
+
+LEAST_TO_PRUNE = 512
+"""Pruning fewer keypoints costs more than it saves."""
+
+
+@dataclass
+class Image:
+    """One side of a batch of pairs: its keypoints and semantic tokens (B x C x h x w at stride 16)."""
+
+    keypoints: Keypoints
+    tokens: Tensor
+
+
+@dataclass
+class Assigned:
+    """Log-probabilities B x M0 x M1 between the keypoints index0 (B x M0) and index1 (B x M1) that were kept."""
+
+    log_probability: Tensor
+    index0: Tensor
+    index1: Tensor
+    layers: int
+    """How many layers ran."""
+
+
+class MapGlue(nn.Module):
+    """`extractor` describes images one by one; the rest matches two sets of keypoints."""
+
+    def __init__(self, config: MapGlueConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.extractor = SaliencyEnhancedSuperPoint(config)
+        self.enter = nn.Linear(config.descriptor, config.graph_width)
+        if config.descriptor == config.graph_width:
+            nn.init.eye_(self.enter.weight)
+            nn.init.zeros_(self.enter.bias)
+        self.positions = RotaryPositions(config.graph_width // config.heads)
+        self.semantic_graph = SemanticGraph(config)
+        self.layers = nn.ModuleList(KeypointLayer(config) for _ in range(config.graph_layers))
+        self.assignments = nn.ModuleList(Assignment(config.graph_width) for _ in range(config.graph_layers))
+        self.guidance = nn.Parameter(torch.zeros(()))
+
+    def forward(self, image0: Image, image1: Image) -> Assigned:
+        """Match two images; leaves early and prunes where the configuration says so (one pair at a time)."""
+        sides, bias = self.begin(image0, image1)
+        index = [torch.arange(side.states.shape[1], device=side.states.device)[None] for side in sides]
+        index = [i.expand(len(side.states), -1) for i, side in zip(index, sides, strict=True)]
+        may_prune = self.config.early_exit and len(sides[0].states) == 1
+        for number, (layer, assignment) in enumerate(zip(self.layers, self.assignments, strict=True), 1):
+            sides[0].states, sides[1].states = layer(*sides)
+            if number == len(self.layers) or not may_prune:
+                continue
+            matchable = [assignment.matchability(side.states) for side in sides]
+            if self._sure(matchable):
+                break
+            for side, probability in enumerate(matchable):
+                kept = (probability[0] > PRUNED_BELOW).nonzero()[:, 0][None]
+                if LEAST_TO_PRUNE < probability.shape[1] and 0 < kept.shape[1] < probability.shape[1]:
+                    sides[side] = sides[side].keep(kept)
+                    index[side] = index[side].gather(1, kept)
+                    if bias is not None:
+                        bias = bias.index_select(side + 1, kept[0])
+        masks = sides[0].mask, sides[1].mask
+        log_probability = self.assignments[number - 1](sides[0].states, sides[1].states, masks, bias)
+        return Assigned(log_probability, index[0], index[1], number)
+
+    def every_layer(self, image0: Image, image1: Image) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """Return the log-probabilities and both matchability logits (B x N) after each layer, for the loss."""
+        sides, bias = self.begin(image0, image1)
+        masks = sides[0].mask, sides[1].mask
+        found = []
+        for layer, assignment in zip(self.layers, self.assignments, strict=True):
+            sides[0].states, sides[1].states = layer(*sides)
+            states0, states1 = sides[0].states, sides[1].states
+            matchable = assignment.matchable(states0)[..., 0].float(), assignment.matchable(states1)[..., 0].float()
+            found.append((assignment(states0, states1, masks, bias), matchable))
+        return found
+
+    def begin(self, image0: Image, image1: Image) -> tuple[list[Side], Tensor | None]:
+        """Return both images' keypoints as they enter the graph, and the semantic graph's bias of their similarities."""
+        images = image0, image1
+        if not self.config.semantic_graph:
+            return [self._side(image.keypoints, None) for image in images], None
+        nodes0, nodes1, agreement = self.semantic_graph(image0.tokens, image1.tokens)
+        sides, nodes = [], []
+        for image, grid in zip(images, (nodes0, nodes1), strict=True):
+            points = image.keypoints.points
+            sides.append(self._side(image.keypoints, sample(grid.float(), points, GRAPH_STRIDE)))
+            nodes.append(node_at(points, grid.shape[-1], grid.shape[-1] * grid.shape[-2]))
+        return sides, self.guidance * prefer(agreement.float(), nodes[0], nodes[1])
+
+    def _side(self, keypoints: Keypoints, guidance: Tensor | None) -> Side:
+        states = self.enter(keypoints.descriptors)
+        return Side(states, keypoints.mask, self.positions(keypoints.points), guidance)
+
+    @staticmethod
+    def _sure(matchable: list[Tensor]) -> bool:
+        decided = torch.cat([(p > SURE) | (p < 1 - SURE) for p in matchable], 1)
+        return bool(decided.float().mean() > EXIT_SHARE)

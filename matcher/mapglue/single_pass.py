@@ -1,0 +1,81 @@
+"""One pass of the network: keypoints, graphs, assignment, and each match's place to a fraction of a cell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from matcher.mapglue.assignment import mutual_matches
+from matcher.mapglue.config import STRIDE
+from matcher.mapglue.extractor import Keypoints, sample
+from matcher.mapglue.local import vertex
+from matcher.mapglue.model import Image, MapGlue
+from matcher.mapglue.views import View
+from matcher.types import Matches
+
+THRESHOLD = 0.05
+"""Least probability of a match."""
+
+STEP_PX = 4.0
+"""Distance of the samples through which a match's similarity is followed to its peak."""
+
+
+def match_once(network: MapGlue, view0: View, view1: View, count: int) -> Matches:
+    """Match two encoded images with up to `count` keypoints each."""
+    return match_once_batch(network, [(view0, view1)], count)[0]
+
+
+@torch.inference_mode()
+def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: int) -> list[Matches]:
+    """Match pairs of encoded images, of any sizes. With early exit each pair goes alone, as its depth is its own."""
+    if network.config.early_exit and len(views) > 1:
+        return [match_once(network, *pair, count) for pair in views]
+    sides = [stacked([_keypoints(network, pair[side], count) for pair in views]) for side in (0, 1)]
+    tokens = [[pair[side].features.tokens[0] for pair in views] for side in (0, 1)]
+    if len({grid.shape for grid in tokens[0]}) > 1 or len({grid.shape for grid in tokens[1]}) > 1:
+        return [match_once(network, *pair, count) for pair in views]
+    device = sides[0].points.device
+    with torch.autocast(device.type, torch.bfloat16):
+        assigned = network(Image(sides[0], torch.stack(tokens[0])), Image(sides[1], torch.stack(tokens[1])))
+    partner, probability = mutual_matches(assigned.log_probability, THRESHOLD)
+    results = []
+    for number, (_, view1) in enumerate(views):
+        found = (partner[number] >= 0).nonzero()[:, 0]
+        index0 = assigned.index0[number][found]
+        index1 = assigned.index1[number][partner[number][found]]
+        points0 = sides[0].points[number][index0]
+        near = sides[1].points[number][index1]
+        points1 = peak_near(sides[0].descriptors[number][index0], view1.features.descriptors, near)
+        results.append(Matches(*(x.float().cpu().numpy() for x in (points0, points1, probability[number][found]))))
+    return results
+
+
+def stacked(keypoints: list[Keypoints]) -> Keypoints:
+    """Stack the keypoints of several images, padded to the largest number; padding is masked."""
+    most = max(item.points.shape[1] for item in keypoints)
+
+    def padded(values: Tensor) -> Tensor:
+        missing = most - values.shape[1]
+        return torch.cat([values, values.new_zeros(1, missing, *values.shape[2:])], 1)
+
+    columns = zip(*(vars(item).values() for item in keypoints), strict=True)
+    return Keypoints(*(torch.cat([padded(value) for value in column]) for column in columns))
+
+
+def peak_near(descriptors: Tensor, grid: Tensor, points: Tensor) -> Tensor:
+    """Return the pixels, N x 2, near `points` (N x 2) where a 1 x D x h x w grid is most similar to N x D descriptors:
+    the vertex of a parabola through samples STEP_PX apart in x and in y.
+    """
+    steps = points.new_tensor([[-STEP_PX, 0.0], [0.0, 0.0], [STEP_PX, 0.0], [0.0, -STEP_PX], [0.0, STEP_PX]])
+    places = (points[:, None] + steps).reshape(1, -1, 2)
+    similarity = (sample(grid, places)[0].reshape(points.shape[0], 5, -1) * descriptors[:, None]).sum(-1)
+    left, centre, right, above, below = similarity.unbind(1)
+    offset = torch.stack([vertex(left, centre, right), vertex(above, centre, below)], -1)
+    return points + 2 * STEP_PX * offset.clamp(-0.5, 0.5)
+
+
+def _keypoints(network: MapGlue, view: View, count: int) -> Keypoints:
+    mask = view.cells[None, None].repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    found = network.extractor.keypoints(view.features, count, mask)
+    real = found.mask[0].nonzero()[:, 0]
+    return Keypoints(*(value[:, real] for value in vars(found).values()))

@@ -1,0 +1,107 @@
+"""Images as the network takes them: tensors padded to whole cells, with masks, straight or seen through a motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from matcher.images import RGBImage
+from matcher.mapglue.config import GRAPH_STRIDE
+from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
+
+Matrix = npt.NDArray[np.float64]
+
+LONGEST_SIDE = 1024
+"""Larger images are reduced to this before they are encoded."""
+
+PIXEL_SIGMA = 0.4
+"""Blur, in pixels of the smaller image, before an image is reduced."""
+
+
+@dataclass
+class View:
+    """An encoded image: its features and which cells (h x w bool) hold data and structure."""
+
+    features: Features
+    cells: Tensor
+
+    @property
+    def descriptors(self) -> Tensor:
+        """D x h x w."""
+        return self.features.descriptors[0]
+
+    @property
+    def matchable(self) -> Tensor:
+        """h x w: the probability that a cell has a keypoint at all."""
+        return 1 - self.features.detection[0].softmax(0)[-1]
+
+
+class Encoder:
+    """Runs the extractor on images of any size, one at a time: bf16 autocast, channels last, no gradients."""
+
+    def __init__(self, extractor: SaliencyEnhancedSuperPoint, device: torch.device) -> None:
+        self.extractor, self.device = extractor, device
+
+    @torch.inference_mode()
+    def __call__(self, image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> View:
+        """Encode an H x W x 3 image; `mask` (H x W) marks its data."""
+        tensor, inside = padded(image, mask)
+        tensor, inside = tensor.to(self.device), inside.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            features = self.extractor(tensor, inside)
+        return View(features, self.extractor.structure(features, inside)[0, 0])
+
+
+def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[Tensor, Tensor]:
+    """Return 1 x 3 x H' x W' in [0, 1] and its mask 1 x 1 x H' x W', sides padded to multiples of 32."""
+    height, width = image.shape[:2]
+    below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    inside = torch.ones(height, width, dtype=torch.bool) if mask is None else torch.from_numpy(mask)
+    return F.pad(tensor, (0, right, 0, below)), F.pad(inside[None, None], (0, right, 0, below))
+
+
+def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Matrix]:
+    """Return the image with its longest side at most `longest`, and the matrix from its pixels to the original's."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    if scale == 1.0:
+        return image, np.eye(3)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    x, y = width / size[0], height / size[1]
+    return small, np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def seen_through(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
+    """Return a view (width, height) of `image` whose pixel p shows the image at `matrix` p, and which pixels are data."""
+    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    if shrink > 1.3:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), PIXEL_SIGMA * min(shrink, 16.0)), np.uint8)
+    inverse = cv2.WARP_INVERSE_MAP
+    view = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
+    whole = np.full(image.shape[:2], 255, np.uint8)
+    inside = cv2.warpPerspective(whole, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderValue=0)
+    return np.asarray(view, np.uint8), inside > 0
+
+
+def turned(image_size: tuple[int, int], degrees: float, scale: float) -> tuple[Matrix, tuple[int, int]]:
+    """Return the matrix from pixels of a canvas to those of an image (width, height) that it shows turned by `degrees`
+    and enlarged by `scale`, and the canvas's (width, height).
+    """
+    width, height = image_size
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    canvas = (
+        max(1, int(np.ceil(scale * (abs(width * cosine) + abs(height * sine)) - 1e-6))),
+        max(1, int(np.ceil(scale * (abs(width * sine) + abs(height * cosine)) - 1e-6))),
+    )
+    centre = np.array([(canvas[0] - 1) / 2, (canvas[1] - 1) / 2])
+    turn = np.array([[cosine, -sine], [sine, cosine]]) / scale
+    shift = np.array([(width - 1) / 2, (height - 1) / 2]) - turn @ centre
+    return np.vstack([np.column_stack([turn, shift]), [0.0, 0.0, 1.0]]), canvas

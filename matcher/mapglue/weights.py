@@ -1,0 +1,86 @@
+"""Weights files: safetensors in half precision that carry their own digest and the network they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from matcher.checkpoints import describe, load_strictly, read_weights
+from matcher.errors import WeightsError
+from matcher.mapglue.config import SIZES, MapGlueConfig
+from matcher.mapglue.model import MapGlue
+
+SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+
+
+def save_weights(path: Path, model: MapGlue, made: dict[str, str]) -> None:
+    """Write a model's weights as float16, atomically; `made` (seed, steps, ...) goes into the file's metadata."""
+    state = {
+        name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
+        for name, value in model.state_dict().items()
+    }
+    state = {name: value.contiguous() for name, value in state.items()}
+    metadata = {**made, "config": json.dumps(asdict(model.config)), "digest": state_digest(state)}
+    temporary = path.with_suffix(".partial")
+    temporary.write_bytes(save(state, metadata))
+    temporary.replace(path)
+
+
+def load_model(name: str, path: Path | None = None) -> MapGlue:
+    """Return the network `name` with its shipped weights, or those of `path`, in float32 and ready for inference.
+
+    Raises WeightsError when the file is missing, damaged, or of another network.
+    """
+    path = path or SHIPPED / f"{name}.safetensors"
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no weights of {name}. Train them: mapdata train configs/train-{name}.yaml, "
+            f"then copy weights.safetensors there"
+        )
+    state, metadata = read_weights(path, _read)
+    if metadata.get("digest") != state_digest(state):
+        raise WeightsError(f"{describe(path)}: the weights do not match the digest they were saved with. Fetch it again")
+    model = MapGlue(_config(name, path, metadata))
+    load_strictly(model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, path)
+    return model.eval()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a weights file in float32, to start another training from. Raises WeightsError."""
+    state, _ = read_weights(path, _read)
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes and values, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name]
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(str(path), framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _config(name: str, path: Path, metadata: dict[str, str]) -> MapGlueConfig:
+    if name not in SIZES:
+        raise WeightsError(f"no network is called {name!r}; there are {', '.join(SIZES)}")
+    values: dict[str, Any] = json.loads(metadata.get("config", "{}"))
+    if values.get("name") != name:
+        raise WeightsError(f"{describe(path)}: holds weights of {values.get('name')!r}, not of {name!r}")
+    try:
+        return MapGlueConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except TypeError as error:
+        raise WeightsError(f"{describe(path)}: made by another version of the network: {error}") from error

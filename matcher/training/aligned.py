@@ -1,0 +1,66 @@
+"""Aligned pairs, the raw material of training, and the pool on disk that keeps them ready."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.images import RGBImage
+
+UNLABELLED = 255
+"""Label of a pixel whose semantic class is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedPair:
+    """Two RGB images of one place, pixel on pixel (H x W x 3 uint8), and the semantic class of each pixel (H x W)."""
+
+    map: RGBImage
+    visible: RGBImage
+    labels: npt.NDArray[np.uint8]
+
+
+class ScenePool:
+    """Drawn scenes in a folder, one uncompressed array of 7 channels each, so that a read is a page fault.
+
+    Scene k is drawn from the number k alone. Several processes may fill one pool; each file appears whole.
+    """
+
+    def __init__(self, folder: Path, draw: Callable[[int], AlignedPair]) -> None:
+        self.folder = folder
+        self.draw = draw
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def ready(self) -> int:
+        """Return how many scenes, counted from 0 without a gap, are drawn."""
+        present = {path.stem for path in self.folder.glob("*.npy")}
+        count = 0
+        while f"{count:06d}" in present:
+            count += 1
+        return count
+
+    def fill(self, start: int, stop: int, step: int = 1) -> None:
+        """Draw the scenes of a range that are missing."""
+        for number in range(start, stop, step):
+            if not self._path(number).exists():
+                self._store(number, self.draw(number))
+
+    def __getitem__(self, number: int) -> AlignedPair:
+        """Read a scene; draw it first when it is missing."""
+        self.fill(number, number + 1)
+        layers = np.load(self._path(number), mmap_mode="r")
+        return AlignedPair(layers[..., :3], layers[..., 3:6], layers[..., 6])
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npy"
+
+    def _store(self, number: int, pair: AlignedPair) -> None:
+        temporary = self._path(number).with_suffix(f".{os.getpid()}.partial")
+        with temporary.open("wb") as file:
+            np.save(file, np.dstack([pair.map, pair.visible, pair.labels]))
+        temporary.replace(self._path(number))

@@ -1,0 +1,81 @@
+"""Batches: made from (seed, step) alone, in a thread ahead of the trainer, so that a resumed run sees the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from matcher.benchmark.levels import Motion
+from matcher.training.augment import TrainingPair, training_pair
+from matcher.training.config import Schedule
+from matcher.training.sources import Source
+
+AHEAD = 2
+"""Batches prepared while the trainer works on one."""
+
+
+@dataclass
+class Batch:
+    """P pairs; views 0 are entries 0..P-1, views 1 the rest: images 2P x 3 x S x S in [0, 1], masks 2P x 1 x S x S bool,
+    labels 2P x S x S uint8, homographies P x 3 x 3 (view 0 -> view 1).
+    """
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+    homographies: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        moved = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.labels, self.homographies))
+        return Batch(*moved)
+
+
+def make_batch(source: Source, schedule: Schedule, seed: int, step: int) -> Batch:
+    """Return the batch of a step."""
+    rng = np.random.default_rng([seed, step])
+    motion = ramped(schedule, step)
+    return collate([training_pair(source.draw(rng), motion, schedule.crop, rng) for _ in range(schedule.batch)])
+
+
+def collate(pairs: list[TrainingPair]) -> Batch:
+    """Stack pairs into tensors."""
+    views = [pair.view0 for pair in pairs] + [pair.view1 for pair in pairs]
+    images = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2).float() / 255
+    masks = torch.from_numpy(np.stack([view.mask for view in views]))[:, None]
+    labels = torch.from_numpy(np.stack([view.labels for view in views]))
+    return Batch(images, masks, labels, torch.from_numpy(np.stack([pair.homography for pair in pairs])).float())
+
+
+def ramped(schedule: Schedule, step: int) -> Motion:
+    """Return the motion of a step: linear between the first and the last over the ramp."""
+    share = min(1.0, step / max(schedule.motion_ramp, 1))
+    first, last = schedule.first_motion, schedule.last_motion
+
+    def between(a: float, b: float) -> float:
+        return a + share * (b - a)
+
+    return Motion(
+        rotation_deg=between(first.rotation_deg, last.rotation_deg),
+        scale=between(first.scale, last.scale),
+        shift=between(first.shift, last.shift),
+        perspective=between(first.perspective, last.perspective),
+    )
+
+
+def prefetched(source: Source, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
+    """Yield the batches of steps start, start + 1, ... up to the schedule's end."""
+    with ThreadPoolExecutor(1) as executor:
+        coming = [
+            executor.submit(make_batch, source, schedule, seed, step)
+            for step in range(start, min(start + AHEAD, schedule.steps))
+        ]
+        for step in range(start, schedule.steps):
+            if step + AHEAD < schedule.steps:
+                coming.append(executor.submit(make_batch, source, schedule, seed, step + AHEAD))
+            yield coming.pop(0).result()

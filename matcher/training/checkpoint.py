@@ -1,0 +1,73 @@
+"""Checkpoints: everything a killed run needs to go on to the same state, written atomically."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """Exponential moving average of a network's parameters and buffers; young averages follow faster."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards the network."""
+        self.updates += 1
+        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, share)
+            else:
+                self.state[name].copy_(value)
+
+
+@dataclass
+class Progress:
+    """What changes in a run: the step reached, the scenes that may be drawn from, the best validation so far."""
+
+    step: int = 0
+    scenes: int = 0
+    best: float = -1.0
+
+
+def save_checkpoint(
+    path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write the state; a kill at any instant leaves the old file or the new one."""
+    state: dict[str, Any] = {
+        "network": network.state_dict(),
+        "ema": ema.state,
+        "ema_updates": ema.updates,
+        "optimizer": optimizer.state_dict(),
+        "progress": vars(progress),
+        "random": torch.get_rng_state(),
+    }
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:
+    """Bring network, average, optimiser and random numbers back; return the progress."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    averaged: dict[str, Tensor] = state["ema"]
+    for name, value in averaged.items():
+        ema.state[name].copy_(value)
+    ema.updates = state["ema_updates"]
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    return Progress(**state["progress"])

@@ -1,0 +1,64 @@
+"""One training run from its configuration: sources, network, trainer, weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from matcher.mapglue.weights import read_state, save_weights
+from matcher.training.checkpoint import Progress
+from matcher.training.config import TrainingConfig, resolve
+from matcher.training.scenes import fill_pool, scene_pool
+from matcher.training.sources import Mixture, PseudoSource, RealSource, SceneSource, Source
+from matcher.training.stages import STAGES, ExtractorStage
+from matcher.training.trainer import Task, Trainer
+from matcher.training.validation import Validation
+
+
+def train(config: TrainingConfig, device: torch.device) -> Progress:
+    """Draw missing scenes, train to the schedule's end (from the output folder's checkpoint, if there is one) and write
+    `weights.safetensors` from the averaged network that validated best, or the last one without validation data.
+    """
+    source, scenes = training_source(config)
+    torch.manual_seed(config.seed)
+    stage = STAGES[config.stage](config.model())
+    if config.start:
+        stage.model.load_state_dict(read_state(Path(config.start)), strict=True)
+    validation = Validation.find(resolve(config.sources.data), Path(config.output))
+    trainer = Trainer(config, Task(stage, validation), source, device, scenes)
+    progress = trainer.run()
+    export(config, stage, trainer)
+    return progress
+
+
+def training_source(config: TrainingConfig) -> tuple[Source, int]:
+    """Return the mixture that the configuration asks for and the number of drawn scenes in it."""
+    sources, data = config.sources, resolve(config.sources.data)
+    parts: list[tuple[float, Source]] = []
+    if sources.scene_weight:
+        fill_pool(resolve(sources.pool), data, sources.scenes, os.cpu_count() or 1)
+        parts.append((sources.scene_weight, SceneSource(scene_pool(resolve(sources.pool), data), sources.scenes)))
+    if sources.pseudo_weight:
+        parts.append((sources.pseudo_weight, PseudoSource.swiss(data / "tiles")))
+    if sources.real_weight:
+        parts.append((sources.real_weight, RealSource.landquart(data / "tiles")))
+    return Mixture(parts), sources.scenes if sources.scene_weight else 0
+
+
+def export(config: TrainingConfig, stage: ExtractorStage, trainer: Trainer) -> Path:
+    """Write the average's weights in half precision, with what made them in the file's metadata."""
+    best = trainer.folder / "best.pt"
+    state = torch.load(best, weights_only=True) if best.exists() else trainer.ema.state
+    stage.load_state_dict(state)
+    made = {"seed": str(config.seed), "steps": str(trainer.progress.step), "stage": config.stage}
+    path = trainer.folder / "weights.safetensors"
+    save_weights(path, stage.model, made)
+    return path
+
+
+def shorter(config: TrainingConfig, steps: int) -> TrainingConfig:
+    """Return the configuration with another number of steps."""
+    return replace(config, schedule=replace(config.schedule, steps=steps))

@@ -1,0 +1,69 @@
+"""The stages of training as modules whose call on a batch gives its losses."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from matcher.mapglue.config import MapGlueConfig
+from matcher.mapglue.extractor import Features, Keypoints
+from matcher.mapglue.model import Image, MapGlue
+from matcher.training.assignment_loss import assignment_loss, true_assignment
+from matcher.training.batches import Batch
+from matcher.training.losses import extractor_losses
+
+FIRST_TEMPERATURE = 15.0
+LARGEST_TEMPERATURE = 50.0
+MATCHER_KEYPOINTS = 384
+"""Keypoints an image in the matcher stage: a crop's share of what an image has at inference."""
+
+
+class ExtractorStage(nn.Module):
+    """The extractor with the temperature that its descriptors are compared with. The graphs ride along untrained."""
+
+    def __init__(self, config: MapGlueConfig) -> None:
+        super().__init__()
+        self.model = MapGlue(config)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(FIRST_TEMPERATURE)))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        return self.losses(self.model.extractor(batch.images), batch)
+
+    def losses(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Return the extractor's losses, their weighted sum as "total"."""
+        temperature = self.log_temperature.exp().clamp(max=LARGEST_TEMPERATURE)
+        with torch.autocast(batch.images.device.type, enabled=False):
+            losses = extractor_losses(features, batch.homographies, batch.masks, batch.labels, temperature)
+        return {**vars(losses), "total": losses.total(), "temperature": temperature}
+
+
+class MatcherStage(ExtractorStage):
+    """Extractor and graphs together: the extractor's losses keep it what it is while the graphs learn to use it."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        features = self.model.extractor(batch.images)
+        losses = self.losses(features, batch)
+        keypoints = self.model.extractor.keypoints(features, MATCHER_KEYPOINTS, batch.masks)
+        first, second = halves(keypoints)
+        tokens0, tokens1 = features.tokens.chunk(2)
+        truth = true_assignment((first, second), batch.homographies, batch.masks.chunk(2))
+        layers = self.model.every_layer(Image(first, tokens0), Image(second, tokens1))
+        assignment = torch.stack([assignment_loss(*layer, truth) for layer in layers]).mean()
+        final = layers[-1][0]
+        right = truth.partners.gather(2, final.argmax(2, keepdim=True))[..., 0]
+        partnered = truth.partners.any(2)
+        recall = (right & partnered).sum() / partnered.sum().clamp(min=1)
+        return {**losses, "assignment": assignment, "recall": recall, "total": losses["total"] + assignment}
+
+
+STAGES = {"extractor": ExtractorStage, "matcher": MatcherStage}
+
+
+def halves(keypoints: Keypoints) -> tuple[Keypoints, Keypoints]:
+    """Split the keypoints of views 0 and of views 1."""
+    first, second = zip(*(value.chunk(2) for value in vars(keypoints).values()), strict=True)
+    return Keypoints(*first), Keypoints(*second)
