@@ -58,7 +58,7 @@ def perturbation(generator: np.random.Generator, any_angle: bool, middle: np.nda
     degrees = generator.uniform(-180, 180) if any_angle else generator.uniform(-5, 5)
     scale, (east, north) = generator.uniform(0.95, 1.05), generator.uniform(-200, 200, 2)
     there = Affine.translation(*(middle + np.array([east, north])))
-    return there * Affine.rotation(degrees) * Affine.scale(scale) * Affine.translation(*-middle)
+    return there @ Affine.rotation(degrees) @ Affine.scale(scale) @ Affine.translation(*-middle)
 
 
 def align(folder: Path, chart: np.ndarray, transform: Affine, visible: Path) -> tuple[Evidence, float]:
@@ -99,7 +99,7 @@ def main() -> None:
         generator = np.random.default_rng(2026)
         for index in range(options.perturbations):
             change = perturbation(generator, index % 4 == 3, middle)
-            evidence, seconds = align(folder, chart, change * home, visible)
+            evidence, seconds = align(folder, chart, change @ home, visible)
             there = apply_homography(evidence.alignment.transform.homography, apply_homography(back, corners))
             error = float(np.linalg.norm(there - corners, axis=1).max()) / 2 ** (options.zoom - 16)
             accepted = evidence.alignment.verdict == "accepted"

@@ -46,7 +46,7 @@ def save(path: Path, image: np.ndarray, tiles: Tiles, change: np.ndarray | None 
     pixel = 2 * HALF / (256 * 2**16)
     transform = Affine(pixel, 0, -HALF + tiles[0] * 256 * pixel, 0, -pixel, HALF - tiles[2] * 256 * pixel)
     if change is not None:
-        transform = Affine(*change[:2].ravel()) * transform
+        transform = Affine(*change[:2].ravel()) @ transform
     write_raster(path, Grid("EPSG:3857", transform, image.shape[1], image.shape[0]), iter([image]), {})
     return path
 
