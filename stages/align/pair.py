@@ -99,18 +99,10 @@ def _closely(
     if initial is None:
         return _empty(homography, method, prior, reduce, "no window holds structure on both sides")
     started = initial.matrix @ homography
-    for _ in range(MAX_PASSES):
-        windows = measure(map_side, visible_side, started, _scheme(SECOND, visible_side, reduce))
-        fitted = _fit(windows, None if manual is None else _expected(manual, started), reduce)
-        if fitted is None:
-            return _empty(started, method, prior, reduce, "no window holds structure on both sides")
-        moved = corner_distance(fitted.matrix, np.eye(3), bounding_corners(windows.expected)) / reduce
-        agrees = float((fitted.residuals <= TOLERANCE * reduce).mean())
-        if moved <= SETTLED or agrees < MIN_AGREEMENT / 2:
-            break
-        base, started = started, fitted.matrix @ started
-    else:
-        started = base
+    settled = _settle(map_side, visible_side, started, reduce, manual)
+    if settled is None:
+        return _empty(started, method, prior, reduce, "no window holds structure on both sides")
+    started, windows, fitted = settled
     checks = judge(windows, fitted, _independent(windows, fitted, reduce), reduce)
     failed = [check.text for check in checks if not check.passed]
     matrix = fitted.matrix @ started
@@ -129,6 +121,29 @@ def _closely(
         patches=() if failed else local.patches(matrix, visible_side, windows, fitted),
     )
     return Evidence(alignment, prior, windows, fitted, checks, local, reduce=reduce)
+
+
+def _settle(
+    map_side: Side,
+    visible_side: Side,
+    homography: FloatArray,
+    reduce: int,
+    manual: tuple[FloatArray, FloatArray] | None,
+) -> tuple[FloatArray, Windows, Fitted] | None:
+    """Measure at working resolution until the answer stays: the last start, what it measured, the correction to it."""
+    settled = None
+    for _ in range(MAX_PASSES):
+        windows = measure(map_side, visible_side, homography, _scheme(SECOND, visible_side, reduce))
+        fitted = _fit(windows, None if manual is None else _expected(manual, homography), reduce)
+        if fitted is None:
+            break
+        settled = homography, windows, fitted
+        moved = corner_distance(fitted.matrix, np.eye(3), bounding_corners(windows.expected)) / reduce
+        agreement = float((fitted.residuals <= TOLERANCE * reduce).mean())
+        if moved <= SETTLED or agreement < MIN_AGREEMENT / 2:
+            break
+        homography = fitted.matrix @ homography
+    return settled
 
 
 def _empty(homography: FloatArray, method: str, prior: FloatArray | None, reduce: int, reason: str) -> Evidence:
