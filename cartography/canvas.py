@@ -1,8 +1,8 @@
-"""Supersampled painting of metric geometry with OpenCV: what the light map, the simulated image and the label raster share.
+"""Supersampled painting of metric geometry with OpenCV, shared by the light map, the image and the label raster.
 
-Whatever is rendered is composed of canonical chunks of `CHUNK` pixels, aligned to the top-left pixel of the frame. A block is put
-together from the chunks it touches, so it equals the same part of a whole rendering byte for byte, although OpenCV's rasteriser
-rounds a line differently when it is clipped differently.
+Whatever is rendered is composed of canonical chunks of `CHUNK` pixels, aligned to the top-left pixel of the frame. A
+block is put together from the chunks it touches, so it equals the same part of a whole rendering byte for byte,
+although OpenCV's rasteriser rounds a line differently when it is clipped differently.
 """
 
 from __future__ import annotations
@@ -72,17 +72,36 @@ class Canvas:
         cv2.fillConvexPoly(self.pixels if target is None else target, ring, tuple(colour), cv2.LINE_8, _SHIFT)
 
     def stroke(
-        self, paths: list[Path], thickness: float, colour: Sequence[int], closed: bool = False, target: np.ndarray | None = None
+        self,
+        paths: list[Path],
+        thickness: float,
+        colour: Sequence[int],
+        closed: bool = False,
+        target: np.ndarray | None = None,
     ) -> None:
         """Draw lines `thickness` subpixels wide with round ends."""
         if paths:
             surface = self.pixels if target is None else target
             cv2.polylines(surface, paths, closed, tuple(colour), max(1, round(thickness)), cv2.LINE_8, _SHIFT)
 
-    def disc(self, centre: Sequence[float] | np.ndarray, radius: float, colour: Sequence[int], target: np.ndarray | None = None) -> None:
+    def disc(
+        self,
+        centre: Sequence[float] | np.ndarray,
+        radius: float,
+        colour: Sequence[int],
+        target: np.ndarray | None = None,
+    ) -> None:
         """Fill a disc: fixed-point centre (2,), radius in subpixels."""
         surface = self.pixels if target is None else target
-        cv2.circle(surface, (int(centre[0]), int(centre[1])), round(radius * (1 << _SHIFT)), tuple(colour), -1, cv2.LINE_8, _SHIFT)
+        cv2.circle(
+            surface,
+            (int(centre[0]), int(centre[1])),
+            round(radius * (1 << _SHIFT)),
+            tuple(colour),
+            -1,
+            cv2.LINE_8,
+            _SHIFT,
+        )
 
     def hatch(self, polygons: Iterable[list[Path]], spacing_px: float, colour: Sequence[int]) -> None:
         """Diagonal lines one pixel wide over polygons; the pattern runs through the whole rendering."""
@@ -115,12 +134,21 @@ def dashed(points: np.ndarray, drawn: float, gap: float) -> list[np.ndarray]:
 def assemble(frame: Frame, block: tuple[int, int, int, int], chunk: Callable[[int, int], np.ndarray]) -> np.ndarray:
     """Put a block (column, row, width, height) of a rendering together.
 
-    `chunk(column, row)` renders the `CHUNK` x `CHUNK` pixels (fewer at the right and lower border of the frame) whose top-left
-    pixel is (column, row).
+    `chunk(column, row)` renders the `CHUNK` x `CHUNK` pixels (fewer at the right and lower border of the frame) whose
+    top-left pixel is (column, row).
     """
     column, row, width, height = block
-    if column < 0 or row < 0 or column + width > frame.width or row + height > frame.height or width <= 0 or height <= 0:
-        raise ValueError(f"block (column, row, width, height) = {block} does not lie in the {frame.width}x{frame.height} frame")
+    if (
+        column < 0
+        or row < 0
+        or column + width > frame.width
+        or row + height > frame.height
+        or width <= 0
+        or height <= 0
+    ):
+        raise ValueError(
+            f"block (column, row, width, height) = {block} does not lie in the {frame.width}x{frame.height} frame"
+        )
     result: np.ndarray | None = None
     for top in range(row // CHUNK * CHUNK, row + height, CHUNK):
         for left in range(column // CHUNK * CHUNK, column + width, CHUNK):

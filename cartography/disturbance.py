@@ -1,8 +1,9 @@
 """Known misregistration: how a map's pixels relate to those of the visible image of the same scene.
 
-With H the homography map -> visible (pixels), u a smooth displacement defined on the visible image, a feature seen at visible pixel
-v is drawn on the map at  p = H^-1(v + u(v)).  The way back solves  v + u(v) = H p  by fixed-point iteration, which converges because
-u changes by far less than a pixel a pixel. Generalisation then displaces single features by a vector of their own.
+With H the homography map -> visible (pixels), u a smooth displacement defined on the visible image, a feature seen at
+visible pixel v is drawn on the map at  p = H^-1(v + u(v)).  The way back solves  v + u(v) = H p  by fixed-point
+iteration, which converges because u changes by far less than a pixel a pixel. Generalisation then displaces single
+features by a vector of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Disturbance:
     warp_wavelength_px: float = 400.0
     """Shortest wavelength of u."""
     feature_px: float = 0.0
-    """Largest displacement, along each axis, of a single building, area or point by generalisation."""
+    """Largest displacement, along each axis, of a single building, tree or point by generalisation."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,7 +47,8 @@ class Disturbance:
             raise ValueError("the homography of a disturbance must be an invertible 3x3 matrix")
         if self.warp_px * 2 * np.pi / self.warp_wavelength_px > 0.3:
             raise ValueError(
-                f"a warp of {self.warp_px} px over {self.warp_wavelength_px} px would fold the map; use a longer wavelength"
+                f"a warp of {self.warp_px} px over {self.warp_wavelength_px} px would fold the map; "
+                "use a longer wavelength"
             )
 
     @cached_property
@@ -107,7 +109,7 @@ class Disturbance:
 
 
 class Disturbed:
-    """A `SceneSource` that shows another one as the disturbed map does; windows are asked for in `frame`'s coordinates."""
+    """A `SceneSource` that shows another one as the disturbed map does; its windows are in `frame`'s coordinates."""
 
     def __init__(self, source: SceneSource, frame: Frame, disturbance: Disturbance) -> None:
         self.source, self.frame, self.disturbance = source, frame, disturbance
@@ -134,8 +136,8 @@ def random_homography(
 ) -> np.ndarray:
     """Draw a homography (3, 3) about the centre of a `size` x `size` image.
 
-    Rotation is uniform in +-`rotation_deg`, scale log-uniform in [1 / `scale`, `scale`], shift uniform in +-`shift` of the size,
-    the perspective terms uniform in +-`perspective` per pixel.
+    Rotation is uniform in +-`rotation_deg`, scale log-uniform in [1 / `scale`, `scale`], shift uniform in +-`shift` of
+    the size, the perspective terms uniform in +-`perspective` per pixel.
     """
     centre = (size - 1) / 2
     angle = np.radians(random.uniform(-rotation_deg, rotation_deg))

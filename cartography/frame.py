@@ -14,7 +14,7 @@ from cartography.scene import Bounds
 
 @dataclass(frozen=True)
 class Frame:
-    """`width` x `height` square pixels of `gsd` scene units; (`left`, `top`) is the outer corner of the top-left pixel."""
+    """`width` x `height` square pixels of `gsd` scene units; (`left`, `top`) is the grid's outer top-left corner."""
 
     left: float
     top: float

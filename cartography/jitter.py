@@ -1,4 +1,4 @@
-"""Seeded variation of a map style, for training: colours, contrast, widths, label density, generalisation, dropped layers."""
+"""Seeded variation of a map style, for training: colours, contrast, widths, labels, generalisation, dropped layers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ BARE, VEGETATION, WATER, RAIL, ROAD, BUILDING = range(6)
 
 _MARGIN_PX = 16
 _GREEN: frozenset[AreaKind] = frozenset(
-    {"park", "garden", "grass", "scrub", "forest", "orchard", "vineyard", "farmland", "wetland", "cemetery", "pitch", "playground"}
+    {"park", "garden", "grass", "scrub", "forest", "orchard", "vineyard", "farmland", "wetland", "cemetery", "pitch",
+    "playground"}
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Lettering for the light renderer: no layout, no fonts; words of drawn strokes that are as dense and as large as real ones.
+"""Lettering for the light renderer: no layout, no fonts; words of drawn strokes, as dense and as large as real ones.
 
-Latin text uses OpenCV's stroke font; the characters of other scripts are invented strokes, the same for the same character.
+Latin text uses OpenCV's stroke font; the characters of other scripts are invented strokes, the same for the same
+character.
 """
 
 from __future__ import annotations
@@ -90,12 +91,20 @@ def _draw_pin(canvas: Canvas, tip: np.ndarray, size: float, colour: Colour, shap
     centre = tip - [0, size * 0.75] if shape == "drop" else tip
     c = (round(centre[0]), round(centre[1]))
     if shape == "square":
-        cv2.rectangle(canvas.pixels, (c[0] - round(radius), c[1] - round(radius)), (c[0] + round(radius), c[1] + round(radius)), colour, -1)
+        cv2.rectangle(
+            canvas.pixels,
+            (c[0] - round(radius), c[1] - round(radius)),
+            (c[0] + round(radius), c[1] + round(radius)),
+            colour,
+            -1,
+        )
         return
     cv2.circle(canvas.pixels, c, round(radius * 1.15), (255, 255, 255), -1)
     cv2.circle(canvas.pixels, c, round(radius), colour, -1)
     if shape == "drop":
-        flank = np.array([[c[0] - radius * 0.8, c[1] + radius * 0.55], [c[0] + radius * 0.8, c[1] + radius * 0.55], tip])
+        flank = np.array(
+            [[c[0] - radius * 0.8, c[1] + radius * 0.55], [c[0] + radius * 0.8, c[1] + radius * 0.55], tip]
+        )
         cv2.fillConvexPoly(canvas.pixels, np.rint(flank).astype(np.int32), colour)
     cv2.circle(canvas.pixels, c, round(radius * 0.4), (255, 255, 255), -1)
 
@@ -155,5 +164,7 @@ def _glyph(character: str, size: int) -> np.ndarray:
         cv2.line(mask, a, b, (255,), stroke)
     if not wide:
         centre = (int(width * 0.5), int(size * 0.6))
-        cv2.ellipse(mask, centre, (int(width * 0.3), int(size * 0.24)), 0, float(random.uniform(0, 180)), 360, (255,), stroke)
+        cv2.ellipse(
+            mask, centre, (int(width * 0.3), int(size * 0.24)), 0, float(random.uniform(0, 180)), 360, (255,), stroke
+        )
     return mask

@@ -12,7 +12,7 @@ from cartography.canvas import Canvas, assemble, chunk_frame, dashed
 from cartography.frame import Frame
 from cartography.hashing import unit
 from cartography.lettering import draw_labels
-from cartography.scene import Area, Building, Feature, Rail, Road, Scene, SceneSource, geometries
+from cartography.scene import Area, AreaKind, Building, Feature, Rail, Road, Scene, SceneSource, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, FillStyle, LineStyle, Style
 
 SCALE = 4
@@ -20,6 +20,9 @@ SCALE = 4
 
 MAP_MARGIN_PX = 80
 """Features this far outside a chunk may still be seen in it: wide lines, letters, pins."""
+
+BUILT_UP: tuple[AreaKind, ...] = ("residential", "commercial", "industrial")
+"""Areas that take the fill of buildings where `Generalisation.blocks_filled` asks for it."""
 
 F = TypeVar("F", bound=Feature)
 
@@ -46,7 +49,10 @@ def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
     """Paint a scene's map on a canvas of three channels."""
     general = style.generalisation
     _draw_areas(canvas, scene.areas, style)
-    for contours, line in (([c for c in scene.contours if not c.index], style.contour), ([c for c in scene.contours if c.index], style.index_contour or style.contour)):
+    for contours, line in (
+        ([c for c in scene.contours if not c.index], style.contour),
+        ([c for c in scene.contours if c.index], style.index_contour or style.contour),
+    ):
         if line:
             _draw_line(canvas, contours, line, 0.0)
     if style.waterway:
@@ -56,7 +62,9 @@ def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
         _draw_fills(canvas, mapped_buildings(scene.buildings, style), style.building, general.simplify_px)
     if style.tree:
         for tree in scene.trees:
-            canvas.disc(canvas.fixed(shapely.get_coordinates(tree.geometry))[0], canvas.lengths(tree.radius), style.tree)
+            canvas.disc(
+                canvas.fixed(shapely.get_coordinates(tree.geometry))[0], canvas.lengths(tree.radius), style.tree
+            )
     if style.barrier:
         _draw_line(canvas, scene.barriers, style.barrier, 0.0)
     _draw_roads(canvas, scene.roads, style)
@@ -74,10 +82,20 @@ def mapped_buildings(buildings: Sequence[Building], style: Style) -> list[Buildi
     return [b for b, keep in zip(buildings, kept, strict=True) if keep]
 
 
+def mapped_roads(roads: Sequence[Road], style: Style) -> list[Road]:
+    """The roads that a style's generalisation leaves on the map; tunnels are never drawn."""
+    if not roads:
+        return []
+    kept = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= style.generalisation.paths_omitted
+    return [
+        r for r, keep in zip(roads, kept, strict=True) if not r.tunnel and (keep or r.kind not in ("path", "track"))
+    ]
+
+
 def _draw_areas(canvas: Canvas, areas: Sequence[Area], style: Style) -> None:
     for kind in AREA_ORDER:
         fill = style.areas.get(kind)
-        if style.generalisation.blocks_filled and style.building and kind in ("residential", "commercial", "industrial"):
+        if style.generalisation.blocks_filled and style.building and kind in BUILT_UP:
             fill = style.building
         if fill:
             _draw_fills(canvas, [a for a in areas if a.kind == kind], fill, 0.0)
@@ -107,7 +125,9 @@ def _grouped(pairs: Iterable[tuple[F, float]]) -> list[tuple[float, list[F]]]:
     return sorted(groups.items())
 
 
-def _draw_line(canvas: Canvas, features: Sequence[Feature], style: LineStyle, width: float, casing: bool = False) -> None:
+def _draw_line(
+    canvas: Canvas, features: Sequence[Feature], style: LineStyle, width: float, casing: bool = False
+) -> None:
     if not features:
         return
     thickness = style.width_px(width, canvas.frame.gsd)
@@ -126,10 +146,8 @@ def _draw_line(canvas: Canvas, features: Sequence[Feature], style: LineStyle, wi
 
 
 def _draw_roads(canvas: Canvas, roads: Sequence[Road], style: Style) -> None:
-    """Casings of all kinds, then fills of all kinds; bridges once more on top. Tunnels are not drawn."""
-    omitted = style.generalisation.paths_omitted
-    drawn = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= omitted if roads else []
-    seen = [r for r, keep in zip(roads, drawn, strict=True) if not r.tunnel and (keep or r.kind not in ("path", "track"))]
+    """Casings of all kinds, then fills of all kinds; bridges once more on top."""
+    seen = mapped_roads(roads, style)
     for level in ([r for r in seen if not r.bridge], [r for r in seen if r.bridge]):
         groups = [
             (style.roads[kind], _grouped((r, r.width) for r in level if r.kind == kind))

@@ -19,13 +19,10 @@ import shapely
 from shapely.geometry import LineString
 
 from cartography.canvas import dashed
-from cartography.hashing import unit
-from cartography.light import mapped_buildings
+from cartography.light import BUILT_UP, mapped_buildings, mapped_roads
 from cartography.mapnik_paint import filled, patterned, stroked
 from cartography.scene import Feature, Road, Scene, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
-
-BUILT_UP = ("residential", "commercial", "industrial")
 
 
 @dataclass(frozen=True)
@@ -103,16 +100,6 @@ def _rails(style: Style, gsd: float) -> Iterator[Pass]:
         yield _line(line, gsd, members)
         if kind == "rail" and style.sleepers:
             yield _line(style.sleepers, gsd, members)
-
-
-def mapped_roads(roads: Sequence[Road], style: Style) -> list[Road]:
-    """The roads that a style's generalisation leaves on the map; tunnels are never drawn."""
-    if not roads:
-        return []
-    kept = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= style.generalisation.paths_omitted
-    return [
-        r for r, keep in zip(roads, kept, strict=True) if not r.tunnel and (keep or r.kind not in ("path", "track"))
-    ]
 
 
 def _crowns(scene: Scene) -> Drawn:

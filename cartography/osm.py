@@ -1,8 +1,8 @@
 """Scenes from vector files: OpenStreetMap extracts (.osm.pbf), GeoPackage, GeoJSON, Shapefile, GeoParquet.
 
-Every column of a file is read as a tag, so a GeoPackage whose columns are called like OpenStreetMap's keys reads as an extract does.
-A layer called after one of our layers ("buildings", "roads", "water") needs no tags at all. Geometry that is broken beyond repair
-is left out; what a reader may want to know about that is logged.
+Every column of a file is read as a tag, so a GeoPackage whose columns are called like OpenStreetMap's keys reads as an
+extract does. A layer called after one of our layers ("buildings", "roads", "water") needs no tags at all. Geometry that
+is broken beyond repair is left out; what a reader may want to know about that is logged.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class _Layers:
 def read_scene(path: Path, crs: str | None = None, bounds: Bounds | None = None) -> Scene:
     """Read a vector file into a scene.
 
-    `crs` is the projected system of the scene's coordinates ("EPSG:3857", ...), by default the UTM zone of the data. Widths and
-    heights are converted to its units (Web Mercator's are longer than a metre on the ground). `bounds`, in that system, leaves
-    out what lies outside. An extract without features gives an empty scene. Raises VectorFileError.
+    `crs` is the projected system of the scene's coordinates ("EPSG:3857", ...), by default the UTM zone of the data.
+    Widths and heights are converted to its units (Web Mercator's are longer than a metre on the ground). `bounds`, in
+    that system, leaves out what lies outside. An extract without features gives an empty scene. Raises VectorFileError.
     """
     parts = list(_read(path))
     target = pyproj.CRS.from_user_input(crs) if crs else _utm_of(parts, path)
@@ -99,7 +99,11 @@ def _read(path: Path) -> Iterator[_Part]:
             continue
         fields = [str(field) for field in meta["fields"]]
         values = [column.tolist() for column in columns]
-        tags = [_tags(dict(zip(fields, row, strict=True)), name) for row in zip(*values, strict=True)] if fields else [_tags({}, name)] * len(wkb)
+        tags = (
+            [_tags(dict(zip(fields, row, strict=True)), name) for row in zip(*values, strict=True)]
+            if fields
+            else [_tags({}, name)] * len(wkb)
+        )
         yield _Part(meta["crs"] or "EPSG:4326", shapely.from_wkb(wkb, on_invalid="ignore"), tags)
 
 
@@ -243,7 +247,9 @@ def _scene(layers: _Layers, target: pyproj.CRS, bounds: Bounds | None) -> Scene:
         shapes = [f.geometry for features in everything.values() for f in features]
         total = shapely.total_bounds(np.array(shapes, object)) if shapes else np.zeros(4)
         bounds = (float(total[0]), float(total[1]), float(total[2]), float(total[3]))
-    return Scene(bounds, ground="residential" if _is_town(layers, bounds) else "grass", crs=target.to_string(), **everything)
+    return Scene(
+        bounds, ground="residential" if _is_town(layers, bounds) else "grass", crs=target.to_string(), **everything
+    )
 
 
 def _is_town(layers: _Layers, bounds: Bounds) -> bool:

@@ -1,8 +1,9 @@
 """What is on the ground: typed layers of vector features, known to no renderer.
 
-Coordinates are metres in the scene's own plane (or units of its projected CRS), x to the right and y up. Lengths of attributes
-(`width`, `height`, `radius`) are in the same unit as the coordinates. `key` identifies a feature for ever: every random decision
-about it (is it drawn, what colour is its roof) is hashed from the key, so it never depends on the window that was asked for.
+Coordinates are metres in the scene's own plane (or units of its projected CRS), x to the right and y up. Lengths of
+attributes (`width`, `height`, `radius`) are in the same unit as the coordinates. `key` identifies a feature for ever:
+every random decision about it (is it drawn, what colour is its roof) is hashed from the key, so it never depends on the
+window that was asked for.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ class SceneSource(Protocol):
     """Anything that can be asked for the scene of a window: a `Scene`, a procedural world, a disturbed source."""
 
     def window(self, bounds: Bounds) -> Scene:
-        """Return a scene with every feature that touches `bounds`, whole and in an order that does not depend on `bounds`."""
+        """Return every feature that touches `bounds`, whole and in an order that does not depend on `bounds`."""
         ...
 
 
@@ -210,7 +211,7 @@ class Scene:
         return self.reaching(bounds, lambda features: 0.0)
 
     def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray | float]) -> Scene:
-        """Return the features that touch `bounds` when they are grown by `reach(features)`, one length each or for all."""
+        """Return the features that touch `bounds` when grown by `reach(features)`, one length each or for all."""
         left, bottom, right, top = bounds
         layers: dict[str, Any] = {}
         for name, features in self.layers():
@@ -247,11 +248,11 @@ def _transform_layer(name: str, features: tuple[Feature, ...], transform: Transf
     coordinates, index = shapely.get_coordinates(shapes, return_index=True)
     keys = np.array([f.key for f in features], np.uint64)[index]
     moved = shapely.set_coordinates(shapes, transform(name, coordinates, keys))
-    kind, attributes = LAYERS[name], _attributes(LAYERS[name])
+    kind, attributes = LAYERS[name], _attributes(name)
     return tuple(kind(geometry, *attributes(f)) for f, geometry in zip(features, moved, strict=True))
 
 
 @cache
-def _attributes(kind: type[Any]) -> Callable[[Feature], tuple[Any, ...]]:
-    """A function from a feature to everything but its geometry (every feature has two attributes or more)."""
-    return attrgetter(*[f.name for f in fields(kind)][1:])
+def _attributes(name: str) -> Callable[[Feature], tuple[Any, ...]]:
+    """A function from a layer's feature to all but its geometry (every feature has two attributes or more)."""
+    return attrgetter(*[f.name for f in fields(LAYERS[name])][1:])

@@ -1,7 +1,7 @@
 """Scenes as single compact files, for machines that have none of the libraries that read vector formats.
 
-The file is a numpy archive: for every layer the geometries as one block of WKB with its offsets, and the attributes as JSON.
-Coordinates are rounded to a hundredth of a unit, 0.02 px at the finest pixels drawn.
+The file is a numpy archive: for every layer the geometries as one block of WKB with its offsets, and the attributes as
+JSON. Coordinates are rounded to a hundredth of a unit, 0.02 px at the finest pixels drawn.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def load_scene(path: Path) -> Scene:
         with np.load(path, allow_pickle=False) as archive:
             head = json.loads(archive["head"].tobytes())
             if head["format"] != _FORMAT:
-                raise SceneFileError(f"{path}: format {head['format']}, this version reads {_FORMAT}; write the file again")
+                raise SceneFileError(
+                    f"{path}: format {head['format']}, this version reads {_FORMAT}; write the file again"
+                )
             layers = {name: _layer(archive, name) for name in LAYERS}
     except (OSError, KeyError, ValueError) as error:
         raise SceneFileError(f"{path} is no scene file ({error}); write one with save_scene") from error

@@ -1,7 +1,7 @@
 """How a map looks, as plain data that every renderer reads in the same way.
 
-Colours are (red, green, blue) 0-255. Widths and sizes ending in `_px` are pixels of the map, whatever its ground sample distance;
-everything else follows the features' own metric widths. What a style has no entry for is not drawn.
+Colours are (red, green, blue) 0-255. Widths and sizes ending in `_px` are pixels of the map, whatever its ground sample
+distance; everything else follows the features' own metric widths. What a style has no entry for is not drawn.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class FillStyle:
 
 @dataclass(frozen=True)
 class LineStyle:
-    """A line of the feature's metric width times `width_factor`, within [`min_px`, `max_px`]; a casing adds `casing_px` a side.
+    """A line of the feature's metric width times `width_factor`, within [`min_px`, `max_px`].
 
-    `dash_px` alternates drawn and left-out lengths.
+    A casing adds `casing_px` a side. `dash_px` alternates drawn and left-out lengths.
     """
 
     colour: Colour
@@ -119,5 +119,4 @@ class Style:
     water_text: TextStyle | None = None
     places: Mapping[PlaceKind, TextStyle] = field(default_factory=dict)
     pois: PoiStyle | None = None
-    unpaved_dash_px: tuple[float, float] | None = None
     generalisation: Generalisation = Generalisation()

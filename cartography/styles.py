@@ -95,7 +95,7 @@ def web_light() -> Style:
                 "parking": (236, 239, 243),
                 "square": (247, 247, 244),
                 "water": (158, 205, 238),
-            }  # fmt: skip
+            }
         ),
         waterway=LineStyle((158, 205, 238), 1.0, 1.5),
         building=FillStyle((230, 232, 235), (216, 219, 224), 1.0),
@@ -136,7 +136,7 @@ def web_muted() -> Style:
                 "glacier": (250, 251, 252),
                 "water": (211, 224, 232),
                 "wetland": (230, 238, 236),
-            }  # fmt: skip
+            }
         ),
         waterway=LineStyle((211, 224, 232), 1.0, 1.2),
         building=FillStyle((240, 240, 241), (234, 234, 236), 1.0),
@@ -189,7 +189,7 @@ def osm_carto() -> Style:
                 "playground": (223, 252, 226),
                 "pitch": (136, 224, 190),
                 "water": (170, 211, 223),
-            }  # fmt: skip
+            }
         ),
         waterway=LineStyle((170, 211, 223), 1.0, 1.5),
         building=FillStyle((217, 208, 201), (183, 167, 152), 1.0),
@@ -206,7 +206,6 @@ def osm_carto() -> Style:
         water_text=TextStyle((77, 128, 179), 11, fonts=ITALIC),
         places=place_texts((34, 34, 34), 12.5, SANS),
         pois=PoiStyle({k: (115, 74, 8) for k in PIN_COLOURS}, "square", 8, TextStyle((115, 74, 8), 9.5)),
-        unpaved_dash_px=(5, 3),
     )
 
 
@@ -214,7 +213,8 @@ def topographic() -> Style:
     """A topographic sheet: contours, hatched rock and wetland, black buildings, fine lines."""
     paper: Colour = (253, 252, 246)
     road: dict[RoadKind, Colour] = {
-        "motorway": (238, 150, 90), "primary": (240, 120, 100), "secondary": (250, 224, 110), "tertiary": (255, 246, 170),
+        "motorway": (238, 150, 90), "primary": (240, 120, 100), "secondary": (250, 224, 110),
+        "tertiary": (255, 246, 170),
         "residential": (255, 255, 255), "service": (255, 255, 255), "pedestrian": (255, 255, 255),
         "track": (60, 60, 60), "path": (60, 60, 60),
     }  # fmt: skip
@@ -227,7 +227,7 @@ def topographic() -> Style:
             "glacier": (238, 246, 250),
             "sand": (250, 243, 220),
             "cemetery": (224, 236, 214),
-        }  # fmt: skip
+        }
     )
     areas["rock"] = FillStyle((240, 238, 232), None, hatch=(140, 132, 122), hatch_px=5)
     areas["wetland"] = FillStyle(None, None, hatch=(120, 170, 210), hatch_px=5)
@@ -278,14 +278,17 @@ def plan() -> Style:
         building=FillStyle(grey(232), ink, 1.2, hatch=grey(150), hatch_px=4),
         barrier=LineStyle(grey(130), max_px=1.0),
         roads={k: LineStyle(white, 1.0, 2.0, casing=ink, casing_px=0.9) for k in kinds}
-        | {"track": LineStyle(grey(90), 0.5, 1.0, 1.2, dash_px=(6, 3)), "path": LineStyle(grey(90), 0.3, 1.0, 1.0, dash_px=(3, 3))},
+        | {
+            "track": LineStyle(grey(90), 0.5, 1.0, 1.2, dash_px=(6, 3)),
+            "path": LineStyle(grey(90), 0.3, 1.0, 1.0, dash_px=(3, 3)),
+        },
         rails={"rail": LineStyle(ink, min_px=2.4, max_px=2.4), "tram": LineStyle(ink, max_px=1.0)},
         sleepers=LineStyle(white, min_px=1.2, max_px=1.2, dash_px=(6, 6)),
         road_text=TextStyle(ink, 9.5, halo=white, fonts=SERIF),
         water_text=TextStyle(ink, 10, halo=white, fonts=ITALIC),
         places=place_texts(ink, 12, SERIF),
         generalisation=Generalisation(label_density=0.4),
-    )  # fmt: skip
+    )
 
 
 def dark() -> Style:
@@ -300,10 +303,18 @@ def dark() -> Style:
         background=(33, 37, 43),
         areas=fills(
             {
-                "commercial": (40, 42, 50), "industrial": (38, 41, 50), "forest": (32, 46, 42), "park": (34, 50, 44),
-                "grass": (36, 46, 44), "garden": (36, 48, 44), "pitch": (38, 56, 50), "sand": (58, 56, 50),
-                "rock": (44, 46, 48), "glacier": (70, 76, 84), "water": (18, 28, 42),
-            }  # fmt: skip
+                "commercial": (40, 42, 50),
+                "industrial": (38, 41, 50),
+                "forest": (32, 46, 42),
+                "park": (34, 50, 44),
+                "grass": (36, 46, 44),
+                "garden": (36, 48, 44),
+                "pitch": (38, 56, 50),
+                "sand": (58, 56, 50),
+                "rock": (44, 46, 48),
+                "glacier": (70, 76, 84),
+                "water": (18, 28, 42),
+            }
         ),
         waterway=LineStyle((18, 28, 42), 1.0, 1.5),
         building=FillStyle((44, 48, 56), (54, 58, 68), 1.0),
@@ -312,10 +323,18 @@ def dark() -> Style:
         road_text=TextStyle((150, 156, 168), 11.5, halo=(24, 27, 32), fonts=WEB),
         shield=(96, 100, 120),
         water_text=TextStyle((80, 110, 150), 11, halo=(18, 28, 42), fonts=ITALIC),
-        places={k: TextStyle(t.colour, t.size_px, (24, 27, 32), fonts=t.fonts) for k, t in place_texts((190, 196, 206), 13, WEB_BOLD).items()},
-        pois=PoiStyle({k: (104, 116, 140) for k in PIN_COLOURS}, "disc", 10, TextStyle((140, 148, 164), 11, (24, 27, 32), fonts=WEB)),
+        places={
+            k: TextStyle(t.colour, t.size_px, (24, 27, 32), fonts=t.fonts)
+            for k, t in place_texts((190, 196, 206), 13, WEB_BOLD).items()
+        },
+        pois=PoiStyle(
+            {k: (104, 116, 140) for k in PIN_COLOURS},
+            "disc",
+            10,
+            TextStyle((140, 148, 164), 11, (24, 27, 32), fonts=WEB),
+        ),
         generalisation=Generalisation(buildings_omitted=0.2, smaller_omitted=40, label_density=0.6),
-    )  # fmt: skip
+    )
 
 
 _STYLES: dict[str, Callable[[], Style]] = {

@@ -1,6 +1,7 @@
-"""What OpenStreetMap tags mean here: one function a layer, from a mapping of tags to kinds, widths and heights in metres.
+"""What OpenStreetMap tags mean here: one function a layer, from tags to kinds, and to widths and heights in metres.
 
-A function returns None when the tags do not describe a feature of its layer. Missing and malformed values get the usual ones.
+A function returns None when the tags do not describe a feature of its layer. Usual values stand in for missing and
+malformed ones.
 """
 
 from __future__ import annotations
@@ -15,22 +16,38 @@ from cartography.scene import WaterwayKind as WaterKind
 Tags: TypeAlias = Mapping[str, str]
 
 _ROADS: dict[str, tuple[RoadKind, float]] = {
-    "motorway": ("motorway", 12.0), "trunk": ("motorway", 11.0), "motorway_link": ("motorway", 6.0), "trunk_link": ("motorway", 6.0),
+    "motorway": ("motorway", 12.0), "trunk": ("motorway", 11.0), "motorway_link": ("motorway", 6.0),
+    "trunk_link": ("motorway", 6.0),
     "primary": ("primary", 10.0), "primary_link": ("primary", 6.0), "secondary": ("secondary", 9.0),
     "secondary_link": ("secondary", 6.0), "tertiary": ("tertiary", 7.5), "tertiary_link": ("tertiary", 6.0),
     "unclassified": ("residential", 6.0), "residential": ("residential", 6.5), "living_street": ("residential", 5.5),
-    "road": ("residential", 6.0), "busway": ("service", 4.5), "service": ("service", 4.0), "pedestrian": ("pedestrian", 6.0),
+    "road": ("residential", 6.0), "busway": ("service", 4.5), "service": ("service", 4.0),
+    "pedestrian": ("pedestrian", 6.0),
     "track": ("track", 3.0), "path": ("path", 1.8), "footway": ("path", 2.0), "cycleway": ("path", 2.2),
     "bridleway": ("path", 2.0), "steps": ("path", 2.0),
 }  # fmt: skip
 _UNPAVED = frozenset(
-    {"unpaved", "gravel", "fine_gravel", "dirt", "earth", "ground", "grass", "sand", "mud", "compacted", "pebblestone", "wood"}
+    [
+        "unpaved",
+        "gravel",
+        "fine_gravel",
+        "dirt",
+        "earth",
+        "ground",
+        "grass",
+        "sand",
+        "mud",
+        "compacted",
+        "pebblestone",
+        "wood",
+    ]
 )
 _AREAS: dict[tuple[str, str], AreaKind] = {
     ("natural", "water"): "water", ("natural", "bay"): "water", ("landuse", "reservoir"): "water",
     ("landuse", "basin"): "water", ("waterway", "riverbank"): "water", ("waterway", "dock"): "water",
     ("leisure", "swimming_pool"): "water",
-    ("landuse", "residential"): "residential", ("landuse", "commercial"): "commercial", ("landuse", "retail"): "commercial",
+    ("landuse", "residential"): "residential", ("landuse", "commercial"): "commercial",
+    ("landuse", "retail"): "commercial",
     ("landuse", "industrial"): "industrial", ("landuse", "railway"): "industrial", ("landuse", "port"): "industrial",
     ("landuse", "garages"): "industrial", ("landuse", "military"): "industrial",
     ("landuse", "construction"): "construction", ("landuse", "brownfield"): "construction",
@@ -49,8 +66,10 @@ _AREAS: dict[tuple[str, str], AreaKind] = {
     ("natural", "wood"): "forest", ("landuse", "orchard"): "orchard", ("landuse", "plant_nursery"): "orchard",
     ("landuse", "greenhouse_horticulture"): "orchard", ("landuse", "vineyard"): "vineyard",
     ("landuse", "farmland"): "farmland", ("landuse", "farmyard"): "residential", ("natural", "wetland"): "wetland",
-    ("natural", "sand"): "sand", ("natural", "beach"): "sand", ("natural", "shoal"): "sand", ("natural", "bare_rock"): "rock",
-    ("natural", "scree"): "rock", ("natural", "shingle"): "rock", ("natural", "glacier"): "glacier", ("natural", "mud"): "bare",
+    ("natural", "sand"): "sand", ("natural", "beach"): "sand", ("natural", "shoal"): "sand",
+    ("natural", "bare_rock"): "rock",
+    ("natural", "scree"): "rock", ("natural", "shingle"): "rock", ("natural", "glacier"): "glacier",
+    ("natural", "mud"): "bare",
 }  # fmt: skip
 _AREA_KEYS = ("natural", "waterway", "leisure", "amenity", "landuse", "place")
 _RAILS: dict[str, RailKind] = {
@@ -62,22 +81,32 @@ _WATERWAYS: dict[str, tuple[WaterKind, float]] = {
     "drain": ("ditch", 1.2), "brook": ("stream", 2.0),
 }  # fmt: skip
 _BARRIERS: dict[str, BarrierKind] = {
-    "wall": "wall", "retaining_wall": "wall", "city_wall": "wall", "fence": "fence", "guard_rail": "fence", "hedge": "hedge",
+    "wall": "wall", "retaining_wall": "wall", "city_wall": "wall", "fence": "fence", "guard_rail": "fence",
+    "hedge": "hedge",
 }  # fmt: skip
 _BUILDINGS: dict[str, tuple[BuildingKind, float, RoofShape]] = {
-    "house": ("house", 7.5, "gabled"), "detached": ("house", 7.5, "gabled"), "semidetached_house": ("house", 7.5, "gabled"),
+    "house": ("house", 7.5, "gabled"), "detached": ("house", 7.5, "gabled"),
+    "semidetached_house": ("house", 7.5, "gabled"),
     "terrace": ("house", 8.0, "gabled"), "bungalow": ("house", 4.5, "hipped"), "farm": ("house", 8.0, "gabled"),
-    "residential": ("house", 8.0, "gabled"), "apartments": ("apartments", 15.0, "flat"), "dormitory": ("apartments", 14.0, "flat"),
-    "hotel": ("apartments", 18.0, "flat"), "commercial": ("commercial", 10.0, "flat"), "office": ("commercial", 16.0, "flat"),
+    "residential": ("house", 8.0, "gabled"), "apartments": ("apartments", 15.0, "flat"),
+    "dormitory": ("apartments", 14.0, "flat"),
+    "hotel": ("apartments", 18.0, "flat"), "commercial": ("commercial", 10.0, "flat"),
+    "office": ("commercial", 16.0, "flat"),
     "retail": ("commercial", 7.0, "flat"), "supermarket": ("commercial", 7.0, "flat"), "kiosk": ("shed", 3.0, "flat"),
-    "industrial": ("industrial", 9.0, "flat"), "warehouse": ("industrial", 9.0, "flat"), "hangar": ("industrial", 12.0, "gabled"),
-    "barn": ("industrial", 8.0, "gabled"), "greenhouse": ("industrial", 4.0, "flat"), "school": ("public", 10.0, "flat"),
+    "industrial": ("industrial", 9.0, "flat"), "warehouse": ("industrial", 9.0, "flat"),
+    "hangar": ("industrial", 12.0, "gabled"),
+    "barn": ("industrial", 8.0, "gabled"), "greenhouse": ("industrial", 4.0, "flat"),
+    "school": ("public", 10.0, "flat"),
     "university": ("public", 15.0, "flat"), "hospital": ("public", 16.0, "flat"), "public": ("public", 12.0, "flat"),
     "train_station": ("public", 10.0, "flat"), "civic": ("public", 12.0, "flat"), "church": ("church", 16.0, "gabled"),
     "cathedral": ("church", 28.0, "gabled"), "chapel": ("church", 9.0, "gabled"), "mosque": ("church", 14.0, "flat"),
-    "garage": ("shed", 2.8, "flat"), "garages": ("shed", 2.8, "flat"), "shed": ("shed", 2.5, "gabled"), "hut": ("shed", 2.5, "gabled"),
+    "garage": ("shed", 2.8, "flat"), "garages": ("shed", 2.8, "flat"), "shed": ("shed", 2.5, "gabled"),
+    "hut": ("shed", 2.5, "gabled"),
     "carport": ("shed", 2.6, "flat"), "roof": ("shed", 4.0, "flat"),
 }  # fmt: skip
+_ROOFS: dict[str, RoofShape] = {"flat": "flat", "hipped": "hipped", "pyramidal": "hipped", "half-hipped": "hipped"}
+"""Any other shape has slopes and a ridge."""
+
 _POIS: tuple[tuple[str, frozenset[str] | None, PoiKind], ...] = (
     ("amenity", frozenset({"restaurant", "cafe", "fast_food", "bar", "pub", "biergarten", "ice_cream"}), "food"),
     ("amenity", frozenset({"parking"}), "parking"),
@@ -95,7 +124,8 @@ _POIS: tuple[tuple[str, frozenset[str] | None, PoiKind], ...] = (
     ("craft", None, "service"),
 )
 _PLACES: dict[str, PlaceKind] = {
-    "city": "city", "town": "town", "suburb": "suburb", "quarter": "suburb", "borough": "suburb", "neighbourhood": "suburb",
+    "city": "city", "town": "town", "suburb": "suburb", "quarter": "suburb", "borough": "suburb",
+    "neighbourhood": "suburb",
     "village": "village", "hamlet": "hamlet", "isolated_dwelling": "hamlet", "locality": "locality", "farm": "locality",
 }  # fmt: skip
 
@@ -173,14 +203,16 @@ def building(tags: Tags, area_m2: float) -> tuple[BuildingKind, float, RoofShape
         kind, height, roof = "commercial", 11.0, "flat"
     levels = metres(tags.get("building:levels"))
     height = metres(tags.get("height")) or (levels * 3.1 + 1.0 if levels else height)
-    shape = tags.get("roof:shape", "")
-    roof = "flat" if shape == "flat" else "hipped" if shape in ("hipped", "pyramidal", "half-hipped") else "gabled" if shape else roof
+    if shape := tags.get("roof:shape"):
+        roof = _ROOFS.get(shape, "gabled")
     return kind, min(max(height, 2.0), 400.0), roof
 
 
 def poi(tags: Tags) -> PoiKind | None:
     """Kind of a point of interest."""
-    return next((kind for key, values, kind in _POIS if tags.get(key) and (values is None or tags[key] in values)), None)
+    return next(
+        (kind for key, values, kind in _POIS if tags.get(key) and (values is None or tags[key] in values)), None
+    )
 
 
 def place(tags: Tags) -> PlaceKind | None:

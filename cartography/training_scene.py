@@ -1,6 +1,7 @@
 """One call for training: a map, a simulated image of the same ground, their exact relation, and labels.
 
-Needs numpy, OpenCV and shapely only. Nothing is cropped or warped after drawing: both sides show true content up to their borders.
+Needs numpy, OpenCV and shapely only. Nothing is cropped or warped after drawing: both sides show true content up to
+their borders.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """`map` and `visible` (S, S, 3) uint8 RGB; `map_labels` and `labels` (S, S) uint8 classes of `cartography.labels`."""
+    """`map`, `visible` (S, S, 3) uint8 RGB; `map_labels`, `labels` (S, S) uint8 classes of `cartography.labels`."""
 
     map: np.ndarray
     visible: np.ndarray
@@ -72,8 +73,9 @@ class TrainingPair:
 class Sampler:
     """Where training scenes come from.
 
-    `osm` are scenes read from extracts (see `cartography.storage`), drawn from with probability `osm_share`; `photographs` is a
-    folder of crops that give texture to half of the images. `draw(seed)` depends on nothing but these fields and the seed.
+    `osm` are scenes read from extracts (see `cartography.storage`), drawn from with probability `osm_share`;
+    `photographs` is a folder of crops that give texture to half of the images. `draw(seed)` depends on nothing but
+    these fields and the seed.
     """
 
     size: int = 512
@@ -88,8 +90,9 @@ class Sampler:
         random = generator(seed, 0x7124)
         gsd = float(random.choice(self.gsds)) * float(random.uniform(0.93, 1.07))
         if self.osm and random.random() < self.osm_share:
-            source: Scene | World = self.osm[random.integers(len(self.osm))]
-            frame = _populated_frame(source, gsd, self.size, random)
+            extract = self.osm[int(random.integers(len(self.osm)))]
+            source: Scene | World = extract
+            frame = _populated_frame(extract, gsd, self.size, random)
         else:
             source = _world(seed // _SCENES_A_WORLD)
             left, top = random.uniform(0, _REGION, 2)

@@ -1,4 +1,4 @@
-"""The simulated visible image of a scene: not to fool a person, but to carry the structure, clutter and omissions of a real one."""
+"""The simulated visible image of a scene: it need not fool a person, but has a real one's structure and clutter."""
 
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.render import render_image

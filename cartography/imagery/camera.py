@@ -26,18 +26,22 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
     # Saturation, contrast about mid grey, colour cast and haze are one affine map of colours.
     mixing = np.eye(3) * conditions.saturation + (1 - conditions.saturation) / 3
     gain = conditions.contrast * np.array(conditions.cast) * (1 - conditions.haze)
-    offset = 118 * (1 - conditions.contrast) * np.array(conditions.cast) * (1 - conditions.haze) + _AIR * conditions.haze
+    offset = (
+        118 * (1 - conditions.contrast) * np.array(conditions.cast) * (1 - conditions.haze) + _AIR * conditions.haze
+    )
     light = cv2.transform(light, np.column_stack([mixing * gain[:, None], offset]).astype(np.float32))
     if conditions.blur_px > 0:
         light = cv2.GaussianBlur(light, (0, 0), conditions.blur_px)
     rows = (np.arange(light.shape[0]) + row + mix(conditions.seed, 1) % _NOISE) % _NOISE
     columns = (np.arange(light.shape[1]) + column + mix(conditions.seed, 2) % _NOISE) % _NOISE
-    light += _noise_tile()[rows[:, None], columns] * np.float32(conditions.noise)
-    image = np.clip(light, 0, 255, out=light).astype(np.uint8)
+    np.add(light, _noise_tile()[rows[:, None], columns] * np.float32(conditions.noise), out=light)
+    image: np.ndarray = np.clip(light, 0, 255, out=light).astype(np.uint8)
     if conditions.jpeg_quality:
         done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality])
         assert done
-        image = cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1]
+        decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = decoded[..., ::-1]
     return np.ascontiguousarray(image[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 

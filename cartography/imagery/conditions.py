@@ -14,7 +14,7 @@ Season = Literal["spring", "summer", "autumn", "winter"]
 
 @dataclass(frozen=True)
 class Conditions:
-    """How an image was taken. Azimuths are degrees clockwise from north (up); `seed` decides everything random in the image."""
+    """How an image was taken. Azimuths are degrees clockwise from north (up); `seed` decides everything random."""
 
     seed: int = 0
     sun_azimuth: float = 150.0
@@ -72,7 +72,7 @@ def random_conditions(seed: int) -> Conditions:
         saturation=float(random.uniform(0.45, 1.25)),
         blur_px=float(random.uniform(0.3, 1.1)),
         noise=float(random.uniform(0.5, 6)),
-        jpeg_quality=int(random.choice([0, random.integers(40, 95)])),
+        jpeg_quality=int(random.choice([0, int(random.integers(40, 95))])),
         absent=float(random.uniform(0, 0.12)),
         traffic=float(random.uniform(0.2, 2)),
         clutter=float(random.uniform(0.3, 1.6)),

@@ -73,7 +73,9 @@ def _paint_roads(canvas: Canvas, roads: Sequence[Road], palette: Palette) -> Non
         if road.kind in ("primary", "secondary", "tertiary", "residential") and road.paved:
             canvas.stroke([path], canvas.lengths(road.width + 2 * _SIDEWALK), palette.pavement)
         elif road.kind == "motorway":
-            canvas.stroke([path], canvas.lengths(road.width + 5), palette.grass if not road.bridge else palette.pavement)
+            canvas.stroke(
+                [path], canvas.lengths(road.width + 5), palette.grass if not road.bridge else palette.pavement
+            )
     for road, path in zip(ordered, paths, strict=True):
         tone = 0.9 + 0.2 * unit_of(1, "road", mix(len(road.name), *map(ord, road.name[:8])))
         if road.paved and road.kind == "pedestrian":
@@ -98,7 +100,9 @@ def _paint_rails(canvas: Canvas, rails: Sequence[Rail], palette: Palette) -> Non
             for side in (-0.72, 0.72):
                 line = shapely.offset_curve(rail.geometry, offset + side)
                 if not line.is_empty and line.geom_type == "LineString":
-                    canvas.stroke([canvas.fixed(shapely.get_coordinates(line))[:, None]], canvas.lengths(0.25), (196, 192, 190, 0))
+                    canvas.stroke(
+                        [canvas.fixed(shapely.get_coordinates(line))[:, None]], canvas.lengths(0.25), (196, 192, 190, 0)
+                    )
 
 
 def _paint_markings(canvas: Canvas, roads: Sequence[Road]) -> None:
@@ -171,19 +175,20 @@ def _paint_cars(
     _paint_boxes(canvas, (front + back) / 2 + across * offset, direction, size, (fraction * 797).astype(int))
 
 
+_CAR_SHADOW = np.array([0.3, -0.3])
 _BOX = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
 def _paint_boxes(
     canvas: Canvas, centres: np.ndarray, direction: np.ndarray, size: np.ndarray, colours: np.ndarray
 ) -> None:
-    """Cars at `centres` (N, 2), heading along `direction` (N, 2), of `size` (N, 2) length and width, with their shadows."""
+    """Cars at `centres` (N, 2), heading along `direction` (N, 2), `size` (N, 2) long and wide, with shadows."""
     across = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
     axes = np.stack([direction * size[:, :1], across * size[:, 1:]], axis=1)
     bodies = centres[:, None] + _BOX @ axes
     roofs = centres[:, None] + (_BOX * [0.45, 0.8] - [0.05, 0]) @ axes
     fine = canvas.frame.gsd < 0.7
-    shadows, bodies, roofs = canvas.fixed(bodies + [0.3, -0.3]), canvas.fixed(bodies), canvas.fixed(roofs)
+    shadows, bodies, roofs = canvas.fixed(bodies + _CAR_SHADOW), canvas.fixed(bodies), canvas.fixed(roofs)
     for shadow, body, roof, colour in zip(shadows, bodies, roofs, colours.tolist(), strict=True):
         paint = _CARS[colour % len(_CARS)]
         canvas.convex(shadow, (46, 46, 50, 0))
@@ -208,7 +213,9 @@ def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions)
         room = shapely.buffer(area.geometry, -2.2)
         shapely.prepare(room)
         inside = shapely.contains_xy(room, places)
-        draws = unit(conditions.seed, "bay", np.uint64(area.key & 0xFFFFFFFFFFFF) + np.arange(len(places), dtype=np.uint64))
+        draws = unit(
+            conditions.seed, "bay", np.uint64(area.key & 0xFFFFFFFFFFFF) + np.arange(len(places), dtype=np.uint64)
+        )
         places, draws = places[inside], draws[inside]
         if canvas.frame.gsd < 0.6:
             edges = places[:, None] + direction * 1.3 + np.array([[-2.4], [2.4]]) * across

@@ -49,11 +49,17 @@ class Palette:
 
     def __init__(self, conditions: Conditions, random: np.random.Generator) -> None:
         self.season = conditions.season
-        self.asphalt: Paint = (*_spread(random, (random.integers(92, 132),) * 3, 3), surface("paved"))
-        self.pavement: Paint = (*_spread(random, (random.integers(140, 182),) * 3, 8), surface("paved"))
+        self.asphalt: Paint = (*_spread(random, (int(random.integers(92, 132)),) * 3, 3), surface("paved"))
+        self.pavement: Paint = (*_spread(random, (int(random.integers(140, 182)),) * 3, 8), surface("paved"))
         self.grass: Paint = (*_spread(random, _GRASS[self.season], 9), surface("grass"))
-        self.water: Paint = (*_spread(random, [(46, 62, 66), (70, 88, 78), (58, 82, 98)][random.integers(3)], 8), surface("water"))
-        self.soil: Paint = (*_spread(random, [(146, 124, 98), (124, 100, 78), (168, 150, 124)][random.integers(3)], 8), surface("soil"))
+        self.water: Paint = (
+            *_spread(random, [(46, 62, 66), (70, 88, 78), (58, 82, 98)][random.integers(3)], 8),
+            surface("water"),
+        )
+        self.soil: Paint = (
+            *_spread(random, [(146, 124, 98), (124, 100, 78), (168, 150, 124)][random.integers(3)], 8),
+            surface("soil"),
+        )
         self.roofs = {
             family: [(*_spread(random, colour, 10), surface(kind)) for colour, kind in choices]
             for family, choices in _ROOFS.items()
@@ -73,12 +79,19 @@ class Palette:
             case "industrial" | "parking":
                 return shade(self.asphalt, 0.95 + 0.4 * draw)
             case "pitch":
-                artificial: Paint = [(72, 118, 84, 0), (150, 84, 66, 0), (*grass[:3], 6), (84, 110, 150, 0)][int(draw * 4)]  # type: ignore[assignment]
-                return artificial
+                turf: Paint = (*grass[:3], 6)
+                return [(72, 118, 84, 0), (150, 84, 66, 0), turf, (84, 110, 150, 0)][int(draw * 4)]
             case "garden" | "park" | "cemetery" | "playground":
                 return shade(grass, tone) if draw < 0.8 else shade(soil, tone)
             case "farmland":
-                crops: list[Paint] = [soil, shade(soil, 1.15), grass, (150, 142, 84, 7), (176, 160, 106, 7), (88, 112, 58, 7)]
+                crops: list[Paint] = [
+                    soil,
+                    shade(soil, 1.15),
+                    grass,
+                    (150, 142, 84, 7),
+                    (176, 160, 106, 7),
+                    (88, 112, 58, 7),
+                ]
                 return shade(crops[int(draw * len(crops))], tone)
             case "grass" | "scrub" | "wetland" | "orchard" | "vineyard":
                 return shade((*grass[:3], surface("meadow")), tone * (0.85 if kind == "scrub" else 1))

@@ -1,7 +1,7 @@
 """What stands: buildings with walls, roofs and shadows, trees and hedges.
 
-Buildings are painted from the lowest to the highest, each with its shadow before its roof, so that shadows fall on lower roofs and
-tall buildings hide what is behind them.
+Buildings are painted from the lowest to the highest, each with its shadow before its roof, so that shadows fall on
+lower roofs and tall buildings hide what is behind them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,17 @@ from cartography.imagery.textures import surface
 from cartography.scene import Barrier, Building, Scene, Tree, geometries
 
 _HEDGE_HEIGHT = 1.8
-_WALLS: list[Paint] = [(176, 168, 156, 0), (198, 194, 188, 0), (146, 136, 126, 0), (164, 150, 140, 0), (122, 126, 132, 0)]
+_WALLS: list[Paint] = [
+    (176, 168, 156, 0),
+    (198, 194, 188, 0),
+    (146, 136, 126, 0),
+    (164, 150, 140, 0),
+    (122, 126, 132, 0),
+]
 
 
 class Structures:
-    """Paints standing things on a canvas of four channels and their shadows on `shadow`, one channel of the same size."""
+    """Paints standing things on a canvas of four channels, and their shadows on `shadow`, one channel as large."""
 
     def __init__(self, canvas: Canvas, conditions: Conditions, palette: Palette) -> None:
         self.canvas, self.conditions, self.palette = canvas, conditions, palette
@@ -97,7 +103,7 @@ class Structures:
             self.canvas.convex(walls[n], (0,), self.shadow)
 
     def _facing(self, a: np.ndarray, b: np.ndarray, low: float, high: float) -> float:
-        """Brightness of a face whose foot runs from a to b (shells are counter-clockwise on the ground, outside to the right)."""
+        """Brightness of a face whose foot runs from a to b (counter-clockwise on the ground, outside to the right)."""
         dx, dy = float(b[0] - a[0]), float(b[1] - a[1])
         towards_sun = (dx * self._sun[1] - dy * self._sun[0]) / max(hypot(dx, dy), 1e-6)
         return low + (high - low) * (0.5 + 0.5 * towards_sun)
@@ -144,7 +150,9 @@ class Structures:
         side = corners[1] - corners[0]
         side /= max(float(np.hypot(*side)), 1e-6)
         axes = np.stack([side, [-side[1], side[0]]])
-        numbers = unit(self.conditions.seed, "roofbox", np.uint64(mix(building.key, 9)) + np.arange(5 * count, dtype=np.uint64))
+        numbers = unit(
+            self.conditions.seed, "roofbox", np.uint64(mix(building.key, 9)) + np.arange(5 * count, dtype=np.uint64)
+        )
         for n in range(count):
             u, v, w, h, tone = numbers[5 * n : 5 * n + 5]
             pick = int(u * len(corners))
@@ -152,11 +160,16 @@ class Structures:
             centre = a + (b - a) * (0.15 + 0.7 * v)
             size = np.array([0.8 + 4.5 * w**2, 0.8 + 3.5 * h**2]) * min(1.0, np.sqrt(area) / 18) * self._metre
             box = centre + (np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * size) @ axes
-            if cv2.pointPolygonTest(roof[0].astype(np.float32), (float(centre[0]), float(centre[1])), True) < size.max() * 0.6:
+            if (
+                cv2.pointPolygonTest(roof[0].astype(np.float32), (float(centre[0]), float(centre[1])), True)
+                < size.max() * 0.6
+            ):
                 continue
             shadow = np.array(self._sun) * -1.2 * self._metre
             self.canvas.convex(np.rint(box + shadow).astype(np.int32)[:, None], shade(paint, 0.6))
-            self.canvas.convex(np.rint(box).astype(np.int32)[:, None], shade((186, 186, 186, 0), 0.45 + 0.85 * float(tone)))
+            self.canvas.convex(
+                np.rint(box).astype(np.int32)[:, None], shade((186, 186, 186, 0), 0.45 + 0.85 * float(tone))
+            )
 
     def _paint_trees(self, trees: Sequence[Tree]) -> None:
         if not trees:

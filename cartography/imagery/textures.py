@@ -1,7 +1,7 @@
 """Texture of surfaces: tiles that repeat, added to flat colours. Procedural, or taken from a folder of photographs.
 
-Every surface class has weights for a few tiles. Two tiles of coprime sizes are added, so that the pattern of a large image
-repeats only after their product.
+Every surface class has weights for a few tiles. Two tiles of coprime sizes are added, so that the pattern of a large
+image repeats only after their product.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Textures:
         """
         crops = [image for path in sorted(folder.iterdir()) if (image := _read(path)) is not None]
         if not crops:
-            raise ValueError(f"{folder} holds no image of at least 64x64 pixels; give a folder of JPEG, PNG or TIFF crops")
+            raise ValueError(
+                f"{folder} holds no image of at least 64x64 pixels; give a folder of JPEG, PNG or TIFF crops"
+            )
         crops.sort(key=lambda image: float(np.mean(2.0 * image[..., 1] - image[..., 0] - image[..., 2])))
         random = generator(seed, 0xF070)
         half = max(len(crops) // 2, 1)
@@ -89,7 +91,11 @@ class Textures:
         (`column`, `row`) is the position of its top-left pixel in the whole image.
         """
         weights = _weight_table()[classes]
-        fine = np.where((_is_green()[classes])[..., None], _tile(self.green, classes, column, row), _tile(self.built, classes, column, row))
+        fine = np.where(
+            (_is_green()[classes])[..., None],
+            _tile(self.green, classes, column, row),
+            _tile(self.built, classes, column, row),
+        )
         light = self.relief[..., 0] * -to_sun[0] + self.relief[..., 1] * to_sun[1]
         plain = weights[..., 1] * _tile(self.coarse, classes, column, row)
         plain += weights[..., 2] * _tile(light, classes, column, row)
@@ -153,7 +159,9 @@ def _crowns(random: np.random.Generator, gsd: float) -> np.ndarray:
             gap = np.abs(centres[near] - np.stack(np.meshgrid(pixel, pixel), axis=-1))
             gap = np.minimum(gap, FINE - gap)
             np.maximum(height, tops[near] - (gap**2).sum(axis=2) / side**2, out=height)
-    slope = np.stack([np.roll(height, -1, 1) - np.roll(height, 1, 1), np.roll(height, -1, 0) - np.roll(height, 1, 0)], axis=2)
+    slope = np.stack(
+        [np.roll(height, -1, 1) - np.roll(height, 1, 1), np.roll(height, -1, 0) - np.roll(height, 1, 0)], axis=2
+    )
     return (slope / slope.std()).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The fields that make up one landscape: where it is built up, wet, wooded, high; where rivers, railways and motorways run."""
+"""The fields of one landscape: where it is built up, wet, wooded, high; where rivers, railways, motorways run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LandscapeName = Literal["city", "town", "village", "farmland", "forest", "coast"
 
 @dataclass(frozen=True)
 class _Character:
-    """How built-up on average and by how much it varies; thresholds above which lake, forest and rock lie; relief in metres."""
+    """Mean and spread of how built-up it is; thresholds above which lake, forest and rock lie; relief in metres."""
 
     built: float
     built_spread: float

@@ -1,4 +1,4 @@
-"""Quadrilaterals, many at once: splitting, insetting and filling them with templates. All arrays are (N, 4, 2), in order."""
+"""Quadrilaterals, many at once: splitting, insetting, filling them with templates. All arrays are (N, 4, 2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def bilinear(quads: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Map unit-square coordinates `uv` (K, 2) into quads (N, 4, 2): (N, K, 2). Corners 0..3 are (0,0), (1,0), (1,1), (0,1)."""
+    """Map unit-square `uv` (K, 2) into quads (N, 4, 2): (N, K, 2). Corners 0..3 are (0,0), (1,0), (1,1), (0,1)."""
     u, v = uv[:, 0], uv[:, 1]
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v])
     return np.einsum("ck,ncd->nkd", weights, quads)
@@ -31,7 +31,7 @@ def areas(quads: np.ndarray) -> np.ndarray:
 
 
 def inset(quads: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Move side i of each counter-clockwise quad inwards by distances[:, i]; quads that vanish come back with area <= 0."""
+    """Move side i of each counter-clockwise quad inwards by distances[:, i]; vanished quads have an area <= 0."""
     direction = np.roll(quads, -1, axis=1) - quads
     length = np.maximum(np.linalg.norm(direction, axis=2, keepdims=True), 1e-9)
     direction = direction / length
@@ -40,7 +40,9 @@ def inset(quads: np.ndarray, distances: np.ndarray) -> np.ndarray:
     before, before_origin = np.roll(direction, 1, axis=1), np.roll(origin, 1, axis=1)
     cross = before[..., 0] * direction[..., 1] - before[..., 1] * direction[..., 0]
     gap = origin - before_origin
-    along = (gap[..., 0] * direction[..., 1] - gap[..., 1] * direction[..., 0]) / np.where(np.abs(cross) < 1e-6, 1e-6, cross)
+    along = (gap[..., 0] * direction[..., 1] - gap[..., 1] * direction[..., 0]) / np.where(
+        np.abs(cross) < 1e-6, 1e-6, cross
+    )
     result = before_origin + before * along[..., None]
     # A quad turned inside out keeps a positive area but reverses a side: make that visible to the caller.
     turned = ((np.roll(result, -1, axis=1) - result) * direction).sum(axis=2).min(axis=1) <= 0

@@ -1,9 +1,9 @@
-"""One superblock: chooses its zone, fills it, bends it into the plane, and takes away what water, woods and railways forbid."""
+"""One superblock: chooses its zone, fills it, bends it into the plane, removes what water, woods and railways
+forbid."""
 
 from __future__ import annotations
 
 import numpy as np
-import shapely
 from shapely.geometry import LineString, Point, Polygon
 
 from cartography.hashing import generator, mix
@@ -58,14 +58,26 @@ def _zone(built: float, random: np.random.Generator) -> zones.Zone:
     """Choose what fills a superblock from how built-up it is."""
     choices: tuple[tuple[zones.Zone, float], ...]
     if built > 1.2:
-        choices = ((zones.dense, 0.48), (zones.perimeter, 0.24), (zones.towers, 0.15), (zones.park, 0.08), (zones.campus, 0.05))
+        choices = (
+            (zones.dense, 0.48),
+            (zones.perimeter, 0.24),
+            (zones.towers, 0.15),
+            (zones.park, 0.08),
+            (zones.campus, 0.05),
+        )
     elif built > 0.5:
         choices = (
-            (zones.dense, 0.2), (zones.perimeter, 0.14), (zones.towers, 0.1), (zones.houses, 0.3), (zones.industry, 0.12),
-            (zones.park, 0.07), (zones.campus, 0.07),
+            (zones.dense, 0.2), (zones.perimeter, 0.14), (zones.towers, 0.1), (zones.houses, 0.3), (zones.industry,
+            0.12), (zones.park, 0.07), (zones.campus, 0.07),
         )  # fmt: skip
     elif built > 0:
-        choices = ((zones.houses, 0.64), (zones.industry, 0.12), (zones.park, 0.06), (zones.campus, 0.06), (zones.fields, 0.12))
+        choices = (
+            (zones.houses, 0.64),
+            (zones.industry, 0.12),
+            (zones.park, 0.06),
+            (zones.campus, 0.06),
+            (zones.fields, 0.12),
+        )
     elif built > -0.45:
         choices = ((zones.village, 0.5), (zones.fields, 0.5))
     else:
@@ -124,7 +136,13 @@ class _Finish:
         land = self.landscape
         near_rail = land.railway.distance_to(points) < 18
         near_motorway = land.motorway.distance_to(points) < 26
-        blocked = land.in_water(points, 12) | near_rail | near_motorway | (land.forest(points) > 0) | (land.rock(points) > -0.1)
+        blocked = (
+            land.in_water(points, 12)
+            | near_rail
+            | near_motorway
+            | (land.forest(points) > 0)
+            | (land.rock(points) > -0.1)
+        )
         return ~blocked
 
     def _roads(self, draft: Draft) -> list[Road]:
@@ -169,8 +187,7 @@ class _Finish:
         places = self.warp(np.stack([place for place, _ in draft.trees]))
         dry = ~self.landscape.in_water(places, 3) & (self.landscape.rock(places) < 0)
         dry &= self.landscape.railway.distance_to(places) > 9
-        points = shapely.points(places)
-        return [Tree(points[n], draft.trees[n][1], mix(self.key, 5, int(n))) for n in np.flatnonzero(dry)]
+        return [Tree(Point(places[n]), draft.trees[n][1], mix(self.key, 5, int(n))) for n in np.flatnonzero(dry)]
 
     def _pois(self, draft: Draft) -> list[Poi]:
         if not draft.pois:

@@ -1,7 +1,7 @@
 """What belongs to the landscape and not to a superblock: water, woods, rock, contours, rivers, railways, motorways.
 
-Computed per square cell of the plane; lines and areas of neighbouring cells meet at the cell's border because they trace the
-same field.
+Computed per square cell of the plane; lines and areas of neighbouring cells meet at the cell's border because they
+trace the same field.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _areas(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: np.nd
         ("sand", landscape.lake(flat).reshape(shape) + 0.03),
         ("water", landscape.lake(flat).reshape(shape)),
     )
-    areas = []
+    areas: list[Area] = []
     for kind, values in kinds:
         for part in region(values, points, bounds):
             key = mix(landscape.seed, 32, len(areas), int(bounds[0]), int(bounds[1]))
@@ -83,7 +83,13 @@ def _waterways(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: n
     script = SCRIPTS[landscape.seed % len(SCRIPTS)]
     seed = landscape.seed
     ways = [
-        Waterway(line, "river", landscape.river_width, mix(seed, 35, n, int(bounds[0]), int(bounds[1])), name_of(seed, script))
+        Waterway(
+            line,
+            "river",
+            landscape.river_width,
+            mix(seed, 35, n, int(bounds[0]), int(bounds[1])),
+            name_of(seed, script),
+        )
         for n, line in enumerate(_trace(landscape.river, points, flat))
     ]
     # Streams stay out of towns, where they would be covered.

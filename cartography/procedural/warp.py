@@ -49,9 +49,9 @@ class Warp:
 
     def rotations(self, points: np.ndarray) -> np.ndarray:
         """The rotations (N, 2, 2) closest to the warp's Jacobian at points (N, 2); apply as row vectors `v @ R`."""
-        step = 1.0
-        along_x = self(points + [step, 0]) - self(points - [step, 0])
-        along_y = self(points + [0, step]) - self(points - [0, step])
+        east, north = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+        along_x = self(points + east) - self(points - east)
+        along_y = self(points + north) - self(points - north)
         angle = np.arctan2(along_x[:, 1] - along_y[:, 0], along_x[:, 0] + along_y[:, 1])
         cos, sin = np.cos(angle), np.sin(angle)
         return np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)

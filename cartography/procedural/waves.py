@@ -36,7 +36,8 @@ class WaveField:
         return slope @ self._k.T
 
     def distance_to(self, points: np.ndarray, level: float = 0.0) -> np.ndarray:
-        """Approximate distance (N,) in metres from points (N, 2) to the isoline of `level` (first order in the gradient)."""
+        """Approximate distance (N,) in metres from points (N, 2) to the isoline of `level` (first order in the
+        gradient)."""
         steepness = np.linalg.norm(self.gradient(points), axis=1)
         return np.abs(self(points) - level) / np.maximum(steepness, 1e-5)
 
@@ -59,7 +60,7 @@ def isolines(values: np.ndarray, grid: np.ndarray, level: float) -> list[LineStr
     mixed = (corners > 0).any(1) & (corners < 0).any(1)
     corners, places = corners[mixed], places[mixed]
     segments = [_triangle_segments(corners[:, t], places[:, t]) for t in ([0, 1, 2], [0, 2, 3])]
-    lines = shapely.linestrings(np.concatenate(segments))
+    lines = np.asarray(shapely.linestrings(np.concatenate(segments)))
     merged = shapely.line_merge(shapely.multilinestrings(lines))
     return [line for line in shapely.get_parts(merged) if line.length > 0]
 

@@ -1,7 +1,7 @@
-"""A procedural world: superblocks between the nodes of a jittered lattice, bent by a smooth warp, cut by rivers and railways.
+"""A procedural world: superblocks on a jittered lattice, bent by a smooth warp, cut by rivers and railways.
 
-The plane is tiled by quads whose corners depend on (seed, lattice index) alone, and each quad is filled from its own seed. A
-window is the union of the quads that touch it, so content never depends on which window asked for it.
+The plane is tiled by quads whose corners depend on (seed, lattice index) alone, and each quad is filled from its own
+seed. A window is the union of the quads that touch it, so content never depends on which window asked for it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class World:
     def window(self, bounds: Bounds) -> Scene:
         """Return every feature that touches `bounds` (metres), whole."""
         if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
-            raise ValueError(f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}")
+            raise ValueError(
+                f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}"
+            )
         parts = [self._terrain(i, j) for i, j in _cells(bounds, 0.02)]
         parts += [self._superblock(i, j) for i, j in self._quads(bounds)]
         return joined([part.window(bounds) for part in parts], bounds)

@@ -1,6 +1,7 @@
 """What fills a superblock: streets, blocks, lots and buildings of a city, houses and gardens, halls, parks, fields.
 
-Every zone is a function of (quad (4, 2), half widths of the roads along its sides (4,), random) that writes into a `Draft`.
+Every zone is a function of (quad (4, 2), half widths of the roads along its sides (4,), random) that writes into a
+`Draft`.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def streets(
 
 
 def lots(block: np.ndarray, width: float, depth: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
-    """Divide a block (4, 2) into lots (N, 4, 2) whose side 0 faces a street; also return whether each lies in the inside."""
+    """Divide a block (4, 2) into lots (N, 4, 2) whose side 0 faces a street; also whether each lies inside."""
     lengths = q.side_lengths(block[None])[0]
     if lengths[0] + lengths[2] < lengths[1] + lengths[3]:
         block = np.roll(block, -1, axis=0)
@@ -106,7 +107,13 @@ def lots(block: np.ndarray, width: float, depth: float, random: Random) -> tuple
 
 
 def build(
-    lot: np.ndarray, setbacks: np.ndarray, kind: BuildingKind, heights: np.ndarray, random: Random, draft: Draft, plain: float
+    lot: np.ndarray,
+    setbacks: np.ndarray,
+    kind: BuildingKind,
+    heights: np.ndarray,
+    random: Random,
+    draft: Draft,
+    plain: float,
 ) -> None:
     """Put a building on every lot (N, 4, 2) inside its setbacks (N, 4); `plain` is the share of plain rectangles."""
     rooms = q.inset(lot, setbacks)
@@ -183,12 +190,28 @@ def perimeter(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft)
             count = max(1, round(float(q.side_lengths(wing[None])[0][0]) / random.uniform(16, 30)))
             houses = q.grid(wing, np.linspace(0, 1, count + 1), np.array([0.0, 1.0]))
             houses = houses[random.random(count) < 0.93]
-            build(houses, np.zeros((len(houses), 4)), "apartments", random.normal(tall, 2.5, len(houses)), random, draft, 1.0)
+            build(
+                houses,
+                np.zeros((len(houses), 4)),
+                "apartments",
+                random.normal(tall, 2.5, len(houses)),
+                random,
+                draft,
+                1.0,
+            )
             place_pois(houses, 0.35, random, draft)
         if random.random() < 0.5:
             yard, _ = lots(court, 14, 14, random)
             chosen = yard[random.random(len(yard)) < 0.2]
-            build(chosen, np.full((len(chosen), 4), 1.5), "apartments", random.uniform(4, 14, len(chosen)), random, draft, 0.7)
+            build(
+                chosen,
+                np.full((len(chosen), 4), 1.5),
+                "apartments",
+                random.uniform(4, 14, len(chosen)),
+                random,
+                draft,
+                0.7,
+            )
         if random.random() < 0.7:
             line_trees(block, random.uniform(8, 14), random, draft)
 
@@ -197,7 +220,9 @@ def towers(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
     """Large free-standing buildings: slabs, towers, malls, with parking and lawns."""
     for block in streets(quad, sides, random.uniform(9000, 22000), random.uniform(8, 14), random, draft):
         draft.areas.append((block, "commercial" if random.random() < 0.5 else "residential"))
-        lot, _ = lots(q.inset(block[None], np.full((1, 4), 5.0))[0], random.uniform(35, 80), random.uniform(35, 70), random)
+        lot, _ = lots(
+            q.inset(block[None], np.full((1, 4), 5.0))[0], random.uniform(35, 80), random.uniform(35, 70), random
+        )
         for one in lot:
             use = random.random()
             if use < 0.2:
@@ -248,7 +273,9 @@ def industry(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) 
     """Halls, yards and parking."""
     for block in streets(quad, sides, random.uniform(14000, 35000), 9.0, random, draft):
         draft.areas.append((block, "industrial"))
-        lot, _ = lots(q.inset(block[None], np.full((1, 4), 4.0))[0], random.uniform(40, 90), random.uniform(45, 80), random)
+        lot, _ = lots(
+            q.inset(block[None], np.full((1, 4), 4.0))[0], random.uniform(40, 90), random.uniform(45, 80), random
+        )
         for one in lot:
             use = random.random()
             if use < 0.25:
@@ -289,7 +316,7 @@ def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> N
 
 
 def campus(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """A school, hospital or barracks: one large composed building, pitch, parking, lawn; sometimes a graveyard with a church."""
+    """A school, hospital or barracks: one large building, pitch, parking, lawn; sometimes a church and graveyard."""
     block = q.inset(quad[None], sides[None])[0]
     if random.random() < 0.3:
         draft.areas.append((block, "cemetery"))
