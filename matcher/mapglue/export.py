@@ -43,7 +43,13 @@ class _Match(nn.Module):
         self.model = model
 
     def forward(
-        self, points0: Tensor, descriptors0: Tensor, tokens0: Tensor, points1: Tensor, descriptors1: Tensor, tokens1: Tensor
+        self,
+        points0: Tensor,
+        descriptors0: Tensor,
+        tokens0: Tensor,
+        points1: Tensor,
+        descriptors1: Tensor,
+        tokens1: Tensor,
     ) -> Tensor:
         first = Keypoints(points0, points0[..., 0], descriptors0, points0[..., 0] > -1)
         second = Keypoints(points1, points1[..., 0], descriptors1, points1[..., 0] > -1)
@@ -79,7 +85,7 @@ class Exported(nn.Module):
         values = values.permute(2, 0, 1)[None]
         below, right = -values.shape[2] % self.multiple, -values.shape[3] % self.multiple
         mask = torch.ones_like(values[:, :1])
-        padded = F.pad(values, [0, right, 0, below])
+        padded = F.pad(values, [0, right, 0, below], mode="replicate")
         found: tuple[Tensor, Tensor, Tensor] = self.encode(padded, F.pad(mask, [0, right, 0, below]) > 0)
         return found
 

@@ -48,6 +48,9 @@ class Features:
     semantics: Tensor
     """B x classes x h/2 x w/2 logits."""
 
+    gradients: Tensor
+    """B x O x H x W: the network's input."""
+
 
 @dataclass
 class Keypoints:
@@ -93,7 +96,8 @@ class SaliencyEnhancedSuperPoint(nn.Module):
         if self.config.semantics:
             encoded = encoded + context
         descriptors = F.normalize(self.describe(encoded).float(), dim=1)
-        return Features(descriptors, self.detect(encoded).float(), saliency, tokens.float(), semantics.float())
+        detection = self.detect(encoded).float()
+        return Features(descriptors, detection, saliency, tokens.float(), semantics.float(), gradients)
 
     def keypoints(self, features: Features, count: int, mask: Tensor | None = None) -> Keypoints:
         """Select up to `count` keypoints an image by score and adaptive non-maximum suppression; sample descriptors."""
@@ -124,7 +128,8 @@ class SaliencyEnhancedSuperPoint(nn.Module):
 def sample(grid: Tensor, points: Tensor, stride: int = STRIDE) -> Tensor:
     """Return the unit vectors, B x N x D, of a grid B x D x h x w at pixels B x N x 2, bilinearly between cells."""
     height, width = grid.shape[-2:]
-    size = points.new_tensor([width, height]) * stride
-    normalised = (2 * points + 1) / size - 1  # cell and pixel edges coincide: align_corners=False
+    x = (2 * points[..., 0] + 1) / (width * stride) - 1  # cell and pixel edges coincide: align_corners=False
+    y = (2 * points[..., 1] + 1) / (height * stride) - 1
+    normalised = torch.stack([x, y], -1)
     found = F.grid_sample(grid, normalised[:, None], mode="bilinear", padding_mode="border", align_corners=False)
     return F.normalize(found[:, :, 0].transpose(1, 2), dim=-1)

@@ -94,9 +94,7 @@ class Side:
         def chosen(x: Tensor) -> Tensor:
             return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
-        rotation = self.rotation.gather(
-            3, index[None, :, None, :, None].expand(2, -1, 1, -1, self.rotation.shape[-1])
-        )
+        rotation = self.rotation.gather(3, index[None, :, None, :, None].expand(2, -1, 1, -1, self.rotation.shape[-1]))
         guidance = None if self.guidance is None else chosen(self.guidance)
         return Side(chosen(self.states), self.mask.gather(1, index), rotation, guidance)
 

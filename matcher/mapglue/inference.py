@@ -15,10 +15,10 @@ import torch
 from matcher.fit import transform
 from matcher.images import RGBImage
 from matcher.mapglue.model import MapGlue
-from matcher.mapglue.pose import Pose, search
+from matcher.mapglue.pose import search
 from matcher.mapglue.refinement import refine
-from matcher.mapglue.single_pass import match_once, match_once_batch
-from matcher.mapglue.views import Encoder, Matrix, View, reduced
+from matcher.mapglue.single_pass import match_once_batch
+from matcher.mapglue.views import Encoder, Matrix, reduced
 from matcher.mapglue.weights import load_model
 from matcher.types import Matcher, Matches
 

@@ -75,7 +75,7 @@ class MapGlue(nn.Module):
                 break
             for side, probability in enumerate(matchable):
                 kept = (probability[0] > PRUNED_BELOW).nonzero()[:, 0][None]
-                if LEAST_TO_PRUNE < probability.shape[1] and 0 < kept.shape[1] < probability.shape[1]:
+                if probability.shape[1] > LEAST_TO_PRUNE and 0 < kept.shape[1] < probability.shape[1]:
                     sides[side] = sides[side].keep(kept)
                     index[side] = index[side].gather(1, kept)
                     if bias is not None:

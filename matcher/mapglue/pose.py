@@ -23,12 +23,15 @@ from matcher.types import Matches
 
 ROTATIONS = (0, 45, -45, 90, -90, 135, -135, 180)
 SCALES = (1.0, 1.6, 0.625)
-CLEAR_INLIERS = 60
-CLEAR_SHARE = 0.2
+CLEAR_INLIERS = 150
+CLEAR_SHARE = 0.6
 """As many matches agreeing, and such a share of them, end the search."""
 
 THRESHOLD_PX = 10.0
 """Matches of cells agree with a similarity when they are within this, in pixels of the pose."""
+
+LARGEST_TURN_DEG, LARGEST_SCALE = 35.0, 1.45
+"""A motion further than this from its pose belongs to another pose, or to chance."""
 
 TEMPERATURE = 25.0
 
@@ -69,7 +72,16 @@ def try_pose(encode: Encoder, view0: View, image1: RGBImage, degrees: float, sca
     found = match_cells(view0, view1)
     matches = Matches(found.points0, transform(matrix, found.points1).astype(np.float32), found.scores)
     fitted = fit(matches, "similarity", threshold_px=THRESHOLD_PX / scale)
+    if fitted.matrix is None or not _near(np.linalg.inv(matrix) @ fitted.matrix):
+        return Pose(None, matches, 0)
     return Pose(fitted.matrix, matches, int(fitted.inliers.sum()))
+
+
+def _near(motion: Matrix) -> bool:
+    """Whether a similarity turns and scales little."""
+    scale = float(np.hypot(motion[0, 0], motion[1, 0]))
+    degrees = float(np.rad2deg(np.arctan2(motion[1, 0], motion[0, 0])))
+    return abs(degrees) <= LARGEST_TURN_DEG and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
 
 
 @torch.inference_mode()

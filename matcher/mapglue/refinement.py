@@ -18,7 +18,7 @@ SUPPORT = 5
 """Cells on a side over which similarities are averaged."""
 
 THRESHOLDS_PX = (6.0, 4.0)
-MORE_FREEDOM = 1.1
+MORE_FREEDOM = 1.25
 """A model with more freedom must explain this many times the matches."""
 
 LEAST_MATCHES = 20
@@ -42,7 +42,19 @@ def refine(encode: Encoder, view0: View, size0: tuple[int, int], image1: RGBImag
         if fitted.matrix is None:
             return Matches.empty()
         matrix = fitted.matrix
-    return matches
+    return regularised(matches, fitted)
+
+
+def regularised(matches: Matches, fitted: Fit) -> Matches:
+    """Return the matches that agree with the fitted motion, moved onto it.
+
+    A match of cells is off by a few pixels where a map is generalised, and a homography fitted to such matches follows
+    their errors. Where fewer parameters explain the pair (see `least_freedom`), the matches say so.
+    """
+    assert fitted.matrix is not None
+    agreeing = matches[fitted.inliers]
+    points1 = transform(fitted.matrix, agreeing.points0).astype(np.float32)
+    return Matches(agreeing.points0, points1, agreeing.scores)
 
 
 def least_freedom(matches: Matches, threshold_px: float) -> Fit:

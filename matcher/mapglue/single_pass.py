@@ -13,11 +13,9 @@ from matcher.mapglue.model import Image, MapGlue
 from matcher.mapglue.views import View
 from matcher.types import Matches
 
-THRESHOLD = 0.05
-"""Least probability of a match."""
-
-STEP_PX = 4.0
-"""Distance of the samples through which a match's similarity is followed to its peak."""
+THRESHOLD = 0.0
+"""Least probability of a match: none, mutual best partners all count and the robust fit decides. Keypoints lie denser
+than cells, so that neighbours share a probability."""
 
 
 def match_once(network: MapGlue, view0: View, view1: View, count: int) -> Matches:
@@ -30,6 +28,8 @@ def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: in
     """Match pairs of encoded images, of any sizes. With early exit each pair goes alone, as its depth is its own."""
     if network.config.early_exit and len(views) > 1:
         return [match_once(network, *pair, count) for pair in views]
+    if len(views) == 1 and not (views[0][0].cells.any() and views[0][1].cells.any()):
+        return [Matches.empty()]
     sides = [stacked([_keypoints(network, pair[side], count) for pair in views]) for side in (0, 1)]
     tokens = [[pair[side].features.tokens[0] for pair in views] for side in (0, 1)]
     if len({grid.shape for grid in tokens[0]}) > 1 or len({grid.shape for grid in tokens[1]}) > 1:
@@ -38,7 +38,7 @@ def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: in
     with torch.autocast(device.type, torch.bfloat16):
         assigned = network(Image(sides[0], torch.stack(tokens[0])), Image(sides[1], torch.stack(tokens[1])))
     partner, probability = mutual_matches(assigned.log_probability, THRESHOLD)
-    results = []
+    results: list[Matches] = []
     for number, (_, view1) in enumerate(views):
         found = (partner[number] >= 0).nonzero()[:, 0]
         index0 = assigned.index0[number][found]
@@ -62,16 +62,18 @@ def stacked(keypoints: list[Keypoints]) -> Keypoints:
     return Keypoints(*(torch.cat([padded(value) for value in column]) for column in columns))
 
 
-def peak_near(descriptors: Tensor, grid: Tensor, points: Tensor) -> Tensor:
+def peak_near(descriptors: Tensor, grid: Tensor, points: Tensor, step: float = 4.0) -> Tensor:
     """Return the pixels, N x 2, near `points` (N x 2) where a 1 x D x h x w grid is most similar to N x D descriptors:
-    the vertex of a parabola through samples STEP_PX apart in x and in y.
+    the vertex of a parabola through samples `step` pixels apart in x and in y.
     """
-    steps = points.new_tensor([[-STEP_PX, 0.0], [0.0, 0.0], [STEP_PX, 0.0], [0.0, -STEP_PX], [0.0, STEP_PX]])
+    steps = step * torch.tensor(
+        [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], dtype=points.dtype, device=points.device
+    )
     places = (points[:, None] + steps).reshape(1, -1, 2)
-    similarity = (sample(grid, places)[0].reshape(points.shape[0], 5, -1) * descriptors[:, None]).sum(-1)
+    similarity = (sample(grid, places)[0].reshape(points.shape[0], 5, grid.shape[1]) * descriptors[:, None]).sum(-1)
     left, centre, right, above, below = similarity.unbind(1)
     offset = torch.stack([vertex(left, centre, right), vertex(above, centre, below)], -1)
-    return points + 2 * STEP_PX * offset.clamp(-0.5, 0.5)
+    return points + step * offset
 
 
 def _keypoints(network: MapGlue, view: View, count: int) -> Keypoints:

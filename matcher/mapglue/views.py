@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -12,13 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from matcher.images import RGBImage
-from matcher.mapglue.config import GRAPH_STRIDE
+from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
 
 Matrix = npt.NDArray[np.float64]
 
 LONGEST_SIDE = 1024
 """Larger images are reduced to this before they are encoded."""
+
+LEARNED_SHARE = 0.5
+"""Share of the learned descriptor in the similarity of two cells; the rest is plain structure."""
+
+PATCH = 13
+"""Cells on a side of the structure descriptor."""
 
 PIXEL_SIGMA = 0.4
 """Blur, in pixels of the smaller image, before an image is reduced."""
@@ -31,15 +38,28 @@ class View:
     features: Features
     cells: Tensor
 
-    @property
+    @cached_property
     def descriptors(self) -> Tensor:
-        """D x h x w."""
-        return self.features.descriptors[0]
+        """D x h x w, of unit length: the learned descriptor beside the plain structure of the place around it."""
+        share = LEARNED_SHARE**0.5
+        structure = structure_descriptor(self.features.gradients[0])
+        return torch.cat([self.features.descriptors[0] * share, structure * (1 - share**2) ** 0.5])
 
     @property
     def matchable(self) -> Tensor:
         """h x w: the probability that a cell has a keypoint at all."""
         return 1 - self.features.detection[0].softmax(0)[-1]
+
+
+def structure_descriptor(gradients: Tensor) -> Tensor:
+    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients (O x H x W) of the cells about each cell.
+
+    The histograms of oriented gradients that classical matching of maps rests on, without any training.
+    """
+    cells = F.avg_pool2d(gradients[None], STRIDE)
+    patches = F.unfold(cells, PATCH, padding=PATCH // 2)
+    patches = F.normalize(patches - patches.mean(1, keepdim=True), dim=1)
+    return patches[0].unflatten(1, (cells.shape[2], cells.shape[3]))
 
 
 class Encoder:
@@ -64,7 +84,7 @@ def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[
     below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
     inside = torch.ones(height, width, dtype=torch.bool) if mask is None else torch.from_numpy(mask)
-    return F.pad(tensor, (0, right, 0, below)), F.pad(inside[None, None], (0, right, 0, below))
+    return F.pad(tensor, (0, right, 0, below), mode="replicate"), F.pad(inside[None, None], (0, right, 0, below))
 
 
 def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Matrix]:

@@ -47,9 +47,13 @@ def load_model(name: str, path: Path | None = None) -> MapGlue:
         )
     state, metadata = read_weights(path, _read)
     if metadata.get("digest") != state_digest(state):
-        raise WeightsError(f"{describe(path)}: the weights do not match the digest they were saved with. Fetch it again")
+        raise WeightsError(
+            f"{describe(path)}: the weights do not match the digest they were saved with. Fetch it again"
+        )
     model = MapGlue(_config(name, path, metadata))
-    load_strictly(model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, path)
+    load_strictly(
+        model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, path
+    )
     return model.eval()
 
 

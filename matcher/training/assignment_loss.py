@@ -27,7 +27,9 @@ class TrueAssignment:
     lonely1: Tensor
 
 
-def true_assignment(keypoints: tuple[Keypoints, Keypoints], homography: Tensor, masks: tuple[Tensor, Tensor]) -> TrueAssignment:
+def true_assignment(
+    keypoints: tuple[Keypoints, Keypoints], homography: Tensor, masks: tuple[Tensor, Tensor]
+) -> TrueAssignment:
     """Derive partners from the homography, view 0 -> view 1; masks are B x 1 x H x W bool."""
     first, second = keypoints
     projected0 = project(homography, first.points)

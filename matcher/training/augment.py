@@ -58,7 +58,12 @@ def training_pair(pair: AlignedPair, motion: Motion, size: int, rng: np.random.G
 
 
 def _view(
-    image: RGBImage, labels: npt.NDArray[np.uint8], matrix: Matrix, size: int, rng: np.random.Generator, warp: bool = False
+    image: RGBImage,
+    labels: npt.NDArray[np.uint8],
+    matrix: Matrix,
+    size: int,
+    rng: np.random.Generator,
+    warp: bool = False,
 ) -> View:
     """Show an aligned side through `matrix` (its pixels -> the view's), at times with local warps, always disturbed."""
     grid = _grid(np.linalg.inv(matrix), size)
@@ -71,7 +76,12 @@ def _view(
     if shrink > 1.3:
         cut = cv2.GaussianBlur(cut, (0, 0), 0.3 * shrink)
     classes = cv2.remap(
-        np.ascontiguousarray(labels), grid, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=UNLABELLED
+        np.ascontiguousarray(labels),
+        grid,
+        None,
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=UNLABELLED,
     )
     inside = ((grid >= 0) & (grid <= (labels.shape[1] - 1, labels.shape[0] - 1))).all(-1)
     disturbed, visible = disturb(np.asarray(cut, np.uint8), rng)

@@ -88,7 +88,7 @@ def _read_value(kind: Any, value: Any, where: str) -> Any:
         return tuple(value)
     if kind in (int, float, bool, str):
         whole = kind is float and isinstance(value, int) and not isinstance(value, bool)
-        if not isinstance(value, kind) and not whole or (kind is int and isinstance(value, bool)):
+        if (not isinstance(value, kind) and not whole) or (kind is int and isinstance(value, bool)):
             raise ValueError(f"{where}: needs {kind.__name__}, not {value!r}")
         return kind(value)
     return value

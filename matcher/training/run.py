@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,8 +56,3 @@ def export(config: TrainingConfig, stage: ExtractorStage, trainer: Trainer) -> P
     path = trainer.folder / "weights.safetensors"
     save_weights(path, stage.model, made)
     return path
-
-
-def shorter(config: TrainingConfig, steps: int) -> TrainingConfig:
-    """Return the configuration with another number of steps."""
-    return replace(config, schedule=replace(config.schedule, steps=steps))

@@ -42,7 +42,10 @@ def read_mosaic(folder: Path, tiles: TileRange) -> Mosaic:
     for x in range(tiles.x0, tiles.x1 + 1):
         for y in range(tiles.y0, tiles.y1 + 1):
             for path in (folder / str(tiles.zoom) / str(x)).glob(f"{y}.*"):
-                rows, columns = (slice((y - tiles.y0) * TILE, (y - tiles.y0 + 1) * TILE), slice((x - tiles.x0) * TILE, (x - tiles.x0 + 1) * TILE))
+                rows, columns = (
+                    slice((y - tiles.y0) * TILE, (y - tiles.y0 + 1) * TILE),
+                    slice((x - tiles.x0) * TILE, (x - tiles.x0 + 1) * TILE),
+                )
                 image[rows, columns] = read_image(path)
                 mask[rows, columns] = True
     return Mosaic(image, mask)

@@ -1,0 +1,64 @@
+"""Validation on real pairs, moved: the development part of SRIF's Optical-Map. Aligned pairs would flatter a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import nn
+
+from matcher.benchmark.levels import at_level
+from matcher.benchmark.metrics import score_pair, share_within
+from matcher.benchmark.pairs import Pair, srif_pairs
+from matcher.mapglue.inference import MapGlueMatcher
+from matcher.types import Matches
+
+LEVEL = "easy"
+SUCCESS_PX = 10.0
+SHOWN = 3
+"""Pairs whose matches are drawn at every validation."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Judges a training stage's network; pictures of matches go to `output`/validation."""
+
+    pairs: list[Pair]
+    output: Path
+
+    @classmethod
+    def find(cls, data: Path, output: Path) -> Validation | None:
+        """Read the development pairs below `data`; None where they are not there."""
+        folder = data / "pairs/srif/Optical-Map"
+        if not folder.is_dir():
+            return None
+        return cls([at_level(files.load(), LEVEL) for files in srif_pairs(folder, "development")], output)
+
+    def __call__(self, stage: nn.Module, step: int) -> dict[str, float]:
+        """Return "validation", the share of pairs within 10 px, less a little for the median error, and its parts."""
+        device = next(stage.parameters()).device
+        matcher = MapGlueMatcher("validation", device, network=stage.model, search=False)  # type: ignore[arg-type]
+        errors = []
+        for number, pair in enumerate(self.pairs):
+            matches = matcher.match(pair.image0, pair.image1)
+            errors.append(score_pair(matches, pair).corner_error_px)
+            if number < SHOWN:
+                self._draw(matches, pair, self.output / "validation" / f"{step:06d}-{number}.png")
+        success, median = share_within(errors, SUCCESS_PX), float(np.median(np.minimum(errors, 1000)))
+        return {"validation": success - median / 1e4, "success_10px": success, "median_px": median}
+
+    @staticmethod
+    def _draw(matches: Matches, pair: Pair, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        height = max(pair.image0.shape[0], pair.image1.shape[0])
+        sides = [
+            cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, 0, cv2.BORDER_CONSTANT)
+            for image in (pair.image0, pair.image1)
+        ]
+        canvas = np.ascontiguousarray(np.hstack(sides)[..., ::-1])
+        for point0, point1 in zip(matches.points0[:100], matches.points1[:100], strict=True):
+            ends = [(int(x), int(y)) for x, y in (point0, point1 + [pair.image0.shape[1], 0])]
+            cv2.line(canvas, ends[0], ends[1], (0, 200, 0), 1, cv2.LINE_AA)
+        cv2.imwrite(str(path), canvas)

@@ -1,0 +1,103 @@
+"""MapGlue as a matcher: known motions, batches, odd images, weights files, the exported file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from matcher.errors import WeightsError
+from matcher.mapglue.config import MapGlueConfig
+from matcher.mapglue.export import export_torchscript
+from matcher.mapglue.inference import MapGlueMatcher
+from matcher.mapglue.model import MapGlue
+from matcher.mapglue.weights import load_model, save_weights
+
+pytestmark = pytest.mark.unit
+
+CPU = torch.device("cpu")
+TINY = MapGlueConfig(
+    "fast-mapglue", stem=(8, 16), width=16, dilations=(1,), descriptor=16, graph_width=16, graph_layers=1
+)
+
+
+@pytest.fixture
+def network() -> MapGlue:
+    torch.manual_seed(0)
+    return MapGlue(TINY).eval()
+
+
+def scene(seed: int = 0, size: int = 224) -> np.ndarray:
+    """Rectangles of random greys, seen from above."""
+    generator = np.random.default_rng(seed)
+    image = np.full((size, size, 3), 128, np.uint8)
+    for _ in range(60):
+        x, y, w, h = generator.integers(0, size, 2).tolist() + generator.integers(8, 60, 2).tolist()
+        cv2.rectangle(image, (x, y), (x + w, y + h), generator.integers(0, 255, 3).tolist(), -1)
+    return image
+
+
+def test_identical_images_match_in_place(network: MapGlue) -> None:
+    matches = MapGlueMatcher("tiny", CPU, network=network).match(scene(), scene())
+    assert len(matches) > 100
+    assert np.median(np.abs(matches.points0 - matches.points1)) < 1
+
+
+def test_a_turned_image_is_found_by_the_search(network: MapGlue) -> None:
+    image = scene()
+    turned = np.ascontiguousarray(np.rot90(image))  # (x, y) goes to (y, 223 - x)
+    matches = MapGlueMatcher("tiny", CPU, network=network).match(image, turned)
+    assert len(matches) > 50
+    expected = np.column_stack([matches.points0[:, 1], 223 - matches.points0[:, 0]])
+    assert np.median(np.linalg.norm(matches.points1 - expected, axis=1)) < 2
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_batch_equals_its_pairs(network: MapGlue, settled: bool) -> None:
+    matcher = MapGlueMatcher("tiny", CPU, 128, network=network, search=False, refined=settled)
+    images0, images1 = [scene(1), scene(2, 160)], [scene(1), scene(3, 224)]
+    for single, batched in zip(
+        map(matcher.match, images0, images1), matcher.match_batch(images0, images1), strict=True
+    ):
+        np.testing.assert_array_equal(single.points0, batched.points0)
+        np.testing.assert_array_equal(single.points1, batched.points1)
+        assert len(single) <= 128
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_flat_image_has_no_match(network: MapGlue, value: int) -> None:
+    flat = np.full((90, 130, 3), value, np.uint8)
+    for matcher in (
+        MapGlueMatcher("tiny", CPU, network=network),
+        MapGlueMatcher("tiny", CPU, network=network, search=False, refined=False),
+    ):
+        assert len(matcher.match(flat, scene())) == 0
+
+
+def test_the_exported_file_gives_the_matches_of_the_model(network: MapGlue, tmp_path: Path) -> None:
+    export_torchscript(network, tmp_path / "tiny.pt")
+    exported = torch.jit.load(str(tmp_path / "tiny.pt"))
+    image0, image1 = scene(4, 200), scene(4, 230)
+    found = exported(torch.from_numpy(image0), torch.from_numpy(image1), 256)
+    as_floats = exported(torch.from_numpy(image0) / 255, torch.from_numpy(image1) / 255, 256)
+    assert found.shape[1] == 4
+    assert len(found) > 0
+    torch.testing.assert_close(found, as_floats)
+
+
+def test_weights_come_back_and_damage_is_named(network: MapGlue, tmp_path: Path) -> None:
+    path = tmp_path / "fast-mapglue.safetensors"
+    save_weights(path, network, {"seed": "0"})
+    loaded = load_model("fast-mapglue", path)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value.half().to(value.dtype))
+    damaged = bytearray(path.read_bytes())
+    damaged[-3] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(WeightsError, match=r"fast-mapglue\.safetensors.*SHA-256.*digest"):
+        load_model("fast-mapglue", path)
+    with pytest.raises(WeightsError, match="mapdata train"):
+        load_model("mapglue", tmp_path / "absent.safetensors")
