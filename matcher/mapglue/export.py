@@ -58,7 +58,7 @@ class _Match(nn.Module):
 
 
 class Exported(nn.Module):
-    """`model(image0, image1, num_keypoints)`: two H x W x 3 RGB tensors, uint8 or in [0, 1] -> N x 4 (x0, y0, x1, y1)."""
+    """`model(image0, image1, num_keypoints)`: two H x W x 3 RGB, uint8 or in [0, 1] -> N x 4 (x0, y0, x1, y1)."""
 
     def __init__(self, encode: torch.jit.ScriptModule, match: torch.jit.ScriptModule) -> None:
         super().__init__()

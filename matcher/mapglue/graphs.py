@@ -82,7 +82,7 @@ class KeypointLayer(nn.Module):
 class Side:
     """The keypoints of one image on their way through the graph.
 
-    states B x N x C, mask B x N bool, rotation (see RotaryPositions), guidance B x N x C: each keypoint's semantic node.
+    states B x N x C, mask B x N bool, rotation (see RotaryPositions), guidance B x N x C: semantic nodes.
     """
 
     def __init__(self, states: Tensor, mask: Tensor, rotation: Tensor, guidance: Tensor | None) -> None:

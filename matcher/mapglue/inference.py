@@ -26,7 +26,7 @@ from matcher.types import Matcher, Matches
 class MapGlueMatcher(Matcher):
     """`mapglue` or `fast-mapglue` with shipped weights (or with `network`).
 
-    At most `num_keypoints` matches come back, surest first. `search` tries other rotations and scales when the images as
+    At most `num_keypoints` matches come back, surest first. `search` tries other rotations and scales when images as
     they stand do not agree; `refined` improves the matches in the frame of image 0. Without both it is one pass of the
     network, the quickest. Raises WeightsError when the weights are missing or damaged.
     """

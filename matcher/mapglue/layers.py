@@ -63,11 +63,10 @@ class Attention(nn.Module):
         self.heads = heads
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.output = nn.Linear(width, width)
-        self.update = nn.Sequential(
-            nn.Linear(2 * width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-        nn.init.zeros_(self.update[-1].weight)
-        nn.init.zeros_(self.update[-1].bias)
+        last = nn.Linear(2 * width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.update = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), last)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None, rotation: Tensor | None = None) -> Tensor:
         """Return the updated x, B x N x C, given source B x M x C."""

@@ -67,6 +67,7 @@ class MapGlue(nn.Module):
         index = [i.expand(len(side.states), -1) for i, side in zip(index, sides, strict=True)]
         may_prune = self.config.early_exit and len(sides[0].states) == 1
         for number, (layer, assignment) in enumerate(zip(self.layers, self.assignments, strict=True), 1):
+            assert isinstance(assignment, Assignment)
             sides[0].states, sides[1].states = layer(*sides)
             if number == len(self.layers) or not may_prune:
                 continue
@@ -90,6 +91,7 @@ class MapGlue(nn.Module):
         masks = sides[0].mask, sides[1].mask
         found = []
         for layer, assignment in zip(self.layers, self.assignments, strict=True):
+            assert isinstance(assignment, Assignment)
             sides[0].states, sides[1].states = layer(*sides)
             states0, states1 = sides[0].states, sides[1].states
             matchable = assignment.matchable(states0)[..., 0].float(), assignment.matchable(states1)[..., 0].float()
@@ -97,7 +99,7 @@ class MapGlue(nn.Module):
         return found
 
     def begin(self, image0: Image, image1: Image) -> tuple[list[Side], Tensor | None]:
-        """Return both images' keypoints as they enter the graph, and the semantic graph's bias of their similarities."""
+        """Return both images' keypoints as they enter the graph, and the bias of their similarities."""
         images = image0, image1
         if not self.config.semantic_graph:
             return [self._side(image.keypoints, None) for image in images], None

@@ -96,7 +96,7 @@ def match_cells(view0: View, view1: View) -> Matches:
     best, probability = mutual_matches((score.log_softmax(0) + score.log_softmax(1))[None], 0.0)
     found = (best[0] >= 0).nonzero()[:, 0]
     cells0, cells1 = index0[found], index1[best[0][found]]
-    centres0 = cell_centres(*view0.cells.shape, STRIDE, grid0.device)[cells0]
+    centres0 = cell_centres(view0.cells.shape[0], view0.cells.shape[1], STRIDE, grid0.device)[cells0]
     points1 = peak(grid0[:, cells0], view1.descriptors, cells1)
     return Matches(centres0.cpu().numpy(), points1.cpu().numpy(), probability[0][found].float().cpu().numpy())
 

@@ -27,6 +27,7 @@ class SemanticContext(nn.Module):
         self.classify = nn.Linear(width, config.classes)
         self.back = nn.Conv2d(width, width, 1)
         nn.init.zeros_(self.back.weight)
+        assert self.back.bias is not None
         nn.init.zeros_(self.back.bias)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

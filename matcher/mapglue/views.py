@@ -100,7 +100,7 @@ def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Mat
 
 
 def seen_through(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
-    """Return a view (width, height) of `image` whose pixel p shows the image at `matrix` p, and which pixels are data."""
+    """Return a view (width, height) of `image` whose pixel p shows it at `matrix` p, and which pixels are data."""
     shrink = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if shrink > 1.3:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), PIXEL_SIGMA * min(shrink, 16.0)), np.uint8)

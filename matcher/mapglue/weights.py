@@ -85,6 +85,7 @@ def _config(name: str, path: Path, metadata: dict[str, str]) -> MapGlueConfig:
     if values.get("name") != name:
         raise WeightsError(f"{describe(path)}: holds weights of {values.get('name')!r}, not of {name!r}")
     try:
-        return MapGlueConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return MapGlueConfig(**arguments)
     except TypeError as error:
         raise WeightsError(f"{describe(path)}: made by another version of the network: {error}") from error

@@ -1,4 +1,4 @@
-"""From an aligned pair to a training pair: two views of it, moved against each other and disturbed each in its own way."""
+"""From an aligned pair to a training pair: two views, moved against each other, each disturbed in its own way."""
 
 from __future__ import annotations
 
@@ -66,19 +66,21 @@ def _view(
     warp: bool = False,
 ) -> View:
     """Show an aligned side through `matrix` (its pixels -> the view's), at times with local warps, always disturbed."""
-    grid = _grid(np.linalg.inv(matrix), size)
+    grid = _grid(np.asarray(np.linalg.inv(matrix), np.float64), size)
     shrink = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
     if warp:
         grid += _smooth_noise(size, rng) * np.float32(LOCAL_WARP_PX)
     border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
     fill = [float(v) for v in rng.integers(0, 256, 3)] if rng.random() < 0.5 else [0.0] * 3
-    cut = cv2.remap(np.ascontiguousarray(image), grid, None, cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
+    cut = cv2.remap(
+        np.ascontiguousarray(image), grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=fill
+    )
     if shrink > 1.3:
         cut = cv2.GaussianBlur(cut, (0, 0), 0.3 * shrink)
     classes = cv2.remap(
         np.ascontiguousarray(labels),
-        grid,
-        None,
+        grid[..., 0],
+        grid[..., 1],
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=UNLABELLED,

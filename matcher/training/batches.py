@@ -21,7 +21,7 @@ AHEAD = 2
 
 @dataclass
 class Batch:
-    """P pairs; views 0 are entries 0..P-1, views 1 the rest: images 2P x 3 x S x S in [0, 1], masks 2P x 1 x S x S bool,
+    """P pairs; views 0 are entries 0..P-1, views 1 the rest: images 2P x 3 x S x S in [0, 1], masks 2P x 1 x S x S,
     labels 2P x S x S uint8, homographies P x 3 x 3 (view 0 -> view 1).
     """
 

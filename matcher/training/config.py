@@ -39,8 +39,8 @@ class Schedule:
     learning_rate: float = 1e-3
     warmup: int = 100
     motion_ramp: int = 800
-    first_motion: Motion = Motion(10, 1.1, 0.05, 5e-5)
-    last_motion: Motion = Motion(60, 1.6, 0.15, 3e-4)
+    first_motion: Motion = field(default=Motion(10, 1.1, 0.05, 5e-5))
+    last_motion: Motion = field(default=Motion(60, 1.6, 0.15, 3e-4))
     ema: float = 0.998
     checkpoint_s: float = 180.0
     validate_every: int = 250

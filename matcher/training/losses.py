@@ -22,7 +22,7 @@ MATCHED_PX = 1.5 * STRIDE
 
 @dataclass
 class Correspondence:
-    """Where each cell of one view lies in the other: points B x N x 2 in pixels, and B x N bool where both hold data."""
+    """Where each cell of one view lies in the other: points B x N x 2 (pixels), and B x N bool: both hold data."""
 
     points: Tensor
     valid: Tensor

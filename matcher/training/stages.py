@@ -50,7 +50,8 @@ class MatcherStage(ExtractorStage):
         keypoints = self.model.extractor.keypoints(features, MATCHER_KEYPOINTS, batch.masks)
         first, second = halves(keypoints)
         tokens0, tokens1 = features.tokens.chunk(2)
-        truth = true_assignment((first, second), batch.homographies, batch.masks.chunk(2))
+        masks0, masks1 = batch.masks.chunk(2)
+        truth = true_assignment((first, second), batch.homographies, (masks0, masks1))
         layers = self.model.every_layer(Image(first, tokens0), Image(second, tokens1))
         assignment = torch.stack([assignment_loss(*layer, truth) for layer in layers]).mean()
         final = layers[-1][0]

@@ -1,4 +1,4 @@
-"""Validation on real pairs, moved: the development part of SRIF's Optical-Map. Aligned pairs would flatter a network."""
+"""Validation on real, moved pairs: the development part of SRIF's Optical-Map. Aligned pairs flatter a network."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ class Validation:
         ]
         canvas = np.ascontiguousarray(np.hstack(sides)[..., ::-1])
         for point0, point1 in zip(matches.points0[:100], matches.points1[:100], strict=True):
-            ends = [(int(x), int(y)) for x, y in (point0, point1 + [pair.image0.shape[1], 0])]
+            ends = [(int(x), int(y)) for x, y in (point0, point1 + np.array([pair.image0.shape[1], 0]))]
             cv2.line(canvas, ends[0], ends[1], (0, 200, 0), 1, cv2.LINE_AA)
         cv2.imwrite(str(path), canvas)
