@@ -38,7 +38,8 @@ class World:
             raise ValueError(
                 f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}"
             )
-        parts = [self._terrain(i, j) for i, j in _cells(bounds, 0.02)]
+        banks = self.landscape.river_width / 2 + 1
+        parts = [self._terrain(i, j) for i, j in _cells(bounds, banks)]
         parts += [self._superblock(i, j) for i, j in self._quads(bounds)]
         return joined([part.window(bounds) for part in parts], bounds)
 
@@ -65,9 +66,9 @@ class World:
 
 
 def _cells(bounds: Bounds, reach: float) -> Iterator[tuple[int, int]]:
-    """Indices of the square terrain cells that touch the bounds."""
-    low = np.floor(np.array(bounds[:2]) / SPACING - reach).astype(int)
-    high = np.floor(np.array(bounds[2:]) / SPACING + reach).astype(int)
+    """Indices of the square terrain cells that touch the bounds when grown by `reach` metres."""
+    low = np.floor((np.array(bounds[:2]) - reach) / SPACING).astype(int)
+    high = np.floor((np.array(bounds[2:]) + reach) / SPACING).astype(int)
     for j in range(low[1], high[1] + 1):
         for i in range(low[0], high[0] + 1):
             yield i, j
