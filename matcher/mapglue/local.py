@@ -32,11 +32,16 @@ def correlation_volume(grid0: Tensor, grid1: Tensor, mask1: Tensor, radius: int)
 
 
 def aggregate(volume: Tensor, mask0: Tensor, weight: Tensor, side: int) -> Tensor:
-    """Average each shift's similarity over side x side cells (odd), weighted by `weight` h x w where `mask0`."""
-    weight = (weight * mask0)[None]
+    """Average each shift's similarity over side x side cells (odd), weighted by `weight` h x w where `mask0`.
+
+    Cells without a partner at that shift (-1) do not count, or every peak near a border would lean inwards.
+    """
+    real = volume > -1
+    share = weight * mask0 * real
     kernel = volume.new_ones(1, 1, side, side)
-    total = F.conv2d((volume * weight)[:, None], kernel, padding=side // 2)[:, 0]
-    return total / F.conv2d(weight[:, None], kernel, padding=side // 2)[:, 0].clamp(min=1e-6)
+    total = F.conv2d((volume * share)[:, None], kernel, padding=side // 2)[:, 0]
+    mean = total / F.conv2d(share[:, None], kernel, padding=side // 2)[:, 0].clamp(min=1e-6)
+    return torch.where(real, mean, -1.0)
 
 
 def displacements(volume: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
