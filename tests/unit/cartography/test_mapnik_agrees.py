@@ -93,7 +93,8 @@ def test_whole_scenes_agree(style: str) -> None:
         for x in range(0, 512, 128):
             window = np.s_[y : y + 128, x : x + 128]
             a, b = (cv2.cvtColor(image[window], cv2.COLOR_RGB2GRAY) for image in (ours, other))
-            if a.std() > 2:
+            # The phase of two windows that hold little and are equal to a tenth of a grey level is noise.
+            if a.std() > 2 and np.abs(a - b).mean() > 0.1:
                 (dx, dy), _ = cv2.phaseCorrelate(a, b, cv2.createHanningWindow((128, 128), cv2.CV_32F))
                 assert np.hypot(dx, dy) < 0.25
     # What is left is the antialiasing of edges and the phase of hatches.

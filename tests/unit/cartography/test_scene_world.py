@@ -39,7 +39,7 @@ def _keys(scene: Scene, layer: str) -> list[int]:
     return [feature.key for feature in getattr(scene, layer)]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @example(landscape="city", left=15336.0, bottom=23086.0, dx=19.0, dy=0.0)  # the bank of a river of the next cell
 @given(
     landscape=st.sampled_from(LANDSCAPES),
@@ -61,7 +61,7 @@ def test_overlapping_windows_show_the_same_features_in_the_same_order(
         assert all(a.equals_exact(b, 0) for a, b in same)
 
 
-@pytest.mark.parametrize("landscape", ["town", "coast"])
+@pytest.mark.parametrize("landscape", ["coast"])
 def test_shifted_frames_draw_the_same_pixels_where_they_overlap(landscape: str) -> None:
     """Frames that share the grid of chunks: the map and the labels do not know which frame they belong to."""
     frame = Frame(1000.0, 3000.0, 1.0, 1024, 512)
