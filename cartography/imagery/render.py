@@ -16,7 +16,7 @@ from cartography.imagery.structures import Structures
 from cartography.imagery.textures import Textures
 from cartography.scene import Building, Feature, Scene, SceneSource
 
-SCALE = 3
+SCALE = 4
 """Subpixels along the side of a pixel."""
 
 REACH = 130.0

@@ -66,7 +66,8 @@ class Structures:
     def _paint_building(self, building: Building, rings: list[Path], draw: float) -> None:
         lean = self._offset(self.conditions.lean, building.height)
         reach = self._offset(self.conditions.shadow, min(building.height, 60))
-        self._sweep(rings[0], reach, (255,), self.shadow)
+        if np.abs(reach).max() > 16:
+            self._sweep(rings[0], reach, (255,), self.shadow)
         roof = [ring + lean for ring in rings]
         if np.abs(lean).max() > 16:
             self._paint_walls(rings[0], lean, _WALLS[int(draw * 97) % len(_WALLS)])

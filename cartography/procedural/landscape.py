@@ -102,7 +102,10 @@ class Landscape:
     def built(self, points: np.ndarray) -> np.ndarray:
         """How built-up: about 2 in the centre of a city, 0 at the edge of a village, below 0 in the open."""
         character = _CHARACTERS[self.name]
-        return character.built + character.built_spread * self._built(points)
+        # Nobody builds on rock or above it.
+        return (
+            character.built + character.built_spread * self._built(points) - 3 * np.maximum(self.rock(points) + 0.5, 0)
+        )
 
     def elevation(self, points: np.ndarray) -> np.ndarray:
         """Metres above the datum."""

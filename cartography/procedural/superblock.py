@@ -14,6 +14,9 @@ from cartography.procedural.names import SCRIPTS, name_of, street_name
 from cartography.procedural.warp import Warp
 from cartography.scene import Area, Barrier, Building, Place, Poi, Road, RoadKind, Scene, Tree
 
+_DRY = ("parking", "pitch", "square", "public", "garden", "playground", "cemetery")
+"""Areas that are not laid out where water would cover a part of them; fields and blocks simply end at the bank."""
+
 _STEP = 14.0
 """Metres between the vertices of a street: it follows the bend of the landscape and can be cut at a bank."""
 
@@ -113,6 +116,8 @@ class _Finish:
         moved = self._warped(rings)
         result = []
         for n, (ring, (_, kind)) in enumerate(zip(moved, draft.areas, strict=True)):
+            if kind in _DRY and self.landscape.in_water(ring, 3).any():
+                continue
             key = mix(self.key, 1, n)
             name = self._name(key) if kind in ("park", "public", "cemetery") else ""
             result.append(Area(Polygon(ring), kind, key, name))

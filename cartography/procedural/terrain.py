@@ -92,8 +92,9 @@ def _waterways(landscape: Landscape, bounds: Bounds, points: np.ndarray, flat: n
         )
         for n, line in enumerate(_trace(landscape.river, points, flat))
     ]
-    # Streams stay out of towns, where they would be covered.
-    open_country = shapely.MultiPolygon(region(-landscape.built(flat).reshape(points.shape[:2]), points, bounds))
+    # Streams stay out of towns, where they would be covered, and end in lakes.
+    bare = np.minimum(-landscape.built(flat), -landscape.lake(flat)).reshape(points.shape[:2])
+    open_country = shapely.MultiPolygon(region(bare, points, bounds))
     for n, line in enumerate(_trace(landscape.stream, points, flat)):
         for part in shapely.get_parts(shapely.intersection(line, open_country)):
             if isinstance(part, LineString) and part.length > 1:

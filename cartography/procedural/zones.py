@@ -303,7 +303,8 @@ def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> N
         draft.roads.append((q.bilinear(block[None], curve)[0], "path", float(random.uniform(1.8, 4))))
     angle = np.linspace(0, 2 * np.pi, 15)[:-1]
     blob = random.uniform(0.6, 1.0, 14)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    spot = random.uniform(0.25, 0.75, 2)
+    # Away from the middle, where the kiosk stands.
+    spot = 0.5 + random.choice([-1, 1], 2) * random.uniform(0.2, 0.3, 2)
     use = random.random()
     if use < 0.45:
         draft.areas.append((q.bilinear(block[None], spot + blob * 0.13)[0], "water"))
