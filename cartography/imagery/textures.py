@@ -29,7 +29,7 @@ ROW_CLASS = len(SURFACES)
 _WEIGHTS: dict[str, tuple[float, float, float]] = {
     "plain": (0.02, 0.01, 0), "paved": (0.06, 0.07, 0), "roof": (0.05, 0.05, 0), "tiled": (0.10, 0.04, 0),
     "metal": (0.035, 0.03, 0), "gravel": (0.11, 0.06, 0), "grass": (0.10, 0.13, 0.05), "meadow": (0.09, 0.2, 0.03),
-    "soil": (0.08, 0.13, 0), "canopy": (0.12, 0.14, 0.34), "water": (0.025, 0.05, 0), "rock": (0.16, 0.22, 0.3),
+    "soil": (0.08, 0.13, 0), "canopy": (0.12, 0.14, 0.34), "water": (0.025, 0.05, 0), "rock": (0.18, 0.26, 0.08),
     "snow": (0.02, 0.04, 0.06),
 }  # fmt: skip
 """Relative strength of (fine, coarse, relief) per surface."""

@@ -35,6 +35,8 @@ def superblock(landscape: Landscape, warp: Warp, i: int, j: int, random: np.rand
             draft.roads.append((quad[[start, end]], kind, width))
     centre = warp(quad.mean(axis=0)[None])
     built = float(landscape.built(centre)[0])
+    if landscape.forest(centre)[0] > 0:
+        built = -1.0  # a clearing with streets and no houses would be strange
     sides = np.array([width / 2 for _, width in edges])
     _zone(built, random)(quad, sides, random, draft)
     finish = _Finish(landscape, warp, mix(landscape.seed, 40, i, j))
