@@ -67,12 +67,13 @@ def search_poses(
     view0: View, view1: View, angles: npt.NDArray[np.float64], scales: Sequence[float], side: int
 ) -> list[Pose]:
     """Correlate image 0 at every rotation and scale with image 1, both shrunk as if the longer side of image 1 were
-    `side` pixels, at every shift. Return the best shift of every pose, best pose first.
+    `side` pixels (or that of image 0 twice as many, if it is much larger), at every shift. Return the best shift of
+    every pose, best pose first.
 
     The score divides by the energy of both whole fields, not of their overlap: a sliver that happens to agree can not
     outdo an overlap that fills the images.
     """
-    shrink = side / max(view1.image.shape[:2])
+    shrink = side / max(*view1.image.shape[:2], max(view0.image.shape[:2]) / 2)
     field1, to_small1 = view1.field(shrink)
     poses = []
     for scale in scales:
