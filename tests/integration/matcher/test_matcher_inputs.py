@@ -19,7 +19,7 @@ WITH_WEIGHTS = [name for name in matcher_names() if name != "mapglue"]
 """No weights of `mapglue` are shipped yet; `test_matcher_backends` shows that it says so."""
 
 SLOW = ("cfog", "fast-mapglue")
-"""Seconds for a pair that does not match: these see one image of each sort only; forms of images and batches are the shared base's business."""
+"""Seconds for a pair that does not match: these see one image of each sort; forms and batches are the base's affair."""
 
 
 @cache
