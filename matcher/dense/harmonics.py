@@ -10,6 +10,7 @@ local mean (ours), stands for CFOG's normalisation: a saturated label must not o
 
 from __future__ import annotations
 
+import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -78,9 +79,14 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     radius = int(3 * sigma + 0.5)
     taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-(taps**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1)
+    kernel = kernel / kernel.sum()
     batch, channels, height, width = image.shape
+    if image.device.type == "cpu":  # OpenCV is some fifty times faster here than torch's convolution of single channels
+        blurred, weights = torch.empty_like(image, memory_format=torch.contiguous_format), kernel.numpy()
+        for source, target in zip(image.flatten(0, 1).numpy(), blurred.flatten(0, 1).numpy(), strict=True):
+            cv2.sepFilter2D(source, -1, weights, weights, dst=target, borderType=cv2.BORDER_REPLICATE)
+        return blurred
     flat = image.reshape(batch * channels, 1, height, width)
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[..., None])
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel[:, None])
+    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel.view(1, 1, -1, 1))
+    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
     return flat.reshape(image.shape)
