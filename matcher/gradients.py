@@ -36,11 +36,12 @@ def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, m
     strength = ratio / (1 + ratio)
 
     position = torch.atan2(gradient_y, gradient_x) * (orientations / torch.pi)  # a turn of O is half a circle
-    position = torch.where(position < 0, position + orientations, position)
-    bins = torch.arange(orientations, device=image.device, dtype=image.dtype).view(1, -1, 1, 1)
-    distance = (position - bins).abs()
-    distance = torch.minimum(distance, orientations - distance)
-    return strength * (1 - distance).clamp(min=0)
+    lower = position.floor()
+    upper_share = position - lower
+    index = lower.long()
+    result = strength.new_zeros(len(image), orientations, *image.shape[-2:])
+    result.scatter_(1, index.remainder(orientations), strength * (1 - upper_share))
+    return result.scatter_add_(1, (index + 1).remainder(orientations), strength * upper_share)
 
 
 def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,9 +72,11 @@ def _interior(mask: Tensor) -> Tensor:
 
 
 def _box_sum(values: Tensor, window: int) -> Tensor:
-    """Sum over window x window pixels around each (B x 1 x H x W), nothing being outside the image.
-
-    Two one-dimensional convolutions: exact like a pooling of that size, an order of magnitude faster.
+    """Sum over window x window pixels around each (B x 1 x H x W), nothing being outside the image: differences of
+    running sums, whose cost does not grow with the window. Doubles keep them exact enough.
     """
-    column = values.new_ones(1, 1, window, 1)
-    return F.conv2d(F.conv2d(values, column, padding=(window // 2, 0)), column.mT, padding=(0, window // 2))
+    before, after = window // 2 + 1, window // 2
+    total = F.pad(values.double(), (before, 0, before, 0)).cumsum(-1).cumsum(-2)
+    total = F.pad(total, (0, after, 0, after), mode="replicate")
+    rows = total[..., window:, :] - total[..., :-window, :]
+    return (rows[..., window:] - rows[..., :-window]).to(values.dtype)

@@ -63,8 +63,9 @@ def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tu
     inside = ((corners >= 0) & (corners < size)).all(-1)
     weight = (1 - (cells[..., None, :] - corners).abs()).prod(-1) * inside
     column, row = corners.long().clamp(min=0).minimum(size - 1).unbind(-1)
-    loss = -(weight * similarity.log_softmax(2).gather(2, row * width + column)).sum(2)
     total = weight.sum(2)
+    right = (weight * similarity.gather(2, row * width + column)).sum(2)
+    loss = total * similarity.logsumexp(2) - right
     best = similarity.detach().argmax(2)
     found = torch.stack([best % width, best // width], -1)
     matched = truth.valid & ((found - cells).norm(dim=-1) * STRIDE <= MATCHED_PX)
