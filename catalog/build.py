@@ -123,7 +123,7 @@ def _summary(contents: Contents, manifest: pa.Table, formats: frozenset[Format])
         "software": dict(about.software),
         "raster_pairs": len(contents.rasters),
         "pairs": count_pairs(manifest),
-        "benchmark": {"split": "test", "results": {name: dict(row) for name, row in about.benchmark.items()}},
+        "benchmark": about.benchmark.to_json(),
     }
 
 

@@ -101,14 +101,16 @@ def _sources(contents: Contents) -> str:
 
 
 def _splits(contents: Contents) -> str:
+    benchmark = contents.about.benchmark
+    results = benchmark.results
     text = (
         "Pairs are split by sampling point, never by tile, so that no ground is seen in two splits. Train on `train`, "
-        "choose on `val`; the benchmark is the split `test`."
+        f"choose on `val`; the benchmark is the split `{benchmark.split}`."
     )
-    results = contents.about.benchmark
     if not results:
         return text
-    figures = sorted({figure for row in results.values() for figure in row})
+    text += f" {benchmark.note}." if benchmark.note else ""
+    figures = list(dict.fromkeys(figure for row in results.values() for figure in row))
     lines = ["| matcher | " + " | ".join(figures) + " |", "|---|" + "---:|" * len(figures)]
     for matcher, row in sorted(results.items()):
         values = [f"{row[figure]:.4g}" if figure in row else "" for figure in figures]

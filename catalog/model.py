@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -73,6 +74,26 @@ class RasterPair:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """The split that matchers are compared on, and what was measured on it: matcher -> figure -> value.
+
+    `note` says on how many pairs, when and on what; empty while nothing was measured.
+    """
+
+    split: str = "test"
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON-able object."""
+        return {
+            "split": self.split,
+            "note": self.note,
+            "results": {key: dict(row) for key, row in self.results.items()},
+        }
+
+
+@dataclass(frozen=True)
 class About:
     """What the card, the STAC collection and the Croissant metadata say of the whole."""
 
@@ -84,7 +105,7 @@ class About:
     url: str
     software: Mapping[str, str]  # name -> version
     seed: int
-    benchmark: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # matcher -> figure -> value
+    benchmark: Benchmark = field(default_factory=Benchmark)
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequen
         },
         "summaries": {name: values for name, values in summaries.items() if values},
         "version": about.version,
-        "mapdata:benchmark": {"split": "test", "results": {name: dict(row) for name, row in about.benchmark.items()}},
+        "mapdata:benchmark": about.benchmark.to_json(),
         "links": [
             _link("root", "./catalog.json"),
             _link("parent", "./catalog.json"),

@@ -8,15 +8,17 @@ returns nonsense gets rows that say so. The stage `leaderboard` makes the report
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from matcher.benchmark.hardware import describe_hardware
+from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
+from matcher.benchmark.leakage import WEIGHTS
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
@@ -24,11 +26,13 @@ from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
-from pipeline.files import digest_json
+from pipeline.files import digest_file, digest_json
 from pipeline.stage import Result, RunView, Stage, Unit, output
 from stages.tables import write_table
 
 FOLDER = "benchmark"
+LEAST_BATCH, MOST_BATCHES = 4, 64
+"""A unit of work is so many pairs at least (a slow matcher takes minutes for them), and a matcher has so many units."""
 
 
 class BenchmarkParams(BaseModel):
@@ -42,21 +46,21 @@ class BenchmarkParams(BaseModel):
     subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
     limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")
     matchers: tuple[str, ...] | None = Field(
-        None, description="Names for load_matcher, or python:PACKAGE.MODULE:NAME. Default: every shipped one."
+        None, description="Names for load_matcher, or python:PACKAGE.MODULE:NAME. Default: all that are shipped."
     )
     levels: tuple[str, ...] | None = Field(None, description="Names of levels; default: all of them.")
     levels_file: ConfigPath | None = Field(None, description="YAML of levels; default: the published ones.")
     device: str = Field("auto", description="auto, cpu or cuda.")
     threads: int = Field(1, ge=1, description="CPU threads of a matcher; the last digit may depend on it.")
     timeout_s: float = Field(120.0, gt=0, description="A pair that takes longer is a failure of the matcher.")
-    batch: int = Field(64, ge=1, description="Pairs a unit of work; each loads its matcher once.")
+    batch: int | None = Field(None, ge=1, description="Pairs a unit of work; default: 4, more for sets over 256 pairs.")
 
 
 class BenchmarkStage(Stage[BenchmarkParams]):
     """Try matchers: a unit a matcher and batch of pairs."""
 
     name: ClassVar[str] = "benchmark"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = BenchmarkParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -82,24 +86,26 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         if unknown:
             raise PipelineError(f"no level is called {unknown[0]!r}; there are: {', '.join(levels)}")
         made = [entry.digest for result in run.results["release"].values() for entry in result.outputs] if own else []
+        digests = [digest_json(made)] * len(pairs) if own else [_digest(pair) for pair in pairs]
         common = {
             "pairs": spec.to_json(),
             "levels": list(chosen),
             "levels_file": str(params.levels_file or ""),
             "describes": {name: vars(level) if (level := levels[name]) else None for name in chosen},
         }
-        return [
-            self._unit(matcher, batch, common, made or [_digest(pairs[index]) for index in batch])
-            for matcher in params.matchers or _shipped()
-            for batch in split_pairs(len(pairs), params.batch)
-        ]
+        return [unit for matcher in params.matchers or _shipped() for unit in self._units(matcher, common, digests)]
 
-    def _unit(self, matcher: str, batch: range, common: dict[str, Any], inputs: Sequence[str]) -> Unit:
+    def _units(self, matcher: str, common: dict[str, Any], digests: Sequence[Any]) -> Iterator[Unit]:
         # The key leaves out which other matchers are asked for: one more makes nothing due but itself.
         settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s"})
-        payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
-        key = digest_json([self.name, self.version, settings, payload, list(inputs)])
-        return Unit(self.name, f"{matcher}/{batch.start:06d}", key, payload, weight=len(batch))
+        weights = _weights_digest(matcher)
+        identity = {"identity": digest_json([weights, digests])}
+        size = self.params.batch or max(LEAST_BATCH, len(digests) // MOST_BATCHES)
+        for batch in split_pairs(len(digests), size):
+            payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
+            inputs = [weights, *digests[batch.start : batch.stop]]
+            key = digest_json([self.name, self.version, settings, payload, inputs])
+            yield Unit(self.name, f"{matcher}/{batch.start:06d}", key, payload | identity, weight=len(batch))
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Try one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""
@@ -112,6 +118,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             device=params.device,
             threads=params.threads,
             timeout_s=params.timeout_s,
+            identity=payload["identity"],
         )
         try:
             rows = list(run_trial(trial, payload["start"], payload["stop"]))
@@ -123,15 +130,30 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             "pairs": payload["pairs"],
             "levels_file": payload["levels_file"],
             "hardware": describe_hardware(params.device, params.threads),
+            "commit": describe_commit(),
+            "day": datetime.now(UTC).date().isoformat(),
             "failed": sum(row["outcome"] in FAILURES for row in rows),
         }
         return Result((output(workspace, path),), data)
 
 
 def _shipped() -> list[str]:
+    """Return the names of all matchers but those of this project whose weights are not there (yet)."""
+    from matcher.mapglue.config import SIZES
     from matcher.registry import matcher_names  # brings PyTorch, which planning mostly does without
 
-    return matcher_names()
+    return [name for name in matcher_names() if name not in SIZES or _weights(name).is_file()]
+
+
+def _weights(matcher: str) -> Path:
+    family, _, argument = matcher.partition(":")
+    return Path(argument) if family == "torchscript" else WEIGHTS / f"{family}.safetensors"
+
+
+def _weights_digest(matcher: str) -> str:
+    """Return the digest of a matcher's own weights, "" for one without: trained anew, it is measured anew."""
+    path = _weights(matcher)
+    return digest_file(path) if path.is_file() else ""
 
 
 def levels_of(file: Path | None) -> dict[str, Level]:

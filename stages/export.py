@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from catalog.model import RELEASE_NAME, Format
+from catalog.model import RELEASE_NAME, Benchmark, Format
+from matcher.benchmark.leaderboard import measured
 from pipeline.errors import WorkspaceError
 from pipeline.ledger import Ledger
 from pipeline.stage import RunView
 from pipeline.workspace import Workspace
+from stages.benchmark import FOLDER as BENCHMARK
 from stages.release import FOLDER, ReleaseParams, ReleaseStage, write_release
 
 
@@ -31,7 +33,8 @@ def export_release(workspace: Workspace, formats: Iterable[str]) -> list[str]:
     chosen = sorted({*_present(workspace), *map(Format, formats)})
     stage = ReleaseStage(params.model_copy(update={"formats": tuple(chosen)}))
     (unit,) = stage.plan(RunView(workspace.root, made.data["seed"], results))
-    write_release(unit.payload, stage.params, workspace.root, _baselines(workspace))
+    (manifest,) = made.outputs
+    write_release(unit.payload, stage.params, workspace.root, _benchmark(workspace, manifest.digest))
     return [name.value for name in chosen]
 
 
@@ -43,10 +46,12 @@ def _present(workspace: Workspace) -> list[Format]:
         return []  # absent or damaged: this export mends it
 
 
-def _baselines(workspace: Workspace) -> dict[str, dict[str, float]]:
-    """Return the headline figures of `mapdata benchmark` by matcher, none if it has not run."""
-    path = workspace.root / "benchmark" / "results.json"
+def _benchmark(workspace: Workspace, manifest: str) -> Benchmark:
+    """Return the headline figures of `mapdata benchmark`, none if it has not run on the release of this manifest."""
+    path = workspace.root / BENCHMARK / "results.json"
     if not path.exists():
-        return {}
-    headline = json.loads(path.read_bytes())["headline"]
-    return {matcher: dict(figures) for matcher, figures in headline.items()}
+        return Benchmark()
+    results = json.loads(path.read_bytes())
+    if results["set"].get("manifest") != manifest:
+        return Benchmark()
+    return Benchmark(results["set"]["split"], results["headline"], f"Shares from 0 to 1: {measured(results)}")

@@ -32,7 +32,7 @@ class LeaderboardStage(Stage[LeaderboardParams]):
     """Write the report of a benchmark: one unit, `report`; none where nothing was benchmarked."""
 
     name: ClassVar[str] = "leaderboard"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = LeaderboardParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -44,7 +44,10 @@ class LeaderboardStage(Stage[LeaderboardParams]):
             "tables": [entry.path for result in results for entry in result.outputs],
             "pairs": results[0].data["pairs"],
             "levels_file": results[0].data["levels_file"],
-            "hardware": sorted({result.data["hardware"] for result in results}),
+            "made": {
+                name: sorted({result.data[fact] for result in results})
+                for name, fact in (("hardware", "hardware"), ("commits", "commit"), ("days", "day"))
+            },
         }
         return [self.unit("report", payload, [entry.digest for result in results for entry in result.outputs])]
 
@@ -54,7 +57,7 @@ class LeaderboardStage(Stage[LeaderboardParams]):
         rows = read_tables([workspace / path for path in payload["tables"]], ROWS)
         spec = PairSpec(**payload["pairs"])
         levels = levels_of(Path(payload["levels_file"]) if payload["levels_file"] else None)
-        results = summarise(rows, spec, levels, payload["hardware"], version("mapdata"))
+        results = summarise(rows, spec, levels, {**payload["made"], "mapdata": version("mapdata")})
         try:
             write_report(workspace / FOLDER, results, rows, open_pairs(spec), levels)
         except MatcherError as error:

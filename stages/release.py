@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyproj import Geod
 
 from catalog.errors import CatalogError
-from catalog.model import MANIFEST_NAME, About, Contents, Format, Raster, RasterPair
+from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format, Raster, RasterPair
 from catalog.schema import PAIRS as CATALOG_PAIRS
 from catalog.schema import SOURCES
 from pipeline.errors import PermanentError
@@ -88,7 +88,7 @@ class ReleaseStage(Stage[ReleaseParams]):
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Build the release. Raises PermanentError if the tables, tiles and rasters contradict each other."""
-        write_release(unit.payload, self.params, workspace, {})
+        write_release(unit.payload, self.params, workspace, Benchmark())
         manifest = output(workspace, workspace / FOLDER / MANIFEST_NAME)
         return Result((manifest,), {"seed": unit.payload["seed"], "params": self.params.model_dump(mode="json")})
 
@@ -97,9 +97,9 @@ def write_release(
     payload: Mapping[str, Any],
     params: ReleaseParams,
     workspace: Path,
-    benchmark: Mapping[str, Mapping[str, float]],
+    benchmark: Benchmark,
 ) -> None:
-    """Build `workspace`/release from a unit's payload; `benchmark` holds figures by matcher to print in the card."""
+    """Build `workspace`/release from a unit's payload; `benchmark` is what card and catalog say of it."""
     from catalog.build import build_release  # brings Zarr and more, which planning does without
 
     tables = payload["tables"]

@@ -1,8 +1,9 @@
-"""Naming the hardware that figures were measured on."""
+"""Naming the hardware and the code that figures were measured with."""
 
 from __future__ import annotations
 
 import platform
+import subprocess
 from pathlib import Path
 
 
@@ -14,6 +15,22 @@ def describe_hardware(device: str, threads: int) -> str:
     import torch  # slow to import, and only a GPU needs it
 
     return f"{text}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else text
+
+
+def describe_commit() -> str:
+    """Return the commit of this checkout, with "+changes" where files of it were changed; "" where there is none."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # an environment may lie within somebody else's checkout
+        changes = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "--short=12", "HEAD") + changes
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _processor() -> str:

@@ -11,8 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from matcher.benchmark.leakage import refuse_trained
 from matcher.benchmark.readers import PairSpec, open_pairs
@@ -28,6 +27,7 @@ class Trial:
     """What is tried on which pairs: a matcher by name, levels (of the YAML `levels_file`, "" for the published ones).
 
     A pair that takes longer than `timeout_s` is a failure. `threads` is fixed, as sums depend on it to the last digit.
+    `identity` is any digest of pairs and weights: trials that differ in nothing share a process, one after the other.
     """
 
     matcher: str
@@ -37,42 +37,52 @@ class Trial:
     device: str = "auto"
     threads: int = 1
     timeout_s: float = 120.0
+    identity: str = ""
 
 
 def run_trial(trial: Trial, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows (`matcher.benchmark.rows`) of the pairs from `start` to `stop`, level by level within each pair.
 
-    Raises MatcherUnavailable if the matcher cannot be loaded, InputError if a pair cannot be read or was used to train
-    the matcher. Whatever else the matcher does is a row.
+    The matcher's process is kept for the next part of the same trial, so that small parts cost no more than large ones;
+    it ends with this one. Raises MatcherUnavailable if the matcher cannot be loaded, InputError if a pair cannot be
+    read or was used to train the matcher. Whatever else the matcher does is a row.
     """
     pairs = open_pairs(trial.pairs)
     chosen = range(start, len(pairs) if stop is None else min(stop, len(pairs)))
     refuse_trained(trial.matcher, [pairs[index] for index in chosen])
-    with tempfile.TemporaryFile() as log, _Process(trial, log) as process:
+    process = _process_of(trial)
+    try:
         for index in chosen:
             for level in trial.levels:
                 yield process.ask(index, pairs[index].name, level)
+    except BaseException:  # an answer may be under way: the next trial must not take it for its own
+        process.stop()
+        raise
+
+
+def _process_of(trial: Trial) -> _Process:
+    """Return the process that is there if it is of this trial, else put one in its place."""
+    if not _kept or _kept[0].trial != trial:
+        for process in _kept:
+            process.stop()
+        _kept[:] = [_Process(trial)]
+    _kept[0].start()
+    return _kept[0]
 
 
 class _Process:
     """A worker that is started anew after a crash or a time-out."""
 
-    def __init__(self, trial: Trial, log: IO[bytes]) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.trial = trial
-        self.log = log
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process may write to it)
         self.process: subprocess.Popen[bytes] | None = None
         self.buffer = b""
 
-    def __enter__(self) -> _Process:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def start(self) -> None:
+        """Start the process and wait until the matcher is loaded; nothing where it runs already."""
+        if self.process is not None and self.process.poll() is None:
+            return
         settings = {
             "pairs": self.trial.pairs.to_json(),
             "matcher": self.trial.matcher,
@@ -100,8 +110,7 @@ class _Process:
 
     def ask(self, index: int, name: str, level: str) -> dict[str, Any]:
         """Return the row of one pair at one level."""
-        if self.process is None:
-            self.start()
+        self.start()
         process = self.process
         assert process is not None
         assert process.stdin is not None
@@ -151,6 +160,10 @@ class _Process:
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - 2000))
         lines = self.log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+_kept: list[_Process] = []
+"""The one process of this process that is kept, if any."""
 
 
 def split_pairs(count: int, batch: int) -> Sequence[range]:

@@ -21,9 +21,12 @@ SHARES = (*COLUMNS, "matching_accuracy_1px", "matching_accuracy_3px", "matching_
 
 
 def write_leaderboard(results: Json) -> str:
-    """Return a table a level, best AUC at 10 px first, with 95% intervals, and what must be said beside it."""
+    """Return a table over all levels, then one a level, with 95% intervals and what must be said beside them.
+
+    Best AUC at 10 px first, its mean over the levels in the table of all.
+    """
     found = results["set"]
-    parts = [f"# Benchmark: {found['name']}", _preamble(results)]
+    parts = [f"# Benchmark: {found['name']}", _preamble(results), _overview(results)]
     for level in results["levels"]:
         entries = ranked(results, level)
         parts.append(f"## {level}\n\n" + "\n".join([*_head(found["truth_px"]), *(_line(entry) for entry in entries)]))
@@ -62,15 +65,46 @@ def failures(entry: Json) -> int:
     return sum(entry["failures"][name] for name in ("error", "crash", "timeout"))
 
 
+def measured(results: Json) -> str:
+    """Return a sentence on how many pairs, when, on what and with which code."""
+    found, made = results["set"], results["environment"]
+    pairs = f"{found['pairs']} pairs" + (", evenly spaced over the set" if found["limit"] == found["pairs"] else "")
+    days = " to ".join(dict.fromkeys((made["days"][0], made["days"][-1]))) if made["days"] else ""
+    commits = [commit for commit in made["commits"] if commit]
+    code = f"mapdata {made['mapdata']}" + (f" at commit {', '.join(commits)}" if commits else "")
+    return f"{pairs}, measured {days} on {'; '.join(made['hardware'])}, {code}"
+
+
 def _preamble(results: Json) -> str:
     lines = [
-        f"{results['set']['pairs']} pairs. Percent, with 95% bootstrap intervals over pairs. AUC: area under the curve "
-        "of mean corner errors up to the threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in "
-        "the column that says so; failures count as infinite errors.",
+        f"{measured(results)}.",
+        "Percent, with 95% bootstrap intervals over pairs. AUC: area under the curve of mean corner errors up to the "
+        "threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in the column that says so; failures "
+        "count as infinite errors.",
         caveat(results["set"]["truth_px"]),
-        f"Hardware: {'; '.join(results['environment']['hardware'])}. mapdata {results['environment']['mapdata']}.",
     ]
     return "\n\n".join(line for line in lines if line)
+
+
+def _overview(results: Json) -> str:
+    levels = list(results["levels"])
+    by_matcher: dict[str, dict[str, Json]] = {}
+    for entry in results["entries"]:
+        by_matcher.setdefault(entry["matcher"], {})[entry["level"]] = entry
+
+    def worst_last(matcher: str) -> tuple[float, str]:
+        found = [entry["figures"]["auc_10px"]["value"] for entry in by_matcher[matcher].values()]
+        return -sum(found) / len(found), matcher
+
+    lines = ["## All levels: success within 10 px", "", "| matcher | " + " | ".join(levels) + " | seconds a pair |"]
+    lines.append("|---" + "|---:" * (len(levels) + 1) + "|")
+    for matcher in sorted(by_matcher, key=worst_last):
+        entries = by_matcher[matcher]
+        cells = [percent(entries[level]["figures"]["success_10px"]) if level in entries else "" for level in levels]
+        times = [entry["seconds"]["match"] for entry in entries.values()]
+        seconds = "-".join(dict.fromkeys(f"{time:.2g}" for time in (min(times), max(times))))
+        lines.append("| " + " | ".join([matcher, *cells, seconds]) + " |")
+    return "\n".join(lines)
 
 
 def _head(truth_px: float | None) -> Sequence[str]:

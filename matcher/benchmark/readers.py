@@ -55,6 +55,12 @@ class PairSpec:
         """Return how uncertain the set's ground truth is, None if nothing is known against it."""
         return TRUTH_PX.get((self.layout, Path(self.path).name))
 
+    def manifest_digest(self) -> str | None:
+        """Return the BLAKE3 digest of a release's manifest, which tells it from every other; None for other layouts."""
+        if self.layout != "release":
+            return None
+        return blake3((Path(self.path) / "manifest.parquet").read_bytes()).hexdigest()
+
 
 def open_pairs(spec: PairSpec) -> Sequence[PairSource]:
     """List the pairs of a set, in a stable order. Raises InputError if there is none or the layout is another."""

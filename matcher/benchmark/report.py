@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from matcher.benchmark.drawings import draw_pair
-from matcher.benchmark.leaderboard import COLUMNS, caveat, failures, is_blurred, percent, ranked, write_leaderboard
+from matcher.benchmark.leaderboard import (
+    COLUMNS,
+    caveat,
+    failures,
+    is_blurred,
+    measured,
+    percent,
+    ranked,
+    write_leaderboard,
+)
 from matcher.benchmark.levels import Level, at_level
 from matcher.benchmark.pairs import PairSource
 from matcher.benchmark.plots import cumulative_errors, runtime_and_accuracy, success_by_level
@@ -53,11 +62,9 @@ def _html(results: Json, rows: pa.Table, pairs: Sequence[PairSource], levels: Ma
     found = results["set"]
     title = escape(f"Benchmark: {found['name']}")
     note = caveat(found["truth_px"])
-    environment = results["environment"]
     parts = [
         f"<h1>{title}</h1>",
-        f"<p>{found['pairs']} pairs. Hardware: {escape('; '.join(environment['hardware']))}. "
-        f"mapdata {escape(environment['mapdata'])}, Python {escape(environment['python'])}.</p>",
+        f"<p>{escape(measured(results))}, Python {escape(results['environment']['python'])}.</p>",
         f'<p class="note">{escape(note)}</p>' if note else "",
         "<h2>All levels</h2>",
         success_by_level(_success(results), list(results["levels"])),

@@ -48,12 +48,11 @@ _STATISTICS: dict[str, tuple[str, Callable[[Values], float]]] = {
 FIGURES = tuple(_STATISTICS)
 
 
-def summarise(
-    rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], hardware: Sequence[str], version: str
-) -> Json:
+def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], environment: Mapping[str, Any]) -> Json:
     """Return the results of a table of `ROWS` as `results.schema.json` describes them.
 
-    `levels` describes at least the levels that occur; order of rows does not matter.
+    `levels` describes at least the levels that occur; order of rows does not matter. `environment` says what the rows
+    were measured with: lists of `hardware`, `commits` (of this project) and `days` (ISO 8601); `mapdata`, a version.
     """
     rows = rows.cast(ROWS).sort_by([(name, "ascending") for name in ("matcher", "level", "pair")])
     order = [name for name in levels if name in set(rows["level"].to_pylist())]
@@ -73,15 +72,13 @@ def summarise(
             "name": pairs.name,
             "layout": pairs.layout,
             "pairs": len(set(rows["pair"].to_pylist())),
+            "limit": pairs.limit,
             "truth_px": pairs.truth_px,
+            "split": pairs.split if pairs.layout == "release" else None,
+            "manifest": pairs.manifest_digest(),
         },
         "levels": {name: _describe(levels[name]) for name in order},
-        "environment": {
-            "hardware": sorted(set(hardware)),
-            "system": platform.system(),
-            "python": platform.python_version(),
-            "mapdata": version,
-        },
+        "environment": {**environment, "system": platform.system(), "python": platform.python_version()},
         "entries": [_entry(matcher, level, group) for (matcher, level), group in groups.items()],
         "comparisons": _comparisons(groups, order),
         "headline": _headline(groups, matchers),

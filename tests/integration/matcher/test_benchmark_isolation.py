@@ -215,6 +215,36 @@ def test_an_unreadable_pair_stops_the_trial_for_every_matcher_alike(pairs: PairS
         _rows(pairs, "Identity")
 
 
+def test_parts_of_one_trial_share_a_process_and_another_trial_does_not(pairs: PairSpec) -> None:
+    def worker(**more: Any) -> int:
+        trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu", **more)
+        assert len(list(run_trial(trial, 0, 1))) == 1
+        (child,) = psutil.Process().children()
+        return child.pid
+
+    first = worker()
+    assert worker() == first
+    assert worker(identity="other weights") != first
+    assert not psutil.pid_exists(first)
+
+
+def test_a_trial_given_up_half_way_leaves_no_answer_behind(pairs: PairSpec) -> None:
+    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    given_up = run_trial(trial)
+    assert next(given_up)["pair"] == "p0"
+    del given_up
+    assert [row["pair"] for row in run_trial(trial)] == ["p0", "p1", "p2"]
+
+
+def test_a_process_that_died_between_two_parts_is_started_again(pairs: PairSpec) -> None:
+    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    assert len(list(run_trial(trial, 0, 1))) == 1
+    (child,) = psutil.Process().children()
+    child.kill()
+    child.wait(10)
+    assert [row["outcome"] for row in run_trial(trial, 1, 3)] == ["matched", "matched"]
+
+
 def test_a_part_of_the_pairs(pairs: PairSpec) -> None:
     trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
     assert [row["pair"] for row in run_trial(trial, 1, 2)] == ["p1"]

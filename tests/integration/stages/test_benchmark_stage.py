@@ -49,6 +49,7 @@ def _measure(pairs: Path, out: Path, workers: int, **more: Any) -> Summary:
 
 def _numbers(out: Path) -> dict[str, Any]:
     results = json.loads((out / "benchmark/results.json").read_text())
+    del results["environment"]
     for entry in results["entries"]:
         del entry["seconds"]
     return results
@@ -77,9 +78,39 @@ def test_it_goes_on_where_it_was(pairs: Path, tmp_path: Path) -> None:
 
 
 def test_a_matcher_that_cannot_be_loaded_leaves_the_others_measured(pairs: Path, tmp_path: Path) -> None:
-    summary = _measure(pairs, tmp_path / "out", 0, matchers=("akaze", "vismatch:no-such-model"))
+    summary = _measure(pairs, tmp_path / "out", 0, matchers=("akaze", "vismatch:no-such-model"), batch=5)
     assert [record.name for record in summary.failures] == ["vismatch:no-such-model/000000"]
     assert {entry["matcher"] for entry in _numbers(tmp_path / "out")["entries"]} == {"akaze"}
+
+
+def test_without_names_all_matchers_are_tried_whose_weights_are_there(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.benchmark.WEIGHTS", tmp_path)
+
+    def planned(*matchers: str) -> dict[str, str]:
+        params = BenchmarkParams(pairs=pairs, layout="csv", matchers=matchers or None, batch=5)
+        return {unit.payload["matcher"]: unit.key for unit in BenchmarkStage(params).plan(RunView(tmp_path, 0, {}))}
+
+    assert {"rootsift", "akaze", "xfeat", "cfog"} <= planned().keys()
+    assert not {"mapglue", "fast-mapglue"} & planned().keys()
+    asked = planned("mapglue")
+    (tmp_path / "mapglue.safetensors").write_bytes(b"weights")
+    assert "mapglue" in planned()
+    trained = planned("mapglue")
+    (tmp_path / "mapglue.safetensors").write_bytes(b"better weights")
+    assert len({asked["mapglue"], trained["mapglue"], planned("mapglue")["mapglue"]}) == 3, "measured anew"
+
+
+def test_units_are_small_and_not_many(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"not read while planning")
+    for count, units in ((5, 2), (300, 75), (1000, 67)):
+        lines = [f"n{n},a.png,a.png," for n in range(count)]
+        (tmp_path / "pairs.csv").write_text("\n".join(["name,image0,image1,homography", *lines]))
+        params = BenchmarkParams(pairs=tmp_path / "pairs.csv", layout="csv", matchers=("akaze",))
+        plan = BenchmarkStage(params).plan(RunView(tmp_path, 0, {}))
+        assert len(plan) == units
+        assert sum(unit.weight for unit in plan) == count
 
 
 def test_a_release_that_is_not_there_yet_plans_nothing(tmp_path: Path) -> None:

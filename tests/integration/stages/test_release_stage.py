@@ -172,19 +172,32 @@ def test_the_benchmark_of_a_run_goes_into_the_card(rasters: Path, tmp_path: Path
     command = ["benchmark", str(config), "--workspace", str(tmp_path / "measured"), "--matcher", "akaze"]
     done = CliRunner().invoke(build_app(), [*command, "--level", "aligned", "--limit", "3", "--workers", "0", "--json"])
     assert done.exit_code == 0, done.output
+    release = tmp_path / "measured/release"
     assert json.loads(done.stdout)["set"] == {
         "name": "release, test",
         "layout": "release",
         "pairs": 3,
+        "limit": 3,
         "truth_px": None,
+        "split": "test",
+        "manifest": digest(release / "manifest.parquet"),
     }
     export_release(Workspace(tmp_path / "measured"), ["stac"])
-    release = tmp_path / "measured/release"
     assert verify_release(release) == []
-    assert "| akaze |" in (release / "README.md").read_text()
+    card = (release / "README.md").read_text()
+    assert "the benchmark is the split `test`. Shares from 0 to 1: 3 pairs, evenly spaced over the set, measured " in card
+    assert "| akaze |" in card
     collection = json.loads((release / "stac/collection.json").read_text())
     assert collection["mapdata:benchmark"]["split"] == "test"
     assert list(collection["mapdata:benchmark"]["results"]["akaze"]) == ["AUC 10 px, aligned"]
+
+    # Figures of another dataset, or of this one before it changed, are none of this card's.
+    path = tmp_path / "measured/benchmark/results.json"
+    results = json.loads(path.read_text())
+    results["set"]["manifest"] = "0" * 64
+    path.write_text(json.dumps(results))
+    export_release(Workspace(tmp_path / "measured"), [])
+    assert "| akaze |" not in (release / "README.md").read_text()
 
 
 def test_a_pair_without_verdict_or_split_is_named(workspace: Path) -> None:

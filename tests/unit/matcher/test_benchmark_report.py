@@ -27,6 +27,7 @@ pytestmark = pytest.mark.unit
 
 NAMES = [f"set/{index}" for index in range(8)]
 SPEC = PairSpec("data/Optical-Map", "srif")
+MADE = {"hardware": ["a CPU"], "commits": ["0123456789ab"], "days": ["2026-01-01"], "mapdata": "1"}
 
 
 def _row(matcher: str, level: str, pair: str, error: float, **more: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def _entry(results: dict[str, Any], matcher: str, level: str) -> dict[str, Any]:
 
 
 def test_a_perfect_matcher_scores_all_and_a_failing_one_nothing(rows: pa.Table) -> None:
-    results = summarise(rows, SPEC, LEVELS, ["a CPU"], "1")
+    results = summarise(rows, SPEC, LEVELS, MADE)
     for level in ("aligned", "easy"):
         for name in ("auc_3px", "auc_20px", "success_3px", "success_10px_ransac"):
             assert _entry(results, "perfect", level)["figures"][name] == {"value": 1.0, "low": 1.0, "high": 1.0}
@@ -81,7 +82,7 @@ def test_a_perfect_matcher_scores_all_and_a_failing_one_nothing(rows: pa.Table) 
 def test_numbers_by_hand() -> None:
     errors = [1.0, 4.0, 8.0, float("inf")]
     results = summarise(
-        _table(*(_row("m", "easy", name, e) for name, e in zip(NAMES, errors, strict=False))), SPEC, LEVELS, [], "1"
+        _table(*(_row("m", "easy", name, e) for name, e in zip(NAMES, errors, strict=False))), SPEC, LEVELS, MADE
     )
     figures = _entry(results, "m", "easy")["figures"]
     assert [figures[f"success_{px}px"]["value"] for px in (3, 5, 10)] == [0.25, 0.5, 0.75]
@@ -93,11 +94,11 @@ def test_numbers_by_hand() -> None:
 
 def test_the_order_of_rows_does_not_matter(rows: pa.Table) -> None:
     shuffled = rows.take(np.random.default_rng(0).permutation(rows.num_rows))
-    assert summarise(rows, SPEC, LEVELS, ["a"], "1") == summarise(shuffled, SPEC, LEVELS, ["a"], "1")
+    assert summarise(rows, SPEC, LEVELS, MADE) == summarise(shuffled, SPEC, LEVELS, MADE)
 
 
 def test_results_that_break_the_schema_are_not_written(rows: pa.Table, tmp_path: Path) -> None:
-    results = summarise(rows, SPEC, LEVELS, [], "1")
+    results = summarise(rows, SPEC, LEVELS, MADE)
     write_results(tmp_path / "ok.json", results)
     assert json.loads((tmp_path / "ok.json").read_text()) == results
     del results["entries"][0]["figures"]["auc_10px"]
@@ -107,12 +108,16 @@ def test_results_that_break_the_schema_are_not_written(rows: pa.Table, tmp_path:
 
 
 def test_the_leaderboard_ranks_and_doubts(rows: pa.Table) -> None:
-    text = write_leaderboard(summarise(rows, SPEC, LEVELS, ["a CPU"], "1"))
+    text = write_leaderboard(summarise(rows, SPEC, LEVELS, MADE))
     assert text.index("| perfect | 100.0 (100.0-100.0)") < text.index("| random | 0.0 (0.0-0.0)")
     assert "uncertain by about 3 px" in text
     assert "| ~AUC 3 px | AUC 5 px |" in text
-    assert "a CPU" in text
-    certain = write_leaderboard(summarise(rows, PairSpec("x", "srif"), LEVELS, [], "1"))
+    assert "8 pairs, measured 2026-01-01 on a CPU, mapdata 1 at commit 0123456789ab." in text
+    overview = text[text.index("## All levels") : text.index("## aligned")]
+    assert "| matcher | aligned | easy | seconds a pair |" in overview
+    assert "| perfect | 100.0 (100.0-100.0) | 100.0 (100.0-100.0) | 0.2 |" in overview
+    assert overview.index("| perfect") < overview.index("| random")
+    certain = write_leaderboard(summarise(rows, PairSpec("x", "srif"), LEVELS, MADE))
     assert "uncertain" not in certain
     assert "~" not in certain
 
@@ -141,7 +146,7 @@ def test_the_report_is_one_well_formed_page_that_loads_nothing(rows: pa.Table, t
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     pairs = [PairFiles(name, tmp_path / "a.png", tmp_path / "a.png", lambda: np.eye(3)) for name in NAMES]
-    results = summarise(rows, SPEC, LEVELS, ["a <CPU>"], "1")
+    results = summarise(rows, SPEC, LEVELS, {**MADE, "hardware": ["a <CPU>"]})
     write_report(tmp_path / "out", results, rows, pairs, LEVELS)
     text = (tmp_path / "out/report.html").read_text()
     page = _Page()
