@@ -1,6 +1,8 @@
 # One line a target; CONFIG and WORKSPACE choose the run: make run CONFIG=configs/landquart.yaml WORKSPACE=work/landquart
 CONFIG ?= configs/demo.yaml
 WORKSPACE ?= work/demo
+# Pairs of the dataset's test split, evenly spaced, that `benchmark` tries at each level.
+LIMIT ?= 16
 PYTHON := .venv/bin/python
 MAPDATA := .venv/bin/mapdata
 SRIF := ../shared/data/pairs/srif/Optical-Map
@@ -17,7 +19,7 @@ acquire: ; $(RUN) --only acquire
 align: ; $(RUN) --only align
 tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
-benchmark: ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) && { ! test -d $(SRIF) || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
+benchmark: run ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) --limit $(LIMIT) && $(MAPDATA) export --workspace $(WORKSPACE) --to stac && { ! test -d $(SRIF) || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
 train: ; $(MAPDATA) train $(CONFIG)
 gallery: ; $(MAPDATA) gallery --out gallery.jpg
 lint: ; .ci/lint

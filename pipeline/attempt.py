@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DiskFullError, PermanentError, TransientError
+from pipeline.files import NEARLY_NOTHING
 from pipeline.stage import Result, Stage, Unit
 from pipeline.workspace import DISK_FULL, format_bytes, free_bytes, working_for
 
 # Libraries in C say this in words only.
 _FULL_WORDS = re.compile(r"no space left on device|disk quota exceeded|disk full", re.IGNORECASE)
-_NEARLY_NOTHING = 64 * 1024
 _SECRETS = re.compile(
     r"(?i)\b((?:access_?|api_?|subscription-)?(?:key|token)|password|secret|signature|sig)=[^&\s'\"]+"
 )
@@ -63,6 +63,8 @@ def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Atte
 def describe(error: Exception, workspace: Path) -> Failure:
     """Return the failure that an exception stands for."""
     text = without_secrets(str(error) or type(error).__name__)
+    if isinstance(error, DiskFullError):
+        return Failure(Kind.DISK_FULL, text)
     if _is_disk_full(error, workspace):
         named = getattr(error, "filename", None) or workspace
         return Failure(Kind.DISK_FULL, f"{named}: no space left ({format_bytes(free_bytes(workspace))} free): {text}")
@@ -88,4 +90,4 @@ def _is_disk_full(error: BaseException, workspace: Path) -> bool:
             return True
         chain = chain.__cause__ or chain.__context__
     # Some libraries fail without a word when a write does.
-    return not isinstance(error, PermanentError | TransientError) and free_bytes(workspace) < _NEARLY_NOTHING
+    return not isinstance(error, PermanentError | TransientError) and free_bytes(workspace) < NEARLY_NOTHING

@@ -16,7 +16,11 @@ from uuid import uuid4
 
 from blake3 import blake3
 
+from pipeline.errors import DiskFullError, PipelineError
+
 TEMPORARY_PREFIX = ".tmp-"
+NEARLY_NOTHING = 64 * 1024
+"""A disk with fewer bytes left than this is full."""
 
 
 def digest_bytes(data: bytes | memoryview) -> str:
@@ -40,7 +44,8 @@ def digest_json(value: Any) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
-    The temporary name keeps the suffix, so that libraries which choose a format by suffix work.
+    The temporary name keeps the suffix, so that libraries which choose a format by suffix work. Raises DiskFullError
+    where the disk is full, also when the library that writes says something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid4().hex[:12]}-{path.name}")
@@ -49,6 +54,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except PipelineError:
+        raise
+    except Exception as error:
+        # Seen here, because what was written so far makes room again as it goes.
+        if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
+            raise DiskFullError(f"{path}: no space left on its disk ({error})") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

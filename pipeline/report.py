@@ -128,12 +128,12 @@ def _counts_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
 def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]]) -> None:
     if not failures:
         return
-    table = Table("unit", "state", "tries", "reason", "what to do", title="Failures", show_lines=True)
     for failure in failures[:_SHOWN_FAILURES]:
-        unit = f"{failure['stage']} {failure['name']}"
-        cells = (unit, failure["state"], failure["attempts"], failure["reason"], failure["remedy"])
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(table)
+        tries = f"{failure['attempts']} {'try' if failure['attempts'] == 1 else 'tries'}"
+        console.print(Text(f"{failure['stage']} {failure['name']}: {failure['state']} after {tries}", style="bold"))
+        # Neither cut nor broken anywhere: paths and commands in them are copied.
+        for line in (failure["reason"], f"-> {failure['remedy']}"):
+            console.print(Text(f"  {line}"), soft_wrap=True)
     if len(failures) > _SHOWN_FAILURES:
         console.print(f"... and {len(failures) - _SHOWN_FAILURES:,} more: `mapdata status --json` has them all")
 

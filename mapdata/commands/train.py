@@ -19,8 +19,9 @@ def train(
 ) -> None:
     """Train MapGlue; stopped at any instant, the same command goes on from the last checkpoint.
 
-    Draws the scenes that are missing, trains, and writes metrics.csv, TensorBoard events, pictures of matches and
-    weights.safetensors into the configuration's `output` folder.
+    Draws the scenes that are missing, trains, and writes metrics.csv, TensorBoard events, pictures of matches,
+    weights.safetensors and the record of what they were trained on (by which `mapdata benchmark` refuses that data)
+    into the configuration's `output` folder.
 
     Example: `mapdata train configs/train-fast-mapglue.yaml`
     """
@@ -28,6 +29,7 @@ def train(
     import yaml
 
     from matcher.training.config import TrainingConfig, read_dataclass
+    from matcher.training.record import write_record
     from matcher.training.run import train as run
 
     try:
@@ -38,4 +40,6 @@ def train(
         raise typer.Exit(2) from error
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     progress = run(settings, torch.device(chosen))
-    typer.echo(f"{settings.output}: {progress.step} steps done; weights in {settings.output}/weights.safetensors")
+    weights = Path(settings.output) / "weights.safetensors"
+    write_record(settings, weights.with_name(weights.name + ".training.json"))
+    typer.echo(f"{settings.output}: {progress.step} steps done; weights in {weights}, what they saw beside them")

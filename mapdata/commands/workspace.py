@@ -96,15 +96,23 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
     place = Workspace(workspace)
     with Ledger(place.ledger, read_only=True) as ledger:
         checked, faults = verify_outputs(place.root, ledger)
-    remedy = "mapdata retry --state done --stage {stage} --unit {unit}, then mapdata run"
+    again = f"mapdata retry --workspace {workspace} --state done"
     found = [
-        {"path": fault.path, "what": fault.what, "remedy": remedy.format(stage=fault.stage, unit=fault.unit)}
+        {
+            "path": fault.path,
+            "what": fault.what,
+            "remedy": f"{again} --stage {fault.stage} --unit '{fault.unit}', then mapdata run",
+        }
         for fault in faults
     ]
     release = place.root / FOLDER
     problems = verify_release(release) if release.is_dir() else None
     found += [
-        {"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": problem.remedy}
+        {
+            "path": f"{FOLDER}/{problem.path}",
+            "what": problem.what,
+            "remedy": problem.remedy.replace("DIR", str(workspace)),
+        }
         for problem in problems or ()
     ]
     if as_json:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from small_disk import enlarge, tmpfs
 from synthetic_recipe import contents
 
 from pipeline.errors import WorkspaceError
@@ -103,18 +103,6 @@ def test_a_second_run_on_a_locked_workspace_is_refused(tmp_path: Path, expected:
     assert contents(workspace) == expected
 
 
-@contextmanager
-def tmpfs(folder: Path, options: str) -> Iterator[None]:
-    """Mount a small disk, or skip."""
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(tmp_path: Path, workers: int) -> None:
     stages = {"list": {"count": 12}, "draw": {"size": 200_000}}
@@ -129,7 +117,7 @@ def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(tmp_path: Pa
         assert "Make room and run again" in messages
         assert "Traceback" not in messages
         assert 0 < counts(disk / "w").get(State.DONE, 0) < 12
-        subprocess.run(["mount", "-o", "remount,size=32m", disk], check=True)
+        enlarge(disk, "32m")
         assert driver(tmp_path, disk / "w", stages, workers).wait(60) == 0
         assert contents(disk / "w") == contents(tmp_path / "expected")
 

@@ -185,7 +185,9 @@ def test_the_benchmark_of_a_run_goes_into_the_card(rasters: Path, tmp_path: Path
     export_release(Workspace(tmp_path / "measured"), ["stac"])
     assert verify_release(release) == []
     card = (release / "README.md").read_text()
-    assert "the benchmark is the split `test`. Shares from 0 to 1: 3 pairs, evenly spaced over the set, measured " in card
+    assert (
+        "the benchmark is the split `test`. Shares from 0 to 1: 3 pairs, evenly spaced over the set, measured " in card
+    )
     assert "| akaze |" in card
     collection = json.loads((release / "stac/collection.json").read_text())
     assert collection["mapdata:benchmark"]["split"] == "test"

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from mapdata import cli, recipe
 from pipeline.config import load_config
-from pipeline.run import Request, run
+from pipeline.ledger import Record, State
+from pipeline.report import print_summary
+from pipeline.run import Request, Summary, run
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.unit
@@ -69,6 +71,19 @@ def test_retry_sets_back_what_was_asked_for(workspace: Path) -> None:
     assert mapdata_json("status", "--workspace", workspace)["stages"]["draw"] == {"pending": 2, "done": 2}
 
 
+def test_reasons_and_remedies_are_neither_cut_nor_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    path = f"/data/{'a-long-name/' * 12}visible.tif"
+    reason = f"{path}: this [file] is damaged"
+    record = Record("acquire", "001/1/map", "key", State.FAILED_PERMANENT, True, 1, reason, "", "", None, None, None)
+    print_summary(Summary("id", {"acquire": {State.FAILED_PERMANENT: 1}}, [record], 1.0), tmp_path)
+    shown = capsys.readouterr().out
+    assert "acquire 001/1/map: failed-permanent after 1 try" in shown
+    assert f"  {reason}\n  -> mend what the reason names, then `mapdata retry` and run again\n" in shown
+
+
 def test_verify_finds_what_changed(workspace: Path) -> None:
     found = mapdata_json("verify", "--workspace", workspace)
     assert (found["files"], found["faults"], found["release"]) == (1 + 4 + 1 + 1, [], False)
@@ -76,7 +91,7 @@ def test_verify_finds_what_changed(workspace: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
     (fault,) = mapdata_json("verify", "--workspace", workspace, status=1)["faults"]
     assert (fault["path"], fault["what"]) == ("drawings/002-left.bin", "wrong digest")
-    assert "--stage draw --unit 002" in fault["remedy"]
+    assert fault["remedy"].startswith(f"mapdata retry --workspace {workspace} --state done --stage draw --unit '002'")
 
 
 def test_every_command_shows_an_example() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import DiskFullError, PermanentError
 from pipeline.files import (
     TEMPORARY_PREFIX,
     atomic_path,
@@ -57,6 +59,19 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         write_half()
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_full_disk_is_named_whatever_the_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_in_vain(error: Exception) -> None:
+        with atomic_path(tmp_path / "a.tif"):
+            raise error
+
+    full = shutil.disk_usage(tmp_path)._replace(free=4096)
+    monkeypatch.setattr("pipeline.files.shutil.disk_usage", lambda path: full)
+    with pytest.raises(DiskFullError, match=r"a\.tif: no space left on its disk \(Write failed"):
+        write_in_vain(RuntimeError("Write failed. See previous exception for details."))
+    with pytest.raises(PermanentError, match="no CRS"):
+        write_in_vain(PermanentError("no CRS"))
 
 
 def test_a_temporary_file_keeps_the_suffix_and_is_swept(tmp_path: Path) -> None:

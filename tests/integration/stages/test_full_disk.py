@@ -1,0 +1,57 @@
+"""The real stages on a disk that fills up: in whichever of them it happens, it is said, and the run goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from geotiff_pair import write_pair
+from small_disk import enlarge, tmpfs
+
+from mapdata.recipe import load_recipe
+from pipeline.errors import DiskFullError
+from pipeline.ledger import FAILED, Ledger
+from pipeline.run import Request, run
+from pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.integration
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def build(folder: Path, workspace: Path) -> Mapping[str, bytes]:
+    """Run all stages over the pair in `folder`; return the release's files."""
+    loaded = load_recipe(folder / "geotiff-pair.yaml")
+    assert not run(loaded.stages, Workspace(workspace, create=True), Request(config={})).failures
+    release = workspace / "release"
+    return {path.relative_to(release).as_posix(): path.read_bytes() for path in release.rglob("*") if path.is_file()}
+
+
+def blocks(folder: Path) -> int:
+    """Return the bytes that a folder takes on disk, a hard link counted once."""
+    files = {(stat.st_dev, stat.st_ino): stat.st_blocks for path in folder.rglob("*") if (stat := os.lstat(path))}
+    return 512 * sum(files.values())
+
+
+def test_a_full_disk_is_said_in_every_stage_and_harms_nothing(tmp_path: Path) -> None:
+    write_pair(tmp_path / "pair")
+    (tmp_path / "geotiff-pair.yaml").write_text((CONFIGS / "geotiff-pair.yaml").read_text())
+    expected = build(tmp_path, tmp_path / "expected")
+    whole = blocks(tmp_path / "expected")
+    disk = tmp_path / "disk"
+    where = set()
+    with tmpfs(disk, f"size={whole // 10}"):
+        for tenths in range(2, 11):
+            with pytest.raises(DiskFullError, match="no space left|cannot grow|cannot be written") as told:
+                build(tmp_path, disk / "w")
+            assert str(disk / "w") in str(told.value)
+            assert "Make room and run again" in str(told.value)
+            with Ledger(Workspace(disk / "w").ledger, read_only=True) as ledger:
+                assert not ledger.in_states(FAILED)
+                where |= {stage for stage, states in ledger.counts().items() if "pending" in states}
+            enlarge(disk, str(whole * tenths // 10))
+        enlarge(disk, "1g")
+        assert build(tmp_path, disk / "w") == expected
+    assert {"acquire", "tile", "release"} <= where
