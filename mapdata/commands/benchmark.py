@@ -27,7 +27,7 @@ def benchmark(
     split: Annotated[str, typer.Option(help="Split of a release.")] = "test",
     subset: Annotated[str, typer.Option(help="Part of an SRIF folder: development, final or all.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="At most that many pairs, evenly spaced.")] = None,
-    matcher: Annotated[list[str] | None, typer.Option(help=f"Name for load_matcher; default: all. {_MANY}")] = None,
+    matcher: Annotated[list[str] | None, typer.Option(help=f"Name of a matcher; default: all shipped. {_MANY}")] = None,
     level: Annotated[list[str] | None, typer.Option(help=f"Name of a level; default: all. {_MANY}")] = None,
     levels_file: Annotated[Path | None, typer.Option(help="YAML of levels, as configs/benchmark-levels.yaml.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -39,10 +39,11 @@ def benchmark(
     """Measure matchers; stopped, the same command goes on where it was.
 
     Writes `benchmark/` with `results.json`, `leaderboard.md`, `report.html` and the rows of every pair.
+    `mapdata export --to stac` then puts the figures of a dataset's own test split into its card and catalog.
     Exit status 1 if a matcher could not be run at all (the others are measured).
 
     Examples: `mapdata benchmark configs/demo.yaml --workspace work/demo --matcher rootsift`,
-    `mapdata benchmark --pairs Optical-Map --layout srif --matcher mapglue --level easy --out work/srif`
+    `mapdata benchmark --pairs Optical-Map --layout srif --matcher rootsift --level easy --out work/srif`
     """
     from pydantic import ValidationError
 

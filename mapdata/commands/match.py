@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def match(
     image0: Annotated[Path, typer.Argument(help="First image: PNG, JPEG, WebP, TIFF, GeoTIFF and what GDAL reads.")],
     image1: Annotated[Path, typer.Argument(help="Second image.")],
-    matcher: Annotated[str, typer.Option(help="Name of the matcher, torchscript:PATH or vismatch:NAME.")] = "mapglue",
+    matcher: Annotated[str, typer.Option(help="Name, torchscript:PATH or vismatch:NAME.")] = "fast-mapglue",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Write every correspondence and the homography as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture of the matches and the overlay (PNG).")] = None,
@@ -31,7 +31,7 @@ def match(
 
     Pixel (0, 0) is the centre of the top-left pixel. Exit status 1 when no homography can be trusted.
 
-    Example: `mapdata match map.png visible.tif --matcher mapglue --plot matches.png`
+    Example: `mapdata match map.png visible.tif --matcher fast-mapglue --plot matches.png`
     """
     import json
     import time

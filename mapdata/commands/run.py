@@ -51,7 +51,10 @@ def run(
     Exit status: 0 done, 1 done with failures (listed) or stopped by an error, 2 wrong use,
     130 or 143 stopped by a signal.
 
+    Stages: sample, acquire, align, tile, clean, split, release, and benchmark where the configuration names it.
+
     Examples: `mapdata run configs/demo.yaml --workspace work/demo`,
+    `mapdata run configs/demo.yaml --workspace work/demo --only sample --only acquire`,
     `mapdata run configs/demo.yaml --workspace /mnt/shared/demo --scheduler tcp://head:8786`
     """
     from mapdata.recipe import LOCK_FILE, load_recipe

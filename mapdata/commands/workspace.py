@@ -107,14 +107,9 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
     ]
     release = place.root / FOLDER
     problems = verify_release(release) if release.is_dir() else None
-    found += [
-        {
-            "path": f"{FOLDER}/{problem.path}",
-            "what": problem.what,
-            "remedy": problem.remedy.replace("DIR", str(workspace)),
-        }
-        for problem in problems or ()
-    ]
+    for problem in problems or ():
+        remedy = problem.remedy.replace("--workspace DIR", f"--workspace {workspace}")
+        found.append({"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": remedy})
     if as_json:
         verified = {"workspace": str(workspace), "files": checked, "release": problems is not None, "faults": found}
         print_json(verified)
