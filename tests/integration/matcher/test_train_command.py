@@ -1,4 +1,4 @@
-"""`mapdata train` as a user runs it: killed and started again it ends with the same weights; what they saw is on record."""
+"""`mapdata train` as a user runs it: killed, it goes on to the same weights; what they saw is on record."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_the_record_holds_the_ground_of_tiles_and_extracts(tmp_path: Path, shared_data: Path) -> None:
     write_record(TrainingConfig(), tmp_path / "record.json")
     record = read_record(tmp_path / "record.json")
-    west, south, east, north = tile_bounds(LANDQUART_TRAIN["lk25"])
+    west, south, east, _ = tile_bounds(LANDQUART_TRAIN["lk25"])
     inside, beside = shapely.Point(west + 0.01, south + 0.01), shapely.Point(east + 0.005, south + 0.01)
     assert len(record.ground.query(inside, predicate="intersects"))
     assert not len(record.ground.query(beside, predicate="intersects"))  # Landquart's east validates
