@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,12 +25,22 @@ SIDE = 1024
 MARGIN = 0.25
 """How far beyond the visible raster's footprint, as a share of its longer side, the prior may be wrong."""
 
-NEAR_ANGLES: FloatArray = np.deg2rad(np.arange(-9.0, 9.1, 3.0)).astype(np.float64)
-NEAR_SCALES = (0.92, 0.96, 1.0, 1.04, 1.08)
-ALL_ANGLES = np.arange(120, dtype=np.float64) * (2 * np.pi / 120)
-ALL_SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
-ROTATED_SCALES = (0.92, 1.0, 1.08)
-NEAR_SIDE, ALL_SIDE = 256, 160
+
+class Search(NamedTuple):
+    """Poses that are tried: `angles` (radians) and `scales`, on rasters of `side` pixels; of the best, `refined` are
+    refined and `followed` looked at closely."""
+
+    angles: FloatArray
+    scales: Sequence[float]
+    side: int
+    refined: int
+    followed: int
+
+
+ALL_ANGLES: FloatArray = np.arange(120, dtype=np.float64) * (2 * np.pi / 120)
+NEAR = Search(np.deg2rad(np.arange(-9.0, 9.1, 3.0)).astype(np.float64), (0.92, 0.96, 1.0, 1.04, 1.08), 192, 0, 1)
+TURNED = Search(ALL_ANGLES, (0.92, 1.0, 1.08), 128, 4, 2)
+ANYHOW = Search(ALL_ANGLES, tuple(2.0 ** (step / 4) for step in range(-4, 5)), 160, 4, 2)
 
 STEPS = (
     Step(0.25, 0.35, 0.10, ("similarity",)),
@@ -63,11 +74,13 @@ def coarse_candidates(
         if pooled is not None:
             yield matcher, pooled
         return
-    if prior is not None:
-        yield from _by_poses(map_side, visible_side, prior, NEAR_ANGLES, NEAR_SCALES, NEAR_SIDE)
-        yield from _by_poses(map_side, visible_side, prior, ALL_ANGLES, ROTATED_SCALES, ALL_SIDE)
-    else:
-        yield from _by_poses(map_side, visible_side, None, ALL_ANGLES, ALL_SCALES, ALL_SIDE)
+    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    if not map_view.mask.any() or not visible.mask.any():
+        return
+    for search in (ANYHOW,) if prior is None else (NEAR, TURNED):
+        for matrix in _by_poses(map_view, visible, search):
+            homography = inverse(to_visible) @ matrix @ to_view
+            yield "cfog", homography / homography[2, 2]
 
 
 def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
@@ -86,26 +99,16 @@ def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tupl
 
 
 @torch.no_grad()
-def _by_poses(
-    map_side: Side,
-    visible_side: Side,
-    prior: FloatArray | None,
-    angles: FloatArray,
-    scales: tuple[float, ...],
-    side: int,
-) -> Iterator[tuple[str, FloatArray]]:
-    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
-    if not map_view.mask.any():
-        return
-    poses = search_poses(map_view, visible, angles, scales, side)
+def _by_poses(map_view: View, visible: View, search: Search) -> Iterator[FloatArray]:
+    """Yield the best poses of a search, followed to the resolution of this step: matrices between the views."""
+    poses = search_poses(map_view, visible, search.angles, search.scales, search.side)
+    if search.refined:
+        poses = [refine_pose(map_view, visible, pose) for pose in distinct_poses(poses, search.refined)]
     matcher = DenseMatcher(visible.device)
-    limited = len(angles) == len(NEAR_ANGLES)
-    chosen = poses[:1] if limited else [refine_pose(map_view, visible, p) for p in distinct_poses(poses, 4)]
-    for pose in sorted(chosen, key=lambda pose: -pose.score)[:2]:
+    for pose in sorted(poses, key=lambda pose: -pose.score)[: search.followed]:
         matrix, score = matcher.follow(map_view, visible, pose.matrix, STEPS)
         if math.isfinite(score):
-            homography = inverse(to_visible) @ matrix @ to_view
-            yield "cfog", homography / homography[2, 2]
+            yield matrix
 
 
 def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, name: str) -> FloatArray | None:

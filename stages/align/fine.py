@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from matcher.dense.poses import View, inverse, resizing
-from matcher.dense.windows import match_windows, window_grid
+from matcher.dense.windows import match_windows
 from stages.align.source import Side
 from stages.grid import FloatArray, apply_homography
 
 BLOCK = 2048
-"""Windows whose top-left corner lies in a block of this side (working pixels) are measured together."""
+"""Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""
 
 MIN_DATA = 0.7
 """Share of a window that must hold data on both sides."""
@@ -28,14 +28,16 @@ MAX_RETURN = 2.0
 MIN_MARGIN = 0.02
 
 
-@dataclass(frozen=True)
-class Scheme:
-    """How windows are laid: `reduce` visible pixels a working pixel; `size`, `step` and `radius` in working pixels."""
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where windows lie: `reduce` visible pixels a working pixel; the rest in working pixels: the windows' `size`, the
+    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together."""
 
     reduce: int
     size: int
-    step: int
     radius: int
+    corners: NDArray[np.intp]
+    block: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +61,16 @@ class Windows:
 
 
 @torch.no_grad()
-def measure(map_side: Side, visible_side: Side, homography: FloatArray, scheme: Scheme) -> Windows:
+def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: Layout) -> Windows:
     """Measure every window that holds data and structure on both sides, starting from `homography`."""
     rows = [np.empty((0, 8))]
-    for corners, bounds in _blocks(visible_side, scheme):
-        rows.append(_measure_block(map_side, visible_side, homography, scheme, corners, bounds))
+    for corners, bounds in _blocks(visible_side, layout):
+        rows.append(_measure_block(map_side, visible_side, homography, layout, corners, bounds))
     table = np.concatenate(rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, margins, returns = table[:, 4], table[:, 5], table[:, 6]
-    inside = np.abs(shifts).max(axis=1, initial=0) < scheme.radius - 0.5
-    to_full = inverse(resizing(1 / scheme.reduce, 1 / scheme.reduce))
+    inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5
+    to_full = inverse(resizing(1 / layout.reduce, 1 / layout.reduce))
     return Windows(
         source=apply_homography(inverse(homography), apply_homography(to_full, expected)),
         expected=apply_homography(to_full, expected),
@@ -81,16 +83,15 @@ def measure(map_side: Side, visible_side: Side, homography: FloatArray, scheme: 
     )
 
 
-def _blocks(visible_side: Side, scheme: Scheme) -> Iterator[tuple[NDArray[np.intp], tuple[int, int, int, int]]]:
+def _blocks(visible_side: Side, layout: Layout) -> Iterator[tuple[NDArray[np.intp], tuple[int, int, int, int]]]:
     """Yield the windows' corners by block, and the bounds (x0, y0, x1, y1) of the block with all it looks at; both in
     working pixels."""
-    height, width = visible_side.height // scheme.reduce, visible_side.width // scheme.reduce
-    corners = window_grid(height, width, scheme.size, scheme.step)
-    keys = corners // BLOCK
+    height, width = visible_side.height // layout.reduce, visible_side.width // layout.reduce
+    keys = layout.corners // layout.block
     for key in np.unique(keys, axis=0):
-        here = corners[(keys == key).all(axis=1)]
-        x0, y0 = np.maximum(here.min(0) - scheme.radius, 0)
-        x1, y1 = np.minimum(here.max(0) + scheme.size + scheme.radius, (width, height))
+        here = layout.corners[(keys == key).all(axis=1)]
+        x0, y0 = np.maximum(here.min(0) - layout.radius, 0)
+        x1, y1 = np.minimum(here.max(0) + layout.size + layout.radius, (width, height))
         yield here, (int(x0), int(y0), int(x1), int(y1))
 
 
@@ -98,24 +99,24 @@ def _measure_block(
     map_side: Side,
     visible_side: Side,
     homography: FloatArray,
-    scheme: Scheme,
+    layout: Layout,
     corners: NDArray[np.intp],
     bounds: tuple[int, int, int, int],
 ) -> FloatArray:
     x0, y0, x1, y1 = bounds
-    width, height, reduce = x1 - x0, y1 - y0, scheme.reduce
+    width, height, reduce = x1 - x0, y1 - y0, layout.reduce
     image, mask = visible_side.read(x0 * reduce, y0 * reduce, width * reduce, height * reduce, reduce)
     working = resizing(1 / reduce, 1 / reduce) @ homography
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
     warped, inside = map_side.warped(shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, inside), (image, mask)))
-    size = min(scheme.size, width, height)
+    size = layout.size
     local = corners - (x0, y0)
     share = _window_mean((inside & mask).astype(np.float32), local, size)
-    strengths = [_window_mean(field.norm(dim=0).cpu().numpy(), local, size) for field in (field0, field1)]
+    strengths = [_window_mean(field.square().sum(0).sqrt().cpu().numpy(), local, size) for field in (field0, field1)]
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
-    found = match_windows(field0, field1, local[usable], size, scheme.radius, MIN_MARGIN)
+    found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_MARGIN)
     centres = found.centres + np.array([x0, y0])
     numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)

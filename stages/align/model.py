@@ -35,10 +35,15 @@ class Fitted:
 
 
 def fit_least_free(
-    expected: FloatArray, found: FloatArray, weights: FloatArray, tolerance: float, only: str | None = None
+    expected: FloatArray,
+    found: FloatArray,
+    weights: FloatArray,
+    tolerance: float,
+    least: str = "shift",
+    most: str = "homography",
 ) -> Fitted | None:
-    """Fit shift, similarity, affine and homography, each started from the one before; keep the one whose Bayesian
-    information criterion is least, residuals being cut at `tolerance`; with `only`, that kind.
+    """Fit shift, similarity, affine and homography, each started from the one before; of those from `least` to `most`,
+    keep the one whose Bayesian information criterion is least, residuals being cut at `tolerance`.
     None if there are too few points.
     """
     if len(expected) < 2:
@@ -54,11 +59,11 @@ def fit_least_free(
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
         cost = count * np.log(cut + 0.01) + freedom * np.log(max(count, 2.0)) / 2
-        if kind == only:
-            return Fitted(kind, matrix, residuals, residuals <= tolerance)
-        if cost < best_cost:
+        if freedom >= FREEDOM[least] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
-    return None if only else best
+        if kind == most:
+            break
+    return best
 
 
 def _reweighted(

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.align.coarse import coarse_candidates, gsd_ratio, prior_of
-from stages.align.fine import Scheme, Windows, measure
+from stages.align.coarse import coarse_candidates, prior_of
+from stages.align.fine import Windows
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
-from stages.align.model import Fitted, fit_least_free
+from stages.align.model import Fitted
+from stages.align.passes import Answer, Points, approach, halves_apart, second_start
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
-from stages.align.verdict import MIN_AGREEMENT, TOLERANCE, Check, bounding_corners, corner_distance, judge
+from stages.align.verdict import Check, apart, judge
 from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
-FIRST = {"size": 256, "radius": 20, "count": 80}
-SECOND = {"size": 320, "radius": 12, "count": 200}
-"""Windows (pixels) of both passes of the fine step, the first at half the working resolution, and about how many a
-small raster gets at least; a large one has them half a size apart, so that their number grows with its area."""
+ENOUGH_MANUAL = 4
+"""So many agreeing manual points may carry a pair that the windows cannot."""
 
-MANUAL_WEIGHT = 25.0
-"""A manual point counts as so many windows."""
-
-MAX_CANDIDATES = 5
-
-MAX_PASSES = 3
-SETTLED = 1.0
-"""The second pass is repeated from its own answer, so many times at most, until that moves by so many working pixels
-or less: the answer of another start. It is not repeated where far too few windows agree."""
+MANUAL_LIMIT = 10.0
+"""Working pixels that a manual point may lie from what the windows say, or three times the points' own residual."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What an alignment rests on. `windows` and `fitted` are those of the best candidate, `coarse` its start."""
+    """What an alignment rests on: the `windows` of the last pass around the best candidate and what was `fitted` to
+    them, the `checks` they had to pass, the manual `points`, which of them are `agreeing` and their residuals (visible
+    px). `reduce`: visible pixels a pixel that the windows were measured in."""
 
     alignment: Alignment
     prior: FloatArray | None
@@ -50,6 +44,11 @@ class Evidence:
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     reduce: int = 1
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the alignment may be passed on."""
+        return self.alignment.verdict == "accepted"
+
 
 def align_pair(map_side: Side, visible_side: Side, points: Sequence[TiePoint] = (), matcher: str = "cfog") -> Evidence:
     """Align a pair by `matcher` (a name that `matcher.load_matcher` knows) and the manual points there are.
@@ -58,195 +57,116 @@ def align_pair(map_side: Side, visible_side: Side, points: Sequence[TiePoint] = 
     """
     prior = prior_of(map_side, visible_side)
     manual, agreeing, residuals = fit_manual(list(points))
-    best: Evidence | None = None
-    candidates = (
-        iter([("manual", manual)]) if manual is not None else coarse_candidates(map_side, visible_side, prior, matcher)
-    )
-    for tried, (method, homography) in enumerate(candidates):
-        evidence = _closely(map_side, visible_side, homography, method, prior, points, agreeing)
-        if best is None or _rank(evidence) > _rank(best):
-            best = evidence
-        if evidence.alignment.verdict == "accepted" or tried + 1 == MAX_CANDIDATES:
-            break
-    if best is None:
-        nowhere = Transform(np.eye(3) if prior is None else prior, None, 0)
-        reason = "no pose at which map and visible raster share structure was found; mark tie points by hand"
-        best = Evidence(Alignment(nowhere, matcher, "needs-manual", reason, 0.0, 0.0), prior)
+    best = Evidence(_nowhere(prior, matcher), prior)
+    if manual is not None:
+        marked = (part[agreeing] for part in arrays(points))
+        best = _best(map_side, visible_side, [("manual", manual)], best, tuple(marked))  # type: ignore[arg-type]
+    if not best.accepted:  # manual points or none, what the rasters alone say counts
+        best = _best(map_side, visible_side, coarse_candidates(map_side, visible_side, prior, matcher), best, None)
     best = replace(best, points=points, agreeing=agreeing, point_residuals=residuals)
-    return _with_manual(best, manual, map_side, visible_side) if len(points) else best
+    return _with_manual(best, manual) if len(points) else best
 
 
-def _rank(evidence: Evidence) -> tuple[bool, float]:
-    """Order candidates: accepted ones first, then by how much of what was measured agrees."""
-    return evidence.alignment.verdict == "accepted", evidence.alignment.confidence or 0.0
-
-
-def _closely(
+def _best(
     map_side: Side,
     visible_side: Side,
-    homography: FloatArray,
-    method: str,
-    prior: FloatArray | None,
-    points: Sequence[TiePoint],
-    agreeing: NDArray[np.bool_],
+    candidates: Iterable[tuple[str, FloatArray]],
+    best: Evidence,
+    manual: Points | None,
 ) -> Evidence:
-    """Measure around a candidate twice, the second time from what the first says; judge the outcome."""
-    ratio = gsd_ratio(homography, visible_side)
-    reduce = max(1, round(ratio)) if np.isfinite(ratio) else 1
-    manual = agreeing_arrays(points, agreeing) if agreeing.any() else None
-    first = measure(map_side, visible_side, homography, _scheme(FIRST, visible_side, 2 * reduce))
-    initial = _fit(first, None, 2 * reduce)
-    if initial is None:
-        return _empty(homography, method, prior, reduce, "no window holds structure on both sides")
-    started = initial.matrix @ homography
-    settled = _settle(map_side, visible_side, started, reduce, manual)
-    if settled is None:
-        return _empty(started, method, prior, reduce, "no window holds structure on both sides")
-    started, windows, fitted = settled
-    checks = judge(windows, fitted, _independent(windows, fitted, reduce), reduce)
+    """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
+    for method, homography in candidates:
+        answer, reduce = approach(map_side, visible_side, homography, manual)
+        if answer is None:
+            continue
+        evidence = _judged(map_side, visible_side, answer, reduce, method, best.prior)
+        if evidence.accepted:
+            return evidence
+        if best.windows is None or (evidence.alignment.confidence or 0) > (best.alignment.confidence or 0):
+            best = evidence
+    return best
+
+
+def _judged(
+    map_side: Side, visible_side: Side, answer: Answer, reduce: int, method: str, prior: FloatArray | None
+) -> Evidence:
+    """Judge an answer; one of a coarser pass than the working resolution's has failed already."""
+    checks = judge(answer.windows, answer.fitted, answer.reduce)
+    checks.append(apart("halves", halves_apart(answer)))
+    if all(check.passed for check in checks):
+        checks.append(apart("second start", second_start(map_side, visible_side, answer)))
     failed = [check.text for check in checks if not check.passed]
-    matrix = fitted.matrix @ started
-    matrix /= matrix[2, 2]
-    local = local_field(windows, fitted, reduce)
-    agree = fitted.residuals <= TOLERANCE * reduce
-    used = agree & windows.reliable
-    residual = float(np.sqrt(np.mean(fitted.residuals[used] ** 2))) if used.any() else None
+    if answer.reduce != reduce:
+        failed.append("no window holds structure at full resolution")
+    used = answer.agreeing & answer.windows.reliable
+    residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
+    local = local_field(answer.windows, answer.fitted, answer.reduce)
     alignment = Alignment(
-        Transform(matrix, residual, int(used.sum())),
+        Transform(answer.homography, residual, int(used.sum())),
         method if method == "cfog" else f"{method}+cfog",
         "needs-manual" if failed else "accepted",
         "; ".join(failed),
-        coverage=_coverage(windows.expected[used], visible_side, reduce),
-        confidence=float(agree.mean()),
-        patches=() if failed else local.patches(matrix, visible_side, windows, fitted),
+        coverage=_coverage(answer.windows.expected[used], visible_side),
+        confidence=float(answer.agreeing.mean()),
+        patches=() if failed else local.patches(answer.homography, visible_side, answer.windows, answer.fitted),
     )
-    return Evidence(alignment, prior, windows, fitted, checks, local, reduce=reduce)
+    return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, reduce=answer.reduce)
 
 
-def _settle(
-    map_side: Side,
-    visible_side: Side,
-    homography: FloatArray,
-    reduce: int,
-    manual: tuple[FloatArray, FloatArray] | None,
-) -> tuple[FloatArray, Windows, Fitted] | None:
-    """Measure at working resolution until the answer stays: the last start, what it measured, the correction to it."""
-    settled = None
-    for _ in range(MAX_PASSES):
-        windows = measure(map_side, visible_side, homography, _scheme(SECOND, visible_side, reduce))
-        fitted = _fit(windows, None if manual is None else _expected(manual, homography), reduce)
-        if fitted is None:
-            break
-        settled = homography, windows, fitted
-        moved = corner_distance(fitted.matrix, np.eye(3), bounding_corners(windows.expected)) / reduce
-        agreement = float((fitted.residuals <= TOLERANCE * reduce).mean())
-        if moved <= SETTLED or agreement < MIN_AGREEMENT / 2:
-            break
-        homography = fitted.matrix @ homography
-    return settled
+def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:
+    reason = "no pose at which map and visible raster share structure was found; mark tie points by hand"
+    start = Transform(np.eye(3) if prior is None else prior, None, 0)
+    return Alignment(start, matcher, "needs-manual", reason, 0.0, 0.0)
 
 
-def _empty(homography: FloatArray, method: str, prior: FloatArray | None, reduce: int, reason: str) -> Evidence:
-    alignment = Alignment(Transform(homography, None, 0), method, "needs-manual", reason, 0.0, 0.0)
-    return Evidence(alignment, prior, reduce=reduce)
-
-
-def _scheme(plan: dict[str, int], visible_side: Side, reduce: int) -> Scheme:
-    width, height = visible_side.width // reduce, visible_side.height // reduce
-    size = min(plan["size"], max(96, min(width, height) // 4))
-    even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan["count"]))
-    return Scheme(reduce, size, max(16, min(size // 2, even)), plan["radius"])
-
-
-def _fit(windows: Windows, manual: tuple[FloatArray, FloatArray] | None, reduce: int) -> Fitted | None:
-    """Fit to the windows, the sure ones at full weight, and to manual points; the verdict is on windows alone."""
-    weights = np.where(windows.reliable, 1.0, 0.15)
-    expected, found = windows.expected, windows.found
-    if manual is not None:
-        expected, found = np.concatenate([expected, manual[0]]), np.concatenate([found, manual[1]])
-        weights = np.concatenate([weights, np.full(len(manual[0]), MANUAL_WEIGHT)])
-    if len(expected) < 2:
-        return None
-    fitted = fit_least_free(expected, found, weights, TOLERANCE * reduce)
-    if fitted is None:
-        return None
-    count = len(windows)
-    return Fitted(fitted.kind, fitted.matrix, fitted.residuals[:count], fitted.inliers[:count])
-
-
-def agreeing_arrays(points: Sequence[TiePoint], agreeing: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
-    """Return the agreeing manual points on the map and on the visible raster."""
-    source, target = arrays(points)
-    return source[agreeing], target[agreeing]
-
-
-def _expected(manual: tuple[FloatArray, FloatArray], homography: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return apply_homography(homography, manual[0]), manual[1]
-
-
-def _independent(windows: Windows, fitted: Fitted, reduce: int) -> dict[str, float]:
-    """Return how far apart independent answers lie: two halves of the windows, and the start of the second pass.
-
-    The halves are the left and right parts of a chequered pattern whose fields are wider than a window, so that most
-    windows of one half share no pixel with the other.
-    """
-    distances = {}
-    corners = bounding_corners(windows.expected)
-    cell = max(float(np.ptp(windows.expected, axis=0).min()) / 4, 1.0)
-    parity = (np.floor(windows.expected / cell).sum(axis=1) % 2).astype(bool)
-    halves = []
-    for half in (parity, ~parity):
-        weights = np.where(windows.reliable[half], 1.0, 0.15)
-        if half.sum() >= 8:
-            halves.append(_same_kind(fitted, windows.expected[half], windows.found[half], weights, reduce))
-    apart = corner_distance(halves[0], halves[1], corners) / reduce if len(halves) == 2 else np.inf
-    distances["halves"] = apart
-    distances["two starts"] = corner_distance(fitted.matrix, np.eye(3), corners) / reduce
-    return distances
-
-
-def _same_kind(fitted: Fitted, expected: FloatArray, found: FloatArray, weights: FloatArray, reduce: int) -> FloatArray:
-    half = fit_least_free(expected, found, weights, TOLERANCE * reduce, only=fitted.kind)
-    return np.full((3, 3), np.inf) if half is None else half.matrix
-
-
-def _coverage(points: FloatArray, visible_side: Side, reduce: int) -> float:
-    """Return the share of cells of a 8 x 8 lattice over the visible raster that hold an inlier."""
+def _coverage(points: FloatArray, visible_side: Side) -> float:
+    """Return the share of cells of a 8 x 8 lattice over the visible raster that hold one of the points."""
     if not len(points):
         return 0.0
     cells = np.floor(points / (visible_side.width, visible_side.height) * 8).astype(int)
     return len(np.unique(np.clip(cells, 0, 7), axis=0)) / 64
 
 
-def _with_manual(evidence: Evidence, manual: FloatArray | None, map_side: Side, visible_side: Side) -> Evidence:
-    """Let the manual points have their say: they may carry a pair that the windows cannot, never the reverse."""
-    alignment = evidence.alignment
-    contradicting = [p.name for p, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees]
-    said = f"manual points that contradict the rest: {', '.join(contradicting)}" if contradicting else ""
+def _with_manual(evidence: Evidence, manual: FloatArray | None) -> Evidence:
+    """Let the manual points have their say. Where the windows are sure, points that contradict them are named, and if
+    that is most of them nobody is believed; where the windows are not, enough points that agree carry the pair."""
+    if evidence.accepted:
+        return _confirmed(evidence)
+    alignment, agreeing = evidence.alignment, evidence.agreeing
+    said = _contradicting(evidence)
     if manual is None:
-        reason = "; ".join(part for part in (alignment.reason, "the manual points do not agree", said) if part)
-        return replace(evidence, alignment=replace(alignment, verdict="needs-manual", reason=reason))
-    source, target = agreeing_arrays(evidence.points, evidence.agreeing)
-    residuals = np.linalg.norm(apply_homography(alignment.transform.homography, source) - target, axis=1)
-    own = evidence.point_residuals[evidence.agreeing]
-    limit = max(10.0 * evidence.reduce, 3 * float(np.median(own)))
-    if alignment.verdict == "accepted" and np.median(residuals) <= limit:
-        return replace(evidence, alignment=replace(alignment, reason=said))
-    if alignment.verdict == "accepted":
-        reason = f"the manual points lie {np.median(residuals):.1f} px from what the windows say; check both"
-        return replace(evidence, alignment=replace(alignment, verdict="needs-manual", reason=reason, patches=()))
-    enough = int(evidence.agreeing.sum()) >= 4
-    rms = float(np.sqrt(np.mean(own**2)))
+        reasons = [alignment.reason, "the manual points do not agree on a transformation", said]
+        return replace(evidence, alignment=replace(alignment, reason=_join(reasons)))
+    enough = int(agreeing.sum()) >= ENOUGH_MANUAL
+    few = "" if enough else f"only {agreeing.sum()} manual points agree, {ENOUGH_MANUAL} are needed"
     carried = Alignment(
-        Transform(manual, rms, int(evidence.agreeing.sum())),
+        Transform(manual, float(np.sqrt(np.mean(evidence.point_residuals[agreeing] ** 2))), int(agreeing.sum())),
         "manual",
         "accepted" if enough else "needs-manual",
-        "; ".join(
-            part
-            for part in (said, "" if enough else "fewer than four manual points agree", f"windows: {alignment.reason}")
-            if part
-        ),
-        coverage=_coverage(target, visible_side, 1),
-        confidence=float(evidence.agreeing.mean()),
+        _join([said, few, f"windows: {alignment.reason}"]),
+        coverage=alignment.coverage,
+        confidence=float(agreeing.mean()),
     )
     return replace(evidence, alignment=carried)
+
+
+def _confirmed(evidence: Evidence) -> Evidence:
+    source, target = arrays(evidence.points)
+    residuals = np.linalg.norm(apply_homography(evidence.alignment.transform.homography, source) - target, axis=1)
+    own = evidence.point_residuals[evidence.agreeing]
+    limit = max(MANUAL_LIMIT * evidence.reduce, 3 * float(np.median(own)) if len(own) else 0.0)
+    evidence = replace(evidence, agreeing=residuals <= limit, point_residuals=residuals)
+    if 2 * evidence.agreeing.sum() >= len(residuals):
+        return replace(evidence, alignment=replace(evidence.alignment, reason=_contradicting(evidence)))
+    reason = f"the manual points lie {np.median(residuals):.1f} px from what the windows say; check both"
+    refused = replace(evidence.alignment, verdict="needs-manual", reason=reason, patches=())
+    return replace(evidence, alignment=refused)
+
+
+def _contradicting(evidence: Evidence) -> str:
+    names = [point.name for point, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees]
+    return f"manual points that contradict the rest: {', '.join(names)}" if names else ""
+
+
+def _join(reasons: Sequence[str]) -> str:
+    return "; ".join(reason for reason in reasons if reason)

@@ -40,14 +40,14 @@ class Check:
     text: str
 
 
-def judge(windows: Windows, fitted: Fitted, others: dict[str, float], reduce: int) -> list[Check]:
-    """Run the tests of a fit. `others` are distances in working pixels to the answers of independent measurements."""
+def judge(windows: Windows, fitted: Fitted, reduce: int) -> list[Check]:
+    """Run the tests of a fit that its windows alone allow. `reduce`: visible pixels a working pixel."""
     agree = fitted.residuals <= TOLERANCE * reduce
     reliable = windows.reliable
     share = float(agree.mean()) if len(agree) else 0.0
     sure = float(agree[reliable].mean()) if reliable.any() else 0.0
     quadrant = fewest_in_quadrant(windows.expected, agree & reliable)
-    checks = [
+    return [
         _at_least("windows", len(windows), MIN_WINDOWS, "{value:.0f} windows hold structure, {limit:.0f} are needed"),
         _at_least("agreement", share, MIN_AGREEMENT, "{value:.0%} of all windows agree, {limit:.0%} are needed"),
         _at_least(
@@ -60,10 +60,12 @@ def judge(windows: Windows, fitted: Fitted, others: dict[str, float], reduce: in
             "quadrants", quadrant, MIN_PER_QUADRANT, "a quadrant has {value:.0f} inliers, {limit:.0f} are needed"
         ),
     ]
-    for name, distance in others.items():
-        text = f"{name}: {distance:.1f} working px apart, at most {MAX_DISAGREEMENT:.1f} are allowed"
-        checks.append(Check(name, distance, MAX_DISAGREEMENT, distance <= MAX_DISAGREEMENT, text))
-    return checks
+
+
+def apart(name: str, distance: float) -> Check:
+    """Test the distance, in working pixels, between two independent answers."""
+    text = f"{name}: {distance:.1f} working px apart, at most {MAX_DISAGREEMENT:.1f} are allowed"
+    return Check(name, distance, MAX_DISAGREEMENT, distance <= MAX_DISAGREEMENT, text)
 
 
 def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:

@@ -64,7 +64,7 @@ def test_chance_is_never_accepted_and_truth_is() -> None:
         ):
             fitted = fit_least_free(points, found, np.ones(120), 3.0)
             assert fitted is not None
-            assert all(check.passed for check in judge(windows_of(points, found), fitted, {}, 1)) is expected
+            assert all(check.passed for check in judge(windows_of(points, found), fitted, 1)) is expected
 
 
 def test_a_quadrant_without_inliers_is_seen() -> None:

@@ -1,0 +1,196 @@
+"""The passes of windows around one candidate: from a coarse homography to an answer, and a second one to test it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matcher.dense.windows import window_grid
+from stages.align.coarse import gsd_ratio
+from stages.align.fine import BLOCK, Layout, Windows, measure
+from stages.align.model import Fitted, fit_least_free
+from stages.align.source import Side
+from stages.align.verdict import MIN_AGREEMENT, TOLERANCE, bounding_corners, corner_distance
+from stages.grid import FloatArray, apply_homography
+
+Points = tuple[FloatArray, FloatArray]
+"""Points (N, 2) on the map and on the visible raster, full-resolution pixels."""
+
+MANUAL_WEIGHT = 25.0
+"""A manual point counts as so many windows."""
+
+UNSURE_WEIGHT = 0.15
+"""A window that fails a test of its own counts as so much of one that passes them."""
+
+HOPELESS = 0.3
+"""Where fewer windows of the first pass agree, no second is made: it would have to double their number."""
+
+MAX_CLOSE = 3
+SETTLED = 2.0
+"""The close pass is repeated from its own answer, so many times at most, while that moves by more working pixels."""
+
+TURN = np.deg2rad(1.0)
+SHIFT = np.array([6.4, -4.8])
+"""How far the second start is moved away from the answer: by this shift (8 working pixels), and by a turn about the
+windows' centre of a degree or as much as moves none by more than those 8 pixels."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Windows of `size` and searches of `radius` working pixels: together a length that transforms fast. About how
+    many windows a small raster gets at least; a large one has them `spacing` sizes apart, so that their number grows
+    with its area."""
+
+    size: int
+    radius: int
+    count: int
+    spacing: float = 0.6
+
+
+ROUGH = Pass(248, 20, 80)
+CLOSE = Pass(296, 12, 180)
+AGAIN = Pass(240, 24, 48)
+"""The first pass, at half the working resolution; the second; and the windows of the second start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a pass of windows says: measured around `start`, `fitted` is the correction to it in the visible frame.
+
+    `reduce`: visible pixels a pixel that it was measured in.
+    """
+
+    start: FloatArray
+    windows: Windows
+    fitted: Fitted
+    reduce: int
+
+    @property
+    def homography(self) -> FloatArray:
+        """Return the corrected homography, map -> visible."""
+        matrix = self.fitted.matrix @ self.start
+        return np.asarray(matrix / matrix[2, 2])
+
+    @property
+    def agreeing(self) -> NDArray[np.bool_]:
+        """Return which windows (N,) agree with the correction."""
+        return np.asarray(self.fitted.residuals <= TOLERANCE * self.reduce)
+
+    @property
+    def moved(self) -> float:
+        """Return the largest move of the correction over what the windows cover, in the pixels it was measured in."""
+        return corner_distance(self.fitted.matrix, np.eye(3), bounding_corners(self.windows.expected)) / self.reduce
+
+
+def approach(
+    map_side: Side, visible_side: Side, homography: FloatArray, manual: Points | None
+) -> tuple[Answer | None, int]:
+    """Measure around a candidate, at half the working resolution, then at it until the answer stays where it is.
+
+    Returns the last answer, None where no two windows hold structure on both sides, and the working reduction: visible
+    pixels a pixel of the coarser of both rasters.
+    """
+    ratio = gsd_ratio(homography, visible_side)
+    reduce = max(1, round(ratio)) if np.isfinite(ratio) else 1
+    answer = _around(map_side, visible_side, homography, ROUGH, 2 * reduce, None)
+    if answer is None or answer.agreeing.mean() < HOPELESS:
+        return answer, reduce
+    for _ in range(MAX_CLOSE):
+        closer = _around(map_side, visible_side, answer.homography, CLOSE, reduce, manual)
+        if closer is None:
+            break
+        answer = closer
+        if answer.moved <= SETTLED or answer.agreeing.mean() < MIN_AGREEMENT / 2:
+            break
+    return answer, reduce
+
+
+def second_start(map_side: Side, visible_side: Side, answer: Answer) -> float:
+    """Start again at a known distance from an answer, on other, fewer windows, and return how far this second answer
+    lies from the first: working pixels, at the corners of what the windows cover; infinity where it finds none.
+
+    An answer that merely stays where it was put does not come back.
+    """
+    reduce = answer.reduce
+    centres = answer.windows.expected / reduce
+    chosen = np.random.default_rng(0).permutation(len(centres))[: AGAIN.count]
+    step = np.min(np.ptp(centres, axis=0)) / np.sqrt(len(centres)) / 2
+    size = min(AGAIN.size, *(np.array([visible_side.width, visible_side.height]) // reduce - 1).tolist())
+    limit = np.array([visible_side.width, visible_side.height]) // reduce - size
+    corners = np.clip(np.rint(centres[chosen] - size / 2 + step).astype(np.intp), 0, limit)
+    there = _displacement(answer.windows.expected, reduce) @ answer.homography
+    layout = Layout(reduce, size, AGAIN.radius, np.unique(corners, axis=0), block=1)
+    found = measure(map_side, visible_side, there, layout)
+    expected = apply_homography(answer.homography, found.source)
+    weights = np.where(found.reliable, 1.0, UNSURE_WEIGHT)
+    fitted = fit_least_free(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
+    if fitted is None:
+        return float("inf")
+    return corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
+
+
+def halves_apart(answer: Answer) -> float:
+    """Return how far apart, in working pixels at the corners, the answers of two halves of the windows lie.
+
+    The halves are the fields of a chequered pattern wider than a window, so that most windows of one half share no
+    pixel with the other.
+    """
+    windows, fitted = answer.windows, answer.fitted
+    cell = max(float(np.ptp(windows.expected, axis=0).min()) / 4, 1.0)
+    parity = (np.floor(windows.expected / cell).sum(axis=1) % 2).astype(bool)
+    corrections = []
+    for half in (parity, ~parity):
+        weights = np.where(windows.reliable[half], 1.0, UNSURE_WEIGHT)
+        ends = windows.expected[half], windows.found[half]
+        found = fit_least_free(*ends, weights, TOLERANCE * answer.reduce, fitted.kind, fitted.kind)
+        if half.sum() < 8 or found is None:
+            return float("inf")
+        corrections.append(found.matrix)
+    return corner_distance(corrections[0], corrections[1], bounding_corners(windows.expected)) / answer.reduce
+
+
+def _around(
+    map_side: Side, visible_side: Side, homography: FloatArray, plan: Pass, reduce: int, manual: Points | None
+) -> Answer | None:
+    width, height = visible_side.width // reduce, visible_side.height // reduce
+    size = min(plan.size, max(96, min(width, height) // 4), width, height)
+    even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan.count))
+    step = max(16, min(round(size * plan.spacing), even))
+    layout = Layout(reduce, size, plan.radius, window_grid(height, width, size, step), BLOCK)
+    windows = measure(map_side, visible_side, homography, layout)
+    fitted = _fit(windows, manual, homography, reduce)
+    return None if fitted is None else Answer(homography, windows, fitted, reduce)
+
+
+def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int) -> Fitted | None:
+    """Fit to the windows, the sure ones at full weight, and to manual points; the verdict is on windows alone.
+
+    A similarity is the least: a turn and a scale that an earlier pass got slightly wrong must not stay.
+    """
+    weights = np.where(windows.reliable, 1.0, UNSURE_WEIGHT)
+    expected, found = windows.expected, windows.found
+    if not len(windows):
+        return None
+    if manual is not None:
+        expected = np.concatenate([expected, apply_homography(homography, manual[0])])
+        found = np.concatenate([found, manual[1]])
+        weights = np.concatenate([weights, np.full(len(manual[0]), MANUAL_WEIGHT)])
+    fitted = fit_least_free(expected, found, weights, TOLERANCE * reduce, "similarity")
+    if fitted is None:
+        return None
+    count = len(windows)
+    return Fitted(fitted.kind, fitted.matrix, fitted.residuals[:count], fitted.inliers[:count])
+
+
+def _displacement(points: FloatArray, reduce: int) -> FloatArray:
+    centre = (points.min(0) + points.max(0)) / 2
+    reach = max(float(np.linalg.norm(points - centre, axis=1).max()), 1.0)
+    turn = min(TURN, float(np.linalg.norm(SHIFT)) * reduce / reach)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = centre + SHIFT * reduce - linear @ centre
+    return matrix
