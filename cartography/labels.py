@@ -37,8 +37,8 @@ def render_labels(source: SceneSource, frame: Frame, block: tuple[int, int, int,
 def _paint(canvas: Canvas, scene: Scene) -> None:
     order = {kind: rank for rank, kind in enumerate(AREA_ORDER)}
     areas = sorted(scene.areas, key=lambda a: order[a.kind])
-    for area, rings in zip(areas, canvas.polygons(geometries(tuple(areas))), strict=True):
-        canvas.fill(rings, (_area_class(area.kind),))
+    for area, shape in zip(areas, canvas.polygons(geometries(tuple(areas))), strict=True):
+        canvas.fill(shape, (_area_class(area.kind),))
     ways = [w for w in scene.waterways if w.kind in ("river", "canal")]
     for way, path in zip(ways, canvas.lines(geometries(tuple(ways))), strict=True):
         canvas.stroke([path], canvas.lengths(way.width), (WATER,))
@@ -48,8 +48,8 @@ def _paint(canvas: Canvas, scene: Scene) -> None:
     rails = [r for r in scene.rails if not r.tunnel and r.kind != "subway"]
     for rail, path in zip(rails, canvas.lines(geometries(tuple(rails))), strict=True):
         canvas.stroke([path], canvas.lengths(4.2 * rail.tracks), (RAIL,))
-    for rings in canvas.polygons(geometries(scene.buildings)):
-        canvas.fill(rings, (BUILDING,))
+    for shape in canvas.polygons(geometries(scene.buildings)):
+        canvas.fill(shape, (BUILDING,))
 
 
 def _area_class(kind: AreaKind) -> int:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import shapely
 
-from cartography.canvas import Canvas
+from cartography.canvas import UNIT, Canvas
 from cartography.hashing import generator, unit
 from cartography.scene import Scene
 from cartography.style import Colour, PoiStyle, Style, TextStyle
@@ -45,14 +45,14 @@ def _chosen(key: int, share: float) -> bool:
 
 
 def _place(canvas: Canvas, point: shapely.Point) -> np.ndarray:
-    return canvas.fixed(shapely.get_coordinates(point))[0] / 16.0
+    return canvas.fixed(shapely.get_coordinates(point))[0] / UNIT
 
 
 def _draw_road_names(canvas: Canvas, scene: Scene, text: TextStyle, shield: Colour | None, density: float) -> None:
     for road in scene.roads:
         if not (road.name or road.ref) or not _chosen(road.key, density):
             continue
-        points = canvas.fixed(shapely.get_coordinates(road.geometry)) / 16.0
+        points = canvas.fixed(shapely.get_coordinates(road.geometry)) / UNIT
         middle = len(points) // 2
         direction = points[middle] - points[middle - 1]
         place = (points[middle] + points[middle - 1]) / 2

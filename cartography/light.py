@@ -109,12 +109,12 @@ def _draw_fills(canvas: Canvas, features: Sequence[Area | Building], style: Fill
         shapes = shapely.simplify(shapes, simplify_px * canvas.frame.gsd)
     polygons = canvas.polygons(shapes)
     if style.fill:
-        for rings in polygons:
-            canvas.fill(rings, style.fill)
+        for polygon in polygons:
+            canvas.fill(polygon, style.fill)
     if style.hatch:
         canvas.hatch(polygons, style.hatch_px, style.hatch)
     if style.outline:
-        rings = [ring for polygon in polygons for ring in polygon]
+        rings = [ring for polygon in polygons for ring in polygon.rings]
         canvas.stroke(rings, style.outline_px * canvas.scale, style.outline, closed=True)
 
 

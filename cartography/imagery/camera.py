@@ -9,6 +9,7 @@ import numpy as np
 
 from cartography.hashing import generator, mix
 from cartography.imagery.conditions import Conditions
+from cartography.imagery.textures import tiled
 
 MARGIN = 32
 """Pixels of surroundings that exposing needs on every side; a multiple of the 16 pixels of a JPEG unit."""
@@ -32,9 +33,9 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
     light = cv2.transform(light, np.column_stack([mixing * gain[:, None], offset]).astype(np.float32))
     if conditions.blur_px > 0:
         light = cv2.GaussianBlur(light, (0, 0), conditions.blur_px)
-    rows = (np.arange(light.shape[0]) + row + mix(conditions.seed, 1) % _NOISE) % _NOISE
-    columns = (np.arange(light.shape[1]) + column + mix(conditions.seed, 2) % _NOISE) % _NOISE
-    np.add(light, _noise_tile()[rows[:, None], columns] * np.float32(conditions.noise), out=light)
+    across, down = (mix(conditions.seed, axis) % _NOISE for axis in (2, 1))
+    noise = tiled(_noise_tile(), light, column + across, row + down)
+    np.add(light, noise * np.float32(conditions.noise), out=light)
     image: np.ndarray = np.clip(light, 0, 255, out=light).astype(np.uint8)
     if conditions.jpeg_quality:
         done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality])

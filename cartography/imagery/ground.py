@@ -46,16 +46,16 @@ def _paint_areas(canvas: Canvas, areas: Sequence[Area], conditions: Conditions, 
     if not ordered:
         return
     draws = unit(conditions.seed, "area", np.array([a.key for a in ordered], np.uint64))
-    for area, rings, draw in zip(ordered, canvas.polygons(geometries(tuple(ordered))), draws, strict=True):
+    for area, shape, draw in zip(ordered, canvas.polygons(geometries(tuple(ordered))), draws, strict=True):
         paint = palette.area(area.kind, float(draw))
         if area.kind in ("farmland", "vineyard", "orchard"):
             shell = shapely.get_coordinates(area.geometry.exterior)
             side = shell[1] - shell[0]
             angle = float(np.arctan2(side[1], side[0])) + (np.pi / 2 if draw < 0.5 else 0.0)
             paint = (*paint[:3], row_class(angle % np.pi, area.kind != "farmland"))
-        canvas.fill(rings, paint)
+        canvas.fill(shape, paint)
         if area.kind == "pitch":
-            canvas.stroke(rings[:1], canvas.lengths(0.4), _MARKING, closed=True)
+            canvas.stroke(shape.rings[:1], canvas.lengths(0.4), _MARKING, closed=True)
 
 
 def _paint_waterways(canvas: Canvas, ways: Sequence[Waterway], palette: Palette) -> None:

@@ -68,10 +68,12 @@ def _light(
     canvas: Canvas, shadow: np.ndarray, conditions: Conditions, textures: Textures, column: int, row: int
 ) -> np.ndarray:
     """Colour x texture x shadow: float32 (H, W, 3)."""
-    classes = canvas.pixels[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE, 3]
-    colour = canvas.image()[..., :3].astype(np.float32)
+    classes = canvas.surfaces
+    assert classes is not None
+    colour = canvas.image().astype(np.float32)
     # Images of different seeds look at different parts of the texture.
     shift = mix(conditions.seed, 0x5417) % 9973
     relative = textures.relative(classes, conditions.to_sun, column + shift, row + 3 * shift)
-    dark = cv2.resize(shadow, classes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
-    return colour * (1 + relative) * (1 - dark * (1 - _SHADE))
+    dark = cv2.resize(shadow, classes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    lit = cv2.transform(dark, np.stack([_SHADE - 1, np.ones(3, np.float32)], axis=1))
+    return np.asarray(colour * (1 + relative) * lit)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import shapely
 
-from cartography.canvas import Canvas, Path
+from cartography.canvas import UNIT, Canvas, Path, Shape
 from cartography.hashing import mix, unit
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.palette import Paint, Palette, shade
@@ -31,12 +31,12 @@ _WALLS: list[Paint] = [
 
 
 class Structures:
-    """Paints standing things on a canvas of four channels, and their shadows on `shadow`, one channel as large."""
+    """Paints standing things on a canvas with surfaces, and their shadows on `shadow`, one channel as large."""
 
     def __init__(self, canvas: Canvas, conditions: Conditions, palette: Palette) -> None:
         self.canvas, self.conditions, self.palette = canvas, conditions, palette
         self.shadow = np.zeros(canvas.pixels.shape[:2], np.uint8)
-        self._metre = canvas.lengths(16.0)  # fixed-point units a metre
+        self._metre = canvas.lengths(float(UNIT))  # fixed-point units a metre
         self._sun = (conditions.to_sun[0], -conditions.to_sun[1])
 
     def paint(self, scene: Scene) -> None:
@@ -58,47 +58,48 @@ class Structures:
     def _paint_buildings(self, buildings: Sequence[Building]) -> None:
         if not buildings:
             return
-        rings = self.canvas.polygons(geometries(tuple(buildings)))
+        shapes = self.canvas.polygons(geometries(tuple(buildings)))
         draws = unit(self.conditions.seed, "roof", np.array([b.key for b in buildings], np.uint64))
-        for building, paths, draw in zip(buildings, rings, draws, strict=True):
-            self._paint_building(building, paths, float(draw))
+        for building, shape, draw in zip(buildings, shapes, draws, strict=True):
+            self._paint_building(building, shape, float(draw))
 
-    def _paint_building(self, building: Building, rings: list[Path], draw: float) -> None:
+    def _paint_building(self, building: Building, shape: Shape, draw: float) -> None:
         lean = self._offset(self.conditions.lean, building.height)
         reach = self._offset(self.conditions.shadow, min(building.height, 60))
-        if np.abs(reach).max() > 16:
-            self._sweep(rings[0], reach, (255,), self.shadow)
-        roof = [ring + lean for ring in rings]
-        if np.abs(lean).max() > 16:
-            self._paint_walls(rings[0], lean, _WALLS[int(draw * 97) % len(_WALLS)])
+        if np.abs(reach).max() > UNIT:
+            self._sweep(shape, reach, (255,), self.shadow)
+        roof = shape.moved(lean)
+        if np.abs(lean).max() > UNIT:
+            self._paint_walls(shape.rings[0], lean, _WALLS[int(draw * 97) % len(_WALLS)])
         self.canvas.fill(roof, (0,), self.shadow)
         pitched = building.roof != "flat"
         paint = self.palette.roof(building.kind, pitched, draw)
-        self.canvas.fill(roof, paint)
-        corners = len(rings[0]) - 1
-        if pitched and corners == 4:
-            self._paint_pitches(roof[0][:4, 0], paint, building.roof == "hipped")
-        elif pitched:
-            self._paint_slopes(roof[0][:-1, 0], paint)
+        if pitched and roof.cores and len(roof.cores[0]) == 5:
+            self._paint_pitches(roof, paint, building.roof == "hipped")
+        elif pitched and roof.cores:
+            self._paint_slopes(roof, paint)
         else:
-            self._paint_flat(roof, building, paint, draw)
+            self.canvas.fill(roof, paint)
+            self._paint_flat(roof.rings, building, paint, draw)
 
-    def _sweep(self, ring: Path, offset: np.ndarray, colour: tuple[int, ...], target: np.ndarray) -> None:
-        """Fill what a ring covers while it is moved by `offset`."""
+    def _sweep(self, shape: Shape, offset: np.ndarray, colour: tuple[int, ...], target: np.ndarray) -> None:
+        """Fill what a shape without its holes covers while it is moved by `offset`."""
+        ring = shape.rings[0]
         if len(ring) == 5:
             self.canvas.convex(cv2.convexHull(np.concatenate([ring, ring + offset])), colour, target)
             return
-        self.canvas.fill([ring], colour, target)
-        self.canvas.fill([ring + offset], colour, target)
-        for a, b in zip(ring[:-1, 0], ring[1:, 0], strict=True):
-            self.canvas.convex(np.stack([a, b, b + offset, a + offset])[:, None], colour, target)
+        outline = shape.without_holes()
+        self.canvas.fill(outline, colour, target)
+        self.canvas.fill(outline.moved(offset), colour, target)
+        for side in np.stack([ring[:-1], ring[1:], ring[1:] + offset, ring[:-1] + offset], axis=1):
+            self.canvas.convex(side, colour, target)
 
     def _paint_walls(self, ring: Path, lean: np.ndarray, paint: Paint) -> None:
         foot, after = ring[:-1, 0], ring[1:, 0]
         walls = np.stack([foot, after, after + lean, foot + lean], axis=1)
         side = after - foot
         # The roof hides the walls on the side it leans to.
-        seen = side[:, 0] * lean[1] - side[:, 1] * lean[0] > 0
+        seen = side[:, 0] * lean[1] - side[:, 1] * lean[0] < 0
         for n in np.flatnonzero(seen).tolist():
             self.canvas.convex(walls[n], shade(paint, self._facing(foot[n], after[n], 0.5, 1.05)))
             self.canvas.convex(walls[n], (0,), self.shadow)
@@ -109,34 +110,34 @@ class Structures:
         towards_sun = (dx * self._sun[1] - dy * self._sun[0]) / max(hypot(dx, dy), 1e-6)
         return low + (high - low) * (0.5 + 0.5 * towards_sun)
 
-    def _paint_pitches(self, corners: np.ndarray, paint: Paint, hipped: bool) -> None:
-        """Two or four sloping faces with the ridge along the longer axis."""
-        lengths = np.linalg.norm((np.roll(corners, -1, axis=0) - corners).astype(float), axis=1)
+    def _paint_pitches(self, roof: Shape, paint: Paint, hipped: bool) -> None:
+        """Two or four sloping faces with the ridge along the longer axis, and their eaves."""
+        corners = np.stack([each[0][:4, 0] for each in roof]).astype(float)
+        lengths = np.hypot(*(corners[0, [1, 2, 3, 0]] - corners[0]).T)
         if lengths[0] + lengths[2] < lengths[1] + lengths[3]:
-            corners = np.roll(corners, -1, axis=0)
-        a, b, c, d = corners.astype(float)
-        start, end = (a + d) / 2, (b + c) / 2
-        if hipped:
-            share = min(0.5, 0.5 * float(np.hypot(*(a - d))) / max(float(np.hypot(*(a - b))), 1e-6))
-            start, end = start + (end - start) * share, end + (start - end) * share
-        faces = [(a, b, [end, start]), (c, d, [start, end])]
-        if hipped:
-            faces += [(b, c, [end]), (d, a, [start])]
+            corners = corners[:, [1, 2, 3, 0]]
+        ring, line, core = (_pitches(each, hipped) for each in corners)
         spread = 0.34 * np.cos(np.radians(self.conditions.sun_elevation)) + 0.06
-        for p, r, ridge in faces:
-            face = np.rint(np.stack([p, r, *ridge])).astype(np.int32)[:, None]
-            self.canvas.convex(face, shade(paint, self._facing(p, r, 1 - 1.3 * spread, 1 + spread)))
+        # A gable's face has half of each gable for an edge, too.
+        edge = [0, 1] if hipped else [3, 0, 1, 2]
+        for n, face in enumerate(core):
+            tone = shade(paint, self._facing(face[0, 0], face[1, 0], 1 - 1.3 * spread, 1 + spread))
+            self.canvas.convex(face, tone)
+            self.canvas.stroke([ring[n][edge], line[n][edge]], 1, tone)
         if self.canvas.frame.gsd < 0.6:
-            line = np.rint(np.stack([start, end])).astype(np.int32)[:, None]
-            self.canvas.stroke([line], self.canvas.lengths(0.3), shade(paint, 1.15))
+            self.canvas.stroke([core[0][2:]], self.canvas.lengths(0.3), shade(paint, 1.15))
 
-    def _paint_slopes(self, corners: np.ndarray, paint: Paint) -> None:
+    def _paint_slopes(self, roof: Shape, paint: Paint) -> None:
         """Sloping faces of a roof of any outline: bands along the eaves."""
-        centre = corners.mean(axis=0)
-        for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            inner = np.stack([b + (centre - b) * 0.3, a + (centre - a) * 0.3])
-            face = np.rint(np.stack([a, b, *inner])).astype(np.int32)[:, None]
-            self.canvas.convex(face, shade(paint, self._facing(a, b, 0.75, 1.15)))
+        self.canvas.fill(Shape([], [], roof.cores), paint)
+        core = roof.cores[0][:, 0]
+        centre = core[:-1].mean(axis=0)
+        bands = np.stack([core[:-1], core[1:], core[1:] * 0.7 + centre * 0.3, core[:-1] * 0.7 + centre * 0.3], axis=1)
+        for n, band in enumerate(np.rint(bands).astype(np.int32)[:, :, None]):
+            tone = shade(paint, self._facing(core[n], core[n + 1], 0.75, 1.15))
+            self.canvas.convex(band, tone)
+            self.canvas.stroke([roof.rings[0][n : n + 2], roof.lines[0][n : n + 2]], 1, tone)
+        self.canvas.stroke(roof.rings[1:] + roof.lines[1:], 1, paint, closed=True)
 
     def _paint_flat(self, roof: list[Path], building: Building, paint: Paint, draw: float) -> None:
         """Parapet and installations of a flat roof."""
@@ -187,8 +188,8 @@ class Structures:
                 self.canvas.disc(centre, radius, (255,), self.shadow)
         lean = np.array([self.conditions.lean[0], -self.conditions.lean[1]]) * (metres * 1.3)[:, None] * self._metre
         crowns = centres + lean
-        middles = crowns + np.array(self._sun) * radii[:, None] * 16 * 0.18
-        tops = crowns + np.array(self._sun) * radii[:, None] * 16 * 0.36
+        middles = crowns + np.array(self._sun) * radii[:, None] * UNIT * 0.18
+        tops = crowns + np.array(self._sun) * radii[:, None] * UNIT * 0.36
         small = self.canvas.frame.gsd > 1.2
         rows = zip(crowns.tolist(), middles.tolist(), tops.tolist(), radii.tolist(), draws.tolist(), strict=True)
         for crown, middle, top, radius, draw in rows:
@@ -214,3 +215,15 @@ class Structures:
             self.canvas.stroke([path], thickness, (0,), target=self.shadow)
             paint = self.palette.leaf(((barrier.key >> 7) % 1000) / 1000)
             self.canvas.stroke([path], thickness, (*shade(paint, 0.9)[:3], surface("canopy")))
+
+
+def _pitches(corners: np.ndarray, hipped: bool) -> list[np.ndarray]:
+    """Faces of a roof over corners (4, 2) with its ridge along sides 0 and 2: paths that begin with their eaves."""
+    a, b, c, d = corners
+    start, end = (a + d) / 2, (b + c) / 2
+    if hipped:
+        share = min(0.5, 0.5 * float(np.hypot(*(a - d))) / max(float(np.hypot(*(a - b))), 1e-6))
+        start, end = start + (end - start) * share, end + (start - end) * share
+    faces = [(a, b, end, start), (c, d, start, end)]
+    ends = [(b, c, end), (d, a, start)] if hipped else []
+    return [np.rint(np.stack(face)).astype(np.int32)[:, None] for face in [*faces, *ends]]

@@ -90,19 +90,17 @@ class Textures:
 
         (`column`, `row`) is the position of its top-left pixel in the whole image.
         """
-        weights = _weight_table()[classes]
-        fine = np.where(
-            (_is_green()[classes])[..., None],
-            _tile(self.green, classes, column, row),
-            _tile(self.built, classes, column, row),
-        )
+        # OpenCV's tables and channel arithmetic: several times faster than numpy's on three channels.
+        fine, coarse, relief = (cv2.LUT(classes, weights) for weights in _weight_table().T)
+        texture = tiled(self.built, classes, column, row)
+        cv2.copyTo(tiled(self.green, classes, column, row), cv2.LUT(classes, _is_green()), texture)
         light = self.relief[..., 0] * -to_sun[0] + self.relief[..., 1] * to_sun[1]
-        plain = weights[..., 1] * _tile(self.coarse, classes, column, row)
-        plain += weights[..., 2] * _tile(light, classes, column, row)
+        plain = coarse * tiled(self.coarse, classes, column, row)
+        plain += relief * tiled(light, classes, column, row)
         rows = classes >= ROW_CLASS
         if rows.any():
             plain[rows] += self._rows(classes, rows, column, row)
-        return fine * weights[..., :1] + plain[..., None]
+        return np.asarray(texture * cv2.merge([fine] * 3) + cv2.merge([plain] * 3))
 
     def _rows(self, classes: np.ndarray, where: np.ndarray, column: int, row: int) -> np.ndarray:
         y, x = np.nonzero(where)
@@ -123,16 +121,18 @@ def _weight_table() -> np.ndarray:
 
 
 def _is_green() -> np.ndarray:
-    table = np.zeros(256, bool)
-    table[[surface(name) for name in ("grass", "meadow", "canopy", "soil")]] = True
-    table[ROW_CLASS:] = True
+    table = np.zeros(256, np.uint8)
+    table[[surface(name) for name in ("grass", "meadow", "canopy", "soil")]] = 1
+    table[ROW_CLASS:] = 1
     return table
 
 
-def _tile(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarray:
-    rows = (np.arange(like.shape[0]) + row) % tile.shape[0]
-    columns = (np.arange(like.shape[1]) + column) % tile.shape[1]
-    return tile[rows[:, None], columns]
+def tiled(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarray:
+    """A part as large as `like` (H, W) of the plane covered with `tile`; its top-left pixel is (`column`, `row`)."""
+    top, left = row % tile.shape[0], column % tile.shape[1]
+    bottom, right = top + like.shape[0], left + like.shape[1]
+    more = max(0, bottom - tile.shape[0]), max(0, right - tile.shape[1])
+    return cv2.copyMakeBorder(tile, 0, more[0], 0, more[1], cv2.BORDER_WRAP)[top:bottom, left:right].copy()
 
 
 def _noise(random: np.random.Generator, size: int, sigma: float) -> np.ndarray:

@@ -63,16 +63,21 @@ def test_a_shadow_is_as_long_as_height_and_sun_say() -> None:
         assert abs(len(north) - height / np.tan(np.radians(elevation))) <= 1.5
 
 
+@pytest.mark.parametrize("clockwise", [False, True])
 @pytest.mark.parametrize("lean", [(0.5, 0.0), (0.0, 0.5), (-0.4, -0.3)])
-def test_a_roof_leans_by_its_height(lean: tuple[float, float]) -> None:
-    def roof(conditions: Conditions) -> np.ndarray:
-        image = _image(_tower(20.0), conditions).astype(int)
-        upright = _image(_tower(20.0), CLEAR).astype(int)[80, 80]
-        rows, columns = np.nonzero(np.abs(image - upright).sum(axis=2) < 3)
-        return np.array([columns.mean(), -rows.mean()])
-
-    moved = roof(replace(CLEAR, lean=lean)) - roof(CLEAR)
-    assert np.allclose(moved, np.array(lean) * 20.0, atol=0.3)
+def test_a_roof_leans_by_its_height_and_shows_the_walls_behind_it(lean: tuple[float, float], clockwise: bool) -> None:
+    outline = shapely.orient_polygons(shapely.box(70, 70, 90, 90), exterior_cw=clockwise)
+    scene = Scene(FRAME.bounds, buildings=(Building(outline, "industrial", 20.0, "flat", 7),))
+    upright, leaning = (_image(scene, c).astype(int) for c in (CLEAR, replace(CLEAR, lean=lean)))
+    roof, ground = upright[80, 80], upright[0, 0]
+    places = []
+    for image in (upright, leaning):
+        rows, columns = np.nonzero(np.abs(image - roof).sum(axis=2) < 12)
+        places.append([(columns.min() + columns.max()) / 2, -(rows.min() + rows.max()) / 2])
+    assert np.allclose(np.subtract(*places[::-1]), np.array(lean) * 20.0, atol=0.51)
+    column, row = np.rint(MIDDLE - 9 * np.sign(lean) * (1, -1)).astype(int)
+    wall = leaning[row, column]
+    assert min(np.abs(wall - roof).sum(), np.abs(wall - ground).sum()) > 30
 
 
 def test_the_same_conditions_give_the_same_image_and_others_another() -> None:
