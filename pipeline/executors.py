@@ -73,7 +73,7 @@ class DaskExecutor:
         self._submitted = 0
         self._threads = 0
         self._looked_at = float("-inf")
-        self._last_worker_seen = time.monotonic()
+        self._workerless = 0.0
 
     def capacity(self) -> int:
         self._look_at_workers()
@@ -84,6 +84,8 @@ class DaskExecutor:
         now = time.monotonic()
         if now < self._looked_at + (_LOOK_EVERY_SECONDS if self._threads else 0.1):
             return
+        # A machine that sleeps, or is too busy to let anybody look, has not lost its workers.
+        self._workerless += min(now - self._looked_at, _LOOK_EVERY_SECONDS)
         self._looked_at = now
         self._tend()
         try:
@@ -91,8 +93,8 @@ class DaskExecutor:
         except OSError as error:
             raise self._lost_scheduler() from error
         if self._threads:
-            self._last_worker_seen = now
-        elif now > self._last_worker_seen + _WORKERLESS_SECONDS:
+            self._workerless = 0.0
+        elif self._workerless > _WORKERLESS_SECONDS:
             raise ClusterError(
                 f"{self._client.scheduler.addr} has had no workers for {_WORKERLESS_SECONDS:.0f} s. "
                 "What has ended is kept: start workers, or look why they die, and run again."
@@ -172,7 +174,8 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
             # Started by `tend`, which unlike this does not give up when one dies on the way.
             n_workers=0,
             threads_per_worker=1,
-            dashboard_address=None,
+            # No dashboard; any free port for the scheduler's own pages, so that runs side by side do not collide.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             # A lost worker is reported by the engine.
             silence_logs=logging.CRITICAL,
         ) as cluster,

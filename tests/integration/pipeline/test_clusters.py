@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from synthetic_recipe import QUICK, RECIPE, contents
 from pipeline import executors
 from pipeline.config import load_config
 from pipeline.errors import ClusterError
+from pipeline.executors import local_cluster
 from pipeline.ledger import State
 from pipeline.run import Request, Summary, run
 from pipeline.workspace import Workspace
@@ -135,3 +137,24 @@ def test_workers_without_the_program_are_named(tmp_path: Path) -> None:
         pytest.raises(ClusterError, match=r"cannot run this program: .*No module named 'pipeline'.*same versions"),
     ):
         run_recipe(tmp_path, "run", {}, scheduler=address)
+
+
+def test_a_cluster_without_workers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.executors._WORKERLESS_SECONDS", 2.0)
+    with local_cluster(0, tmp_path, "run") as executor:
+        assert executor.capacity() == 0
+        executor._looked_at -= 86400  # the machine slept for a day: that is no day without workers
+        assert executor.capacity() == 0
+
+        def wait() -> None:
+            for _ in range(100):
+                assert executor.capacity() == 0
+                time.sleep(0.1)
+
+        with pytest.raises(ClusterError, match=r"has had no workers for 2 s.*start workers"):
+            wait()
+
+
+def test_clusters_side_by_side_do_not_collide(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with local_cluster(0, tmp_path, "one"), local_cluster(0, tmp_path, "two"):
+        assert not [warning for warning in recwarn if "already in use" in str(warning.message)]
