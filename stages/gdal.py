@@ -17,13 +17,13 @@ class Session:
     those that a busy server refuses are asked for again five times, ever later.
     """
 
-    cache_mb: int = 256
+    cache_mb: int = 64
     timeout_s: float = 30.0
 
     def activate(self) -> rasterio.Env:
         """Return a context manager that applies the settings."""
         return rasterio.Env(
-            GDAL_CACHEMAX=self.cache_mb,
+            GDAL_CACHEMAX=self.cache_mb << 20,  # rasterio hands it to GDALSetCacheMax, which takes bytes
             GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
             GDAL_PAM_ENABLED=False,
             GDAL_TIFF_INTERNAL_MASK=True,

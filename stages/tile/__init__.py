@@ -32,7 +32,7 @@ from stages.tile.rows import Batch, cut_rows, open_store
 PAIRS_A_UNIT = 64
 """Rows of tiles are batched up to about this many pairs: a second or so of work."""
 
-_SECONDS_A_PAIR = 0.02
+_SECONDS_A_PAIR = 0.01
 _BYTES_A_PIXEL = {TileFormat.PNG: 1.6, TileFormat.JPEG: 0.35, TileFormat.WEBP: 1.0, TileFormat.NONE: 3.0}
 """For estimates: as measured on Landquart."""
 
@@ -57,7 +57,7 @@ class TileStage(Stage[TileParams]):
     """Cut pairs of tiles; a unit is a batch of rows of tiles of one raster pair, such as `001/1/rows-0000`."""
 
     name: ClassVar[str] = "tile"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = TileParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:

@@ -7,20 +7,20 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.align.result import Alignment, Transform
-from stages.grid import Grid, apply_homography, georeferenced_homography
+from stages.grid import Grid, georeferenced_homography
 from stages.rasters import Image, Raster
-from stages.tile.statistics import Statistics, measure
+from stages.tile.statistics import Thumbnail, thumbnail
 from stages.tile.warp import sample_tile
 
 
 class Pair(NamedTuple):
-    """Both sides of a tile (size, size, 3), the transform it was cut by, and what each side looks like."""
+    """Both sides of a tile (size, size, 3), the transform it was cut by, and what each side looks like from afar."""
 
     map: Image
     visible: Image
     transform: Transform
-    map_statistics: Statistics
-    visible_statistics: Statistics
+    map_thumbnail: Thumbnail
+    visible_thumbnail: Thumbnail
 
 
 class Cutter:
@@ -43,7 +43,8 @@ class Cutter:
         """
         to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
         middle = (self.size - 1) / 2
-        transform = self._alignment.at(*apply_homography(to_visible, [[middle, middle]])[0])
+        x_middle, y_middle, w = to_visible @ (middle, middle, 1)
+        transform = self._alignment.at(x_middle / w, y_middle / w)
         to_map = np.linalg.inv(transform.homography) @ to_visible
 
         map_tile, map_mask = sample_tile(self._map, to_map, self.size)
@@ -52,4 +53,5 @@ class Cutter:
         visible_tile, visible_mask = sample_tile(self._visible, to_visible, self.size)
         if visible_mask is not None and not visible_mask.any():
             return None
-        return Pair(map_tile, visible_tile, transform, measure(map_tile, map_mask), measure(visible_tile, visible_mask))
+        thumbnails = thumbnail(map_tile, map_mask), thumbnail(visible_tile, visible_mask)
+        return Pair(map_tile, visible_tile, transform, *thumbnails)

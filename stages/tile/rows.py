@@ -13,11 +13,14 @@ import shapely
 
 from pipeline.files import atomic_path, digest_bytes
 from pipeline.stage import Output, output
+from stages.align.result import Transform
 from stages.grid import Grid
 from stages.rasters import SIDES, Image
+from stages.tables import PAIRS
 from stages.tile.batch import FileBatch
-from stages.tile.cut import Cutter, Pair
+from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat, encode
+from stages.tile.statistics import Statistics, Thumbnail, measure
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dic
     """Cut a batch into a store; return the rows of its table, of the format called `label`, ordered by row, column."""
     point_id, site_id = batch.name.split("/")
     rows: list[dict[str, Any]] = []
+    thumbnails: list[Thumbnail] = []
     for position in range(batch.rows * batch.columns):
         row, col = batch.first + position // batch.columns, position % batch.columns
         x, y = col * batch.stride, row * batch.stride
@@ -117,11 +121,14 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dic
         stored = {f"{side}_{key}": value for side in SIDES for key, value in sides[side].items() if key != "index"}
         tile = cutter.grid.window(x, y, cutter.size, cutter.size)
         rows.append(
-            {**place, **stored, **_measured(pair), "index": sides["map"]["index"], "format": label}
+            {**place, **stored, **_transform(pair.transform), "index": sides["map"]["index"], "format": label}
             | {"method": cutter.method, "size": cutter.size, "crs": tile.crs, "transform": list(tile.transform[:6])}
         )
-    for entry, footprint in zip(rows, _footprints(rows, cutter.grid, batch.stride, cutter.size), strict=True):
-        entry["geometry"] = footprint
+        thumbnails += pair.map_thumbnail, pair.visible_thumbnail
+    figures = measure(thumbnails)
+    footprints = _footprints(rows, cutter.grid, batch.stride, cutter.size)
+    for entry, of_map, of_visible, footprint in zip(rows, figures[::2], figures[1::2], footprints, strict=True):
+        entry |= {"geometry": footprint, **_columns("map", of_map), **_columns("visible", of_visible)}
     return rows
 
 
@@ -135,23 +142,15 @@ def _footprints(rows: Sequence[Mapping[str, Any]], grid: Grid, stride: int, size
     return list(shapely.to_wkb(shapely.polygons(lonlat.reshape(-1, 4, 2))))
 
 
-def _measured(pair: Pair) -> dict[str, Any]:
-    map_side, visible = pair.map_statistics, pair.visible_statistics
+def _transform(transform: Transform) -> dict[str, Any]:
     return {
-        "homography": pair.transform.homography.ravel().tolist(),
-        "residual_px": pair.transform.residual_px,
-        "inliers": pair.transform.inliers,
-        "map_nodata": map_side.nodata,
-        "map_edges": map_side.edges,
-        "map_entropy": map_side.entropy,
-        "map_std": map_side.std,
-        "map_dominant": map_side.dominant,
-        "map_hash": map_side.hash,
-        "visible_nodata": visible.nodata,
-        "visible_std": visible.std,
-        "visible_brightness": visible.brightness,
-        "visible_saturation": visible.saturation,
-        "visible_bright": visible.bright,
-        "visible_dominant": visible.dominant,
-        "visible_hash": visible.hash,
+        "homography": transform.homography.ravel().tolist(),
+        "residual_px": transform.residual_px,
+        "inliers": transform.inliers,
     }
+
+
+def _columns(side: str, figures: Statistics) -> dict[str, Any]:
+    """Return the figures that the table has of a side; not each has a meaning for both."""
+    named = {f"{side}_{name}": value for name, value in figures._asdict().items()}
+    return {name: value for name, value in named.items() if name in PAIRS.names}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,11 @@ NODE_PX = 16
 """Coordinates are computed at nodes this far apart and interpolated between them: exact for affine transforms, and off
 by less than a hundredth of a pixel for the mild perspective of georeferenced imagery."""
 _EXACT_PX = 1e-6
+_NO_PERSPECTIVE = 1e-12
+"""Times a tile's width squared, this is far less than a thousandth of a pixel."""
+
+Coordinates = NDArray[np.float32]
+"""(height, width, 2): x and y in pixels of the raster."""
 
 
 def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image, Image | None]:
@@ -38,21 +46,46 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
         return np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
 
     pixels, mask = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
-    local = ((nodes - (x0, y0) + 0.5) / reduce - 0.5).astype(np.float32)
-    x, y = _interpolate(local, size)
-    inside = _inside(x, y, pixels.shape)
-    tile = _remap(pixels, x, y)
+    offset = (np.array([x0, y0]) - 0.5) / reduce + 0.5
+    within = low.min() >= 0 and bool((high <= limits).all())
+    affine = _affine(to_raster)
+    if within and affine is not None:
+        affine = affine / reduce - [[0, 0, offset[0]], [0, 0, offset[1]]]
+        return _masked(partial(_warp_affine, affine, size), pixels, mask, None)
+    coordinates = _interpolate((nodes / reduce - offset).astype(np.float32), size)
+    return _masked(partial(_remap, coordinates), pixels, mask, None if within else _inside(coordinates, pixels.shape))
+
+
+def _masked(
+    warp: Callable[[Image], Image], pixels: Image, mask: Image | None, inside: Image | None
+) -> tuple[Image, Image | None]:
+    """Warp pixels and mask to a tile; black out what has no data or is not inside. None stands for all."""
+    tile = warp(pixels)
     if mask is None and inside is None:
         return tile, None
-    valid = np.full((size, size), 255, np.uint8) if inside is None else inside
+    valid = np.full(tile.shape[:2], 255, np.uint8) if inside is None else inside
     if mask is not None:
         # A pixel counts only if all it is interpolated from has data.
-        valid = valid & np.where(_remap(mask, x, y) == 255, np.uint8(255), np.uint8(0))
+        valid = valid & np.where(warp(mask) == 255, np.uint8(255), np.uint8(0))
     return tile & valid[..., None], None if valid.all() else valid
 
 
-def _remap(image: Image, x: NDArray[np.float32], y: NDArray[np.float32]) -> Image:
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+def _warp_affine(matrix: FloatArray, size: int, image: Image) -> Image:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    tile = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(tile, np.uint8)
+
+
+def _remap(coordinates: Coordinates, image: Image) -> Image:
+    # OpenCV's stubs do not know that the second map may be missing.
+    tile = cv2.remap(image, coordinates, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(tile, np.uint8)
+
+
+def _affine(matrix: FloatArray) -> FloatArray | None:
+    """Return the upper rows (2, 3) of a homography without perspective; OpenCV is faster if it knows."""
+    normal = matrix / matrix[2, 2]
+    return normal[:2] if np.abs(normal[2, :2]).max() < _NO_PERSPECTIVE else None
 
 
 def _whole_shift(matrix: FloatArray) -> tuple[int, int] | None:
@@ -63,17 +96,22 @@ def _whole_shift(matrix: FloatArray) -> tuple[int, int] | None:
 
 
 def _nodes(size: int, to_raster: FloatArray) -> FloatArray:
-    """Return raster coordinates (n, n, 2) of nodes in the middle of blocks of NODE_PX, one block beyond each side."""
+    """Return the raster coordinates (n, n, 2) of the nodes of a tile."""
+    places = _places(size)
+    return apply_homography(to_raster, places.reshape(-1, 2)).reshape(places.shape)
+
+
+@lru_cache(maxsize=4)
+def _places(size: int) -> FloatArray:
+    """Return where nodes lie in a tile (n, n, 2): amid blocks of NODE_PX, and one block beyond each side."""
     steps = np.arange(-1, -(-size // NODE_PX) + 1) * NODE_PX + (NODE_PX - 1) / 2
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1)
-    return apply_homography(to_raster, grid.reshape(-1, 2)).reshape(grid.shape)
+    return np.stack(np.meshgrid(steps, steps), axis=-1)
 
 
-def _interpolate(nodes: NDArray[np.float32], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the coordinates x and y (size, size) of all pixels. Enlarged, a node lies in the middle of its block."""
+def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
+    """Return the coordinates (size, size, 2) of all pixels. Enlarged, a node lies in the middle of its block."""
     enlarged = cv2.resize(nodes, None, fx=NODE_PX, fy=NODE_PX, interpolation=cv2.INTER_LINEAR)
-    x, y = cv2.split(enlarged[NODE_PX : NODE_PX + size, NODE_PX : NODE_PX + size])
-    return np.asarray(x, np.float32), np.asarray(y, np.float32)
+    return np.asarray(enlarged, np.float32)[NODE_PX : NODE_PX + size, NODE_PX : NODE_PX + size]
 
 
 def _reduction(nodes: FloatArray) -> int:
@@ -84,10 +122,8 @@ def _reduction(nodes: FloatArray) -> int:
     return max(1, int(min(along_x, along_y) / NODE_PX + 1e-3))
 
 
-def _inside(x: NDArray[np.float32], y: NDArray[np.float32], shape: tuple[int, ...]) -> Image | None:
-    """Return 255 where coordinates lie within the outer edges of an image, else 0; None if they all do."""
-    right, bottom = shape[1] - 0.5, shape[0] - 0.5
-    if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= right and y.max() <= bottom:
-        return None
-    inside = (x >= -0.5) & (y >= -0.5) & (x <= right) & (y <= bottom)
+def _inside(coordinates: Coordinates, shape: tuple[int, ...]) -> Image:
+    """Return 255 where coordinates lie within the outer edges of an image, else 0."""
+    x, y = coordinates[..., 0], coordinates[..., 1]
+    inside = (x >= -0.5) & (y >= -0.5) & (x <= shape[1] - 0.5) & (y <= shape[0] - 0.5)
     return np.where(inside, np.uint8(255), np.uint8(0))

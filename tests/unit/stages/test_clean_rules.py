@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stages.clean import CleanParams, judge
 from stages.clean.duplicates import near_duplicates
 from stages.tables import PAIRS
-from stages.tile.statistics import measure, perceptual_hash
+from stages.tile.statistics import measure, perceptual_hashes, thumbnail
 
 pytestmark = pytest.mark.unit
 
@@ -51,7 +51,7 @@ def row(number: int, map_tile: Image, visible: Image, missing: Mapping[str, floa
     for side, tile in (("map", map_tile), ("visible", visible)):
         mask = np.full((SIZE, SIZE), 255, np.uint8)
         mask[: round(SIZE * (missing or {}).get(side, 0))] = 0
-        figures = measure(tile, mask)._asdict()
+        figures = measure([thumbnail(tile, mask)])[0]._asdict()
         result |= {f"{side}_{key}": value for key, value in figures.items() if f"{side}_{key}" in PAIRS.names}
     return result
 
@@ -103,7 +103,7 @@ def test_of_duplicates_the_first_fit_one_stays() -> None:
 
 
 def test_a_flat_image_has_no_hash_and_is_like_no_other() -> None:
-    assert perceptual_hash(np.full((64, 64), 77, np.uint8)) == 0
+    assert perceptual_hashes(np.full((1, 64, 64), 77, np.uint8)).tolist() == [0]
     assert near_duplicates(np.zeros(5, np.uint64), 3) == {}
 
 
