@@ -82,7 +82,7 @@ def test_a_thumbnail_is_the_area_average(size: int) -> None:
     if size % 64 == 0:
         block = size // 64
         averages = tile.reshape(64, block, 64, block, 3).mean(axis=(1, 3))
-        assert np.abs(small.pixels - averages).max() <= 2, "each halving may round"
+        assert np.abs(small.pixels - averages).max() <= 2.5, "each halving may round"
     whole = thumbnail(tile, None)
     assert whole.valid.all()
     assert whole.nodata == 0
