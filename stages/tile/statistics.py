@@ -119,8 +119,8 @@ def perceptual_hashes(grey: Image) -> NDArray[np.uint64]:
 
 
 def _shrink(image: Image) -> Image:
-    # By halves: OpenCV averages blocks of 2 x 2 px several times faster than larger ones.
-    while image.shape[0] >= 2 * THUMBNAIL_PX:
+    # By halves where they are whole: OpenCV averages blocks of 2 x 2 px several times faster than larger ones.
+    while image.shape[0] % (2 * THUMBNAIL_PX) == 0:
         image = _resize(image, image.shape[0] // 2)
     return image if image.shape[0] == THUMBNAIL_PX else _resize(image, THUMBNAIL_PX)
 
