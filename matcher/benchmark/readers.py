@@ -207,8 +207,10 @@ def _matlab_homography(path: Path) -> Matrix:
 
     try:
         transposed = np.asarray(loadmat(path)["T"], np.float64).reshape(3, 3)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise InputError(f"{path}: no 3 x 3 matrix T of a MATLAB file of version 7 or older ({error})") from error
+    except NotImplementedError as error:
+        raise InputError(f"{path}: a MATLAB file of version 7.3; save it again with -v7 in MATLAB or Octave") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: no 3 x 3 matrix T of a MATLAB file ({error})") from error
     to_one_based = np.array([[1, 0, 1], [0, 1, 1], [0, 0, 1]], np.float64)
     matrix = np.linalg.inv(to_one_based) @ transposed.T @ to_one_based
     return np.asarray(matrix / matrix[2, 2])

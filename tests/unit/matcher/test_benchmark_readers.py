@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -81,17 +82,45 @@ def test_csv_faults_are_named_with_their_line(tmp_path: Path, text: str, message
         open_pairs(PairSpec(str(tmp_path / "pairs.csv"), "csv"))
 
 
-def test_multimodality_truth_is_transposed_and_one_based(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_multimodality_truth_is_transposed_and_one_based(tmp_path: Path, version: Literal["4", "5"]) -> None:
     for name in ("MO2a.png", "MO2b.png", "MO10_a.png", "MO10_b.png"):
         _picture(tmp_path / "Map_Optical" / name, 0)
     # MATLAB, for row vectors: [x y 1] T; here twice as large, then 3 to the right and 4 down, counted from 1.
     matlab = np.array([[2, 0, 0], [0, 2, 0], [3, 4, 1]], float)
     for name in ("MO2", "MO10", "MO3"):
-        savemat(tmp_path / "Map_Optical" / f"{name}.mat", {"T": matlab, "landmarks": np.zeros((4, 2))})
+        content = {"I1": np.zeros((8, 9, 3), np.uint8), "landmarks": np.zeros((4, 2)), "T": matlab}
+        content = {key: value for key, value in content.items() if value.ndim < 3 or version == "5"}
+        savemat(tmp_path / "Map_Optical" / f"{name}.mat", content, format=version, do_compression=version == "5")
     pairs = open_pairs(PairSpec(str(tmp_path), "multimodality"))
     assert [pair.name for pair in pairs] == ["Map_Optical/MO2", "Map_Optical/MO10"]  # MO3 has no images
     # The first pixel is (1, 1) there: 2 * 1 + 3 = 5, 2 * 1 + 4 = 6; counted from 0 that is (4, 5).
     np.testing.assert_allclose(transform(pairs[0].load().homography, np.zeros((1, 2))), [[4, 5]])
+
+
+def test_multimodality_truth_takes_landmarks_of_b_to_those_of_a(tmp_path: Path) -> None:
+    """As MATLAB's own tools make it: landmarks counted from 1, in rows, [x y 1] T of those in b are those in a."""
+    generator = np.random.default_rng(0)
+    turn = np.array([[0.9, 0.2, 1e-4], [-0.2, 0.9, -2e-4], [30.0, -12.0, 1.0]])
+    in_b = np.column_stack([generator.uniform(1, 60, (6, 2)), np.ones(6)])
+    in_a = in_b @ turn
+    for name in ("MO1a.png", "MO1b.png"):
+        _picture(tmp_path / name, 0)
+    savemat(tmp_path / "MO1.mat", {"T": turn})
+    (pair,) = open_pairs(PairSpec(str(tmp_path), "multimodality"))
+    found = transform(pair.load().homography, in_b[:, :2] - 1)
+    np.testing.assert_allclose(found, in_a[:, :2] / in_a[:, 2:] - 1, atol=1e-9)
+    assert pair.path0.name == "MO1b.png"
+
+
+def test_multimodality_says_how_to_save_a_newer_file_again(tmp_path: Path) -> None:
+    for name in ("X1a.png", "X1b.png"):
+        _picture(tmp_path / name, 0)
+    # Version 7.3 is HDF5 behind a header of 128 bytes that ends in the version and the byte order.
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "X1.mat").write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(64))
+    with pytest.raises(InputError, match=r"X1\.mat: .*save it again with -v7"):
+        open_pairs(PairSpec(str(tmp_path), "multimodality"))[0].load()
 
 
 def test_multimodality_names_a_file_without_a_matrix(tmp_path: Path) -> None:
