@@ -24,6 +24,8 @@ MAP_MARGIN_PX = 80
 BUILT_UP: tuple[AreaKind, ...] = ("residential", "commercial", "industrial")
 """Areas that take the fill of buildings where `Generalisation.blocks_filled` asks for it."""
 
+_NATURAL: tuple[AreaKind, ...] = ("water", "forest", "scrub", "rock", "sand", "glacier", "wetland")
+
 F = TypeVar("F", bound=Feature)
 
 
@@ -114,8 +116,21 @@ def _draw_fills(canvas: Canvas, features: Sequence[Area | Building], style: Fill
     if style.hatch:
         canvas.hatch(polygons, style.hatch_px, style.hatch)
     if style.outline:
-        rings = [ring for polygon in polygons for ring in polygon.rings]
-        canvas.stroke(rings, style.outline_px * canvas.scale, style.outline, closed=True)
+        canvas.stroke(canvas.lines(outlines(features, shapes)), style.outline_px * canvas.scale, style.outline)
+
+
+def outlines(features: Sequence[Area | Building], shapes: np.ndarray) -> np.ndarray:
+    """The lines round polygons `shapes`, those of `features`, all of one kind.
+
+    A lake or forest that vector data cut in pieces, or that overlaps a river's banks, gets one outline round the whole.
+    """
+    rings = shapely.boundary(shapes)
+    if features and isinstance(features[0], Area) and features[0].kind in _NATURAL:
+        for piece, neighbour in sorted(zip(*shapely.STRtree(shapes).query(shapes, "intersects"), strict=True)):
+            if piece != neighbour:
+                rings[piece] = shapely.difference(rings[piece], shapes[neighbour])
+    lines = shapely.get_parts(rings)
+    return np.asarray(lines[shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING])
 
 
 def _grouped(pairs: Iterable[tuple[F, float]]) -> list[tuple[float, list[F]]]:

@@ -19,9 +19,9 @@ import shapely
 from shapely.geometry import LineString
 
 from cartography.canvas import dashed
-from cartography.light import BUILT_UP, mapped_buildings, mapped_roads
+from cartography.light import BUILT_UP, mapped_buildings, mapped_roads, outlines
 from cartography.mapnik_paint import filled, patterned, stroked
-from cartography.scene import Feature, Road, Scene, geometries
+from cartography.scene import Area, Building, Feature, Road, Scene, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
 
 
@@ -107,21 +107,21 @@ def _crowns(scene: Scene) -> Drawn:
     return Drawn(shapely.buffer(geometries(scene.trees), radii, quad_segs=4))
 
 
-def _fill(fill: FillStyle, select: Select, tolerance: float) -> Iterator[Pass]:
+def _fill(fill: FillStyle, select: Callable[[Scene], Sequence[Area | Building]], tolerance: float) -> Iterator[Pass]:
     def shapes(scene: Scene) -> Drawn:
         chosen = geometries(tuple(select(scene)))
         return Drawn(shapely.simplify(chosen, tolerance) if tolerance else chosen)
 
-    def outlines(scene: Scene) -> Drawn:
-        rings = shapely.boundary(shapes(scene).shapes)
-        return Drawn(rings, np.full(len(rings), fill.outline_px))
+    def edges(scene: Scene) -> Drawn:
+        lines = outlines(select(scene), shapes(scene).shapes)
+        return Drawn(lines, np.full(len(lines), fill.outline_px))
 
     if fill.fill:
         yield Pass(filled(fill.fill), shapes)
     if fill.hatch:
         yield Pass(patterned(_hatch_pattern(fill.hatch, fill.hatch_px)), shapes)
     if fill.outline:
-        yield Pass(stroked(fill.outline), outlines)
+        yield Pass(stroked(fill.outline), edges)
 
 
 def _line(style: LineStyle, gsd: float, select: Select) -> Pass:

@@ -181,7 +181,7 @@ def topographic() -> Style:
         areas=areas,
         contour=LineStyle((206, 160, 116), max_px=1.0),
         index_contour=LineStyle((186, 130, 84), min_px=1.6, max_px=1.6),
-        waterway=LineStyle((80, 150, 206), 0.7, 1.2),
+        waterway=LineStyle((80, 150, 206), 0.7, 1.2, 3.0),
         building=FillStyle((60, 58, 58), (20, 20, 20), 0.8),
         tree=(120, 170, 100),
         barrier=LineStyle((120, 120, 110), max_px=1.0),
@@ -216,7 +216,7 @@ def plan() -> Style:
         background=white,
         areas=areas,
         contour=LineStyle(grey(205), max_px=1.0),
-        waterway=LineStyle(grey(110), 1.0, 1.0),
+        waterway=LineStyle(grey(110), 1.0, 1.0, 2.0),
         building=FillStyle(grey(232), ink, 1.2, hatch=grey(150), hatch_px=4),
         barrier=LineStyle(grey(130), max_px=1.0),
         roads={k: LineStyle(white, 1.0, 2.0, casing=ink, casing_px=0.9) for k in kinds}

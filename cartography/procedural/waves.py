@@ -42,10 +42,11 @@ class WaveField:
         return np.abs(self(points) - level) / np.maximum(steepness, 1e-5)
 
 
-def sample_grid(bounds: Bounds) -> np.ndarray:
-    """Points (S, S, 2) of a regular grid over a cell, its edges included."""
-    x = np.linspace(bounds[0], bounds[2], _SAMPLES)
-    y = np.linspace(bounds[1], bounds[3], _SAMPLES)
+def sample_grid(bounds: Bounds, more: int = 0) -> np.ndarray:
+    """Points (S, S, 2) of a regular grid over a cell, its edges included, and `more` samples beyond every edge."""
+    steps = np.arange(-more, _SAMPLES + more) / (_SAMPLES - 1)
+    x = bounds[0] + (bounds[2] - bounds[0]) * steps
+    y = bounds[1] + (bounds[3] - bounds[1]) * steps
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
