@@ -17,6 +17,12 @@ from cartography.hashing import generator, unit
 from cartography.scene import Scene
 from cartography.style import Colour, PoiStyle, Style, TextStyle
 
+REACH_PX = 80
+"""No label reaches farther from its feature: what would is not written, so that none is cut at a chunk's edge."""
+
+_SIDEWAYS = 3.5
+"""The name of a point of interest stands beside its pin if it is shorter than so many pins, else below it."""
+
 _REFERENCE_GSD = 0.5
 """At this ground sample distance or finer every name of a point may be written; farther out fewer, as on real maps."""
 
@@ -57,7 +63,7 @@ def _draw_road_names(canvas: Canvas, scene: Scene, text: TextStyle, shield: Colo
         direction = points[middle] - points[middle - 1]
         place = (points[middle] + points[middle - 1]) / 2
         if shield and road.ref:
-            _draw_shield(canvas, road.ref, place, shield)
+            _draw_shield(canvas, road.ref[:8], place, shield)
         elif road.name:
             length = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
             if length > 0.4 * len(road.name) * text.size_px * canvas.scale:
@@ -81,9 +87,10 @@ def _draw_pois(canvas: Canvas, scene: Scene, style: PoiStyle, density: float) ->
         x, y = _place(canvas, poi.geometry)
         _draw_pin(canvas, np.array([x, y]), size, style.colours[poi.kind], style.shape)
         if poi.name and style.text:
-            width = text_mask(poi.name, round(style.text.size_px * canvas.scale)).shape[1]
-            side = 1 if poi.key % 2 else -1
-            _write(canvas, poi.name, np.array([x + side * (size * 0.6 + width / 2), y - size * 0.4]), style.text)
+            height, width = text_mask(poi.name, round(style.text.size_px * canvas.scale)).shape
+            beside = np.array([(1 if poi.key % 2 else -1) * (size * 0.6 + width / 2), -size * 0.4])
+            below = np.array([0.0, size * 0.6 + height / 2])
+            _write(canvas, poi.name, np.array([x, y]), style.text, shift=beside if width < _SIDEWAYS * size else below)
 
 
 def _draw_pin(canvas: Canvas, tip: np.ndarray, size: float, colour: Colour, shape: str) -> None:
@@ -109,11 +116,16 @@ def _draw_pin(canvas: Canvas, tip: np.ndarray, size: float, colour: Colour, shap
     cv2.circle(canvas.pixels, c, round(radius * 0.4), (255, 255, 255), -1)
 
 
-def _write(canvas: Canvas, text: str, centre: np.ndarray, style: TextStyle, angle: float = 0.0) -> None:
-    """Write text centred at a subpixel position, rotated by `angle` degrees clockwise."""
+def _write(
+    canvas: Canvas, text: str, place: np.ndarray, style: TextStyle, angle: float = 0.0, shift: np.ndarray | None = None
+) -> None:
+    """Write text centred at a subpixel `place`, moved by `shift`, rotated by `angle` degrees clockwise."""
     mask = text_mask(text, round(style.size_px * canvas.scale))
     halo = round(style.halo_px * canvas.scale) if style.halo else 0
     reach = int(np.hypot(*mask.shape) / 2) + halo + 2
+    centre = place if shift is None else place + shift
+    if np.abs(centre - place).max() + reach > REACH_PX * canvas.scale:
+        return
     left, top = round(centre[0]) - reach, round(centre[1]) - reach
     height, width = canvas.pixels.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 2 * reach, width), min(top + 2 * reach, height)

@@ -11,14 +11,14 @@ import shapely
 from cartography.canvas import Canvas, assemble, chunk_frame, dashed
 from cartography.frame import Frame
 from cartography.hashing import unit
-from cartography.lettering import draw_labels
+from cartography.lettering import REACH_PX, draw_labels
 from cartography.scene import Area, AreaKind, Building, Feature, Rail, Road, Scene, SceneSource, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, FillStyle, LineStyle, Style
 
 SCALE = 4
 """Subpixels along the side of a pixel."""
 
-MAP_MARGIN_PX = 80
+MAP_MARGIN_PX = REACH_PX
 """Features this far outside a chunk may still be seen in it: wide lines, letters, pins."""
 
 BUILT_UP: tuple[AreaKind, ...] = ("residential", "commercial", "industrial")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from shapely.affinity import rotate
 from shapely.geometry import LineString
 
 from cartography.frame import Frame
 from cartography.light import mapped_buildings, mapped_roads, render_map
 from cartography.procedural import World
-from cartography.scene import Area, Building, Contour, Road, Scene
+from cartography.scene import Area, Building, Contour, Place, Poi, Road, Scene
 from cartography.style import FillStyle, Generalisation, LineStyle, Style
 from cartography.styles import NAMES, named
 
@@ -86,6 +89,33 @@ def test_blocks_are_the_whole_pixel_for_pixel(style: str) -> None:
     for column, row, width, height in [(0, 0, 310, 270), (310, 0, 310, 540), (500, 490, 40, 50), (619, 539, 1, 1)]:
         part = render_map(world, frame, named(style), (column, row, width, height))
         assert np.array_equal(part, whole[row : row + height, column : column + width])
+
+
+NAMES_IN_SCRIPTS = st.text(st.sampled_from("abc Strößλдよ山는شम"), min_size=1, max_size=45)
+
+
+@settings(max_examples=25, deadline=None)
+@example(kind="place", name="Llanfairpwllgwyngyll 山山山山山山", x=511.7, y=60.0, key=3)
+@example(kind="poi", name="A very long name of a small shop", x=470.0, y=60.0, key=1)
+@given(
+    kind=st.sampled_from(["place", "poi", "road"]),
+    name=NAMES_IN_SCRIPTS,
+    x=st.floats(400, 620),
+    y=st.floats(10, 110),
+    key=st.integers(0, 9),
+)
+def test_no_label_is_cut_at_the_border_of_a_chunk(kind: str, name: str, x: float, y: float, key: int) -> None:
+    """A frame whose chunks meet at column 512 and one that has a single chunk there show the same letters."""
+    layers: dict[str, Any] = {
+        "place": {"places": (Place(shapely.Point(x, y), "city", name, key),)},
+        "poi": {"pois": (Poi(shapely.Point(x, y), "shop", name, key),)},
+        "road": {"roads": (Road(LineString([(x - 90, y - 20), (x + 90, y + 20)]), "residential", 6, key, name=name),)},
+    }
+    frame = Frame(0.0, 120.0, 1.0, 1024, 120)
+    scene = Scene(frame.bounds, **layers[kind])
+    style = replace(named("osm-carto"), roads={}, generalisation=Generalisation())
+    across = render_map(scene, frame, style)
+    assert np.array_equal(across[:, 256:768], render_map(scene, frame.block(256, 0, 512, 120), style))
 
 
 def test_omission_takes_the_stated_share_by_key_and_the_small() -> None:
