@@ -95,8 +95,8 @@ NAMES_IN_SCRIPTS = st.text(st.sampled_from("abc Strößλдよ山는شम"), min
 
 
 @settings(max_examples=25, deadline=None)
-@example(kind="place", name="Llanfairpwllgwyngyll 山山山山山山", x=511.7, y=60.0, key=3)
-@example(kind="poi", name="A very long name of a small shop", x=470.0, y=60.0, key=1)
+@example(kind="place", name="Llanfairpwllgwyngyll 山山山山山山", x=425.0, y=60.0, key=3)
+@example(kind="poi", name="A very long name of a small shop, longer", x=428.5, y=60.0, key=1)
 @given(
     kind=st.sampled_from(["place", "poi", "road"]),
     name=NAMES_IN_SCRIPTS,
