@@ -22,7 +22,7 @@ from matcher.types import Matcher, Matches
 
 ROTATIONS = 72
 SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
-COARSE_SIDE = 128
+COARSE_SIDE = 96
 REFINED_SIDE = 192
 FINE_SIDE = 1024
 CANDIDATES = 5
@@ -31,6 +31,9 @@ FINALISTS = 2
 MIN_DATA = 0.5
 """Share of a window that must hold data on both sides."""
 
+OVERLAP = 0.45
+"""Windows follow each other after this share of their size."""
+
 LEEWAY = 4.0
 """How far, in pixels of the images compared, a window's own peak may lie from the pooled transformation."""
 
@@ -38,7 +41,7 @@ LEEWAY = 4.0
 @dataclass(frozen=True)
 class Step:
     """A refinement: images shrunk by `scale` (of the fine size), windows of `size` and searches of `radius`, both as
-    shares of the longer side, and the kinds of transformation that may explain them."""
+    shares of the longer side, and the kinds of transformation that may explain them, from little freedom to much."""
 
     scale: float
     size: float
@@ -47,9 +50,9 @@ class Step:
 
 
 STEPS = (
-    Step(0.5, 0.4, 0.12, ("similarity",)),
-    Step(0.5, 0.3, 0.08, ("similarity", "affine", "homography")),
-    Step(1.0, 0.25, 0.04, ("similarity", "affine", "homography")),
+    Step(0.6, 0.2, 0.1, ("similarity", "homography")),
+    Step(1.0, 0.12, 0.05, ("similarity", "homography")),
+    Step(1.0, 0.12, 0.05, ("similarity", "homography")),
 )
 
 
@@ -57,8 +60,10 @@ class DenseMatcher(Matcher):
     """Normalised correlation of orientation harmonics by FFT, in the manner of CFOG (Ye et al., 2019).
 
     Any rotation and scales from 1/2 to 2 are searched on small versions of the images; the best poses are refined by
-    windows whose surfaces are pooled; the correspondences are the windows' own peaks near what they say together. A
-    pair that does not belong together gives correspondences too, fewer and of lower score: fit and judge them.
+    windows whose surfaces are pooled into one transformation. The correspondences are the centres of the windows that
+    peak near it, moved onto it: a window of a generalised map is off by a few pixels, and an unconstrained fit would
+    follow such errors to the corners. How well the windows agree is therefore told by their number and scores, not by
+    residuals. A pair that does not belong together gives correspondences too, fewer and of lower score: judge them.
     """
 
     name = "cfog"
@@ -88,13 +93,12 @@ class DenseMatcher(Matcher):
         return matrix, score
 
     def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> tuple[Matrix, float, Matches]:
-        fine = min(1.0, FINE_SIDE / max(view1.image.shape[:2]))
         score, matches = -math.inf, Matches.empty()
         for step in steps:
-            aligned = _align(view0, view1, matrix, fine * step.scale)
+            aligned = _align(view0, view1, matrix, step.scale * _common_scale(matrix, view1))
             longest = max(aligned.field1.shape[1:])
             size, radius = max(24, round(longest * step.size)), max(6, round(longest * step.radius))
-            corners = aligned.corners(size, max(8, size // 3))
+            corners = aligned.corners(size, max(8, round(size * OVERLAP)))
             if not len(corners):
                 return matrix, -math.inf, Matches.empty()
             surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius)
@@ -126,14 +130,15 @@ class _Aligned:
         return corners[count >= MIN_DATA * size**2]
 
     def near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
-        """Return the windows' correspondences in full-size pixels, of those that peak near `change`."""
+        """Return the correspondences by `change`, in full-size pixels, of the windows that peak near it."""
         peak = find_peak(surfaces)
         shifts = peak.place.double().cpu().numpy() - surfaces.shape[-1] // 2
         scores = peak.value.double().cpu().numpy()
-        away = np.linalg.norm(centres + shifts - transform(change, centres), axis=1)
+        moved = transform(change, centres)
+        away = np.linalg.norm(centres + shifts - moved, axis=1)
         kept = (away <= LEEWAY) & (scores > 0)
         points0 = transform(inverse(self.to_small0), centres[kept])
-        points1 = transform(inverse(self.to_small1), (centres + shifts)[kept])
+        points1 = transform(inverse(self.to_small1), moved[kept])
         order = np.argsort(-scores[kept], kind="stable")
         return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
 
@@ -146,6 +151,12 @@ def _align(view0: View, view1: View, matrix: Matrix, scale: float) -> _Aligned:
     field0, _ = View(warped, mask, view0.device).field(1.0)
     data = mask & (field1[0].abs().sum(0) > 0).cpu().numpy()
     return _Aligned(field0[0], field1[0], data, to_small0, to_small1)
+
+
+def _common_scale(matrix: Matrix, view1: View) -> float:
+    """Return the share of image 1's size at which both images are compared: neither is enlarged, by more than half."""
+    enlargement = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+    return min(1.0, FINE_SIDE / max(view1.image.shape[:2]), max(0.5, 1 / enlargement))
 
 
 def warp(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
@@ -20,9 +18,29 @@ from matcher.fit import Model
 
 Matrix = npt.NDArray[np.float64]
 
-PARAMETERS: dict[Model, int] = {"similarity": 4, "affine": 6, "homography": 8}
-WORTHWHILE_GAIN = 0.03
-"""Relative gain in the pooled score that one more kind of freedom must bring: below, it follows noise."""
+FREE: dict[Model, int] = {"similarity": 4, "affine": 6, "homography": 8}
+
+_MOTIONS = np.array(
+    [
+        [[0, 0, 1], [0, 0, 0], [0, 0, 0]],
+        [[0, 0, 0], [0, 0, 1], [0, 0, 0]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 0]],
+        [[0, -1, 0], [1, 0, 0], [0, 0, 0]],
+        [[1, 0, 0], [0, -1, 0], [0, 0, 0]],
+        [[0, 1, 0], [1, 0, 0], [0, 0, 0]],
+        [[0, 0, 0], [0, 0, 0], [1, 0, 0]],
+        [[0, 0, 0], [0, 0, 0], [0, 1, 0]],
+    ],
+    np.float64,
+)
+"""What each parameter adds to the identity: shift x and y, stretch, turn, aspect, shear, tilt x and y."""
+
+USUAL = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.01, 0.04, 0.04])
+"""How large each parameter usually is, as a share of the distance to the border: two images of the ground are turned,
+scaled and shifted at will, tilted a little (a plane seen slightly off the vertical), hardly ever sheared."""
+
+PRICE = 0.06
+"""What a parameter of its usual size costs, as a share of the height of the surfaces: below, it follows noise."""
 
 
 def pool_surfaces(
@@ -30,70 +48,85 @@ def pool_surfaces(
 ) -> tuple[Matrix, float]:
     """Find the transformation under which the windows' correlation surfaces (N x D x D, D odd) sum up highest.
 
-    `centres` (N, 2) are the windows' centres (x, y) in field 0. Each model of `models`, from little freedom to much,
-    starts from the one before and is kept if it raises the mean value by `WORTHWHILE_GAIN`. Returns the matrix, field
-    0 -> field 1, and the mean of the surfaces under it (in [-1, 1]). Outside its surface a window says 0.
+    `centres` (N, 2) are the windows' centres (x, y) in field 0. The models of `models`, from little freedom to much,
+    start each from the one before; freedom beyond a similarity is paid for (see `USUAL`, `PRICE`), so that it is
+    used as far as the surfaces ask for it. Returns the matrix, field 0 -> field 1, and the mean of the surfaces under
+    it (in [-1, 1]). Outside its surface a window says 0.
     """
     surfaces = surfaces.detach().double().cpu()
     radius = surfaces.shape[-1] // 2
     origin = centres.mean(0)
     extent = max(float(np.abs(centres - origin).max()), 1.0)
-    unit = torch.from_numpy((centres - origin) / extent)
-    pyramid = [gaussian_blur(surfaces[:, None], max(radius * share, 0.5)) for share in (0.4, 0.2, 0.1, 0.04)]
-
-    place = int(pyramid[0].mean((0, 1)).argmax())
-    best = np.zeros(8)
-    best[:2] = place % (2 * radius + 1) - radius, place // (2 * radius + 1) - radius
-    score = -np.inf
-    for model in models:
-        free = PARAMETERS[model]
-        parameters = best.copy()
-        for level in pyramid if model == models[0] else pyramid[-2:]:
-            parameters[:free] = _climb(level, unit, parameters, free, extent)
-        value = float(_mean_value(pyramid[-1], unit, torch.from_numpy(parameters), extent))
-        if value > score + WORTHWHILE_GAIN * abs(score) or model == models[0]:
-            best, score = parameters, value
+    unit = (centres - origin) / extent
+    pyramid = [
+        gaussian_blur(surfaces[:, None], max(radius * share, 0.5))[:, 0].numpy() for share in (0.4, 0.2, 0.1, 0.04)
+    ]
+    place = int(pyramid[0].mean(0).argmax())
+    parameters = np.zeros(8)
+    parameters[:2] = place % (2 * radius + 1) - radius, place // (2 * radius + 1) - radius
+    for number, model in enumerate(models):
+        for level in pyramid if number == 0 else pyramid[-2:]:
+            parameters = _climb(level, unit, parameters, FREE[model], extent)
+    score = float(_sample(pyramid[-1], _shifts(parameters, unit, extent)[0])[0].mean())
     normalise = np.array([[1 / extent, 0, -origin[0] / extent], [0, 1 / extent, -origin[1] / extent], [0, 0, 1]])
-    matrix = inverse(normalise) @ _matrix(torch.from_numpy(best), extent).numpy() @ normalise
+    matrix = inverse(normalise) @ _matrix(parameters, extent) @ normalise
     return matrix / matrix[2, 2], score
 
 
-def _climb(surfaces: Tensor, unit: Tensor, start: Matrix, free: int, extent: float) -> Matrix:
-    fixed = torch.from_numpy(start[free:])
+def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: float) -> Matrix:
+    """Climb from `start` to the top of the mean surface, less the price, in the first `free` parameters."""
+    height = max(float(np.abs(surfaces.mean(0)).max()), 1e-9)
+    usual = USUAL[:free] * extent
 
     def loss(values: Matrix) -> tuple[float, Matrix]:
-        with torch.enable_grad():
-            variable = torch.tensor(values, requires_grad=True)
-            value = -_mean_value(surfaces, unit, torch.cat([variable, fixed]), extent)
-            value.backward()
-        assert variable.grad is not None
-        return float(value.detach()), variable.grad.numpy()
+        shifts, slopes = _shifts(np.concatenate([values, start[free:]]), unit, extent)
+        heights, gradients = _sample(surfaces, shifts)
+        climb = np.einsum("nc,knc->k", gradients, slopes[:free]) / len(unit)
+        value = PRICE * ((values / usual) ** 2).sum() - heights.mean() / height
+        return float(value), 2 * PRICE * values / usual**2 - climb / height
 
-    # scaled, so that a step of the search means pixels at the border, whatever the height of the surfaces
-    height = max(float(surfaces.mean(0).abs().max()), 1e-9)
-    found = minimize(
-        lambda values: tuple(part / height for part in loss(values)), start[:free], jac=True, method="BFGS"
-    )
-    return np.asarray(found.x)
+    found = minimize(loss, start[:free], jac=True, method="BFGS")
+    return np.concatenate([found.x, start[free:]])
 
 
-def _matrix(parameters: Tensor, extent: float) -> Tensor:
-    """Return the 3 x 3 matrix on coordinates in [-1, 1]; all parameters are pixels of motion at the border: shift x and
-    y, stretch, turn, then what makes it affine (2) and a homography (2)."""
-    x, y, stretch, turn, aspect, shear, tilt_x, tilt_y = parameters / extent
-    one = torch.ones_like(x)
-    return torch.stack(
-        [
-            torch.stack([1 + stretch + aspect, shear - turn, x]),
-            torch.stack([shear + turn, 1 + stretch - aspect, y]),
-            torch.stack([tilt_x, tilt_y, one]),
-        ]
-    )
+def _matrix(parameters: Matrix, extent: float) -> Matrix:
+    """Return the 3 x 3 matrix on coordinates in [-1, 1]; all parameters are pixels of motion at the border."""
+    return np.asarray(np.eye(3) + np.tensordot(parameters / extent, _MOTIONS, 1))
 
 
-def _mean_value(surfaces: Tensor, unit: Tensor, parameters: Tensor, extent: float) -> Tensor:
-    """Return the mean over windows of the surface (N x 1 x D x D) at the shift that the parameters imply."""
-    moved = torch.cat([unit, torch.ones_like(unit[:, :1])], 1) @ _matrix(parameters, extent).T
-    shifts = (moved[:, :2] / moved[:, 2:].clamp(min=0.1) - unit) * extent
-    places = (shifts / (surfaces.shape[-1] // 2)).view(-1, 1, 1, 2)
-    return F.grid_sample(surfaces, places, align_corners=True).mean()
+def _shifts(parameters: Matrix, unit: Matrix, extent: float) -> tuple[Matrix, Matrix]:
+    """Return how far, in pixels, the windows at `unit` (N, 2) move, (N, 2), and its slope in each parameter, (8, N, 2).
+
+    Depths near the horizon and beyond it are held at 0.1.
+    """
+    homogeneous = np.column_stack([unit, np.ones(len(unit))])
+    moved = homogeneous @ _matrix(parameters, extent).T
+    depth = np.maximum(moved[:, 2:], 0.1)
+    steps = homogeneous @ _MOTIONS.transpose(0, 2, 1)  # 8 x N x 3
+    slopes = steps[..., :2] / depth - moved[:, :2] / depth**2 * steps[..., 2:]
+    return (moved[:, :2] / depth - unit) * extent, slopes
+
+
+def _sample(surfaces: Matrix, shifts: Matrix) -> tuple[Matrix, Matrix]:
+    """Return each window's surface (N x D x D) at its shift (N, 2), and the slope there, (N, 2): cubic B-splines.
+
+    Bilinear samples would have kinks at every pixel, on which the search gets stuck; the spline's own slight blur does
+    not matter beside that of the pyramid.
+    """
+    side = surfaces.shape[-1]
+    padded = np.pad(surfaces, ((0, 0), (4, 4), (4, 4)))
+    places = np.clip(shifts + side // 2, -3.0, side + 1.0)
+    whole = np.floor(places)
+    (wx, wy), (sx, sy) = _spline(places - whole)
+    index = whole.astype(np.intp)[:, :, None] + np.arange(3, 7)  # N x 2 x 4, the padding counted
+    patch = padded[np.arange(len(surfaces))[:, None, None], index[:, 1, :, None], index[:, 0, None, :]]
+    value, along_x, along_y = (np.einsum("ni,nij,nj->n", y, patch, x) for y, x in ((wy, wx), (wy, sx), (sy, wx)))
+    return value, np.column_stack([along_x, along_y])
+
+
+def _spline(fraction: Matrix) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the weights of the four neighbours, 2 x N x 4 (for x, for y), and their slopes, given fractions (N, 2)."""
+    t = fraction.T[..., None]
+    weights = np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1)
+    slopes = np.concatenate([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=-1)
+    return weights / 6, slopes / 2

@@ -22,6 +22,9 @@ Mask = npt.NDArray[np.bool_]
 BATCH = 12
 """Rotations correlated at once: enough to fill a processor, few enough to stay in its caches."""
 
+PERIOD = 0.75
+"""Of the length at which no correlation wraps round."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:
@@ -66,18 +69,19 @@ def resizing(scale_x: float, scale_y: float) -> Matrix:
 def search_poses(
     view0: View, view1: View, angles: npt.NDArray[np.float64], scales: Sequence[float], side: int
 ) -> list[Pose]:
-    """Correlate image 0 at every rotation and scale with image 1, both shrunk as if the longer side of image 1 were
-    `side` pixels (or that of image 0 twice as many, if it is much larger), at every shift. Return the best shift of
-    every pose, best pose first.
+    """Correlate image 0 at every rotation and scale with image 1 at every shift. Return the best shift of every pose,
+    best pose first.
 
-    The score divides by the energy of both whole fields, not of their overlap: a sliver that happens to agree can not
-    outdo an overlap that fills the images.
+    Both images are shrunk as if the longer side of image 1 were `side` pixels, and further where image 0 at the scale
+    of the pose is larger than image 1: by the root of how much. The score divides by the energy of both whole fields,
+    not of their overlap: a sliver that happens to agree can not outdo an overlap that fills the images.
     """
-    shrink = side / max(*view1.image.shape[:2], max(view0.image.shape[:2]) / 2)
-    field1, to_small1 = view1.field(shrink)
+    longest0, longest1 = max(view0.image.shape[:2]), max(view1.image.shape[:2])
     poses = []
     for scale in scales:
+        shrink = side / longest1 / math.sqrt(max(1.0, scale * longest0 / longest1))
         field0, to_small0 = view0.field(shrink * scale)
+        field1, to_small1 = view1.field(shrink)
         poses += _rotations(field0, field1, angles, scale, (to_small0, inverse(to_small1)))
     return sorted(poses, key=lambda pose: -pose.score)
 
@@ -88,7 +92,7 @@ def _rotations(
     """Correlate `field0` at all `angles` with `field1`; `frames` lead from image 0 and to image 1."""
     height, width = field1.shape[-2:]
     diagonal = math.ceil(math.hypot(*field0.shape[-2:]))
-    size = next_fast_len(diagonal + height - 1, real=True), next_fast_len(diagonal + width - 1, real=True)
+    size = _period(diagonal, height), _period(diagonal, width)
     spectrum1 = torch.fft.rfft2(field1, s=size)
     energy1 = field1.square().sum().clamp(min=1e-12)
     poses = []
@@ -101,9 +105,20 @@ def _rotations(
         for angle, score, place, turn in zip(batch, scores.tolist(), places.tolist(), centring, strict=True):
             y, x = divmod(place, size[1])
             shift = np.eye(3)
-            shift[:2, 2] = x - size[1] * (x >= width), y - size[0] * (y >= height)  # beyond the end: a negative shift
+            shift[:2, 2] = _nearest(x, size[1], width - diagonal), _nearest(y, size[0], height - diagonal)
             poses.append(Pose(score, float(angle), scale, frames[1] @ shift @ turn @ frames[0]))
     return poses
+
+
+def _period(length0: int, length1: int) -> int:
+    """Return after how many pixels of shift the correlation may repeat itself: only the corners of the squares that
+    hold rotated fields, mostly empty, and slivers of overlap wrap round into other shifts."""
+    return int(next_fast_len(max(length0, length1, math.ceil(PERIOD * (length0 + length1))), real=True))
+
+
+def _nearest(place: int, period: int, twice_middle: int) -> int:
+    """Return, of the shifts that repeat as `place`, the one that brings the fields' centres closest together."""
+    return place if abs(2 * place - twice_middle) <= abs(2 * (place - period) - twice_middle) else place - period
 
 
 def rotated(field: Tensor, angles: npt.NDArray[np.float64], side: int) -> tuple[Tensor, list[Matrix]]:
