@@ -40,7 +40,6 @@ AnySource = Annotated[
 
 
 _BYTES_A_PIXEL = 1.6
-_SECONDS_A_PIXEL = 2e-8
 
 
 class AcquireParams(BaseModel):
@@ -95,7 +94,7 @@ class AcquireStage(Stage[AcquireParams]):
             requests=sum(requests for requests, _ in hosts.values()),
             downloaded=round(sum(load.bytes for load in loads) * scale),
             written=round(2 * handed.get("pixels", 0) * _BYTES_A_PIXEL),
-            seconds=max([2 * handed.get("pixels", 0) * _SECONDS_A_PIXEL, *waits]),
+            seconds=max([handed.get("pixels", 0) * sum(source.SECONDS_A_PIXEL for source in sources), *waits]),
             hosts=hosts,
             handed=handed,
         )

@@ -42,6 +42,7 @@ _MARGIN_M = 300.0
 class OsmRenderSource(Source):
     """A map drawn from vector data in one of the project's styles."""
 
+    SECONDS_A_PIXEL = 1e-7
     kind: Literal["osm-render"] = "osm-render"
     source: str = Field("OpenStreetMap", description="What the data is, for the manifest.")
     licence: str = Field("ODbL-1.0", description="Licence of the data.")

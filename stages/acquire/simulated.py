@@ -57,6 +57,7 @@ class _Simulated(Source):
 class SimulatedImageSource(_Simulated):
     """The visible image of the invented world: sun, season, view and sensor are drawn for each site."""
 
+    SECONDS_A_PIXEL = 7e-7
     kind: Literal["simulated-image"] = "simulated-image"
 
     @contextmanager
@@ -104,6 +105,7 @@ class Misregistration(BaseModel):
 class SimulatedMapSource(_Simulated):
     """The electronic map of the invented world, in one of several styles, displaced by a known transform."""
 
+    SECONDS_A_PIXEL = 3e-7
     kind: Literal["simulated-map"] = "simulated-map"
     styles: tuple[str, ...] = Field(styles.NAMES, min_length=1, description="Map styles; each site gets one of them.")
     misregistration: Misregistration = Field(

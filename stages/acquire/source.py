@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import shapely
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,7 +57,7 @@ class Strips:
     """One side of a site while it is open: its grid, and RGBA strips (rows, width, 4) uint8 from top to bottom.
 
     Alpha 0 is no data. Strips may have any heights that add up to the grid's; a source makes them one after another, so
-    that memory stays bounded. `tags` are facts only known once open, such as the date; they complete the source's.
+    that memory stays bounded, and may make each in the memory of the one before. `tags` are facts only known once open, such as the date; they complete the source's.
     """
 
     grid: Grid
@@ -69,6 +69,9 @@ class Source(BaseModel, ABC):
     """Base of all sources. A subclass adds `kind: Literal[...]` and joins the union `AnySource` of `stages.acquire`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    SECONDS_A_PIXEL: ClassVar[float] = 3e-8
+    """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
 
     source: str = Field(description="What the imagery is, for the manifest: service or collection and layer.")
     licence: str = Field(description="Licence of the imagery: SPDX identifier or the name of its terms.")

@@ -9,7 +9,7 @@ the reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,11 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
-from pipeline.stage import Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.align.georeference import align_by_georeference
 from stages.grid import Grid
 from stages.rasters import SIDES
 from stages.tiepoints import SUFFIXES
+
+_SECONDS_A_PAIR, _SECONDS_A_PIXEL = {"georeference": 0.01, "structure": 15.0}, {"georeference": 0.0, "structure": 6e-8}
+"""As measured on Landquart and the demo: by structure 8 s where the first start is right, up to 36 where none is."""
 
 
 class AlignParams(BaseModel):
@@ -67,6 +70,15 @@ class AlignStage(Stage[AlignParams]):
             weight = sum(data["width"] * data["height"] for data in present.values()) / 1e6
             units.append(self.unit(name, payload, inputs, weight=max(weight, 1.0)))
         return units
+
+    def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
+        """Return a unit a raster pair, its seconds by method and size; evidence takes next to no space."""
+        handed = before["acquire"].handed if "acquire" in before else {}
+        if not handed.get("raster_pairs"):
+            return None
+        pairs, method = handed["raster_pairs"], self.params.method
+        seconds = pairs * _SECONDS_A_PAIR[method] + handed["pixels"] * _SECONDS_A_PIXEL[method]
+        return Estimate(round(pairs), seconds=seconds, handed=handed)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Align one pair. Raises PermanentError if its rasters or tie points cannot be read, or do not overlap."""

@@ -23,6 +23,22 @@ def plan(config: Path) -> dict[str, Any]:
     return {stage["stage"]: stage for stage in stages}
 
 
+def test_every_stage_of_the_demo_says_what_it_costs(tmp_path: Path) -> None:
+    stages = plan(CONFIGS / "demo.yaml")
+    assert list(stages) == ["sample", "acquire", "align", "tile", "clean", "split", "release"]
+    for name, row in stages.items():
+        assert row["units"] >= 1, name
+        assert row["seconds"] >= 0, name
+        assert None not in (row["requests"], row["downloaded"], row["written"]), name
+    assert stages["acquire"]["seconds"] > 30, "drawing takes its time"
+    by_structure = tmp_path / "demo.yaml"
+    text = (CONFIGS / "demo.yaml").read_text()
+    by_structure.write_text(text.replace("  release:", "  align: {method: structure}\n  release:"))
+    measured = plan(by_structure)["align"]
+    assert measured["units"] == stages["align"]["units"] == 15
+    assert measured["seconds"] > 100 > 1 > stages["align"]["seconds"] > 0
+
+
 def test_the_full_size_is_refused_until_a_permission_is_stated() -> None:
     result = CliRunner().invoke(build_app(), ["plan", str(CONFIGS / "mapdata-233.yaml")])
     assert result.exit_code != 0
