@@ -1,10 +1,11 @@
-"""How fast maps and simulated images are drawn, on one core, and how much memory the largest map takes.
+"""How fast maps and simulated images are drawn, on one core, and how much memory the largest rasters take.
 
     python benchmarks/rendering.py --json > benchmarks/results/rendering.json
 
 Rates are per second of processor time, so that other work on the machine does not count: megapixels of a town at 0.5 m,
-whose scene is made beforehand, and training scenes (512 x 512 map, image and labels) with all that belongs to them. The
-largest map, 20,000 x 15,000 px, is drawn in blocks by a process of its own, its ground made on the way.
+whose scene is made beforehand, and training scenes (512 x 512 map, image and labels) of worlds never asked for before,
+with all that belongs to them. The largest rasters, 20,000 x 15,000 px, are each made by a process of its own, strip by
+strip as `acquire` asks for them, their ground made (or read from a GeoPackage) on the way.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import cv2
+import geopandas
+import numpy as np
+import shapely
 from _machine import report
 
 from cartography import light
@@ -27,8 +36,14 @@ from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import Conditions
 from cartography.mapnik_renderer import MapnikRenderer
 from cartography.procedural import World
+from cartography.scene import geometries
 from cartography.styles import NAMES, named
 from cartography.training_scene import draw_pair
+from stages.acquire.local_grid import local_grid
+from stages.acquire.osm_render import OsmRenderSource
+from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
+from stages.acquire.source import Site, Source
+from stages.rasters import Image
 
 SIDE = 2048
 GSD = 0.5
@@ -60,40 +75,98 @@ def renderers() -> dict[str, float]:
     return figures
 
 
-def training(count: int = 24) -> dict[str, float]:
-    """Measure training scenes a second, consecutive seeds as training takes them."""
-    draw_pair(0)
-    return {"training_scenes_per_s": rate(lambda: [draw_pair(seed) for seed in range(count)], count)}
+def training(worlds: int = 2) -> dict[str, float]:
+    """Measure training scenes a second: consecutive seeds as training takes them, the making of their worlds included.
 
-
-def largest() -> dict[str, float]:
-    """Draw the largest map in this process and return its processor seconds and peak memory."""
-    width, height = LARGEST
-    renderer = MapnikRenderer(World(1), Frame(0.0, height * GSD, GSD, width, height), named("osm-carto"))
+    What is made once a process (textures) is made before, from other worlds.
+    """
+    for seed in range(-24, 0):
+        draw_pair(seed)
+    seeds = range(48 * worlds)
     begin = time.process_time()
-    pixels = sum(image.shape[0] * image.shape[1] for _, image in renderer.blocks())
+    for seed in seeds:
+        draw_pair(seed)
+    return {"training_scenes_per_s": len(seeds) / (time.process_time() - begin)}
+
+
+TOWN = "town.gpkg"
+LARGEST_KINDS = ("light-map", "simulated-map", "simulated-image", "osm-render")
+
+
+def largest(kind: str, folder: Path) -> dict[str, float]:
+    """Make the largest raster in this process; return its processor seconds and the process's peak memory."""
+    if kind == "osm-render":
+        with ProcessPoolExecutor(1, get_context("spawn")) as other:
+            other.submit(_write_town, folder / TOWN).result()
+    begin = time.process_time()
+    with _strips(kind, folder) as strips:
+        pixels = sum(strip.shape[0] * strip.shape[1] for strip in strips)
     seconds = time.process_time() - begin
+    assert pixels >= 0.99 * LARGEST[0] * LARGEST[1]
+    name = kind.replace("-", "_")
     return {
-        "largest_map_s": seconds,
-        "largest_map_mpix_per_s": pixels / 1e6 / seconds,
-        "largest_map_labels": len(renderer.labels),
-        "largest_map_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        f"largest_{name}_s": seconds,
+        f"largest_{name}_mpix_per_s": pixels / 1e6 / seconds,
+        f"largest_{name}_peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
+
+
+@contextmanager
+def _strips(kind: str, folder: Path) -> Iterator[Iterator[Image]]:
+    """Open the largest raster of one kind as strips from top to bottom."""
+    if kind == "light-map":
+        width, height = LARGEST
+        frame, style, world = Frame(0.0, height * GSD, GSD, width, height), named("osm-carto"), World(1)
+        blocks = ((0, row, width, min(1024, height - row)) for row in range(0, height, 1024))
+        yield (light.render_map(world, frame, style, block) for block in blocks)
+        return
+    sources: dict[str, Callable[[], Source]] = {
+        "simulated-map": lambda: SimulatedMapSource(world=1, styles=("osm-carto",)),
+        "simulated-image": lambda: SimulatedImageSource(world=1),
+        "osm-render": lambda: OsmRenderSource(path=folder / TOWN, style="osm-carto"),
+    }
+    with sources[kind]().open(_site(), folder) as strips:
+        yield strips.pixels
+
+
+def _site() -> Site:
+    """A site of the largest size at the scale of the benchmark, in the middle of its UTM zone."""
+    size = np.array(LARGEST) * GSD
+    x, y = np.array([[-0.5, 0.5], [-0.5, 0.5]]) * size[:, None] + [[500_000], [5_250_000]]
+    corners = geopandas.GeoSeries([shapely.box(x[0], y[0], x[1], y[1])], crs="EPSG:32632").to_crs("EPSG:4326")
+    return Site("001", "1", shapely.box(*corners.total_bounds), GSD, "suburb")
+
+
+def _write_town(path: Path) -> None:
+    """Write the buildings and roads of a town as large as the site to a GeoPackage."""
+    grid = local_grid(_site())
+    corner = np.array([grid.transform.c, grid.transform.f - grid.height * GSD])
+    world = World(1, "town")
+    cells = [(x, y) for x in range(0, int(grid.width * GSD), 1000) for y in range(0, int(grid.height * GSD), 1000)]
+    scenes = [world.window((x, y, x + 1000, y + 1000)) for x, y in cells]
+    for layer, tag in (("buildings", "building"), ("roads", "highway")):
+        features = tuple({f.key: f for scene in scenes for f in getattr(scene, layer)}.values())
+        shapes = shapely.transform(geometries(features), lambda points: points + corner)
+        table = {tag: [f.kind for f in features], "name": [f.name for f in features], "geometry": shapes}
+        geopandas.GeoDataFrame(table, crs=grid.crs).to_file(path, layer=layer, driver="GPKG", engine="pyogrio")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--largest-only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--largest", choices=LARGEST_KINDS, help="make one of the largest rasters only")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    if arguments.largest_only:
-        print(json.dumps(largest()))
-        return
-    figures = renderers() | training()
-    child = subprocess.run([sys.executable, __file__, "--largest-only"], capture_output=True, text=True, check=True)
-    figures |= json.loads(child.stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.largest:
+            figures = largest(arguments.largest, Path(folder))
+        else:
+            figures = renderers() | training()
+            for kind in LARGEST_KINDS:
+                command = [sys.executable, __file__, "--json", "--largest", kind]
+                child = subprocess.run(command, capture_output=True, text=True, check=True)
+                figures |= json.loads(child.stdout)["figures"]
     workload = {"side_px": SIDE, "gsd_m": GSD, "largest_px": LARGEST, "cores": 1}
     report("rendering", workload, figures, as_json=arguments.json)
 

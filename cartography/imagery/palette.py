@@ -53,7 +53,7 @@ class Palette:
         self.pavement: Paint = (*_spread(random, (int(random.integers(140, 182)),) * 3, 8), surface("paved"))
         self.grass: Paint = (*_spread(random, _GRASS[self.season], 9), surface("grass"))
         self.water: Paint = (
-            *_spread(random, [(46, 62, 66), (70, 88, 78), (58, 82, 98)][random.integers(3)], 8),
+            *_spread(random, [(40, 62, 72), (62, 90, 76), (50, 82, 104)][random.integers(3)], 8),
             surface("water"),
         )
         self.soil: Paint = (
@@ -121,5 +121,7 @@ class Palette:
 
 
 def _spread(random: np.random.Generator, colour: tuple[int, ...], spread: float) -> tuple[int, int, int]:
-    red, green, blue = np.clip(np.array(colour) + random.normal(0, spread, 3), 0, 255).astype(int).tolist()
+    """Vary a colour by grey levels: brightness by `spread`, hue by far less, or paving would turn pink and green."""
+    moved = np.array(colour) + random.normal(0, spread) + random.normal(0, spread / 4, 3)
+    red, green, blue = np.clip(moved, 0, 255).astype(int).tolist()
     return red, green, blue
