@@ -19,6 +19,7 @@ from cartography.styles import NAMES, named
 
 pytestmark = pytest.mark.unit
 
+CITY = World(11, "city")
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 FRAME = Frame(-3.3, 51.7, 0.5, 120, 110)
 INK = Style(
@@ -85,12 +86,12 @@ def test_whole_scenes_agree(style: str) -> None:
     wordless = replace(
         named(style), road_text=None, water_text=None, places={}, pois=None, generalisation=Generalisation()
     )
-    frame = Frame(320.4, 800.7, 0.6, 512, 512)
-    ours = mapnik_renderer.render_map(World(11, "city"), frame, wordless).astype(np.float32)
-    other = light.render_map(World(11, "city"), frame, wordless).astype(np.float32)
+    frame = Frame(320.4, 800.7, 0.6, 384, 384)
+    ours = mapnik_renderer.render_map(CITY, frame, wordless).astype(np.float32)
+    other = light.render_map(CITY, frame, wordless).astype(np.float32)
     # Nowhere may a window of one have to be moved by half a pixel to fit the other.
-    for y in range(0, 512, 128):
-        for x in range(0, 512, 128):
+    for y in range(0, 384, 128):
+        for x in range(0, 384, 128):
             window = np.s_[y : y + 128, x : x + 128]
             a, b = (cv2.cvtColor(image[window], cv2.COLOR_RGB2GRAY) for image in (ours, other))
             # The phase of two windows that hold little and are equal to a tenth of a grey level is noise.

@@ -18,7 +18,7 @@ from cartography.scene import Road, Scene
 
 pytestmark = pytest.mark.unit
 
-SIZE = 320
+SIZE = 256
 FRAME = Frame(2000.0, 1500.0, 1.25, SIZE, SIZE)
 WORLDS = [World(n, "town") for n in range(3)]
 SEEDS = st.integers(0, 2**32)
@@ -35,7 +35,7 @@ def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return cv2.remap(field.astype(np.float32), x, y, cv2.INTER_LINEAR)[0]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=SEEDS)
 def test_building_corners_and_road_crossings_of_a_world_agree_with_the_field(seed: int) -> None:
     disturbance = _disturbance(seed, feature_px=1.5)

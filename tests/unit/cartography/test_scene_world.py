@@ -26,7 +26,7 @@ FINGERPRINT = """
 import hashlib, sys, shapely
 from cartography.procedural import World
 from cartography.scene import geometries
-scene = World(int(sys.argv[1]), "mixed").window((0, 0, 500, 400))
+scene = World(int(sys.argv[1]), "mixed").window((0, 0, 300, 250))
 digest = hashlib.sha256()
 for name, features in scene.layers():
     digest.update(b"".join(shapely.to_wkb(geometries(features)).tolist()))
@@ -39,7 +39,7 @@ def _keys(scene: Scene, layer: str) -> list[int]:
     return [feature.key for feature in getattr(scene, layer)]
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @example(landscape="city", left=15336.0, bottom=23086.0, dx=19.0, dy=0.0)  # the bank of a river of the next cell
 @given(
     landscape=st.sampled_from(LANDSCAPES),
@@ -64,7 +64,7 @@ def test_overlapping_windows_show_the_same_features_in_the_same_order(
 @pytest.mark.parametrize("landscape", ["coast"])
 def test_shifted_frames_draw_the_same_pixels_where_they_overlap(landscape: str) -> None:
     """Frames that share the grid of chunks: the map and the labels do not know which frame they belong to."""
-    frame = Frame(1000.0, 3000.0, 1.0, 1024, 512)
+    frame = Frame(1000.0, 3000.0, 0.5, 1024, 512)
     shifted = frame.block(512, 0, 1024, 512)
     for render in (render_labels, lambda world, f: render_map(world, f, named("osm-carto"))):
         one = render(World(5, landscape), frame)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ PREVAILING = {"farmland": "farmland", "forest": "forest", "coast": "water"}
 
 @pytest.mark.parametrize("landscape", sorted(EXPECTED))
 def test_each_kind_of_country_has_its_layers(landscape: str) -> None:
-    scene = World(21, landscape).window((0, 0, 1200, 1200))  # type: ignore[arg-type]
+    scene = World(21, landscape).window((0, 0, 800, 800))  # type: ignore[arg-type]
     for layer in EXPECTED[landscape]:
         assert getattr(scene, layer), f"{landscape} has no {layer}"
     if landscape in PREVAILING:
@@ -106,7 +106,7 @@ def test_each_kind_of_country_has_its_layers(landscape: str) -> None:
 
 def test_countries_differ_as_their_names_say() -> None:
     def share(landscape: str, layer: str) -> float:
-        scene = World(21, landscape).window((0, 0, 700, 700))  # type: ignore[arg-type]
+        scene = World(21, landscape).window((0, 0, 500, 500))  # type: ignore[arg-type]
         return float(sum(f.geometry.area for f in getattr(scene, layer)))
 
     built = [share(name, "buildings") for name in ("city", "town", "farmland")]

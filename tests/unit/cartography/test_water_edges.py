@@ -48,7 +48,7 @@ def test_fields_that_share_a_border_keep_it() -> None:
 @pytest.mark.parametrize("landscape", ["coast", "forest"])
 def test_nothing_runs_on_through_a_lake(landscape: str) -> None:
     world = World(7, landscape)  # type: ignore[arg-type]
-    scene = world.window((0.0, 0.0, 2500.0, 2500.0))
+    scene = world.window((0.0, 0.0, 1500.0, 1500.0))
     assert scene.contours
     assert scene.waterways
     for lines in (scene.contours, scene.waterways):
