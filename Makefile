@@ -2,7 +2,7 @@
 CONFIG ?= configs/demo.yaml
 WORKSPACE ?= work/demo
 # Pairs of the dataset's test split, evenly spaced, that `benchmark` tries at each level.
-LIMIT ?= 12
+LIMIT ?= 24
 PYTHON := .venv/bin/python
 MAPDATA := .venv/bin/mapdata
 SRIF := ../shared/data/pairs/srif/Optical-Map
