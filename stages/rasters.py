@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
@@ -93,8 +94,9 @@ def grid_of(dataset: rasterio.DatasetReader, path: Path) -> Grid:
 def write_raster(path: Path, grid: Grid, strips: Iterable[Image], tags: Mapping[str, str]) -> float:
     """Write a raster from strips (rows, width, 4) RGBA, top to bottom, and return its share of pixels without data.
 
-    Alpha 0 is no data (its colour becomes black), anything else is data. Memory is bounded by a few strips. Nothing
-    remains under `path` if a strip cannot be made. Raises PermanentError if the strips do not add up to the grid.
+    Alpha 0 is no data (its colour becomes black), anything else is data. Memory is bounded by a few strips; each is
+    done with before the next is asked for. Nothing remains under `path` if a strip cannot be made. Raises
+    PermanentError if the strips do not add up to the grid.
     """
     profile = TiffLayout().creation_options() | {"width": grid.width, "height": grid.height, "count": 3}
     row = empty = 0
@@ -107,40 +109,55 @@ def write_raster(path: Path, grid: Grid, strips: Iterable[Image], tags: Mapping[
         ):
             dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
             dataset.update_tags(**tags)
-            for pixels, mask in _by_blocks(strips, TiffLayout().block):
-                height, width = mask.shape
-                if width != grid.width or row + height > grid.height:
-                    raise PermanentError(f"{path}: its source gives {width} px a row, {grid.width} were due")
-                window = Window(0, row, width, height)
-                dataset.write(pixels.transpose(2, 0, 1), window=window)
+            for planes in _by_blocks(_checked(strips, grid, path), TiffLayout().block, grid.width):
+                mask = planes[3]
+                window = Window(0, row, *reversed(mask.shape))
+                dataset.write(planes[:3], window=window)
                 dataset.write_mask(mask, window=window)
-                row += height
-                empty += mask.size - int(np.count_nonzero(mask))
+                row += len(mask)
+                empty += mask.size - cv2.countNonZero(mask)
         if row != grid.height:
             raise PermanentError(f"{path}: its source gives {row} rows of pixels, {grid.height} were due")
     return empty / (grid.width * grid.height)
 
 
-def _by_blocks(strips: Iterable[Image], block: int) -> Iterator[tuple[Image, Image]]:
-    """Regroup strips into ones of `block` rows (the last may be less), so that each block is compressed once."""
-    held: list[Image] = []
-    rows = 0
+def _checked(strips: Iterable[Image], grid: Grid, path: Path) -> Iterator[Image]:
+    """Pass strips on as long as they fit the grid."""
+    row = 0
     for strip in strips:
-        held.append(strip)
-        rows += len(strip)
-        if rows >= block:
-            joined = np.concatenate(held) if len(held) > 1 else strip
-            whole = rows - rows % block
-            for start in range(0, whole, block):
-                yield _split_alpha(joined[start : start + block])
-            held, rows = ([joined[whole:].copy()], rows - whole) if rows > whole else ([], 0)
-    if rows:
-        yield _split_alpha(np.concatenate(held))
+        row += len(strip)
+        if strip.shape[1] != grid.width or row > grid.height:
+            raise PermanentError(f"{path}: its source gives {strip.shape[1]} px a row, {grid.width} were due")
+        yield strip
 
 
-def _split_alpha(strip: Image) -> tuple[Image, Image]:
-    mask = np.where(strip[..., 3] > 0, np.uint8(255), np.uint8(0))
-    return strip[..., :3] & mask[..., None], mask
+def _by_blocks(strips: Iterable[Image], block: int, width: int) -> Iterator[Image]:
+    """Regroup strips into planes (4, rows, width) of `block` rows (the last may be less): each block is written once.
+
+    The planes are red, green, blue and the mask, 255 or 0. They are valid until the next are asked for.
+    """
+    planes = np.empty((4, block, width), np.uint8)
+    filled = 0
+    for strip in strips:
+        start = 0
+        while start < len(strip):
+            rows = min(block - filled, len(strip) - start)
+            cv2.split(strip[start : start + rows], list(planes[:, filled : filled + rows]))
+            start, filled = start + rows, filled + rows
+            if filled == block:
+                yield _blackened(planes)
+                filled = 0
+    if filled:
+        yield _blackened(planes[:, :filled])
+
+
+def _blackened(planes: Image) -> Image:
+    """Make alpha a mask and what has no data black, in place."""
+    mask = planes[3]
+    cv2.threshold(mask, 0, 255, cv2.THRESH_BINARY, dst=mask)
+    if not mask.all():
+        planes[:3] &= mask
+    return planes
 
 
 def _unreadable(path: Path, error: RasterioError) -> PermanentError:

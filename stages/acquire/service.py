@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from stages.rasters import Image
 
 CACHE = "cache"
 _ROWS_AHEAD = 2
+_TILES_AHEAD = 512
+"""At least so many are under way or waiting for a turn, so that a few that are asked for again do not hold up all."""
 _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
 _LITERAL_SECRET = re.compile(r"[?&](?:[\w-]*(?:key|token|secret|signature|password|session))=(?!\{key\})[^&]+", re.I)
 
@@ -143,11 +146,12 @@ class TileServiceSource(Source):
                         store.put(x, y, None)
                     return image
 
+                ahead = max(_ROWS_AHEAD, math.ceil(_TILES_AHEAD / len(window.columns)))
                 under_way: list[list[asyncio.Task[Image | None]]] = []
                 try:
                     for y in window.rows:
                         under_way.append([asyncio.create_task(tile(x, y)) for x in window.columns])
-                        if len(under_way) > _ROWS_AHEAD:
+                        if len(under_way) > ahead:
                             yield list(await asyncio.gather(*under_way[0]))
                             del under_way[0]
                     for row in under_way:

@@ -57,7 +57,8 @@ class Strips:
     """One side of a site while it is open: its grid, and RGBA strips (rows, width, 4) uint8 from top to bottom.
 
     Alpha 0 is no data. Strips may have any heights that add up to the grid's; a source makes them one after another, so
-    that memory stays bounded, and may make each in the memory of the one before. `tags` are facts only known once open, such as the date; they complete the source's.
+    that memory stays bounded, and may make each in the memory of the one before. `tags` are facts only known once open,
+    such as the date; they complete the source's.
     """
 
     grid: Grid

@@ -67,14 +67,16 @@ class TileWindow:
         return range(self.y // self.matrix.size, (self.y + self.grid.height - 1) // self.matrix.size + 1)
 
     def strips(self, rows: Iterable[list[Image | None]]) -> Iterator[Image]:
-        """Put rows of tiles, each (size, size, 4) RGBA or None for no data, together to strips of the window."""
+        """Put rows of tiles, each (size, size, 4) RGBA or None for no data, together to strips of the window.
+
+        A strip is valid until the next is asked for.
+        """
         size = self.matrix.size
+        left = self.x - self.columns.start * size
+        strip = np.empty((size, len(self.columns) * size, 4), np.uint8)
         for tile_y, tiles in zip(self.rows, rows, strict=True):
-            strip = np.zeros((size, len(self.columns) * size, 4), np.uint8)
             for index, tile in enumerate(tiles):
-                if tile is not None:
-                    strip[:, index * size : (index + 1) * size] = tile
+                strip[:, index * size : (index + 1) * size] = 0 if tile is None else tile
             top = max(0, self.y - tile_y * size)
             bottom = min(size, self.y + self.grid.height - tile_y * size)
-            left = self.x - self.columns.start * size
             yield strip[top:bottom, left : left + self.grid.width]

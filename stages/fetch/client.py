@@ -89,6 +89,8 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=0),
         )
+        # After a reset aiohttp would ask again by itself, past the gate.
+        self._session._retry_connection = False
         return self
 
     async def __aexit__(

@@ -53,6 +53,8 @@ class HostGate:
         self.host = host
         self._state_path = folder / f"{name}.state"
         self._slots = [folder / f"{name}.slot{index}" for index in range(concurrent)]
+        # Places of this process: those who wait for one are woken, not left to look again and again.
+        self._places = asyncio.Semaphore(concurrent)
         self._held: set[Path] = set()
         self._interval = 1 / rate if rate else 0.0
         self._patience = patience
@@ -60,13 +62,14 @@ class HostGate:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a free place and for the next moment that the rate and the pauses allow."""
-        slot, descriptor = await self._take_slot()
-        try:
-            await self._wait_for_turn()
-            yield
-        finally:
-            os.close(descriptor)
-            self._held.discard(slot)
+        async with self._places:
+            slot, descriptor = await self._take_slot()
+            try:
+                await self._wait_for_turn()
+                yield
+            finally:
+                os.close(descriptor)
+                self._held.discard(slot)
 
     def succeeded(self) -> None:
         """Note a sound answer: the host is well."""
@@ -118,7 +121,10 @@ class HostGate:
                     state = replace(state, closed_until=0.0)
                 mine = max(now, state.next_turn, state.closed_until)
                 states.append(replace(state, next_turn=mine + self._interval))
-            await asyncio.sleep(max(0.0, mine - time.time()))
+            wait = mine - time.time()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
             # A pause that came while this one waited counts too.
             if self._read().closed_until <= time.time():
                 return

@@ -59,7 +59,7 @@ def test_strips_show_the_tiles_in_their_places() -> None:
     rows = [
         [np.full((256, 256, 4), 10 * y + x, np.uint8) if x != 2 else None for x in range(1, 4)] for y in range(1, 4)
     ]
-    picture = np.concatenate(list(window.strips(rows)))
+    picture = np.concatenate([strip.copy() for strip in window.strips(rows)])
     assert picture.shape == (300, 600, 4)
     assert picture[0, 0, 0] == 11
     assert picture[299, 599, 0] == 33
