@@ -44,7 +44,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -94,13 +94,15 @@ class AlignStage(Stage[AlignParams]):
         from stages.align.evidence import summary, write_evidence  # torch and its kin: only where they are needed
         from stages.align.pair import align_pair
         from stages.align.source import open_side
+        from stages.align.threads import one_thread
         from stages.tiepoints import read_tiepoints
 
         paths = [workspace / unit.payload["rasters"][side]["path"] for side in SIDES]
         with open_side(paths[0]) as map_side, open_side(paths[1]) as visible_side:
             files = [workspace / path for path in unit.payload["tiepoints"]]
             points = [point for path in files for point in read_tiepoints(path, visible_side.grid)]
-            evidence = align_pair(map_side, visible_side, points, self.params.matcher)
+            with one_thread():
+                evidence = align_pair(map_side, visible_side, points, self.params.matcher)
             folder = workspace / "alignment" / unit.payload["name"]
             written = write_evidence(folder, evidence, map_side, visible_side)
         alignment = evidence.alignment

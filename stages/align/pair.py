@@ -13,7 +13,7 @@ from stages.align.fine import Windows
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, halves_apart, second_start
+from stages.align.passes import Answer, Points, approach, halves_apart, leads_to, second_start
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
 from stages.align.verdict import Check, apart, judge
@@ -75,10 +75,15 @@ def _best(
     manual: Points | None,
 ) -> Evidence:
     """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
+    known = [] if best.windows is None else [best.alignment.transform.homography]
     for method, homography in candidates:
+        if any(leads_to(homography, other, visible_side) for other in known):
+            continue
         answer, reduce = approach(map_side, visible_side, homography, manual)
         if answer is None:
             continue
+        if not answer.hopeless:
+            known.append(answer.homography)
         evidence = _judged(map_side, visible_side, answer, reduce, method, best.prior)
         if evidence.accepted:
             return evidence

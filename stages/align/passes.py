@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matcher.dense.poses import inverse
 from matcher.dense.windows import window_grid
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
@@ -79,6 +80,11 @@ class Answer:
         return np.asarray(self.fitted.residuals <= TOLERANCE * self.reduce)
 
     @property
+    def hopeless(self) -> bool:
+        """Whether so few windows agree that a closer look is not worth it."""
+        return bool(self.agreeing.mean() < HOPELESS)
+
+    @property
     def moved(self) -> float:
         """Return the largest move of the correction over what the windows cover, in the pixels it was measured in."""
         return corner_distance(self.fitted.matrix, np.eye(3), bounding_corners(self.windows.expected)) / self.reduce
@@ -92,10 +98,9 @@ def approach(
     Returns the last answer, None where no two windows hold structure on both sides, and the working reduction: visible
     pixels a pixel of the coarser of both rasters.
     """
-    ratio = gsd_ratio(homography, visible_side)
-    reduce = max(1, round(ratio)) if np.isfinite(ratio) else 1
+    reduce = working_reduction(homography, visible_side)
     answer = _around(map_side, visible_side, homography, ROUGH, 2 * reduce, None)
-    if answer is None or answer.agreeing.mean() < HOPELESS:
+    if answer is None or answer.hopeless:
         return answer, reduce
     for _ in range(MAX_CLOSE):
         closer = _around(map_side, visible_side, answer.homography, CLOSE, reduce, manual)
@@ -105,6 +110,19 @@ def approach(
         if answer.moved <= SETTLED or answer.agreeing.mean() < MIN_AGREEMENT / 2:
             break
     return answer, reduce
+
+
+def working_reduction(homography: FloatArray, visible_side: Side) -> int:
+    """Return how many visible pixels a pixel of the coarser raster spans, to the nearest whole number."""
+    ratio = gsd_ratio(homography, visible_side)
+    return max(1, round(ratio)) if np.isfinite(ratio) else 1
+
+
+def leads_to(homography: FloatArray, answer: FloatArray, visible_side: Side) -> bool:
+    """Return whether a candidate lies so close to an answer, all over the visible raster, that it would lead there."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [visible_side.width, visible_side.height]
+    apart = corner_distance(homography, answer, apply_homography(inverse(answer), corners))
+    return apart <= ROUGH.radius * working_reduction(answer, visible_side)
 
 
 def second_start(map_side: Side, visible_side: Side, answer: Answer) -> float:
