@@ -51,8 +51,8 @@ class Runner:
                     _StageRun(self, stage, plan).drive()
                 elif plan.due:
                     raise PipelineError(
-                        f"{len(plan.due)} of {len(plan.units)} units of stage {stage.name} are not done yet, "
-                        f"and what was asked for needs them. Run `--only {stage.name}` first, or run without --only."
+                        f"{len(plan.due)} of {len(plan.units)} units of stage {stage.name} are not done yet, and what "
+                        f"was asked for needs them. `mapdata run` them first, all stages or with --only {stage.name}."
                     )
                 results[stage.name] = self.ledger.results(stage.name)
         finally:

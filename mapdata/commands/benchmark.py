@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mapdata.commands.run import told
+
 _MANY = "May be given several times."
 
 
@@ -49,7 +51,7 @@ def benchmark(
 
     from mapdata.recipe import load_recipe
     from pipeline.report import print_summary
-    from pipeline.run import Request
+    from pipeline.run import Request, Stopped
     from pipeline.run import run as run_recipe
     from pipeline.stage import Stage
     from pipeline.workspace import Workspace
@@ -93,7 +95,10 @@ def benchmark(
         scheduler=scheduler,
     )
     place = Workspace(folder, create=config is None)
-    summary = run_recipe(stages, place, request)
+    try:
+        summary = run_recipe(stages, place, request)
+    except Stopped as stop:
+        raise told(stop) from None
     found = place.root / "benchmark" / "results.json"
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.run import Stopped
 
 _Config = Annotated[Path, typer.Argument(help="The YAML file of the run (see configs/).")]
 
@@ -15,6 +18,12 @@ def register(app: typer.Typer) -> None:
     """Add `plan` and `run`."""
     app.command()(plan)
     app.command()(run)
+
+
+def told(stop: Stopped) -> typer.Exit:
+    """Say that a signal stopped the run; return how the command ends."""
+    typer.echo("stopped; what has ended is kept, the same command goes on where it was", err=True)
+    return typer.Exit(stop.exit_status)
 
 
 def plan(
@@ -81,8 +90,7 @@ def run(
     try:
         summary = run_recipe(loaded.stages, Workspace(workspace, create=True), request)
     except Stopped as stop:
-        typer.echo("stopped; what has ended is kept, the same command goes on where it was", err=True)
-        raise typer.Exit(stop.exit_status) from None
+        raise told(stop) from None
     if as_json:
         print_json(summary_json(summary))
     else:

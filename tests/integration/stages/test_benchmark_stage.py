@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +152,17 @@ def test_wrong_use_of_the_command_is_status_2(arguments: list[str], message: str
     done = CliRunner().invoke(build_app(), ["benchmark", *arguments])
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
+
+
+def test_a_stopped_benchmark_says_so_and_goes_on(pairs: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mapdata", "benchmark", "--pairs", str(pairs), "--layout", "csv", "--workers", "0"]
+    command += ["--matcher", "rootsift", "--level", "aligned", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("benchmark: 2 units")
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+    assert running.returncode == 130
+    assert rest.splitlines()[-1] == "stopped; what has ended is kept, the same command goes on where it was"
+    assert "Traceback" not in rest
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
