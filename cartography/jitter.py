@@ -11,9 +11,12 @@ import numpy as np
 from cartography import styles
 from cartography.hashing import generator
 from cartography.style import Colour, FillStyle, Generalisation, LineStyle, Style, TextStyle
+from cartography.style_parts import BOLD, ITALIC, SANS, SERIF, WEB, WEB_BOLD
 
 PALE_SHARE = 0.36
 """Share of styles made very pale and low in contrast, as most real web maps are."""
+
+_FONTS = (SANS, WEB, WEB_BOLD, BOLD, ITALIC, SERIF)
 
 _DROPPABLE = ("contour", "waterway", "building", "tree", "barrier", "road_text", "water_text", "pois")
 
@@ -73,8 +76,9 @@ def _changed(part: Any, change: Callable[[Colour], Colour]) -> Any:
 
 
 def _widened(style: Style, random: np.random.Generator) -> Style:
-    """Vary road widths by 0.8-1.8 (the range that helped transfer), casings, outlines and letter sizes."""
+    """Vary road widths by 0.8-1.8 (the range that helped transfer), casings, outlines, fonts and letter sizes."""
     factor, casing, letters = random.uniform(0.8, 1.8), random.uniform(0.4, 1.6), random.uniform(0.85, 1.4)
+    fonts = _FONTS[random.integers(len(_FONTS))] if random.random() < 0.5 else None
     cased = random.random() < 0.75
 
     def road(line: LineStyle) -> LineStyle:
@@ -88,7 +92,7 @@ def _widened(style: Style, random: np.random.Generator) -> Style:
         )
 
     def text(part: TextStyle | None) -> TextStyle | None:
-        return part and replace(part, size_px=part.size_px * letters)
+        return part and replace(part, size_px=part.size_px * letters, fonts=fonts or part.fonts)
 
     building = style.building
     if building is not None and random.random() < 0.3:
@@ -103,6 +107,7 @@ def _widened(style: Style, random: np.random.Generator) -> Style:
         roads={kind: road(line) for kind, line in style.roads.items()},
         road_text=text(style.road_text),
         water_text=text(style.water_text),
+        places={kind: replace(part, fonts=fonts or part.fonts) for kind, part in style.places.items()},
         pois=style.pois and replace(style.pois, text=text(style.pois.text), size_px=style.pois.size_px * letters),
     )
 

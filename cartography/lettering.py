@@ -1,6 +1,6 @@
-"""Lettering for the light renderer: no layout, no fonts; words of drawn strokes, as dense and as large as real ones.
+"""Lettering for the light renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
 
-Latin text uses OpenCV's stroke font; the characters of other scripts are invented strokes, the same for the same
+Latin text uses OpenCV's stroke fonts; the characters of other scripts are invented strokes, the same for the same
 character.
 """
 
@@ -87,7 +87,7 @@ def _draw_pois(canvas: Canvas, scene: Scene, style: PoiStyle, density: float) ->
         x, y = _place(canvas, poi.geometry)
         _draw_pin(canvas, np.array([x, y]), size, style.colours[poi.kind], style.shape)
         if poi.name and style.text:
-            height, width = text_mask(poi.name, round(style.text.size_px * canvas.scale)).shape
+            height, width = text_mask(poi.name, round(style.text.size_px * canvas.scale), style.text.fonts[0]).shape
             beside = np.array([(1 if poi.key % 2 else -1) * (size * 0.6 + width / 2), -size * 0.4])
             below = np.array([0.0, size * 0.6 + height / 2])
             _write(canvas, poi.name, np.array([x, y]), style.text, shift=beside if width < _SIDEWAYS * size else below)
@@ -120,7 +120,7 @@ def _write(
     canvas: Canvas, text: str, place: np.ndarray, style: TextStyle, angle: float = 0.0, shift: np.ndarray | None = None
 ) -> None:
     """Write text centred at a subpixel `place`, moved by `shift`, rotated by `angle` degrees clockwise."""
-    mask = text_mask(text, round(style.size_px * canvas.scale))
+    mask = text_mask(text, round(style.size_px * canvas.scale), style.fonts[0])
     halo = round(style.halo_px * canvas.scale) if style.halo else 0
     reach = int(np.hypot(*mask.shape) / 2) + halo + 2
     centre = place if shift is None else place + shift
@@ -143,14 +143,17 @@ def _write(
 
 
 @lru_cache(maxsize=2000)
-def text_mask(text: str, size: int) -> np.ndarray:
-    """Letters of a word, 255 on 0, `size` subpixels an em: uint8 (height, width)."""
+def text_mask(text: str, size: int, font: str = "") -> np.ndarray:
+    """Letters of a word, 255 on 0, `size` subpixels an em, in the stroke font nearest to `font`: uint8 (H, W)."""
     if text.isascii():
-        stroke = max(1, round(size * 0.11))
+        face = cv2.FONT_HERSHEY_COMPLEX if "Serif" in font else cv2.FONT_HERSHEY_SIMPLEX
+        if "Oblique" in font:
+            face = cv2.FONT_HERSHEY_COMPLEX | cv2.FONT_ITALIC
+        stroke = max(1, round(size * (0.15 if "Bold" in font else 0.11)))
         scale = size / 30.0
-        (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
+        (width, height), baseline = cv2.getTextSize(text, face, scale, stroke)
         mask = np.zeros((height + baseline + 2 * stroke, width + 2 * stroke), np.uint8)
-        cv2.putText(mask, text, (stroke, height + stroke), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), stroke)
+        cv2.putText(mask, text, (stroke, height + stroke), face, scale, (255,), stroke)
         return mask
     return np.concatenate([_glyph(character, size) for character in text], axis=1)
 

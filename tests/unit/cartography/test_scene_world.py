@@ -23,14 +23,20 @@ from cartography.styles import named
 pytestmark = pytest.mark.unit
 
 FINGERPRINT = """
-import hashlib, sys, shapely
+import hashlib, sys, cv2, shapely
 from cartography.procedural import World
 from cartography.scene import geometries
-scene = World(int(sys.argv[1]), "mixed").window((0, 0, 300, 250))
+from cartography.training_scene import draw_pair
+seed, threads = map(int, sys.argv[1:])
+cv2.setNumThreads(threads)
+scene = World(seed, "mixed").window((0, 0, 300, 250))
 digest = hashlib.sha256()
 for name, features in scene.layers():
     digest.update(b"".join(shapely.to_wkb(geometries(features)).tolist()))
     digest.update(repr([[getattr(f, a) for a in f.__slots__[1:]] for f in features]).encode())
+pair = draw_pair(seed, size=96)
+for raster in (pair.map, pair.visible, pair.map_labels, pair.labels):
+    digest.update(raster.tobytes())
 print(digest.hexdigest())
 """
 
@@ -73,13 +79,13 @@ def test_shifted_frames_draw_the_same_pixels_where_they_overlap(landscape: str) 
 
 
 def test_the_same_seed_gives_the_same_bytes_in_every_process_and_another_seed_others() -> None:
-    def run(seed: str, hash_seed: str) -> str:
+    def run(seed: str, hash_seed: str, threads: str) -> str:
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        command = [sys.executable, "-c", FINGERPRINT, seed]
+        command = [sys.executable, "-c", FINGERPRINT, seed, threads]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    assert run("3", "1") == run("3", "77")
-    assert run("3", "1") != run("4", "1")
+    assert run("3", "1", "1") == run("3", "77", "4")
+    assert run("3", "1", "1") != run("4", "1", "1")
 
 
 EXPECTED = {
