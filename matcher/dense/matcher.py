@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ COARSE_SIDE = 96
 REFINED_SIDE = 192
 FINE_SIDE = 1024
 CANDIDATES = 5
-FINALISTS = 2
+FINALISTS = 3
 
 MIN_DATA = 0.5
 """Share of a window that must hold data on both sides."""
@@ -50,9 +50,9 @@ class Step:
 
 
 STEPS = (
-    Step(0.6, 0.2, 0.1, ("similarity", "homography")),
-    Step(1.0, 0.12, 0.05, ("similarity", "homography")),
-    Step(1.0, 0.12, 0.05, ("similarity", "homography")),
+    Step(0.6, 0.3, 0.1, ("similarity", "homography")),
+    Step(1.0, 0.25, 0.05, ("similarity", "homography")),
+    Step(1.0, 0.25, 0.04, ("similarity", "homography")),
 )
 
 
@@ -76,37 +76,46 @@ class DenseMatcher(Matcher):
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         """Match one pair; scores are the correlations of the windows, in (0, 1]."""
         view0, view1 = (View(image, data_mask(image), self.device) for image in (image0, image1))
-        angles = np.arange(ROTATIONS, dtype=np.float64) * (2 * np.pi / ROTATIONS)
-        poses = distinct_poses(search_poses(view0, view1, angles, SCALES, COARSE_SIDE), CANDIDATES)
-        poses = sorted((refine_pose(view0, view1, pose) for pose in poses), key=lambda pose: -pose.score)
-        best, best_score = Matches.empty(), -math.inf
-        for pose in poses[:FINALISTS]:
-            _, score, matches = self._trace(view0, view1, pose.matrix, STEPS)
-            if score > best_score:
-                best, best_score = matches, score
-        return best
+        poses = likely_poses(view0, view1)
+        traces = [self._trace(view0, view1, pose.matrix, STEPS) for pose in poses[:FINALISTS]]
+        return max(traces, key=lambda trace: trace.merit).matches
 
     def follow(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step] = STEPS) -> tuple[Matrix, float]:
         """Follow one pose through `steps`: the matrix at the end, image 0 -> image 1, and the mean correlation of the
         windows under it (minus infinity where the images do not overlap)."""
-        matrix, score, _ = self._trace(view0, view1, matrix, steps)
-        return matrix, score
+        trace = self._trace(view0, view1, matrix, steps)
+        return trace.matrix, trace.score
 
-    def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> tuple[Matrix, float, Matches]:
-        score, matches = -math.inf, Matches.empty()
+    def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> _Trace:
+        trace = _Trace(matrix, -math.inf, 0.0, Matches.empty())
         for step in steps:
-            aligned = _align(view0, view1, matrix, step.scale * _common_scale(matrix, view1))
+            aligned = _align(view0, view1, trace.matrix, step.scale * _common_scale(trace.matrix, view1))
             longest = max(aligned.field1.shape[1:])
             size, radius = max(24, round(longest * step.size)), max(6, round(longest * step.radius))
             corners = aligned.corners(size, max(8, round(size * OVERLAP)))
             if not len(corners):
-                return matrix, -math.inf, Matches.empty()
+                return _Trace(trace.matrix, -math.inf, 0.0, Matches.empty())
             surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius)
             centres = corners.astype(np.float64) + (size - 1) / 2
             change, score = pool_surfaces(surfaces, centres, step.models)
-            matrix = inverse(aligned.to_small1) @ change @ aligned.to_small1 @ matrix
-            matches = aligned.near(surfaces, centres, change)
-        return matrix, score, matches
+            matrix = inverse(aligned.to_small1) @ change @ aligned.to_small1 @ trace.matrix
+            trace = _Trace(matrix, score, float(aligned.data.mean()), aligned.near(surfaces, centres, change))
+        return trace
+
+
+class _Trace(NamedTuple):
+    """Where a pose leads: the matrix, the windows' mean correlation, the share of image 1 that both images cover, and
+    the correspondences."""
+
+    matrix: Matrix
+    score: float
+    overlap: float
+    matches: Matches
+
+    @property
+    def merit(self) -> float:
+        """What poses are compared by: slivers of images agree by chance more often than halves."""
+        return self.score * math.sqrt(self.overlap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +181,14 @@ def warp(
     warped = cv2.warpPerspective(np.asarray(image), matrix, (width, height), flags=cv2.INTER_LINEAR)
     inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
     return np.asarray(warped, np.uint8), np.asarray(inside > 250)
+
+
+@torch.no_grad()
+def likely_poses(view0: View, view1: View) -> list[Pose]:
+    """Return up to `CANDIDATES` poses, likeliest first, over any rotation and the scales of `SCALES`."""
+    angles = np.arange(ROTATIONS, dtype=np.float64) * (2 * np.pi / ROTATIONS)
+    poses = distinct_poses(search_poses(view0, view1, angles, SCALES, COARSE_SIDE), CANDIDATES)
+    return sorted((refine_pose(view0, view1, pose) for pose in poses), key=lambda pose: -pose.score)
 
 
 def distinct_poses(poses: Sequence[Pose], count: int) -> list[Pose]:

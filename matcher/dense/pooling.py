@@ -39,7 +39,7 @@ USUAL = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.01, 0.04, 0.04])
 """How large each parameter usually is, as a share of the distance to the border: two images of the ground are turned,
 scaled and shifted at will, tilted a little (a plane seen slightly off the vertical), hardly ever sheared."""
 
-PRICE = 0.06
+PRICE = 0.1
 """What a parameter of its usual size costs, as a share of the height of the surfaces: below, it follows noise."""
 
 
