@@ -16,7 +16,6 @@ pytestmark = pytest.mark.unit
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONDA_FORGE_NAMES = {
-    "isal": "python-isal",
     "opencv-python-headless": "py-opencv",
     "osmium": "pyosmium",
     "torch": "pytorch",
