@@ -16,6 +16,11 @@ from matcher.images import RGBImage, as_rgb, shrink
 __all__ = ["InputError", "Matcher", "MatcherError", "MatcherUnavailable", "Matches", "WeightsError"]
 
 
+PARITY_SHARE, PARITY_PX = 0.9, 0.5
+"""What a CPU and a CUDA device owe each other: they round differently, so keypoints near a threshold come and go, but
+of a pair's matches at least this share is found by both, within so many pixels."""
+
+
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Correspondences of an image pair, best first or in no order.
