@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from cartography.disturbance import Disturbance
 from pipeline.errors import PermanentError
 from pipeline.files import write_json
 from stages.acquire.simulated import TRUTH_FILE, read_truth
 from stages.align.result import Alignment
-from stages.grid import FloatArray, apply_homography, project
+from stages.grid import FloatArray, Grid, apply_homography, project
 from stages.rasters import open_raster
 
 REPORT = Path("alignment") / "true-errors.json"
 _LATTICE = 41
+PAIR_PX = 512
+"""Side of the pairs whose corners are looked at."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class SiteError:
     """Errors of one site in visible pixels, over a lattice of points that the map covers: root mean square and largest.
 
     `before_px` is the root mean square error of the georeference alone, which the alignment starts from.
+    `corners_px` are the errors at the corners of the pairs that would be cut from the site.
     """
 
     site: str
@@ -39,6 +43,7 @@ class SiteError:
     before_px: float
     rms_px: float
     largest_px: float
+    corners_px: tuple[float, ...]
 
 
 def true_errors(workspace: Path) -> list[SiteError]:
@@ -57,14 +62,18 @@ def true_errors(workspace: Path) -> list[SiteError]:
 
 
 def summary(errors: Sequence[SiteError]) -> dict[str, Any]:
-    """Return the sites and, over those accepted, the median and the largest root mean square error."""
+    """Return the sites and, over those accepted, the median and the largest root mean square error, and the median and
+    the 95th percentile of the errors at the corners of pairs."""
     accepted = [error.rms_px for error in errors if error.verdict == "accepted"]
+    corners = [distance for error in errors if error.verdict == "accepted" for distance in error.corners_px]
     return {
         "sites": [asdict(error) for error in errors],
         "accepted": len(accepted),
         "median_before_px": float(np.median([error.before_px for error in errors])),
         "median_rms_px": float(np.median(accepted)) if accepted else None,
         "worst_rms_px": max(accepted, default=None),
+        "corners_median_px": float(np.median(corners)) if corners else None,
+        "corners_p95_px": float(np.percentile(corners, 95)) if corners else None,
     }
 
 
@@ -84,24 +93,38 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
     alignment = Alignment.from_json(json.loads(_alignment_file(workspace, rasters).read_text()))
     with open_raster(rasters / "map.tif") as drawn, open_raster(rasters / "visible.tif") as seen:
         grids = drawn.grid, seen.grid
-    visible = _lattice(grids[1].width, grids[1].height)
-    on_map = truth.to_map(visible)
-    covered = ((on_map >= -0.5) & (on_map <= [grids[0].width - 0.5, grids[0].height - 0.5])).all(axis=1)
-    visible, on_map = visible[covered], on_map[covered]
-    aligned = np.array(
-        [apply_homography(alignment.at(*v).homography, [p])[0] for v, p in zip(visible, on_map, strict=True)]
-    )
-    errors = np.linalg.norm(aligned - visible, axis=1)
+    width, height = grids[1].width, grids[1].height
+    spans = np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE)
+    visible, on_map = _covered(_lattice(*spans), truth, grids[0])
+    errors = _distances(alignment, visible, on_map)
+    corners = _covered(_lattice(np.arange(0, width, PAIR_PX), np.arange(0, height, PAIR_PX)), truth, grids[0])
     before = np.linalg.norm(project(on_map, *grids) - visible, axis=1)
-    site = rasters.relative_to(workspace / "rasters").as_posix()
     return SiteError(
-        site, alignment.method, alignment.verdict, _rms(before), _rms(errors), round(float(errors.max()), 3)
+        rasters.relative_to(workspace / "rasters").as_posix(),
+        alignment.method,
+        alignment.verdict,
+        _rms(before),
+        _rms(errors),
+        round(float(errors.max()), 3),
+        tuple(np.round(_distances(alignment, *corners), 3).tolist()),
     )
 
 
-def _lattice(width: int, height: int) -> FloatArray:
-    x, y = np.meshgrid(np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE))
-    return np.column_stack([x.ravel(), y.ravel()])
+def _covered(visible: FloatArray, truth: Disturbance, map_grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Return those visible pixels (N, 2) that the map shows, and where it does."""
+    on_map = truth.to_map(visible)
+    inside = ((on_map >= -0.5) & (on_map <= [map_grid.width - 0.5, map_grid.height - 0.5])).all(axis=1)
+    return visible[inside], on_map[inside]
+
+
+def _distances(alignment: Alignment, visible: FloatArray, on_map: FloatArray) -> FloatArray:
+    aligned = [apply_homography(alignment.at(*v).homography, [p])[0] for v, p in zip(visible, on_map, strict=True)]
+    return np.asarray(np.linalg.norm(np.array(aligned) - visible, axis=1))
+
+
+def _lattice(xs: FloatArray, ys: FloatArray) -> FloatArray:
+    x, y = np.meshgrid(xs, ys)
+    return np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
 
 
 def _rms(distances: FloatArray) -> float:

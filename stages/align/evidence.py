@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.files import write_json
-from stages.align.fine import MAX_RETURN, MIN_MARGIN
+from stages.align.fine import MAX_RETURN, MIN_MARGIN, Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
 from stages.align.source import Side
@@ -23,6 +23,7 @@ TIE_POINTS = pa.schema(
     [
         ("name", pa.string()),
         ("origin", pa.string()),  # manual | automatic
+        ("step", pa.string()),  # manual, or the pass of windows: rough, close, second start
         ("operator", pa.string()),  # person, or matcher and its version
         ("date", pa.string()),  # of a manual point
         ("map_x", pa.float64()),  # full-resolution pixels, (0, 0) the centre of the top-left pixel
@@ -87,30 +88,40 @@ def summary(evidence: Evidence) -> dict[str, Any]:
 def _rows(evidence: Evidence, visible_side: Side) -> list[dict[str, Any]]:
     homography = evidence.alignment.transform.homography
     rows = _manual_rows(evidence, homography)
-    windows = evidence.windows
-    if windows is not None and evidence.fitted is not None:
-        operator = f"{evidence.alignment.method} {version('mapdata')}"
-        residuals = windows.found - apply_homography(homography, windows.source)
-        agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * evidence.reduce
-        for i in range(len(windows)):
-            row = _common(f"window-{i:05d}", "automatic", operator, windows.source[i], windows.found[i], residuals[i])
-            margin, there_and_back = bool(windows.margins[i] >= MIN_MARGIN), bool(windows.returns[i] <= MAX_RETURN)
-            inside = bool(windows.inside[i])
-            rows.append(
-                row
-                | {
-                    "score": windows.scores[i],
-                    "margin": windows.margins[i],
-                    "forward_backward_px": windows.returns[i] if np.isfinite(windows.returns[i]) else None,
-                    "passes_margin": margin,
-                    "passes_forward_backward": there_and_back,
-                    "passes_search_border": inside,
-                    "passes_model": bool(agrees[i]),
-                    "used": bool(agrees[i] and margin and there_and_back and inside),
-                }
-            )
+    for other in evidence.others:
+        rows += _window_rows(other.step, other.windows, other.reduce, evidence, False)
+    if evidence.windows is not None:
+        rows += _window_rows("last", evidence.windows, evidence.reduce, evidence, evidence.alignment.method != "manual")
     if visible_side.grid is not None and rows:
         _place_on_ground(rows, visible_side)
+    return rows
+
+
+def _window_rows(step: str, windows: Windows, reduce: int, evidence: Evidence, used: bool) -> list[dict[str, Any]]:
+    """Return the rows of a pass; `used`: whether it is the one that the homography was fitted to."""
+    homography = evidence.alignment.transform.homography
+    operator = f"{evidence.alignment.method} {version('mapdata')}"
+    residuals = windows.found - apply_homography(homography, windows.source)
+    agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * reduce
+    rows = []
+    for i in range(len(windows)):
+        name = f"{step} {i:05d}"
+        row = _common(name, "automatic", step, operator, windows.source[i], windows.found[i], residuals[i])
+        margin, there_and_back = bool(windows.margins[i] >= MIN_MARGIN), bool(windows.returns[i] <= MAX_RETURN)
+        inside = bool(windows.inside[i])
+        rows.append(
+            row
+            | {
+                "score": windows.scores[i],
+                "margin": windows.margins[i],
+                "forward_backward_px": windows.returns[i] if np.isfinite(windows.returns[i]) else None,
+                "passes_margin": margin,
+                "passes_forward_backward": there_and_back,
+                "passes_search_border": inside,
+                "passes_model": bool(agrees[i]),
+                "used": bool(used and agrees[i] and margin and there_and_back and inside),
+            }
+        )
     return rows
 
 
@@ -119,18 +130,19 @@ def _manual_rows(evidence: Evidence, homography: FloatArray) -> list[dict[str, A
     rows = []
     for i, point in enumerate(evidence.points):
         residual = target[i] - apply_homography(homography, source[i : i + 1])[0]
-        row = _common(point.name, "manual", point.operator, source[i], target[i], residual)
+        row = _common(point.name, "manual", "manual", point.operator, source[i], target[i], residual)
         agrees = bool(evidence.agreeing[i])
         rows.append(row | {"date": point.date, "passes_model": agrees, "used": agrees})
     return rows
 
 
 def _common(
-    name: str, origin: str, operator: str, source: FloatArray, target: FloatArray, residual: FloatArray
+    name: str, origin: str, step: str, operator: str, source: FloatArray, target: FloatArray, residual: FloatArray
 ) -> dict[str, Any]:
     return {
         "name": name,
         "origin": origin,
+        "step": step,
         "operator": operator,
         "map_x": source[0],
         "map_y": source[1],

@@ -30,8 +30,9 @@ MANUAL_LIMIT = 10.0
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What an alignment rests on: the `windows` of the last pass around the best candidate and what was `fitted` to
-    them, the `checks` they had to pass, the manual `points`, which of them are `agreeing` and their residuals (visible
-    px). `reduce`: visible pixels a pixel that the windows were measured in."""
+    them, the `checks` they had to pass, what `others` said (earlier passes, the second start); the manual `points`,
+    which of them are `agreeing` and their residuals (visible px). `reduce`: visible pixels a pixel that the windows
+    were measured in."""
 
     alignment: Alignment
     prior: FloatArray | None
@@ -39,6 +40,7 @@ class Evidence:
     fitted: Fitted | None = None
     checks: Sequence[Check] = ()
     local: Local | None = None
+    others: Sequence[Answer] = ()
     points: Sequence[TiePoint] = ()
     agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -79,12 +81,12 @@ def _best(
     for method, homography in candidates:
         if any(leads_to(homography, other, visible_side) for other in known):
             continue
-        answer, reduce = approach(map_side, visible_side, homography, manual)
-        if answer is None:
+        answers, reduce = approach(map_side, visible_side, homography, manual)
+        if not answers:
             continue
-        if not answer.hopeless:
-            known.append(answer.homography)
-        evidence = _judged(map_side, visible_side, answer, reduce, method, best.prior)
+        if not answers[-1].hopeless:
+            known.append(answers[-1].homography)
+        evidence = _judged(map_side, visible_side, answers, reduce, method, best.prior)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.confidence or 0) > (best.alignment.confidence or 0):
@@ -93,13 +95,16 @@ def _best(
 
 
 def _judged(
-    map_side: Side, visible_side: Side, answer: Answer, reduce: int, method: str, prior: FloatArray | None
+    map_side: Side, visible_side: Side, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None
 ) -> Evidence:
-    """Judge an answer; one of a coarser pass than the working resolution's has failed already."""
+    """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
+    *earlier, answer = answers
     checks = judge(answer.windows, answer.fitted, answer.reduce)
     checks.append(apart("halves", halves_apart(answer)))
     if all(check.passed for check in checks):
-        checks.append(apart("second start", second_start(map_side, visible_side, answer)))
+        again, distance = second_start(map_side, visible_side, answer)
+        checks.append(apart("second start", distance))
+        earlier += again
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
         failed.append("no window holds structure at full resolution")
@@ -115,7 +120,7 @@ def _judged(
         confidence=float(answer.agreeing.mean()),
         patches=() if failed else local.patches(answer.homography, visible_side, answer.windows, answer.fitted),
     )
-    return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, reduce=answer.reduce)
+    return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, earlier, reduce=answer.reduce)
 
 
 def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:

@@ -60,9 +60,10 @@ AGAIN = Pass(240, 24, 48)
 class Answer:
     """What a pass of windows says: measured around `start`, `fitted` is the correction to it in the visible frame.
 
-    `reduce`: visible pixels a pixel that it was measured in.
+    `step` names the pass; `reduce`: visible pixels a pixel that it was measured in.
     """
 
+    step: str
     start: FloatArray
     windows: Windows
     fitted: Fitted
@@ -92,24 +93,22 @@ class Answer:
 
 def approach(
     map_side: Side, visible_side: Side, homography: FloatArray, manual: Points | None
-) -> tuple[Answer | None, int]:
+) -> tuple[list[Answer], int]:
     """Measure around a candidate, at half the working resolution, then at it until the answer stays where it is.
 
-    Returns the last answer, None where no two windows hold structure on both sides, and the working reduction: visible
-    pixels a pixel of the coarser of both rasters.
+    Returns the answers, the last one being the one that counts, none where no two windows hold structure on both
+    sides; and the working reduction: visible pixels a pixel of the coarser of both rasters.
     """
     reduce = working_reduction(homography, visible_side)
-    answer = _around(map_side, visible_side, homography, ROUGH, 2 * reduce, None)
-    if answer is None or answer.hopeless:
-        return answer, reduce
-    for _ in range(MAX_CLOSE):
-        closer = _around(map_side, visible_side, answer.homography, CLOSE, reduce, manual)
-        if closer is None:
+    answers = _around("rough", map_side, visible_side, homography, 2 * reduce, None)
+    if not answers or answers[0].hopeless:
+        return answers, reduce
+    for number in range(1, MAX_CLOSE + 1):
+        closer = _around(f"close {number}", map_side, visible_side, answers[-1].homography, reduce, manual)
+        answers += closer
+        if not closer or closer[0].moved <= SETTLED or closer[0].agreeing.mean() < MIN_AGREEMENT / 2:
             break
-        answer = closer
-        if answer.moved <= SETTLED or answer.agreeing.mean() < MIN_AGREEMENT / 2:
-            break
-    return answer, reduce
+    return answers, reduce
 
 
 def working_reduction(homography: FloatArray, visible_side: Side) -> int:
@@ -125,9 +124,9 @@ def leads_to(homography: FloatArray, answer: FloatArray, visible_side: Side) -> 
     return apart <= ROUGH.radius * working_reduction(answer, visible_side)
 
 
-def second_start(map_side: Side, visible_side: Side, answer: Answer) -> float:
-    """Start again at a known distance from an answer, on other, fewer windows, and return how far this second answer
-    lies from the first: working pixels, at the corners of what the windows cover; infinity where it finds none.
+def second_start(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], float]:
+    """Start again at a known distance from an answer, on other, fewer windows; return this second answer, if there is
+    one, and how far it lies from the first: working pixels, at the corners of what the windows cover.
 
     An answer that merely stays where it was put does not come back.
     """
@@ -145,8 +144,9 @@ def second_start(map_side: Side, visible_side: Side, answer: Answer) -> float:
     weights = np.where(found.reliable, 1.0, UNSURE_WEIGHT)
     fitted = fit_least_free(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
     if fitted is None:
-        return float("inf")
-    return corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
+        return [], float("inf")
+    apart = corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
+    return [Answer("second start", there, found, fitted, reduce)], apart
 
 
 def halves_apart(answer: Answer) -> float:
@@ -170,16 +170,18 @@ def halves_apart(answer: Answer) -> float:
 
 
 def _around(
-    map_side: Side, visible_side: Side, homography: FloatArray, plan: Pass, reduce: int, manual: Points | None
-) -> Answer | None:
+    step: str, map_side: Side, visible_side: Side, homography: FloatArray, reduce: int, manual: Points | None
+) -> list[Answer]:
+    """Measure all over the raster and return the one answer, or none."""
+    plan = ROUGH if step == "rough" else CLOSE
     width, height = visible_side.width // reduce, visible_side.height // reduce
     size = min(plan.size, max(96, min(width, height) // 4), width, height)
     even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan.count))
-    step = max(16, min(round(size * plan.spacing), even))
-    layout = Layout(reduce, size, plan.radius, window_grid(height, width, size, step), BLOCK)
+    spacing = max(16, min(round(size * plan.spacing), even))
+    layout = Layout(reduce, size, plan.radius, window_grid(height, width, size, spacing), BLOCK)
     windows = measure(map_side, visible_side, homography, layout)
     fitted = _fit(windows, manual, homography, reduce)
-    return None if fitted is None else Answer(homography, windows, fitted, reduce)
+    return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
 
 
 def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int) -> Fitted | None:
