@@ -5,9 +5,9 @@
 All matchers take turns, round by round, so that whatever else the machine does slows all of them alike. The floor of a
 pair is the larger of two times: its floating-point operations (counted by PyTorch: convolutions, products, attention)
 at the rate of a large matrix product measured here, and the bytes that must move at least (parameters and images, once)
-at the rate of a large copy measured here. Matchers that are not installed are listed with the reason. "NAME, one pass"
-is MapGlue without its search over poses and without refinement: what compares with other sparse matchers, which have
-neither.
+at the rate of a large copy measured here. Matchers that are not installed are listed with the reason.
+"fast-mapglue:single-pass" is the bare network, which compares with other sparse matchers; "fast-mapglue" also searches
+over poses and refines.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ from _machine import report
 from torch.utils.flop_counter import FlopCounterMode
 
 from matcher.errors import MatcherError
-from matcher.mapglue.inference import MapGlueMatcher
 from matcher.registry import load_matcher
 from matcher.types import Matcher
 
 SIZE = 512
-ONE_PASS = ", one pass"
-MATCHERS = ["fast-mapglue, one pass", "fast-mapglue", "mapglue", "xfeat-lighterglue", "aliked-lightglue"]
+MATCHERS = ["fast-mapglue:single-pass", "fast-mapglue", "mapglue", "xfeat-lighterglue", "aliked-lightglue"]
 
 
 def pairs(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -76,14 +74,6 @@ def rates(device: torch.device) -> dict[str, float]:
     }
 
 
-def load(name: str, device: str, keypoints: int) -> Matcher:
-    """Return the matcher that a label of `MATCHERS` names."""
-    if name.endswith(ONE_PASS):
-        size = name.removesuffix(ONE_PASS)
-        return MapGlueMatcher(size, torch.device(device), keypoints, search=False, refined=False)
-    return load_matcher(name, device, num_keypoints=keypoints)
-
-
 def floor(matcher: Matcher, image0: np.ndarray, image1: np.ndarray, machine: dict[str, float]) -> dict[str, float]:
     """Return the operations and least bytes of one pair, and the time (s) that no implementation can beat here."""
     with FlopCounterMode(display=False) as counter:
@@ -112,7 +102,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         for keypoints in arguments.keypoints:
             label = f"{name}, {keypoints} keypoints"
             try:
-                matcher = load(name, arguments.device, keypoints)
+                matcher = load_matcher(name, arguments.device, num_keypoints=keypoints)
             except MatcherError as reason:
                 figures[label] = {"not_measured": str(reason)}
                 continue
