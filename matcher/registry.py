@@ -16,7 +16,8 @@ Builder: TypeAlias = Callable[[str, torch.device, int], Matcher]
 
 
 def load_matcher(name: str, device: str = "auto", num_keypoints: int = 2048) -> Matcher:
-    """Return a matcher by name, ready to use: one of `matcher_names()`, "torchscript:PATH" or "vismatch:NAME".
+    """Return a matcher by name, ready to use: one of `matcher_names()`, "torchscript:PATH", "vismatch:NAME", or
+    "fast-mapglue:MODE" and "mapglue:MODE" with a mode of `MapGlueMatcher`.
 
     `device` is "auto" (CUDA where there is one), "cpu", "cuda" or any other that torch knows. `num_keypoints` bounds
     what a sparse matcher takes from each image; dense matchers have no keypoints. Raises MatcherUnavailable for an
@@ -57,6 +58,18 @@ def _mapglue(name: str, device: torch.device, num_keypoints: int) -> Matcher:
     from matcher.mapglue.inference import MapGlueMatcher
 
     return MapGlueMatcher(name, device, num_keypoints)
+
+
+def _mapglue_in(family: str) -> Builder:
+    def build(mode: str, device: torch.device, num_keypoints: int) -> Matcher:
+        from matcher.mapglue.inference import MODES, MapGlueMatcher
+
+        for known in MODES:
+            if mode == known:
+                return MapGlueMatcher(f"{family}:{mode}", device, num_keypoints, mode=known)
+        raise MatcherUnavailable(f"{family} has no mode {mode!r}. There are: {', '.join(MODES)}")
+
+    return build
 
 
 def _classical(name: str, device: torch.device, num_keypoints: int) -> Matcher:
@@ -100,4 +113,8 @@ _BUILDERS: dict[str, Builder] = {
     "disk-lightglue": _deep,
     "cfog": _dense,
 }
-_BY_ARGUMENT: dict[str, Builder] = {"torchscript": _torchscript, "vismatch": _vismatch}
+_BY_ARGUMENT: dict[str, Builder] = {
+    "torchscript": _torchscript,
+    "vismatch": _vismatch,
+    **{family: _mapglue_in(family) for family in ("mapglue", "fast-mapglue")},
+}

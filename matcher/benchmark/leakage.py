@@ -50,7 +50,8 @@ def read_record(path: Path) -> TrainingRecord:
 def record_of(matcher: str) -> TrainingRecord | None:
     """Return the record of a matcher by name, None if it has none (it was not trained here)."""
     family, _, argument = matcher.partition(":")
-    path = Path(argument + SUFFIX) if argument else WEIGHTS / f"{family}{SUFFIX}"
+    shipped = WEIGHTS / f"{family}{SUFFIX}"
+    path = shipped if shipped.is_file() or not argument else Path(argument + SUFFIX)
     return read_record(path) if path.is_file() else None
 
 

@@ -1,34 +1,49 @@
 """MapGlue as a matcher: images in, correspondences out.
 
-One pass is the network as it is published in name: extractor, graphs, assignment. What surrounds it is ours: when the
-matches do not agree, image 1 is tried in other poses; when they do, it is seen through their motion and compared cell
-by cell, which makes matches precise.
+One pass is the network as it is published in name: extractor, graphs, assignment. What surrounds it is ours: image 1
+is seen through the likeliest motions and compared with image 0 cell by cell, which finds the motion and makes matches
+precise; correlation of dense structure gives the last pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from matcher.dense.matcher import DenseMatcher, data_mask
+from matcher.dense.poses import View as Picture
 from matcher.fit import transform
 from matcher.images import RGBImage
 from matcher.mapglue.model import MapGlue
-from matcher.mapglue.pose import search
-from matcher.mapglue.refinement import refine
+from matcher.mapglue.pose import searched_poses, straight_pose
+from matcher.mapglue.refinement import Refined, refine
 from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.views import Encoder, Matrix, reduced
 from matcher.mapglue.weights import load_model
 from matcher.types import Matcher, Matches
 
+LEAST_MATCHES = 20
+LEAST_SHARE = 0.0
+"""Of the cells that both images show must agree, or the pair is said to have nothing in common."""
+
+Mode = Literal["full", "network", "single-pass"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+TOUCH_PX = 12.0
+"""The dense matcher's motion is taken when half the matches lie as near to it, in pixels of image 0."""
+
 
 class MapGlueMatcher(Matcher):
     """`mapglue` or `fast-mapglue` with shipped weights (or with `network`).
 
-    At most `num_keypoints` matches come back, surest first. `search` tries other rotations and scales when images as
-    they stand do not agree; `refined` improves the matches in the frame of image 0. Without both it is one pass of the
-    network, the quickest. Raises WeightsError when the weights are missing or damaged.
+    At most `num_keypoints` matches come back, surest first. `mode` "full" finds the motion by the network and lets the
+    dense matcher have the last word on it; "network" leaves that out; "single-pass" is the bare network, the quickest,
+    for images that are turned and scaled little. `search` off takes the images as they stand in any mode. Images of
+    which too few cells agree on a motion have no matches. Raises WeightsError when the weights are missing or damaged.
     """
 
     def __init__(
@@ -37,13 +52,14 @@ class MapGlueMatcher(Matcher):
         device: torch.device,
         num_keypoints: int = 2048,
         *,
+        mode: Mode = "full",
         search: bool = True,
-        refined: bool = True,
         network: MapGlue | None = None,
     ) -> None:
-        self.name = name
-        self.num_keypoints, self.search, self.refined = num_keypoints, search, refined
-        network = network or load_model(name)
+        self.name, self.device, self.num_keypoints = name, device, num_keypoints
+        self.mode, self.search = mode, search
+        self.dense = DenseMatcher(device)
+        network = network or load_model(name.partition(":")[0])
         self.network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.encode = Encoder(self.network.extractor, device)
 
@@ -52,9 +68,9 @@ class MapGlueMatcher(Matcher):
         return self.correspond_batch([image0], [image1])[0]
 
     def correspond_batch(self, images0: Sequence[RGBImage], images1: Sequence[RGBImage]) -> list[Matches]:
-        """Match pairs; without search and refinement the graphs run on all pairs at once, padded."""
+        """Match pairs; in one pass the graphs run on all pairs at once, padded."""
         small0, small1 = [reduced(image) for image in images0], [reduced(image) for image in images1]
-        if self.search or self.refined:
+        if self.mode != "single-pass":
             found = [self._settle(first[0], second[0]) for first, second in zip(small0, small1, strict=True)]
         else:
             views = [(self.encode(a[0]), self.encode(b[0])) for a, b in zip(small0, small1, strict=True)]
@@ -65,14 +81,24 @@ class MapGlueMatcher(Matcher):
         ]
 
     def _settle(self, image0: RGBImage, image1: RGBImage) -> Matches:
-        """Find the pose, then the matches in it."""
+        """Refine the likeliest poses, take the one that most cells agree with, and give it its last touch."""
         view0 = self.encode(image0)
-        pose = search(self.encode, view0, image1, every=self.search)
-        if pose.matrix is None:
-            return pose.matches
+        pictures = Picture(image0, data_mask(image0), self.device), Picture(image1, data_mask(image1), self.device)
+        poses = searched_poses(*pictures) if self.search else straight_pose(view0, self.encode(image1))
         size0 = image0.shape[1], image0.shape[0]
-        matches = refine(self.encode, view0, size0, image1, pose.matrix) if self.refined else Matches.empty()
-        return matches if len(matches) else pose.matches
+        refined = [refine(self.encode, view0, size0, image1, pose) for pose in poses]
+        best = max(refined, key=lambda found: len(found.matches), default=None)
+        if best is None or len(best.matches) < LEAST_MATCHES or best.share < LEAST_SHARE:
+            return Matches.empty()
+        return best.matches if self.mode == "network" else self._touched(best, *pictures)
+
+    def _touched(self, found: Refined, picture0: Picture, picture1: Picture) -> Matches:
+        """Move the matches onto the dense matcher's motion, where that is close to the network's."""
+        matrix, _ = self.dense.follow(picture0, picture1, found.matrix)
+        points1 = transform(matrix, found.matches.points0).astype(np.float32)
+        apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
+        close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
+        return replace(found.matches, points1=points1) if close else found.matches
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:

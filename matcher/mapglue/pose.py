@@ -1,87 +1,41 @@
-"""The search over poses: image 1 turned and scaled until its matches with image 0 agree. Ours, not the paper's.
+"""The rough motions that refinement starts from. Ours, not the paper's.
 
-The network knows rotations up to some 45 degrees and scales up to 1.5; a handful of poses covers every other one.
+The network knows small motions. By which rotation and scale two images are apart is found as the dense matcher finds
+it, by the structure of both whole images; the network then judges the likeliest poses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from matcher.fit import Matrix, fit, transform
-from matcher.images import RGBImage
+from matcher.dense.matcher import likely_poses
+from matcher.dense.poses import View as Picture
+from matcher.fit import Matrix, fit
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.local import vertex
 from matcher.mapglue.semantic import cell_centres
-from matcher.mapglue.views import Encoder, View, seen_through, turned
+from matcher.mapglue.views import View
 from matcher.types import Matches
 
-ROTATIONS = (0, 45, -45, 90, -90, 135, -135, 180)
-SCALES = (1.0, 1.6, 0.625)
-CLEAR_INLIERS = 150
-CLEAR_SHARE = 0.6
-"""As many matches agreeing, and such a share of them, end the search."""
+CANDIDATES = 3
 
 THRESHOLD_PX = 10.0
-"""Matches of cells agree with a similarity when they are within this, in pixels of the pose."""
-
-LARGEST_TURN_DEG, LARGEST_SCALE = 35.0, 1.45
-"""A motion further than this from its pose belongs to another pose, or to chance."""
+"""Matches of cells agree with a similarity when they are within this."""
 
 TEMPERATURE = 25.0
 
 
-@dataclass(frozen=True, eq=False)
-class Pose:
-    """A similarity (image 0 -> image 1, or None), the matches it rests on and how many of them agree with it."""
-
-    matrix: Matrix | None
-    matches: Matches
-    inliers: int
-
-    @property
-    def clear(self) -> bool:
-        return self.inliers >= CLEAR_INLIERS and self.inliers >= CLEAR_SHARE * len(self.matches)
+def searched_poses(picture0: Picture, picture1: Picture) -> list[Matrix]:
+    """Return the likeliest motions, image 0 -> image 1, over any rotation and scales of 1/2 to 2."""
+    return [pose.matrix for pose in likely_poses(picture0, picture1)[:CANDIDATES]]
 
 
-def search(encode: Encoder, view0: View, image1: RGBImage, every: bool = True) -> Pose:
-    """Return the pose whose matches agree best: the first clear one, or the best of all. `every` false tries only the
-    image as it stands.
-    """
-    best = Pose(None, Matches.empty(), 0)
-    poses = product(SCALES, ROTATIONS) if every else [(1.0, 0)]
-    for scale, degrees in poses:
-        pose = try_pose(encode, view0, image1, degrees, scale)
-        if pose.inliers > best.inliers:
-            best = pose
-        if best.clear:
-            break
-    return best
-
-
-def try_pose(encode: Encoder, view0: View, image1: RGBImage, degrees: float, scale: float) -> Pose:
-    """Match image 0 with image 1 turned by `degrees` and enlarged by `scale`; fit a similarity."""
-    height, width = image1.shape[:2]
-    matrix, canvas = turned((width, height), degrees, scale)
-    view1 = encode(*seen_through(image1, matrix, canvas))
-    found = match_cells(view0, view1)
-    matches = Matches(found.points0, transform(matrix, found.points1).astype(np.float32), found.scores)
-    fitted = fit(matches, "similarity", threshold_px=THRESHOLD_PX / scale)
-    if fitted.matrix is None or not _near(np.linalg.inv(matrix) @ fitted.matrix):
-        return Pose(None, matches, 0)
-    return Pose(fitted.matrix, matches, int(fitted.inliers.sum()))
-
-
-def _near(motion: Matrix) -> bool:
-    """Whether a similarity turns and scales little."""
-    scale = float(np.hypot(motion[0, 0], motion[1, 0]))
-    degrees = float(np.rad2deg(np.arctan2(motion[1, 0], motion[0, 0])))
-    return abs(degrees) <= LARGEST_TURN_DEG and 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
+def straight_pose(view0: View, view1: View) -> list[Matrix]:
+    """Return the similarity that most matches of two encoded images agree with, or nothing."""
+    fitted = fit(match_cells(view0, view1), "similarity", threshold_px=THRESHOLD_PX)
+    return [] if fitted.matrix is None else [fitted.matrix]
 
 
 @torch.inference_mode()

@@ -1,66 +1,96 @@
-"""From a rough pose to precise matches: image 1 is seen through the motion found so far and compared cell by cell."""
+"""From a rough pose to precise matches: image 1 is seen through the motion found so far and compared cell by cell.
+
+Ours, not the paper's. Every cell says how similar the cells around its own place are; summed along the motions that one
+transformation implies, these surfaces find it where most cells alone would be outvoted (see `matcher.dense.pooling`).
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from matcher.fit import Fit, Matrix, fit, transform
+from matcher.dense.pooling import pool_surfaces
+from matcher.fit import Matrix, Model, transform
 from matcher.images import RGBImage
-from matcher.mapglue.local import local_matches
+from matcher.mapglue.config import STRIDE
+from matcher.mapglue.local import correlation_volume, local_matches
 from matcher.mapglue.views import Encoder, View, seen_through
 from matcher.types import Matches
 
-RADII = (4, 2)
-"""Cells searched around a cell's place, pass by pass."""
+PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
+    (5, ("similarity",)),
+    (4, ("similarity", "homography")),
+    (3, ("similarity", "homography")),
+)
+"""Cells searched around a cell's place, and what may explain what is found there, pass by pass."""
 
-SUPPORT = 5
-"""Cells on a side over which similarities are averaged."""
+WINDOWS = 600
+"""Cells, evenly spread, whose surfaces are pooled; more say the same again."""
 
-THRESHOLDS_PX = (6.0, 4.0)
-MORE_FREEDOM = 1.25
-"""A model with more freedom must explain this many times the matches."""
+LEAST_WINDOWS = 30
 
-LEAST_MATCHES = 20
+RADIUS, SUPPORT = 3, 5
+"""Cells searched for a cell's own match, and the side of the square of cells that vote on it."""
+
+AGREEING_PX = 6.0
+"""A cell agrees with the motion when its own match is as near, in pixels of image 0."""
+
+_TO_PIXELS = np.array([[STRIDE, 0, (STRIDE - 1) / 2], [0, STRIDE, (STRIDE - 1) / 2], [0, 0, 1]])
 
 
-@torch.inference_mode()
-def refine(encode: Encoder, view0: View, size0: tuple[int, int], image1: RGBImage, rough: Matrix) -> Matches:
-    """Return matches of image 0 (width, height) with image 1 given a rough motion, image 0 -> image 1; none when the
-    motion does not hold.
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A motion (3 x 3, image 0 -> image 1), the cells that agree with it as matches, and their share of all cells that
+    both images show."""
+
+    matrix: Matrix
+    matches: Matches
+    share: float
+
+
+def refine(encode: Encoder, view0: View, size0: tuple[int, int], image1: RGBImage, rough: Matrix) -> Refined:
+    """Refine a rough motion of image 0 (width, height) to image 1."""
+    matrix = rough
+    for radius, models in PASSES:
+        change = _pooled(view0, encode(*seen_through(image1, matrix, size0)), radius, models)
+        if change is None:
+            return Refined(matrix, Matches.empty(), 0.0)
+        matrix = matrix @ change
+        matrix = matrix / matrix[2, 2]
+    return _agreeing(view0, encode(*seen_through(image1, matrix, size0)), matrix)
+
+
+@torch.no_grad()
+def _pooled(view0: View, view1: View, radius: int, models: tuple[Model, ...]) -> Matrix | None:
+    """Return the motion of image 0's pixels that makes all cells most similar; None when few cells are on both."""
+    side = 2 * radius + 1
+    both = (view0.cells & view1.cells).flatten().nonzero()[:, 0]
+    if len(both) < LEAST_WINDOWS:
+        return None
+    windows = both[torch.linspace(0, len(both) - 1, min(WINDOWS, len(both)), device=both.device).long()]
+    volume = correlation_volume(view0.descriptors, view1.descriptors, view1.cells, radius).flatten(1)[:, windows]
+    real = volume > -1
+    mean = (volume * real).sum(0) / real.sum(0).clamp(min=1)
+    surfaces = torch.where(real, volume - mean, 0.0).T.unflatten(1, (side, side))
+    width = view0.cells.shape[1]
+    centres = torch.stack([windows % width, torch.div(windows, width, rounding_mode="floor")], 1)
+    change, _ = pool_surfaces(surfaces, centres.double().cpu().numpy(), models)
+    return np.asarray(_TO_PIXELS @ change @ np.linalg.inv(_TO_PIXELS))
+
+
+@torch.no_grad()
+def _agreeing(view0: View, view1: View, matrix: Matrix) -> Refined:
+    """Match cell by cell around `matrix`, and keep the matches near it, moved onto it.
+
+    A match of cells is off by a few pixels where a map is generalised, and a homography fitted to such matches would
+    follow their errors to the corners.
     """
-    matrix, matches = rough, Matches.empty()
-    for radius, threshold in zip(RADII, THRESHOLDS_PX, strict=True):
-        view1 = encode(*seen_through(image1, matrix, size0))
-        grids, masks = (view0.descriptors, view1.descriptors), (view0.cells, view1.cells)
-        points0, points1, scores = local_matches(grids, masks, view0.matchable, radius, SUPPORT)
-        moved = transform(matrix, points1.cpu().numpy()).astype(np.float32)
-        matches = Matches(points0.cpu().numpy(), moved, scores.cpu().numpy())
-        if len(matches) < LEAST_MATCHES:
-            return Matches.empty()
-        fitted = least_freedom(matches, threshold * float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
-        if fitted.matrix is None:
-            return Matches.empty()
-        matrix = fitted.matrix
-    return regularised(matches, fitted)
-
-
-def regularised(matches: Matches, fitted: Fit) -> Matches:
-    """Return the matches that agree with the fitted motion, moved onto it.
-
-    A match of cells is off by a few pixels where a map is generalised, and a homography fitted to such matches follows
-    their errors. Where fewer parameters explain the pair (see `least_freedom`), the matches say so.
-    """
-    assert fitted.matrix is not None
-    agreeing = matches[fitted.inliers]
-    points1 = transform(fitted.matrix, agreeing.points0).astype(np.float32)
-    return Matches(agreeing.points0, points1, agreeing.scores)
-
-
-def least_freedom(matches: Matches, threshold_px: float) -> Fit:
-    """Fit the model with the least freedom that explains the matches: similarity, affine, homography."""
-    best = fit(matches, "similarity", threshold_px)
-    for freer in (fit(matches, "affine", threshold_px), fit(matches, "homography", threshold_px)):
-        if freer.matrix is not None and freer.inliers.sum() > MORE_FREEDOM * best.inliers.sum():
-            best = freer
-    return best
+    grids, cells = (view0.descriptors, view1.descriptors), (view0.cells, view1.cells)
+    points0, points1, scores = local_matches(grids, cells, view0.matchable, RADIUS, SUPPORT)
+    agreeing = (points1 - points0).norm(dim=1) < AGREEING_PX
+    kept0 = points0[agreeing].cpu().numpy()
+    matches = Matches(kept0, transform(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
+    both = int((view0.cells & view1.cells).sum())
+    return Refined(matrix, matches, len(matches) / max(both, 1))

@@ -39,7 +39,7 @@ class Validation:
     def __call__(self, stage: nn.Module, step: int) -> dict[str, float]:
         """Return "validation", the share of pairs within 10 px, less a little for the median error, and its parts."""
         device = next(stage.parameters()).device
-        matcher = MapGlueMatcher("validation", device, network=stage.model, search=False)  # type: ignore[arg-type]
+        matcher = MapGlueMatcher("validation", device, mode="network", search=False, network=stage.model)  # type: ignore[arg-type]
         errors = []
         for number, pair in enumerate(self.pairs):
             matches = matcher.match(pair.image0, pair.image1)

@@ -57,7 +57,9 @@ def test_a_turned_image_is_found_by_the_search(network: MapGlue) -> None:
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_a_batch_equals_its_pairs(network: MapGlue, settled: bool) -> None:
-    matcher = MapGlueMatcher("tiny", CPU, 128, network=network, search=False, refined=settled)
+    matcher = MapGlueMatcher(
+        "tiny", CPU, 128, network=network, mode="network" if settled else "single-pass", search=False
+    )
     images0, images1 = [scene(1), scene(2, 160)], [scene(1), scene(3, 224)]
     for single, batched in zip(
         map(matcher.match, images0, images1), matcher.match_batch(images0, images1), strict=True
@@ -72,7 +74,7 @@ def test_a_flat_image_has_no_match(network: MapGlue, value: int) -> None:
     flat = np.full((90, 130, 3), value, np.uint8)
     for matcher in (
         MapGlueMatcher("tiny", CPU, network=network),
-        MapGlueMatcher("tiny", CPU, network=network, search=False, refined=False),
+        MapGlueMatcher("tiny", CPU, network=network, mode="single-pass"),
     ):
         assert len(matcher.match(flat, scene())) == 0
 
