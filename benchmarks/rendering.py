@@ -3,9 +3,9 @@
     python benchmarks/rendering.py --json > benchmarks/results/rendering.json
 
 Rates are per second of processor time, so that other work on the machine does not count: megapixels of a town at 0.5 m,
-whose scene is made beforehand, and training scenes (512 x 512 map, image and labels) of worlds never asked for before,
-with all that belongs to them. The largest rasters, 20,000 x 15,000 px, are each made by a process of its own, strip by
-strip as `acquire` asks for them, their ground made (or read from a GeoPackage) on the way.
+whose scene is made beforehand, and training scenes (512 x 512 map, image and labels) with all that belongs to them. The
+largest rasters, 20,000 x 15,000 px, are each made by a process of its own, strip by strip as `acquire` asks for them,
+their ground made (or read from a GeoPackage) on the way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from cartography.mapnik_renderer import MapnikRenderer
 from cartography.procedural import World
 from cartography.scene import geometries
 from cartography.styles import NAMES, named
-from cartography.training_scene import draw_pair
+from cartography.training_scene import REGION, SCENES_A_WORLD, draw_pair, world_of
 from stages.acquire.local_grid import local_grid
 from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
@@ -75,18 +75,25 @@ def renderers() -> dict[str, float]:
     return figures
 
 
-def training(worlds: int = 2) -> dict[str, float]:
-    """Measure training scenes a second: consecutive seeds as training takes them, the making of their worlds included.
+def training(worlds: int = 12, scenes: int = 8) -> dict[str, float]:
+    """Measure training scenes a second over worlds of all kinds, as often as training has them.
 
-    What is made once a process (textures) is made before, from other worlds.
+    A world is made whole, then some of its scenes are drawn; each scene bears its share of the making of its world.
+    Textures, which are made once a process, are made before.
     """
     for seed in range(-24, 0):
         draw_pair(seed)
-    seeds = range(48 * worlds)
-    begin = time.process_time()
-    for seed in seeds:
-        draw_pair(seed)
-    return {"training_scenes_per_s": len(seeds) / (time.process_time() - begin)}
+    making = drawing = 0.0
+    for number in range(worlds):
+        first = number * SCENES_A_WORLD
+        begin = time.process_time()
+        world_of(first).window((-200.0, -900.0, REGION + 900.0, REGION + 200.0))
+        made = time.process_time()
+        for seed in range(first, first + scenes):
+            draw_pair(seed)
+        making, drawing = making + made - begin, drawing + time.process_time() - made
+    each = drawing / (worlds * scenes) + making / (worlds * SCENES_A_WORLD)
+    return {"training_scenes_per_s": 1 / each, "training_scenes_per_s_of_worlds_made": worlds * scenes / drawing}
 
 
 TOWN = "town.gpkg"

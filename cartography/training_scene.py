@@ -27,10 +27,10 @@ from cartography.procedural import World
 from cartography.procedural.landscape import LandscapeName
 from cartography.scene import Scene
 
-_SCENES_A_WORLD = 48
+SCENES_A_WORLD = 96
 """Consecutive seeds share a world, so that its superblocks are made once."""
 
-_REGION = 1400.0
+REGION = 1400.0
 """Metres square of a world from which its scenes are taken."""
 
 
@@ -94,8 +94,8 @@ class Sampler:
             source: Scene | World = extract
             frame = _populated_frame(extract, gsd, self.size, random)
         else:
-            source = _world(seed // _SCENES_A_WORLD)
-            left, top = random.uniform(0, _REGION, 2)
+            source = world_of(seed)
+            left, top = random.uniform(0, REGION, 2)
             frame = Frame(float(left), float(top), gsd, self.size, self.size)
         motion = self.motion
         homography = random_homography(
@@ -132,6 +132,11 @@ def _populated_frame(scene: Scene, gsd: float, size: int, random: np.random.Gene
     half = size * gsd / 2
     dx, dy = random.uniform(-0.3, 0.3, 2) * size * gsd
     return Frame(float(point.x - half + dx), float(point.y + half + dy), gsd, size, size)
+
+
+def world_of(seed: int) -> World:
+    """Return the world of a procedural pair's seed."""
+    return _world(seed // SCENES_A_WORLD)
 
 
 @lru_cache(maxsize=3)
