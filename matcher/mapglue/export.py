@@ -92,7 +92,7 @@ class Exported(nn.Module):
 
 def export_torchscript(model: MapGlue, path: Path) -> None:
     """Write `path`; every layer runs (no early exit), in float32, on the device that the caller moves the file to."""
-    whole = MapGlue(replace(model.config, early_exit=False)).eval()
+    whole = MapGlue(replace(model.config, early_exit=False)).eval().requires_grad_(False)
     whole.load_state_dict(model.state_dict())
     image = torch.rand(1, 3, *EXAMPLE, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(1, 1, *EXAMPLE, dtype=torch.bool)
