@@ -9,56 +9,20 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from affine import Affine
+from swiss_tiles import Tiles, assemble, change_about, save
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
 from stages.align.pair import align_pair
 from stages.align.source import open_side
-from stages.grid import Grid, apply_homography
-from stages.rasters import write_raster
+from stages.grid import apply_homography
 from stages.tiepoints import TiePoint, write_tiepoints
 
 pytestmark = pytest.mark.integration
 
-HALF = 20037508.342789244
 CORNERS = np.array([[0.0, 0], [1791, 0], [1791, 1279], [0, 1279]])
-Tiles = tuple[int, int, int, int]
 PLACE: Tiles = (34512, 34518, 23056, 23060)
 ELSEWHERE: Tiles = (34504, 34509, 23062, 23067)
-
-
-def assemble(root: Path, layer: str, suffix: str, tiles: Tiles) -> np.ndarray:
-    """Return z16 tiles (x and y ranges, inclusive) as RGBA; alpha 0 where a tile is missing."""
-    x0, x1, y0, y1 = tiles
-    image = np.zeros(((y1 - y0 + 1) * 256, (x1 - x0 + 1) * 256, 4), np.uint8)
-    for x in range(x0, x1 + 1):
-        for y in range(y0, y1 + 1):
-            path = root / "tiles" / layer / "16" / str(x) / f"{y}.{suffix}"
-            if path.is_file():
-                tile = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGBA)
-                image[(y - y0) * 256 :, (x - x0) * 256 :][:256, :256] = tile
-    return image
-
-
-def save(path: Path, image: np.ndarray, tiles: Tiles, change: np.ndarray | None = None) -> Path:
-    """Write a raster on the tiles' grid, its georeference followed by `change` (3 x 3, on Web Mercator metres)."""
-    pixel = 2 * HALF / (256 * 2**16)
-    transform = Affine(pixel, 0, -HALF + tiles[0] * 256 * pixel, 0, -pixel, HALF - tiles[2] * 256 * pixel)
-    if change is not None:
-        transform = Affine(*change[:2].ravel()) @ transform
-    write_raster(path, Grid("EPSG:3857", transform, image.shape[1], image.shape[0]), iter([image]), {})
-    return path
-
-
-def change_about(tiles: Tiles, degrees: float, scale: float, east: float, north: float) -> np.ndarray:
-    pixel = 2 * HALF / (256 * 2**16)
-    middle = np.array([-HALF + (tiles[0] + tiles[1] + 1) * 128 * pixel, HALF - (tiles[2] + tiles[3] + 1) * 128 * pixel])
-    angle = np.deg2rad(degrees)
-    matrix = np.eye(3)
-    matrix[:2, :2] = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix[:2, 2] = middle + np.array([east, north]) - matrix[:2, :2] @ middle
-    return matrix
 
 
 @pytest.fixture(scope="module")
