@@ -42,12 +42,14 @@ _TO_PIXELS = np.array([[STRIDE, 0, (STRIDE - 1) / 2], [0, STRIDE, (STRIDE - 1) /
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A motion (3 x 3, image 0 -> image 1), the cells that agree with it as matches, and their share of all cells that
-    both images show."""
+    """A motion (3 x 3, image 0 -> image 1), the cells that agree with it as matches, and its `merit` in [0, 1]: their
+    share of all cells that both images show times their share of image 0's. The first alone is high where a small
+    overlap agrees by chance, the second is low where a large one does not agree at all.
+    """
 
     matrix: Matrix
     matches: Matches
-    share: float
+    merit: float
 
 
 def refine(encode: Encoder, view0: View, size0: tuple[int, int], image1: RGBImage, rough: Matrix) -> Refined:
@@ -92,5 +94,5 @@ def _agreeing(view0: View, view1: View, matrix: Matrix) -> Refined:
     agreeing = (points1 - points0).norm(dim=1) < AGREEING_PX
     kept0 = points0[agreeing].cpu().numpy()
     matches = Matches(kept0, transform(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
-    both = int((view0.cells & view1.cells).sum())
-    return Refined(matrix, matches, len(matches) / max(both, 1))
+    both, all0 = int((view0.cells & view1.cells).sum()), int(view0.cells.sum())
+    return Refined(matrix, matches, len(matches) ** 2 / max(both * all0, 1))
