@@ -97,7 +97,7 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
     spans = np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE)
     visible, on_map = _covered(_lattice(*spans), truth, grids[0])
     errors = _distances(alignment, visible, on_map)
-    corners = _covered(_lattice(np.arange(0, width, PAIR_PX), np.arange(0, height, PAIR_PX)), truth, grids[0])
+    corners = _covered(_lattice(np.arange(0.0, width, PAIR_PX), np.arange(0.0, height, PAIR_PX)), truth, grids[0])
     before = np.linalg.norm(project(on_map, *grids) - visible, axis=1)
     return SiteError(
         rasters.relative_to(workspace / "rasters").as_posix(),

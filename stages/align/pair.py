@@ -107,7 +107,7 @@ def _judged(
         earlier += again
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
-        failed.append("no window holds structure at full resolution")
+        failed.append("not looked at more closely than at half the resolution")
     used = answer.agreeing & answer.windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(answer.windows, answer.fitted, answer.reduce)
