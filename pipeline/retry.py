@@ -11,7 +11,8 @@ from pipeline.ledger import State
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Exponential back-off with jitter, bounded by attempts within one run.
+    """Exponential back-off with jitter, bounded by failures of one kind within one run: what a neighbour did to a unit
+    does not use up the unit's own tries.
 
     The wait before attempt n + 1 is `first_wait * 2**(n - 1)` seconds, at most `longest_wait`, times 0.5 to 1.5, so
     that units which failed together do not come back together.
@@ -24,7 +25,7 @@ class RetryPolicy:
     attempts_after_lost_worker: int = 6
 
     def wait(self, kind: Kind, attempts: int, key: str) -> float | None:
-        """Return the seconds to wait before trying again after `attempts` failed ones, or None to give up."""
+        """Return the seconds to wait before trying again after `attempts` that failed so, or None to give up."""
         if kind is Kind.LOST_WORKER:
             return 0.0 if attempts < self.attempts_after_lost_worker else None
         if kind is not Kind.TRANSIENT or attempts >= self.attempts:

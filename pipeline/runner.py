@@ -71,6 +71,7 @@ class _StageRun:
         self._waiting: list[tuple[float, int, Unit]] = []
         self._in_flight = 0
         self._attempts: Counter[str] = Counter()
+        self._failures: Counter[tuple[str, Kind]] = Counter()
 
     def drive(self) -> None:
         while self._due or self._waiting or self._in_flight:
@@ -111,7 +112,8 @@ class _StageRun:
             raise DiskFullError(f"{failure.reason}. Make room and run again: it goes on where it was.")
         ledger, reporter = self._runner.ledger, self._runner.reporter
         attempts = self._attempts[unit.name]
-        wait = self._runner.policy.wait(failure.kind, attempts, unit.key)
+        self._failures[unit.name, failure.kind] += 1
+        wait = self._runner.policy.wait(failure.kind, self._failures[unit.name, failure.kind], unit.key)
         if wait is None:
             state = final_state(failure.kind)
             ledger.fail(unit, state, failure.reason, failure.traceback, worker)

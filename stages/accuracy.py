@@ -43,7 +43,7 @@ class SiteError:
     before_px: float
     rms_px: float
     largest_px: float
-    corners_px: tuple[float, ...]
+    corners_px: list[float]
 
 
 def true_errors(workspace: Path) -> list[SiteError]:
@@ -106,7 +106,7 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
         _rms(before),
         _rms(errors),
         round(float(errors.max()), 3),
-        tuple(np.round(_distances(alignment, *corners), 3).tolist()),
+        np.round(_distances(alignment, *corners), 3).tolist(),
     )
 
 
@@ -119,7 +119,7 @@ def _covered(visible: FloatArray, truth: Disturbance, map_grid: Grid) -> tuple[F
 
 def _distances(alignment: Alignment, visible: FloatArray, on_map: FloatArray) -> FloatArray:
     aligned = [apply_homography(alignment.at(*v).homography, [p])[0] for v, p in zip(visible, on_map, strict=True)]
-    return np.asarray(np.linalg.norm(np.array(aligned) - visible, axis=1))
+    return np.asarray(np.linalg.norm(np.reshape(aligned, (-1, 2)) - visible, axis=1))
 
 
 def _lattice(xs: FloatArray, ys: FloatArray) -> FloatArray:
