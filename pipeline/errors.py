@@ -25,9 +25,5 @@ class TransientError(PipelineError):
     """A unit failed for a reason that may pass (a 503, a time-out): the engine retries it."""
 
 
-class LostWorkerError(TransientError):
-    """The process that ran a unit died: killed, out of memory, or its machine went away."""
-
-
 class PermanentError(PipelineError):
     """A unit failed for a reason that stays (a truncated raster, a missing CRS): only mending it helps."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+from mapdata.cli import PATIENCE
+
+os.environ.update(PATIENCE)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

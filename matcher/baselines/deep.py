@@ -6,6 +6,7 @@ never imported, only read: one needs an OpenCV and a torchvision that may not fi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ class Features:
     descriptors: Tensor
 
 
-class Extractor(nn.Module):
+class Extractor(nn.Module, ABC):
     """Finds `num_keypoints` features at most in a 1 x 3 x H x W image in [0, 1]."""
 
     def __init__(self, network: nn.Module, weights: Path, part: str | None = None) -> None:
@@ -43,8 +44,8 @@ class Extractor(nn.Module):
         state = read_weights(weights, _read_torch)
         load_strictly(getattr(network, "net", network), state[part] if part else state, weights)
 
-    def forward(self, image: Tensor) -> Features:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, image: Tensor) -> Features: ...
 
 
 class XFeatExtractor(Extractor):

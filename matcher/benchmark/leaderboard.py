@@ -17,7 +17,6 @@ COLUMNS: dict[str, str] = {
     "success_10px": "success 10 px",
     "success_10px_ransac": "success 10 px, RANSAC",
 }
-SHARES = (*COLUMNS, "matching_accuracy_1px", "matching_accuracy_3px", "matching_accuracy_5px", "inlier_ratio")
 
 
 def write_leaderboard(results: Json) -> str:

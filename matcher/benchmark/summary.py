@@ -45,8 +45,6 @@ _STATISTICS: dict[str, tuple[str, Callable[[Values], float]]] = {
 }
 """Name of a figure -> the column it is made of, and how. Shares are 0 to 1."""
 
-FIGURES = tuple(_STATISTICS)
-
 
 def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], environment: Mapping[str, Any]) -> Json:
     """Return the results of a table of `ROWS` as `results.schema.json` describes them.

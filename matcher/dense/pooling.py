@@ -43,6 +43,10 @@ PRICE = 0.1
 """What a parameter of its usual size costs, as a share of the height of the surfaces: below, it follows noise."""
 
 
+MARGIN = 4
+"""Zeros around every surface, so that a spline's neighbours exist wherever a window is looked up."""
+
+
 def pool_surfaces(
     surfaces: Tensor, centres: npt.NDArray[np.float64], models: tuple[Model, ...] = ("similarity",)
 ) -> tuple[Matrix, float]:
@@ -58,10 +62,11 @@ def pool_surfaces(
     origin = centres.mean(0)
     extent = max(float(np.abs(centres - origin).max()), 1.0)
     unit = (centres - origin) / extent
-    pyramid = [
+    blurred = [
         gaussian_blur(surfaces[:, None], max(radius * share, 0.5))[:, 0].numpy() for share in (0.4, 0.2, 0.1, 0.04)
     ]
-    place = int(pyramid[0].mean(0).argmax())
+    place = int(blurred[0].mean(0).argmax())
+    pyramid = [np.pad(level, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))) for level in blurred]
     parameters = np.zeros(8)
     parameters[:2] = place % (2 * radius + 1) - radius, place // (2 * radius + 1) - radius
     for number, model in enumerate(models):
@@ -74,7 +79,7 @@ def pool_surfaces(
 
 
 def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: float) -> Matrix:
-    """Climb from `start` to the top of the mean surface, less the price, in the first `free` parameters."""
+    """Climb from `start` to the top of the mean surface (padded by `MARGIN`), less the price, in `free` parameters."""
     height = max(float(np.abs(surfaces.mean(0)).max()), 1e-9)
     usual = USUAL[:free] * extent
 
@@ -108,18 +113,18 @@ def _shifts(parameters: Matrix, unit: Matrix, extent: float) -> tuple[Matrix, Ma
 
 
 def _sample(surfaces: Matrix, shifts: Matrix) -> tuple[Matrix, Matrix]:
-    """Return each window's surface (N x D x D) at its shift (N, 2), and the slope there, (N, 2): cubic B-splines.
+    """Return each window's surface (N x D x D, `MARGIN` zeros around it included) at its shift (N, 2), and the slope
+    there, (N, 2): cubic B-splines.
 
     Bilinear samples would have kinks at every pixel, on which the search gets stuck; the spline's own slight blur does
     not matter beside that of the pyramid.
     """
-    side = surfaces.shape[-1]
-    padded = np.pad(surfaces, ((0, 0), (4, 4), (4, 4)))
+    side = surfaces.shape[-1] - 2 * MARGIN
     places = np.clip(shifts + side // 2, -3.0, side + 1.0)
     whole = np.floor(places)
     (wx, wy), (sx, sy) = _spline(places - whole)
-    index = whole.astype(np.intp)[:, :, None] + np.arange(3, 7)  # N x 2 x 4, the padding counted
-    patch = padded[np.arange(len(surfaces))[:, None, None], index[:, 1, :, None], index[:, 0, None, :]]
+    index = whole.astype(np.intp)[:, :, None] + np.arange(MARGIN - 1, MARGIN + 3)  # N x 2 x 4
+    patch = surfaces[np.arange(len(surfaces))[:, None, None], index[:, 1, :, None], index[:, 0, None, :]]
     value, along_x, along_y = (np.einsum("ni,nij,nj->n", y, patch, x) for y, x in ((wy, wx), (wy, sx), (sy, wx)))
     return value, np.column_stack([along_x, along_y])
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from matcher.dense.harmonics import orientation_harmonics, turn_harmonics
+from matcher.dense.harmonics import CHANNELS, orientation_harmonics, turn_harmonics
 
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -140,6 +140,6 @@ def rotated(field: Tensor, angles: npt.NDArray[np.float64], side: int) -> tuple[
             [[cosine * side / width, sine * side / width, 0], [-sine * side / height, cosine * side / height, 0]]
         )
     theta = torch.tensor(samplings, dtype=field.dtype, device=field.device)
-    grid = F.affine_grid(theta, [len(angles), 4, side, side], align_corners=False)
+    grid = F.affine_grid(theta, [len(angles), CHANNELS, side, side], align_corners=False)
     sampled = F.grid_sample(field.expand(len(angles), -1, -1, -1), grid, align_corners=False)
     return turn_harmonics(sampled, torch.from_numpy(np.asarray(angles)).to(field.device)), matrices

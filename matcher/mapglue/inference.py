@@ -33,6 +33,7 @@ the best reached 0.084."""
 
 Mode = Literal["full", "network", "single-pass"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+"""How much a matcher does: poses, network and dense last word; network and search; the network once."""
 
 TOUCH_PX = 12.0
 """The dense matcher's motion is taken when half the matches lie as near to it, in pixels of image 0."""

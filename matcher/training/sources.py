@@ -62,7 +62,10 @@ class RealSource(Source):
     @classmethod
     def landquart(cls, tiles: Path, ranges: dict[str, TileRange] = LANDQUART_TRAIN) -> RealSource:
         """Read the training part of Landquart from the folder of tile layers."""
-        return cls(read_mosaic(tiles / "lk25", ranges["lk25"]), read_mosaic(tiles / "swissimage", ranges["swissimage"]))
+        return cls(
+            read_mosaic(tiles / "lk25", ranges["lk25"], white_is_blank=False),
+            read_mosaic(tiles / "swissimage", ranges["swissimage"], white_is_blank=True),
+        )
 
     def draw(self, rng: np.random.Generator) -> AlignedPair:
         side = int(rng.integers(SCENE_SIDE // 2, SCENE_SIDE + 1))
@@ -83,7 +86,8 @@ class PseudoSource(Source):
     @classmethod
     def swiss(cls, tiles: Path) -> PseudoSource:
         """Read the imagery that training may use from the folder of tile layers."""
-        return cls([read_mosaic(tiles / "swissimage", place) for place in PSEUDO_PLACES.values()])
+        places = PSEUDO_PLACES.values()
+        return cls([read_mosaic(tiles / "swissimage", place, white_is_blank=True) for place in places])
 
     def draw(self, rng: np.random.Generator) -> AlignedPair:
         mosaic = self.mosaics[rng.integers(len(self.mosaics))]

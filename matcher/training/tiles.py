@@ -12,8 +12,9 @@ from matcher.benchmark.pairs import read_image
 from matcher.images import RGBImage
 
 TILE = 256
+WHITE = 250
 BLANK_SHARE = 0.25
-"""A tile with more white than this has lost its data (the rasters' no-data is white); its pixels are masked."""
+"""A tile of imagery with more white than this has lost its data (the imagery's no-data is white): it is masked."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Mosaic:
     mask: npt.NDArray[np.bool_]
 
 
-def read_mosaic(folder: Path, tiles: TileRange) -> Mosaic:
-    """Join the tiles of a range; a tile that is missing is masked."""
+def read_mosaic(folder: Path, tiles: TileRange, *, white_is_blank: bool) -> Mosaic:
+    """Join the tiles of a range; a tile that is missing, or blank where white says so, is masked."""
     shape = ((tiles.y1 - tiles.y0 + 1) * TILE, (tiles.x1 - tiles.x0 + 1) * TILE)
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     for x in range(tiles.x0, tiles.x1 + 1):
@@ -46,6 +47,6 @@ def read_mosaic(folder: Path, tiles: TileRange) -> Mosaic:
                     slice((y - tiles.y0) * TILE, (y - tiles.y0 + 1) * TILE),
                     slice((x - tiles.x0) * TILE, (x - tiles.x0 + 1) * TILE),
                 )
-                image[rows, columns] = read_image(path)
-                mask[rows, columns] = True
+                tile = image[rows, columns] = read_image(path)
+                mask[rows, columns] = not (white_is_blank and (tile >= WHITE).all(-1).mean() > BLANK_SHARE)
     return Mosaic(image, mask)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from rectangles import scene
 
 from matcher.mapglue.export import export_torchscript
 from matcher.mapglue.inference import MapGlueMatcher
@@ -17,16 +18,6 @@ from matcher.mapglue.model import MapGlue
 from matcher.mapglue.weights import load_model
 
 pytestmark = pytest.mark.unit
-
-
-def scene(size: int, seed: int = 0) -> np.ndarray:
-    """Rectangles of random greys, seen from above."""
-    generator = np.random.default_rng(seed)
-    image = np.full((size, size, 3), 128, np.uint8)
-    for _ in range(60):
-        x, y, w, h = generator.integers(0, size, 2).tolist() + generator.integers(8, 60, 2).tolist()
-        cv2.rectangle(image, (x, y), (x + w, y + h), generator.integers(0, 255, 3).tolist(), -1)
-    return image
 
 
 def in_whole(network: MapGlue) -> MapGlue:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from rectangles import scene
 
 from matcher.errors import WeightsError
 from matcher.mapglue.config import MapGlueConfig
@@ -30,16 +30,6 @@ def network() -> MapGlue:
     return MapGlue(TINY).eval()
 
 
-def scene(seed: int = 0, size: int = 224) -> np.ndarray:
-    """Rectangles of random greys, seen from above."""
-    generator = np.random.default_rng(seed)
-    image = np.full((size, size, 3), 128, np.uint8)
-    for _ in range(60):
-        x, y, w, h = generator.integers(0, size, 2).tolist() + generator.integers(8, 60, 2).tolist()
-        cv2.rectangle(image, (x, y), (x + w, y + h), generator.integers(0, 255, 3).tolist(), -1)
-    return image
-
-
 def test_identical_images_match_in_place(network: MapGlue) -> None:
     matches = MapGlueMatcher("tiny", CPU, network=network).match(scene(), scene())
     assert len(matches) > 100
@@ -60,7 +50,7 @@ def test_a_batch_equals_its_pairs(network: MapGlue, settled: bool) -> None:
     matcher = MapGlueMatcher(
         "tiny", CPU, 128, network=network, mode="network" if settled else "single-pass", search=False
     )
-    images0, images1 = [scene(1), scene(2, 160)], [scene(1), scene(3, 224)]
+    images0, images1 = [scene(224, 1), scene(160, 2)], [scene(224, 1), scene(224, 3)]
     for single, batched in zip(
         map(matcher.match, images0, images1), matcher.match_batch(images0, images1), strict=True
     ):
@@ -82,7 +72,7 @@ def test_a_flat_image_has_no_match(network: MapGlue, value: int) -> None:
 def test_the_exported_file_gives_the_matches_of_the_model(network: MapGlue, tmp_path: Path) -> None:
     export_torchscript(network, tmp_path / "tiny.pt")
     exported = torch.jit.load(str(tmp_path / "tiny.pt"))
-    image0, image1 = scene(4, 200), scene(4, 230)
+    image0, image1 = scene(200, 4), scene(230, 4)
     found = exported(torch.from_numpy(image0), torch.from_numpy(image1), 256)
     as_floats = exported(torch.from_numpy(image0) / 255, torch.from_numpy(image1) / 255, 256)
     assert found.shape[1] == 4
