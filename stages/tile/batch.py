@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import mmap
 import os
-from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
@@ -11,41 +16,50 @@ from uuid import uuid4
 from pipeline.files import TEMPORARY_PREFIX, digest_bytes
 from pipeline.stage import Output
 
-_PIECE = 1 << 16
-"""Bytes handed to the kernel at once: for larger writes some find memory for the page cache ten times as slowly."""
+_THREADS = 16
+_AHEAD = 32
+"""Files that may wait to be written: some megabytes."""
 _MOST_OPEN = 256
+
+_BLOCK = 4096
+"""What goes past the page cache goes in whole blocks, from memory that starts at one."""
+_BUFFER_BLOCKS = 256
+_spare: list[memoryview] = []
+"""Such memory, for the next thread that writes: fresh memory is dear."""
 
 
 class FileBatch:
     """A context manager that writes files under temporary names and renames them all on a clean exit.
 
-    The disk starts to write each file at once, in the background, and is waited for at the end, when most of it is
-    done. After an exception nothing is renamed and the temporary files are removed.
+    Threads wait for the disk: while files are written, and at the end while it flushes many at once, which takes it a
+    tenth of the time that one after another takes. After an exception nothing is renamed and the temporary files are
+    removed.
     """
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._mark = uuid4().hex[:12]
-        self._files: list[tuple[Path, Path]] = []
-        self._open: deque[int] = deque()
+        self._files: list[tuple[str, str]] = []
+        self._open: list[tuple[int, Future[None]]] = []
 
     def __enter__(self) -> FileBatch:
+        self._pool = ThreadPoolExecutor(_THREADS, "write")
         return self
 
     def add(self, path: str, data: bytes) -> Output:
-        """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError."""
-        target = self._workspace / path
-        temporary = target.with_name(f"{TEMPORARY_PREFIX}{self._mark}-{target.name}")
-        self._files.append((temporary, target))
+        """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError of earlier writes."""
+        target = os.path.join(self._workspace, path)
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{self._mark}-{name}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._open.append(descriptor)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view[:_PIECE]) :]
-        # "Not needed" makes the kernel write the pages out, without waiting for it.
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        self._files.append((temporary, target))
+        with suppress(OSError):  # said by file systems that have nothing but the page cache
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
+        self._open.append((descriptor, self._pool.submit(_write, descriptor, data)))
+        if len(self._open) > _AHEAD:
+            self._open[-_AHEAD][1].result()
         if len(self._open) > _MOST_OPEN:
-            self._settle_oldest()
+            self._settle()
         return Output(path, len(data), digest_bytes(data))
 
     def __exit__(
@@ -53,21 +67,48 @@ class FileBatch:
     ) -> None:
         try:
             if error is None:
-                while self._open:
-                    self._settle_oldest()
+                self._settle()
                 while self._files:
-                    temporary, target = self._files[-1]
-                    temporary.replace(target)
+                    os.replace(*self._files[-1])
                     self._files.pop()
         finally:
-            for descriptor in self._open:
+            self._pool.shutdown(cancel_futures=True)
+            for descriptor, _ in self._open:
                 os.close(descriptor)
             for temporary, _ in self._files:
-                temporary.unlink(missing_ok=True)
+                Path(temporary).unlink(missing_ok=True)
 
-    def _settle_oldest(self) -> None:
-        descriptor = self._open.popleft()
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _settle(self) -> None:
+        for _, written in self._open:
+            written.result()
+        descriptors = [descriptor for descriptor, _ in self._open]
+        list(self._pool.map(_flush, [descriptors[first::_THREADS] for first in range(_THREADS)]))
+        while self._open:
+            os.close(self._open.pop()[0])
+
+
+def _flush(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.fsync(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write whole blocks past the page cache, which is dear to fill, and the rest through it."""
+    rest = memoryview(data)
+    try:
+        buffer = _spare.pop()
+    except IndexError:
+        buffer = memoryview(mmap.mmap(-1, _BUFFER_BLOCKS * _BLOCK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    try:
+        while len(rest) >= _BLOCK:
+            size = min(len(rest) // _BLOCK * _BLOCK, len(buffer))
+            buffer[:size] = rest[:size]
+            rest = rest[os.write(descriptor, buffer[:size]) :]
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which says that this file system's blocks are others
+            raise
+    finally:
+        _spare.append(buffer)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -22,6 +22,11 @@ from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat, encode
 from stages.tile.statistics import Statistics, Thumbnail, measure
 
+_FIGURES = {
+    side: {f"{side}_{name}": name for name in Statistics._fields if f"{side}_{name}" in PAIRS.names} for side in SIDES
+}
+"""Columns of the table by side, and the figures they hold; not each figure has a meaning for both sides."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -151,6 +156,5 @@ def _transform(transform: Transform) -> dict[str, Any]:
 
 
 def _columns(side: str, figures: Statistics) -> dict[str, Any]:
-    """Return the figures that the table has of a side; not each has a meaning for both."""
-    named = {f"{side}_{name}": value for name, value in figures._asdict().items()}
-    return {name: value for name, value in named.items() if name in PAIRS.names}
+    """Return the figures that the table has of a side."""
+    return {column: getattr(figures, name) for column, name in _FIGURES[side].items()}

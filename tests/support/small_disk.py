@@ -1,4 +1,4 @@
-"""Disks that are soon full."""
+"""Disks that are soon full, or that are nothing but memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,28 @@ import pytest
 @contextmanager
 def tmpfs(folder: Path, options: str) -> Iterator[None]:
     """Mount a small disk, or skip."""
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
+    with _mounted(folder, "tmpfs", options):
         yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextmanager
+def ramfs(folder: Path) -> Iterator[None]:
+    """Mount a file system that cannot go past the page cache, or skip."""
+    with _mounted(folder, "ramfs", "mode=755"):
+        yield
 
 
 def enlarge(folder: Path, size: str) -> None:
     """Make room on a disk that `tmpfs` mounted."""
     subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
+
+@contextmanager
+def _mounted(folder: Path, kind: str, options: str) -> Iterator[None]:
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", kind, "-o", options, kind, folder], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

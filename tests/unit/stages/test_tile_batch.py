@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disk import ramfs
 
 from pipeline.files import digest_bytes
 from stages.tile.batch import FileBatch
@@ -35,6 +36,21 @@ def test_all_files_get_their_names_at_the_end(tmp_path: Path) -> None:
             assert (entry.path, entry.size, entry.digest) == (name, len(data), digest_bytes(data))
         assert set(made) & set(contents(tmp_path)) == {"7.bin"}
     assert contents(tmp_path) == made
+
+
+def test_files_of_every_length_are_whole(tmp_path: Path) -> None:
+    block, buffer = 1 << 12, 1 << 20
+    lengths = (0, 1, block - 1, block, block + 1, buffer - 1, buffer, buffer + 1, 3 * buffer + block + 7)
+    made = {f"{length}.bin": os.urandom(length) for length in lengths}
+    write(tmp_path, made)
+    assert contents(tmp_path) == made
+
+
+def test_a_file_system_of_nothing_but_page_cache_will_do(tmp_path: Path) -> None:
+    made = {f"{number}.bin": os.urandom(number * 99_991) for number in range(20)}
+    with ramfs(tmp_path / "disk"):
+        write(tmp_path / "disk", made)
+        assert contents(tmp_path / "disk") == made
 
 
 def test_after_an_error_nothing_has_changed(tmp_path: Path) -> None:
