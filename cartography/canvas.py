@@ -1,9 +1,5 @@
 """Supersampled painting of metric geometry with OpenCV, shared by the light map, the image and the label raster.
 
-Whatever is rendered is composed of canonical chunks of `CHUNK` pixels, aligned to the top-left pixel of the frame. A
-block is put together from the chunks it touches, so it equals the same part of a whole rendering byte for byte,
-although OpenCV's rasteriser rounds a line differently when it is clipped differently.
-
 OpenCV fills polygons between vertices rounded to whole subpixels, a quarter of a pixel here; its antialiased lines are
 true to a hundredth. So polygons are filled a little short of their edge, and two antialiased lines are drawn along it:
 edges then lie within a few hundredths of a pixel of where they belong.
@@ -11,7 +7,8 @@ edges then lie within a few hundredths of a pixel of where they belong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import cv2
@@ -20,7 +17,6 @@ import shapely
 
 from cartography.frame import Frame
 
-CHUNK = 512
 SHIFT = 4
 """Fractional bits of coordinates given to OpenCV."""
 UNIT = 1 << SHIFT
@@ -32,6 +28,8 @@ _CORE_DEPTH = 1.9
 """Subpixels from a polygon's edge to that of its core: rounded by a subpixel, it still lies under the lines."""
 _PLAIN_DEPTH = 0.43
 """Subpixels by which a polygon is filled short without antialiasing: OpenCV draws its outline, too."""
+_STRAIGHT_PX = 0.03
+"""Vertices no farther from a straight line are left out of it: wide lines are drawn piece by piece, with round ends."""
 
 Path: TypeAlias = np.ndarray
 """Fixed-point vertices (N, 1, 2) int32 of a line or a ring."""
@@ -44,13 +42,47 @@ class Shape(NamedTuple):
     lines: list[Path]
     cores: list[Path]
 
-    def moved(self, offset: np.ndarray) -> Shape:
-        """The shape displaced by a fixed-point vector (2,)."""
-        return Shape(*([path + offset for path in paths] for paths in self))
-
     def without_holes(self) -> Shape:
         """The shape of the shell."""
         return Shape(self.rings[:1], self.lines[:1], self.cores[:1])
+
+
+class Outlines(NamedTuple):
+    """Many polygons at once: their vertices in the order of their rings, shells before holes."""
+
+    vertices: np.ndarray
+    """(3, V, 2) int32: those of the rings, the second lines and the cores of a `Shape`; (1, V, 2) if not smooth."""
+    rings: np.ndarray
+    """(R + 1,): the first vertex of every ring, and the end."""
+    polygons: np.ndarray
+    """(N + 1,): the first ring of every polygon, and the end."""
+    broad: np.ndarray
+    """(N,) bool: has it lines and cores?"""
+
+    def moved(self, offsets: np.ndarray) -> Outlines:
+        """The polygons displaced by a fixed-point vector (N, 2) each."""
+        counts = np.diff(self.rings[self.polygons])
+        return self._replace(vertices=self.vertices + np.repeat(offsets, counts, axis=0))
+
+    def shells(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first vertex of every shell, and how many corners it has: (N,) each."""
+        first = self.rings[self.polygons[:-1]]
+        return first, self.rings[self.polygons[:-1] + 1] - first - 1
+
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sides of the shells, polygon by polygon: first vertex (E,), which the second follows; polygon (E,)."""
+        first, counts = self.shells()
+        before = np.cumsum(counts) - counts
+        return np.arange(counts.sum()) + np.repeat(first - before, counts), np.repeat(np.arange(len(counts)), counts)
+
+    def shapes(self) -> list[Shape]:
+        """Every polygon on its own."""
+        cuts = self.rings.tolist()
+        paths = [[vertices[start:end] for start, end in pairwise(cuts)] for vertices in self.vertices[:, :, None]]
+        return [
+            Shape(*(path[start:end] for path in paths)) if broad else Shape(paths[0][start:end], [], [])
+            for (start, end), broad in zip(pairwise(self.polygons.tolist()), self.broad.tolist(), strict=True)
+        ]
 
 
 class Canvas:
@@ -87,52 +119,68 @@ class Canvas:
 
     def lines(self, geometries: np.ndarray) -> list[Path]:
         """Paths of an array of line strings."""
-        coordinates, index = shapely.get_coordinates(geometries, return_index=True)
-        return _split(self.fixed(coordinates), index, len(geometries))
+        lines = shapely.simplify(geometries, _STRAIGHT_PX * self.frame.gsd, preserve_topology=False)
+        return self._paths(shapely.get_coordinates(lines), shapely.get_num_coordinates(lines))
+
+    def paths(self, lines: Sequence[np.ndarray]) -> list[Path]:
+        """Paths of lines given by their vertices (N, 2)."""
+        return self._paths(np.concatenate([np.empty((0, 2)), *lines]), [len(line) for line in lines])
+
+    def _paths(self, vertices: np.ndarray, counts: Sequence[int] | np.ndarray) -> list[Path]:
+        points = self.fixed(vertices)[:, None]
+        return [points[start:end] for start, end in pairwise([0, *np.cumsum(counts, dtype=int).tolist()])]
 
     def polygons(self, geometries: np.ndarray) -> list[Shape]:
         """Shapes of an array of polygons, which when filled are neither larger nor smaller than they should be.
 
         Their shells run counter-clockwise on the ground, holes clockwise, whatever the polygons' rings do.
         """
+        return self.outlines(geometries).shapes()
+
+    def outlines(self, geometries: np.ndarray) -> Outlines:
+        """The same, before they are taken apart."""
         rings, owner = shapely.get_rings(shapely.orient_polygons(geometries), return_index=True)
         coordinates, index = shapely.get_coordinates(rings, return_index=True)
         fixed = self.fixed(coordinates)
-        inwards = _inwards(fixed, np.flatnonzero(np.diff(index, prepend=-1)))
-
-        def inset(depth: float) -> list[Path]:
-            return _split(fixed + np.rint(inwards * (depth * UNIT)).astype(np.int32), index, len(rings))
-
-        outer = inset(_LINE_DEPTHS[0] if self._smooth else _PLAIN_DEPTH)
-        inner, core = (inset(_LINE_DEPTHS[1]), inset(_CORE_DEPTH)) if self._smooth else (outer, outer)
+        starts = np.searchsorted(index, np.arange(len(rings) + 1))
+        inwards = _inwards(fixed, starts[:-1])
+        depths = (*_LINE_DEPTHS, _CORE_DEPTH) if self._smooth else (_PLAIN_DEPTH,)
         # What is narrower than its lines is nothing but the outer ones.
         broad = shapely.area(geometries) * self.lengths(1.0) > _CORE_DEPTH / 2 * shapely.length(geometries)
-        shapes = [Shape([], [], []) for _ in range(len(geometries))]
-        for n, polygon in enumerate(owner.tolist()):
-            shapes[polygon].rings.append(outer[n])
-            if broad[polygon]:
-                shapes[polygon].lines.append(inner[n])
-                shapes[polygon].cores.append(core[n])
-        return shapes
+        return Outlines(
+            np.stack([fixed + np.rint(inwards * (depth * UNIT)).astype(np.int32) for depth in depths]),
+            starts,
+            np.searchsorted(owner, np.arange(len(geometries) + 1)),
+            broad & self._smooth,
+        )
 
     def fill(self, shape: Shape, colour: Sequence[int], target: np.ndarray | None = None) -> None:
         """Fill one polygon."""
         surface = self.pixels if target is None else target
         if not self._smooth:
-            cv2.fillPoly(surface, shape.rings, tuple(colour[:3]), cv2.LINE_8, SHIFT)
+            cv2.fillPoly(surface, shape.rings, colour[:3], cv2.LINE_8, SHIFT)
             return
         if shape.cores:
-            cv2.fillPoly(surface, shape.cores, tuple(colour[:3]), cv2.LINE_8, SHIFT)
-        cv2.polylines(surface, shape.rings + shape.lines, True, tuple(colour[:3]), 1, cv2.LINE_AA, SHIFT)
+            cv2.fillPoly(surface, shape.cores, colour[:3], cv2.LINE_8, SHIFT)
+        cv2.polylines(surface, shape.rings + shape.lines, True, colour[:3], 1, cv2.LINE_AA, SHIFT)
         if target is None and self.surfaces is not None:
-            cv2.fillPoly(self.surfaces, shape.rings or shape.cores, (colour[3],), cv2.LINE_8, self._surface_shift)
+            self.cover(shape, colour)
 
-    def convex(self, ring: Path, colour: Sequence[int], target: np.ndarray | None = None) -> None:
-        """Fill one convex polygon, edges to half a subpixel: faster."""
+    def cover(self, shape: Shape, colour: Sequence[int]) -> None:
+        """Give one polygon the class of a colour and leave its own."""
+        assert self.surfaces is not None
+        cv2.fillPoly(self.surfaces, shape.rings, colour[3:], cv2.LINE_8, self._surface_shift)
+
+    def convex(
+        self, rings: Iterable[np.ndarray], colours: Iterable[Sequence[int]], target: np.ndarray | None = None
+    ) -> None:
+        """Fill convex polygons one after the other, edges to half a subpixel: faster."""
         surface = self.pixels if target is None else target
-        cv2.fillConvexPoly(surface, ring, tuple(colour[:3]), cv2.LINE_8, SHIFT)
-        if target is None and self.surfaces is not None:
-            cv2.fillConvexPoly(self.surfaces, ring, (colour[3],), cv2.LINE_8, self._surface_shift)
+        shift = self._surface_shift if surface is self.surfaces else SHIFT
+        for ring, colour in zip(rings, colours, strict=False):
+            cv2.fillConvexPoly(surface, ring, colour[:3], cv2.LINE_8, shift)
+            if target is None and self.surfaces is not None:
+                cv2.fillConvexPoly(self.surfaces, ring, colour[3:], cv2.LINE_8, self._surface_shift)
 
     def stroke(
         self,
@@ -146,24 +194,20 @@ class Canvas:
         if not paths:
             return
         surface = self.pixels if target is None else target
-        cv2.polylines(surface, paths, closed, tuple(colour[:3]), _pen(thickness), self._line_type, SHIFT)
+        cv2.polylines(surface, paths, closed, colour[:3], _pen(thickness), self._line_type, SHIFT)
         if target is None and self.surfaces is not None:
             pen = _pen(thickness / self.scale)
-            cv2.polylines(self.surfaces, paths, closed, (colour[3],), pen, cv2.LINE_8, self._surface_shift)
+            cv2.polylines(self.surfaces, paths, closed, colour[3:], pen, cv2.LINE_8, self._surface_shift)
 
-    def disc(
-        self,
-        centre: Sequence[float] | np.ndarray,
-        radius: float,
-        colour: Sequence[int],
-        target: np.ndarray | None = None,
+    def discs(
+        self, centres: np.ndarray, radii: np.ndarray, colours: Iterable[Sequence[int]], target: np.ndarray | None = None
     ) -> None:
-        """Fill a disc: fixed-point centre (2,), radius in subpixels."""
+        """Fill discs one after the other: fixed-point centres (N, 2), radii (N,) in subpixels."""
         surface = self.pixels if target is None else target
-        place, size = (int(centre[0]), int(centre[1])), round(radius * UNIT)
-        cv2.circle(surface, place, size, tuple(colour[:3]), -1, cv2.LINE_8, SHIFT)
-        if target is None and self.surfaces is not None:
-            cv2.circle(self.surfaces, place, size, (colour[3],), -1, cv2.LINE_8, self._surface_shift)
+        shift = self._surface_shift if surface is self.surfaces else SHIFT
+        sizes = np.rint(radii * UNIT).astype(int).tolist()
+        for centre, size, colour in zip(centres.astype(int).tolist(), sizes, colours, strict=False):
+            cv2.circle(surface, centre, size, colour[:3], -1, cv2.LINE_8, shift)
 
     def hatch(self, shapes: Iterable[Shape], spacing_px: float, colour: Sequence[int]) -> None:
         """Diagonal lines one pixel wide over polygons; the pattern runs through the whole rendering."""
@@ -171,15 +215,23 @@ class Canvas:
         mask = np.zeros((height, width), np.uint8)
         for shape in shapes:
             cv2.fillPoly(mask, shape.rings, (1,), cv2.LINE_8, SHIFT)
-        rows = np.arange(height) + self.row * self.scale
-        columns = np.arange(width) + self.column * self.scale
         period = round(spacing_px * self.scale * np.sqrt(2))
-        stripes = (rows[:, None] + columns[None, :]) % period < round(self.scale * np.sqrt(2))
-        self.pixels[stripes & (mask > 0)] = colour
+        diagonals = np.arange(height + width - 1) + (self.row + self.column) * self.scale
+        stripes = (diagonals % period < round(self.scale * np.sqrt(2))).astype(np.uint8)
+        # Row r of the pattern begins at stripe r.
+        mask *= np.lib.stride_tricks.sliding_window_view(stripes, width)
+        cv2.copyTo(_filled(height, width, colour), mask, self.pixels)
 
     def image(self) -> np.ndarray:
         """The canvas at one value a pixel: area average."""
-        return cv2.resize(self.pixels, (self.frame.width, self.frame.height), interpolation=cv2.INTER_AREA)
+        return self.averaged(self.pixels)
+
+    def averaged(self, raster: np.ndarray) -> np.ndarray:
+        """The same of any raster of subpixels."""
+        # OpenCV halves a raster three times as fast as it quarters it.
+        while raster.shape[0] > self.frame.height:
+            raster = cv2.resize(raster, (raster.shape[1] // 2, raster.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        return raster
 
 
 def _filled(height: int, width: int, colour: Sequence[int]) -> np.ndarray:
@@ -225,51 +277,3 @@ def dashed(points: np.ndarray, drawn: float, gap: float) -> list[np.ndarray]:
     first, last = (np.stack([np.interp(s, along, points[:, k]) for k in (0, 1)], axis=1) for s in (starts, ends))
     inside = zip(np.searchsorted(along, starts, "right").tolist(), np.searchsorted(along, ends).tolist(), strict=True)
     return [np.concatenate([first[n, None], points[i:j], last[n, None]]) for n, (i, j) in enumerate(inside)]
-
-
-def assemble(frame: Frame, block: tuple[int, int, int, int], chunk: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """Put a block (column, row, width, height) of a rendering together.
-
-    `chunk(column, row)` renders the `CHUNK` x `CHUNK` pixels (fewer at the right and lower border of the frame) whose
-    top-left pixel is (column, row).
-    """
-    column, row, width, height = block
-    if (
-        column < 0
-        or row < 0
-        or column + width > frame.width
-        or row + height > frame.height
-        or width <= 0
-        or height <= 0
-    ):
-        raise ValueError(
-            f"block (column, row, width, height) = {block} does not lie in the {frame.width}x{frame.height} frame"
-        )
-    result: np.ndarray | None = None
-    for top in range(row // CHUNK * CHUNK, row + height, CHUNK):
-        for left in range(column // CHUNK * CHUNK, column + width, CHUNK):
-            part = chunk(left, top)
-            if part.shape[:2] == (height, width) and (left, top) == (column, row):
-                return part
-            if result is None:
-                result = np.empty((height, width, *part.shape[2:]), part.dtype)
-            x0, y0 = max(left, column), max(top, row)
-            x1, y1 = min(left + part.shape[1], column + width), min(top + part.shape[0], row + height)
-            result[y0 - row : y1 - row, x0 - column : x1 - column] = part[y0 - top : y1 - top, x0 - left : x1 - left]
-    assert result is not None
-    return result
-
-
-def chunk_frame(frame: Frame, column: int, row: int) -> Frame:
-    """The frame of the chunk at (column, row)."""
-    return frame.block(column, row, min(CHUNK, frame.width - column), min(CHUNK, frame.height - row))
-
-
-def _split(points: np.ndarray, index: np.ndarray, count: int) -> list[Path]:
-    ends = np.searchsorted(index, np.arange(1, count + 1)).tolist()
-    points = points[:, None, :]
-    start, result = 0, []
-    for end in ends:
-        result.append(points[start:end])
-        start = end
-    return result

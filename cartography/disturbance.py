@@ -8,9 +8,8 @@ features by a vector of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import shapely
@@ -97,14 +96,15 @@ class Disturbance:
         Roads, railways, water lines and contours follow the smooth transform only, so that networks stay connected.
         """
 
-        def move(layer: str, points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        def move(layer: str, shapes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+            if self.warp_px and layer not in _LOOSE:
+                shapes = shapely.segmentize(shapes, _SEGMENT_PX * frame.gsd)
+            points, index = shapely.get_coordinates(shapes, return_index=True)
             pixels = frame.to_pixels(points)
             if self.feature_px and layer in _LOOSE:
-                pixels += self.feature_offsets(keys)
-            return frame.to_scene(self.to_map(pixels))
+                pixels += self.feature_offsets(keys)[index]
+            return np.asarray(shapely.set_coordinates(shapes, frame.to_scene(self.to_map(pixels))))
 
-        if self.warp_px:
-            scene = _segmented(scene, _SEGMENT_PX * frame.gsd)
         return scene.transformed(move, bounds or scene.bounds)
 
 
@@ -148,16 +148,6 @@ def random_homography(
     about = np.array([[1, 0, -centre], [0, 1, -centre], [0, 0, 1]], float)
     back = np.array([[1, 0, centre + dx], [0, 1, centre + dy], [0, 0, 1]], float)
     return back @ np.array([[cos, -sin, 0], [sin, cos, 0], [px, py, 1]]) @ about
-
-
-def _segmented(scene: Scene, length: float) -> Scene:
-    layers: dict[str, Any] = {}
-    for name in ("areas", "roads", "rails", "waterways", "barriers", "contours"):
-        features = getattr(scene, name)
-        if features:
-            shapes = shapely.segmentize([f.geometry for f in features], length)
-            layers[name] = tuple(replace(f, geometry=g) for f, g in zip(features, shapes, strict=True))
-    return replace(scene, **layers)
 
 
 def disturbance_seed(seed: int, *salts: int) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from cartography.canvas import Canvas, assemble, chunk_frame
+from cartography.canvas import Canvas, Path
+from cartography.chunks import assemble, chunk_frame
 from cartography.frame import Frame
-from cartography.scene import AreaKind, Scene, SceneSource, geometries
+from cartography.scene import AreaKind, Rail, Road, Scene, SceneSource, Waterway, geometries
 from cartography.style import AREA_ORDER
 
 CLASSES = ("bare", "vegetation", "water", "rail", "road", "building")
@@ -40,16 +43,22 @@ def _paint(canvas: Canvas, scene: Scene) -> None:
     for area, shape in zip(areas, canvas.polygons(geometries(tuple(areas))), strict=True):
         canvas.fill(shape, (_area_class(area.kind),))
     ways = [w for w in scene.waterways if w.kind in ("river", "canal")]
-    for way, path in zip(ways, canvas.lines(geometries(tuple(ways))), strict=True):
-        canvas.stroke([path], canvas.lengths(way.width), (WATER,))
+    _draw(canvas, ways, [w.width for w in ways], WATER)
     roads = [r for r in scene.roads if not r.tunnel]
-    for road, path in zip(roads, canvas.lines(geometries(tuple(roads))), strict=True):
-        canvas.stroke([path], canvas.lengths(road.width), (ROAD,))
+    _draw(canvas, roads, [r.width for r in roads], ROAD)
     rails = [r for r in scene.rails if not r.tunnel and r.kind != "subway"]
-    for rail, path in zip(rails, canvas.lines(geometries(tuple(rails))), strict=True):
-        canvas.stroke([path], canvas.lengths(4.2 * rail.tracks), (RAIL,))
+    _draw(canvas, rails, [4.2 * r.tracks for r in rails], RAIL)
     for shape in canvas.polygons(geometries(scene.buildings)):
         canvas.fill(shape, (BUILDING,))
+
+
+def _draw(canvas: Canvas, ways: Sequence[Waterway | Road | Rail], widths: list[float], label: int) -> None:
+    """Draw lines of one class, some metres wide each."""
+    paths: dict[float, list[Path]] = {}
+    for width, path in zip(widths, canvas.lines(geometries(tuple(ways))), strict=True):
+        paths.setdefault(width, []).append(path)
+    for width, same in paths.items():
+        canvas.stroke(same, canvas.lengths(width), (label,))
 
 
 def _area_class(kind: AreaKind) -> int:

@@ -6,7 +6,10 @@ character.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,8 +17,10 @@ import shapely
 
 from cartography.canvas import UNIT, Canvas
 from cartography.hashing import generator, unit
-from cartography.scene import Scene
+from cartography.scene import Area, Poi, Road, Scene
 from cartography.style import Colour, PoiStyle, Style, TextStyle
+
+F = TypeVar("F", Area, Road, Poi)
 
 REACH_PX = 80
 """No label reaches farther from its feature: what would is not written, so that none is cut at a chunk's edge."""
@@ -35,9 +40,8 @@ def draw_labels(canvas: Canvas, scene: Scene, style: Style) -> None:
     if style.road_text:
         _draw_road_names(canvas, scene, style.road_text, style.shield, density)
     if style.water_text:
-        for area in scene.areas:
-            if area.name and _chosen(area.key, density):
-                _write(canvas, area.name, _place(canvas, area.geometry.centroid), style.water_text)
+        for area in _chosen([a for a in scene.areas if a.name], density):
+            _write(canvas, area.name, _place(canvas, area.geometry.centroid), style.water_text)
     if style.pois:
         _draw_pois(canvas, scene, style.pois, density)
     for place in scene.places:
@@ -46,8 +50,10 @@ def draw_labels(canvas: Canvas, scene: Scene, style: Style) -> None:
             _write(canvas, place.name, _place(canvas, place.geometry), text)
 
 
-def _chosen(key: int, share: float) -> bool:
-    return bool(unit(0, "label", np.array([key], np.uint64))[0] < share)
+def _chosen(features: Sequence[F], share: float) -> list[F]:
+    """A share of the features, by their keys."""
+    draws = unit(0, "label", np.array([f.key for f in features], np.uint64))
+    return list(compress(features, (draws < share).tolist()))
 
 
 def _place(canvas: Canvas, point: shapely.Point) -> np.ndarray:
@@ -55,9 +61,7 @@ def _place(canvas: Canvas, point: shapely.Point) -> np.ndarray:
 
 
 def _draw_road_names(canvas: Canvas, scene: Scene, text: TextStyle, shield: Colour | None, density: float) -> None:
-    for road in scene.roads:
-        if not (road.name or road.ref) or not _chosen(road.key, density):
-            continue
+    for road in _chosen([r for r in scene.roads if r.name or r.ref], density):
         points = canvas.fixed(shapely.get_coordinates(road.geometry)) / UNIT
         middle = len(points) // 2
         direction = points[middle] - points[middle - 1]
@@ -81,9 +85,7 @@ def _draw_shield(canvas: Canvas, ref: str, place: np.ndarray, colour: Colour) ->
 def _draw_pois(canvas: Canvas, scene: Scene, style: PoiStyle, density: float) -> None:
     share = density * min(1.0, (_REFERENCE_GSD / canvas.frame.gsd) ** 1.5)
     size = style.size_px * canvas.scale
-    for poi in scene.pois:
-        if not _chosen(poi.key, share) or poi.kind not in style.colours:
-            continue
+    for poi in _chosen([p for p in scene.pois if p.kind in style.colours], share):
         x, y = _place(canvas, poi.geometry)
         _draw_pin(canvas, np.array([x, y]), size, style.colours[poi.kind], style.shape)
         if poi.name and style.text:

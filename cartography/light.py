@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import TypeVar
 
 import numpy as np
 import shapely
 
-from cartography.canvas import Canvas, assemble, chunk_frame, dashed
+from cartography.canvas import Canvas, dashed
+from cartography.chunks import assemble, chunk_frame
 from cartography.frame import Frame
 from cartography.hashing import unit
 from cartography.lettering import REACH_PX, draw_labels
@@ -63,10 +65,9 @@ def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
     if style.building and not general.blocks_filled:
         _draw_fills(canvas, mapped_buildings(scene.buildings, style), style.building, general.simplify_px)
     if style.tree:
-        for tree in scene.trees:
-            canvas.disc(
-                canvas.fixed(shapely.get_coordinates(tree.geometry))[0], canvas.lengths(tree.radius), style.tree
-            )
+        centres = canvas.fixed(shapely.get_coordinates(geometries(scene.trees)))
+        radii = np.array([tree.radius for tree in scene.trees]) * canvas.lengths(1.0)
+        canvas.discs(centres, radii, repeat(style.tree))
     if style.barrier:
         _draw_line(canvas, scene.barriers, style.barrier, 0.0)
     _draw_roads(canvas, scene.roads, style)

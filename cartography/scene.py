@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
+from itertools import chain, compress, islice
 from operator import attrgetter
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -149,7 +150,7 @@ class Poi:
 Feature: TypeAlias = Area | Building | Road | Rail | Waterway | Barrier | Tree | Contour | Place | Poi
 
 Transform: TypeAlias = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
-"""`transform(layer, points (N, 2), keys (N,)) -> (N, 2)`: `keys` are those of the features the points belong to."""
+"""`transform(layer, geometries (N,), keys (N,)) -> geometries (N,)` for the features of one layer."""
 
 LAYERS: dict[str, type[Any]] = {
     "areas": Area,
@@ -203,27 +204,41 @@ class Scene:
         return sum(len(features) for _, features in self.layers())
 
     @cached_property
-    def _boxes(self) -> dict[str, np.ndarray]:
-        return {name: shapely.bounds(geometries(features)) for name, features in self.layers()}
+    def _boxes(self) -> np.ndarray:
+        """The bounding boxes (F, 4) of all features, layer by layer."""
+        return np.concatenate([shapely.bounds(geometries(features)) for _, features in self.layers()])
+
+    @cached_property
+    def _extent(self) -> Bounds:
+        """The bounding box of all features; not a number if one of them has none."""
+        return (*self._boxes[:, :2].min(axis=0).tolist(), *self._boxes[:, 2:].max(axis=0).tolist())
 
     def window(self, bounds: Bounds) -> Scene:
         """Return the features whose bounding boxes touch `bounds`, whole and in the same order."""
-        return self.reaching(bounds, lambda features: 0.0)
+        if len(self):
+            x0, y0, x1, y1 = self._extent
+            if bounds[0] <= x0 and bounds[1] <= y0 and x1 <= bounds[2] and y1 <= bounds[3]:
+                return replace(self, bounds=bounds)
+        return self.reaching(bounds, lambda features: np.zeros((1, 4)))
 
-    def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray | float]) -> Scene:
-        """Return the features that touch `bounds` when grown by `reach(features)`, one length each or for all."""
-        left, bottom, right, top = bounds
-        layers: dict[str, Any] = {}
-        for name, features in self.layers():
-            if features:
-                x0, y0, x1, y1 = self._boxes[name].T
-                grow = reach(features)
-                seen = (x0 - grow <= right) & (x1 + grow >= left) & (y0 - grow <= top) & (y1 + grow >= bottom)
-                layers[name] = tuple(features[i] for i in np.flatnonzero(seen).tolist())
+    def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray]) -> Scene:
+        """Return the features that touch `bounds` when their boxes are grown.
+
+        `reach(features)` are the lengths (N or 1, 4) by which those of one layer grow to the left, down, right and up.
+        """
+        if not len(self):
+            return replace(self, bounds=bounds)
+        grow = [np.broadcast_to(reach(features), (len(features), 4)) for _, features in self.layers() if features]
+        x0, y0, x1, y1 = (self._boxes + np.concatenate(grow) * (-1, -1, 1, 1)).T
+        seen = (x0 <= bounds[2]) & (x1 >= bounds[0]) & (y0 <= bounds[3]) & (y1 >= bounds[1])
+        chosen = iter(seen.tolist())
+        layers: dict[str, Any] = {
+            name: tuple(compress(features, islice(chosen, len(features)))) for name, features in self.layers()
+        }
         return replace(self, bounds=bounds, **layers)
 
     def transformed(self, transform: Transform, bounds: Bounds) -> Scene:
-        """Return the scene with every vertex moved."""
+        """Return the scene with every geometry changed."""
         layers: dict[str, Any] = {
             name: _transform_layer(name, features, transform) for name, features in self.layers() if features
         }
@@ -232,7 +247,7 @@ class Scene:
 
 def joined(scenes: Sequence[Scene], bounds: Bounds) -> Scene:
     """Put the layers of several scenes of one kind of ground together, in the order given."""
-    layers: dict[str, Any] = {name: tuple(f for s in scenes for f in getattr(s, name)) for name in LAYERS}
+    layers: dict[str, Any] = {name: tuple(chain.from_iterable(map(attrgetter(name), scenes))) for name in LAYERS}
     return replace(scenes[0], bounds=bounds, **layers)
 
 
@@ -244,10 +259,8 @@ def geometries(features: tuple[Feature, ...]) -> np.ndarray:
 
 
 def _transform_layer(name: str, features: tuple[Feature, ...], transform: Transform) -> tuple[Feature, ...]:
-    shapes = geometries(features)
-    coordinates, index = shapely.get_coordinates(shapes, return_index=True)
-    keys = np.array([f.key for f in features], np.uint64)[index]
-    moved = shapely.set_coordinates(shapes, transform(name, coordinates, keys))
+    keys = np.array([f.key for f in features], np.uint64)
+    moved = transform(name, geometries(features), keys)
     kind, attributes = LAYERS[name], _attributes(name)
     return tuple(kind(geometry, *attributes(f)) for f, geometry in zip(features, moved, strict=True))
 

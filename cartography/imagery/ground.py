@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby, repeat
+from operator import itemgetter
 
 import numpy as np
 import shapely
 
-from cartography.canvas import Canvas, dashed
+from cartography.canvas import Canvas, Path, dashed
 from cartography.hashing import mix, unit, unit_of
 from cartography.imagery.conditions import Conditions
-from cartography.imagery.palette import Paint, Palette, shade
+from cartography.imagery.palette import Paint, Palette, shade, shades
 from cartography.imagery.textures import row_class, surface
 from cartography.scene import Area, Rail, Road, Scene, Waterway, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER
@@ -18,10 +21,15 @@ from cartography.style import AREA_ORDER, ROAD_ORDER
 _SIDEWALK = 2.2
 """Metres of pavement on each side of a street in a town."""
 
-_CARS: list[Paint] = [
+_CARS = np.array([
     (225, 226, 228, 0), (38, 40, 44, 0), (150, 154, 160, 0), (84, 88, 94, 0), (142, 38, 36, 0), (50, 72, 120, 0),
     (235, 235, 235, 0), (190, 190, 186, 0),
-]  # fmt: skip
+])  # fmt: skip
+_CAR_SHADE = (46, 46, 50, 0)
+_CAR_SHADOW = np.array([0.3, -0.3])
+_BOX = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+_SLOT = 6.5
+"""Metres along a road that a car takes."""
 _MARKING: Paint = (214, 214, 210, 0)
 
 
@@ -68,23 +76,29 @@ def _paint_waterways(canvas: Canvas, ways: Sequence[Waterway], palette: Palette)
 def _paint_roads(canvas: Canvas, roads: Sequence[Road], palette: Palette) -> None:
     rank = {kind: n for n, kind in enumerate(ROAD_ORDER)}
     ordered = sorted(roads, key=lambda r: rank[r.kind])
+    strokes: list[tuple[Path, float, Paint]] = []
     paths = canvas.lines(geometries(tuple(ordered)))
     for road, path in zip(ordered, paths, strict=True):
         if road.kind in ("primary", "secondary", "tertiary", "residential") and road.paved:
-            canvas.stroke([path], canvas.lengths(road.width + 2 * _SIDEWALK), palette.pavement)
+            strokes.append((path, road.width + 2 * _SIDEWALK, palette.pavement))
         elif road.kind == "motorway":
-            canvas.stroke(
-                [path], canvas.lengths(road.width + 5), palette.grass if not road.bridge else palette.pavement
-            )
+            strokes.append((path, road.width + 5, palette.pavement if road.bridge else palette.grass))
     for road, path in zip(ordered, paths, strict=True):
-        tone = 0.9 + 0.2 * unit_of(1, "road", mix(len(road.name), *map(ord, road.name[:8])))
         if road.paved and road.kind == "pedestrian":
             paint = palette.pavement
-        elif road.paved:
-            paint = shade(palette.asphalt, tone)
         else:
-            paint = shade(palette.soil, 1.1 * tone)
-        canvas.stroke([path], canvas.lengths(road.width), paint)
+            paint = shade(
+                palette.asphalt if road.paved else palette.soil, _tone(road.name) * (1.0 if road.paved else 1.1)
+            )
+        strokes.append((path, road.width, paint))
+    for (width, paint), alike in groupby(strokes, key=itemgetter(1, 2)):
+        canvas.stroke([path for path, *_ in alike], canvas.lengths(width), paint)
+
+
+@lru_cache(maxsize=4096)
+def _tone(street: str) -> float:
+    """A street has one brightness from end to end."""
+    return 0.9 + 0.2 * unit_of(1, "road", mix(len(street), *map(ord, street[:8])))
 
 
 def _paint_rails(canvas: Canvas, rails: Sequence[Rail], palette: Palette) -> None:
@@ -107,6 +121,8 @@ def _paint_rails(canvas: Canvas, rails: Sequence[Rail], palette: Palette) -> Non
 
 def _paint_markings(canvas: Canvas, roads: Sequence[Road]) -> None:
     """Centre lines, edge lines of large roads, zebra crossings near their ends."""
+    lines: list[np.ndarray] = []
+    stripes: list[np.ndarray] = []
     for road in roads:
         if not road.paved or road.width < 6.5 or road.kind in ("service", "pedestrian", "path"):
             continue
@@ -114,22 +130,21 @@ def _paint_markings(canvas: Canvas, roads: Sequence[Road]) -> None:
         lanes = max(2, int(road.width // 3.4))
         for lane in range(1, lanes):
             line = _parallel(points, (lane / lanes - 0.5) * road.width)
-            whole = lane * 2 == lanes
-            pieces = [line] if whole and road.kind != "tertiary" else dashed(line, 3.0, 5.0)
-            canvas.stroke([canvas.fixed(p)[:, None] for p in pieces], canvas.lengths(0.22), _MARKING)
+            lines += [line] if lane * 2 == lanes and road.kind != "tertiary" else dashed(line, 3.0, 5.0)
         if road.kind in ("primary", "secondary"):
-            for end in (points, points[::-1]):
-                _paint_zebra(canvas, end, road.width)
+            stripes += [*_zebra(points, road.width), *_zebra(points[::-1], road.width)]
+    canvas.stroke(canvas.paths(lines), canvas.lengths(0.22), _MARKING, target=canvas.pixels)
+    canvas.stroke(canvas.paths(stripes), canvas.lengths(0.5), _MARKING, target=canvas.pixels)
 
 
-def _paint_zebra(canvas: Canvas, points: np.ndarray, width: float) -> None:
+def _zebra(points: np.ndarray, width: float) -> np.ndarray:
+    """The stripes (N, 2, 2) of a crossing near the start of a road."""
     direction = points[1] - points[0]
     direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
     across = np.array([-direction[1], direction[0]])
     start = points[0] + direction * (width * 0.5 + 5)
-    for offset in np.arange(-width / 2 + 0.5, width / 2, 1.1):
-        stripe = np.stack([start + across * offset, start + across * offset + direction * 3.5])
-        canvas.stroke([canvas.fixed(stripe)[:, None]], canvas.lengths(0.5), _MARKING)
+    starts = start + across * np.arange(-width / 2 + 0.5, width / 2, 1.1)[:, None]
+    return np.stack([starts, starts + direction * 3.5], axis=1)
 
 
 def _parallel(points: np.ndarray, offset: float) -> np.ndarray:
@@ -141,60 +156,49 @@ def _parallel(points: np.ndarray, offset: float) -> np.ndarray:
 
 def _paint_traffic(canvas: Canvas, roads: Sequence[Road], conditions: Conditions) -> None:
     """Cars in the lanes and at the kerbs."""
-    for road in roads:
-        if not road.paved or road.width < 4.5 or road.kind in ("pedestrian", "path"):
-            continue
-        points = shapely.get_coordinates(road.geometry)
-        along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
-        slots = np.arange(6.5, along[-1] - 6, 6.5)
-        if len(slots) == 0:
-            continue
-        keys = np.uint64(road.key & 0xFFFFFFFFFFFF) + np.arange(len(slots), dtype=np.uint64)
-        for side, salt in ((-1, "left"), (1, "right")):
-            draw = unit(conditions.seed, salt, keys)
-            kerb = road.kind in ("residential", "tertiary", "service") and road.width < 10
-            taken = draw < (0.22 if kerb else 0.12) * conditions.traffic
-            offset = side * (road.width / 2 - 1.2 if kerb else road.width / 4)
-            _paint_cars(canvas, points, along, slots[taken], offset, draw[taken])
+    driven = [r for r in roads if r.paved and r.width >= 4.5 and r.kind not in ("pedestrian", "path")]
+    lines = geometries(tuple(driven))
+    counts = np.maximum(np.ceil((shapely.length(lines) - 12.5) / _SLOT), 0).astype(int)
+    owners = np.repeat(np.arange(len(driven)), counts)
+    number = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = np.array([r.key & 0xFFFFFFFFFFFF for r in driven], np.uint64)[owners] + number.astype(np.uint64)
+    kerb = np.array([r.kind in ("residential", "tertiary", "service") and r.width < 10 for r in driven], bool)[owners]
+    width = np.array([r.width for r in driven])[owners]
+    for side, salt in ((-1, "left"), (1, "right")):
+        draws = unit(conditions.seed, salt, keys)
+        taken = draws < np.where(kerb, 0.22, 0.12) * conditions.traffic
+        slots = (6.5 + _SLOT * number[taken], lines[owners[taken]])
+        back, front = (shapely.get_coordinates(shapely.line_interpolate_point(slots[1], slots[0] + s)) for s in (-2, 2))
+        direction = (front - back) / np.maximum(np.linalg.norm(front - back, axis=1, keepdims=True), 1e-6)
+        beside = side * np.where(kerb, width / 2 - 1.2, width / 4)[taken, None]
+        centres = (back + front) / 2 + _left_of(direction) * beside
+        fraction = draws[taken] * 7919 % 1
+        size = np.where((fraction > 0.92)[:, None], (9.5, 2.5), (4.4, 1.85))
+        _paint_cars(canvas, centres, direction, size, (fraction * 797).astype(int))
+
+
+def _left_of(direction: np.ndarray) -> np.ndarray:
+    """Directions (N, 2) turned by a quarter."""
+    return np.stack([-direction[:, 1], direction[:, 0]], axis=1)
 
 
 def _paint_cars(
-    canvas: Canvas, points: np.ndarray, along: np.ndarray, slots: np.ndarray, offset: float, draws: np.ndarray
-) -> None:
-    """Cars at distances `slots` along a line, `offset` metres beside it."""
-    if len(slots) == 0:
-        return
-    fraction = draws * 7919 % 1
-    long = (fraction > 0.92)[:, None]
-    size = np.where(long, (9.5, 2.5), (4.4, 1.85))
-    back, front = (
-        np.stack([np.interp(s, along, points[:, k]) for k in (0, 1)], axis=1) for s in (slots - 2.0, slots + 2.0)
-    )
-    direction = (front - back) / np.maximum(np.linalg.norm(front - back, axis=1, keepdims=True), 1e-6)
-    across = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
-    _paint_boxes(canvas, (front + back) / 2 + across * offset, direction, size, (fraction * 797).astype(int))
-
-
-_CAR_SHADOW = np.array([0.3, -0.3])
-_BOX = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-
-
-def _paint_boxes(
     canvas: Canvas, centres: np.ndarray, direction: np.ndarray, size: np.ndarray, colours: np.ndarray
 ) -> None:
     """Cars at `centres` (N, 2), heading along `direction` (N, 2), `size` (N, 2) long and wide, with shadows."""
-    across = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
-    axes = np.stack([direction * size[:, :1], across * size[:, 1:]], axis=1)
-    bodies = centres[:, None] + _BOX @ axes
-    roofs = centres[:, None] + (_BOX * [0.45, 0.8] - [0.05, 0]) @ axes
-    fine = canvas.frame.gsd < 0.7
-    shadows, bodies, roofs = canvas.fixed(bodies + _CAR_SHADOW), canvas.fixed(bodies), canvas.fixed(roofs)
-    for shadow, body, roof, colour in zip(shadows, bodies, roofs, colours.tolist(), strict=True):
-        paint = _CARS[colour % len(_CARS)]
-        canvas.convex(shadow, (46, 46, 50, 0))
-        canvas.convex(body, paint)
-        if fine:
-            canvas.convex(roof, shade(paint, 0.6))
+    left, bottom, right, top = canvas.frame.grown(16).bounds
+    seen = ((centres > (left, bottom)) & (centres < (right, top))).all(axis=1)
+    centres, direction, size = centres[seen], direction[seen], size[seen]
+    axes = np.stack([direction * size[:, :1], _left_of(direction) * size[:, 1:]], axis=1)
+    bodies, roofs = _BOX @ axes, (_BOX * [0.45, 0.8] - [0.05, 0]) @ axes
+    paints = _CARS[colours[seen] % len(_CARS)]
+    parts = [(bodies + _CAR_SHADOW, np.tile(_CAR_SHADE, (len(paints), 1))), (bodies, paints)]
+    if canvas.frame.gsd < 0.7:
+        parts.append((roofs, shades(paints, np.full(len(paints), 0.6))))
+    corners = canvas.fixed(centres[:, None, None] + np.stack([part for part, _ in parts], axis=1))
+    tones = np.stack([tone for _, tone in parts], axis=1)
+    canvas.convex(corners.reshape(-1, 4, 2), tones.reshape(-1, 4).tolist(), canvas.pixels)
+    canvas.convex(corners[:, 1], repeat((0,)), canvas.surfaces)
 
 
 def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions) -> None:
@@ -223,4 +227,4 @@ def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions)
         taken = draws < 0.55 * min(conditions.traffic, 1.5)
         heading = np.broadcast_to(across, (int(taken.sum()), 2))
         size = np.broadcast_to((4.4, 1.85), heading.shape)
-        _paint_boxes(canvas, places[taken], heading, size, (draws[taken] * 7919).astype(int))
+        _paint_cars(canvas, places[taken], heading, size, (draws[taken] * 7919).astype(int))

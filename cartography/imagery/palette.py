@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TypeAlias
 
 import numpy as np
@@ -44,6 +45,12 @@ def shade(paint: Paint, factor: float) -> Paint:
     return (min(int(red * factor), 255), min(int(green * factor), 255), min(int(blue * factor), 255), kind)
 
 
+def shades(paints: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """`shade` for paints (N, 4) at once: (N, 4)."""
+    colours = np.minimum((paints[:, :3] * factors[:, None]).astype(int), 255)
+    return np.concatenate([colours, paints[:, 3:]], axis=1)
+
+
 class Palette:
     """The colours of one image: its region and season decide the tone of everything."""
 
@@ -65,7 +72,9 @@ class Palette:
             for family, choices in _ROOFS.items()
         }
         # A town is not a sample of all materials: a few prevail.
-        self.prevailing = {family: random.dirichlet(np.full(len(c), 0.7)) for family, c in _ROOFS.items()}
+        shares = {family: random.dirichlet(np.full(len(c), 0.7)) for family, c in _ROOFS.items()}
+        self._prevailing = {family: np.cumsum(share).tolist() for family, share in shares.items()}
+        self._leaves = np.array([(*colour, surface("canopy")) for colour in _LEAF[self.season]])
 
     def area(self, kind: AreaKind, draw: float) -> Paint:
         """Colour of an area; `draw` in [0, 1) chooses among variants."""
@@ -110,13 +119,18 @@ class Palette:
 
     def leaf(self, draw: float) -> Paint:
         """Colour of a crown."""
-        choices = _LEAF[self.season]
-        return shade((*choices[int(draw * len(choices))], surface("canopy")), 0.85 + 0.3 * ((draw * 104729) % 1))
+        red, green, blue, kind = self.leaves(np.array([draw]))[0].tolist()
+        return red, green, blue, kind
+
+    def leaves(self, draws: np.ndarray) -> np.ndarray:
+        """Colours (N, 4) of many crowns."""
+        choices = self._leaves[(draws * len(self._leaves)).astype(int)]
+        return shades(choices, 0.85 + 0.3 * ((draws * 104729) % 1))
 
     def roof(self, kind: BuildingKind, pitched: bool, draw: float) -> Paint:
         """Colour of a roof."""
         family = "hall" if kind == "industrial" else "pitched" if pitched or kind == "church" else "flat"
-        choice = int(np.searchsorted(np.cumsum(self.prevailing[family]), draw * 0.999))
+        choice = bisect_left(self._prevailing[family], draw * 0.999)
         return shade(self.roofs[family][min(choice, len(self.roofs[family]) - 1)], 0.88 + 0.24 * ((draw * 7919) % 1))
 
 

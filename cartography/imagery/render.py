@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from cartography.canvas import Canvas, assemble, chunk_frame
+from cartography.canvas import Canvas
+from cartography.chunks import assemble, chunk_frame
 from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery.camera import MARGIN, expose
@@ -14,7 +15,7 @@ from cartography.imagery.ground import paint_ground
 from cartography.imagery.palette import Palette
 from cartography.imagery.structures import Structures
 from cartography.imagery.textures import Textures
-from cartography.scene import Building, Feature, Scene, SceneSource
+from cartography.scene import Area, Building, Feature, Scene, SceneSource
 
 SCALE = 4
 """Subpixels along the side of a pixel."""
@@ -54,12 +55,13 @@ def render_image(
 
 def _seen(scene: Scene, frame: Frame, conditions: Conditions) -> Scene:
     """Leave out what neither lies in the frame nor casts a shadow or leans into it."""
-    longest = max(np.hypot(*conditions.shadow), np.hypot(*conditions.lean))
+    across, up = np.array([conditions.shadow, conditions.lean]).T
+    a_metre = np.maximum([-across.min(), -up.min(), across.max(), up.max()], 0)
 
-    def reach(features: tuple[Feature, ...]) -> np.ndarray | float:
+    def reach(features: tuple[Feature, ...]) -> np.ndarray:
         if isinstance(features[0], Building):
-            return np.array([f.height for f in features if isinstance(f, Building)]) * longest
-        return 25.0
+            return np.array([f.height for f in features if isinstance(f, Building)])[:, None] * a_metre + 1
+        return np.full((1, 4), 1.0 if isinstance(features[0], Area) else 25.0)
 
     return scene.reaching(frame.bounds, reach)
 
@@ -74,6 +76,6 @@ def _light(
     # Images of different seeds look at different parts of the texture.
     shift = mix(conditions.seed, 0x5417) % 9973
     relative = textures.relative(classes, conditions.to_sun, column + shift, row + 3 * shift)
-    dark = cv2.resize(shadow, classes.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    dark = canvas.averaged(shadow).astype(np.float32) / 255
     lit = cv2.transform(dark, np.stack([_SHADE - 1, np.ones(3, np.float32)], axis=1))
     return np.asarray(colour * (1 + relative) * lit)

@@ -31,6 +31,7 @@ class World:
         self.warp = Warp(seed)
         self._superblock = lru_cache(maxsize=600)(self._make_superblock)
         self._terrain = lru_cache(maxsize=600)(self._make_terrain)
+        self._extent = lru_cache(maxsize=6000)(self._measured)
 
     def window(self, bounds: Bounds) -> Scene:
         """Return every feature that touches `bounds` (metres), whole."""
@@ -54,9 +55,12 @@ class World:
                     yield i, j
 
     def _touches(self, i: int, j: int, bounds: Bounds) -> bool:
+        left, bottom, right, top = self._extent(i, j)
+        return left <= bounds[2] and right >= bounds[0] and bottom <= bounds[3] and top >= bounds[1]
+
+    def _measured(self, i: int, j: int) -> Bounds:
         ring = self.warp.corners(i, j)
-        low, high = ring.min(axis=0) - 40, ring.max(axis=0) + 40
-        return bool(low[0] <= bounds[2] and high[0] >= bounds[0] and low[1] <= bounds[3] and high[1] >= bounds[1])
+        return (*(ring.min(axis=0) - 40).tolist(), *(ring.max(axis=0) + 40).tolist())
 
     def _make_superblock(self, i: int, j: int) -> Scene:
         return superblock(self.landscape, self.warp, i, j, generator(self.seed, 0xB10C, i, j))

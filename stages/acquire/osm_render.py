@@ -134,8 +134,11 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid) -> Scene:
     """Move a scene into the plane of a grid's pixels: a pixel is its gsd wide, the grid's top-left corner is (0, 0)."""
     scale = np.array([grid.gsd, -grid.gsd])
 
-    def move(layer: str, points: NDArray[np.float64], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
-        return (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+    def move(layer: str, shapes: NDArray[np.object_], keys: NDArray[np.uint64]) -> NDArray[np.object_]:
+        moved: NDArray[np.object_] = shapely.transform(
+            shapes, lambda points: (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+        )
+        return moved
 
     corners = reproject(grid.to_world(grid.corners()), grid.crs, crs)
     (left, bottom), (right, top) = corners.min(axis=0) - _MARGIN_M, corners.max(axis=0) + _MARGIN_M
