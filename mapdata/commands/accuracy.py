@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,5 +41,11 @@ def accuracy(
         table.add_row(error.site, error.method, error.verdict, *numbers)
     console = Console()
     console.print(table)
-    after = "none accepted" if figures["median_rms_px"] is None else f"{figures['median_rms_px']:.2f} px"
-    console.print(f"median: {figures['median_before_px']:.2f} px before, {after} after; written to {path}")
+    console.print(f"median before: {figures['median_before_px']:.2f} px; {_after(figures)}; written to {path}")
+
+
+def _after(figures: dict[str, Any]) -> str:
+    if not figures["accepted"]:
+        return "none accepted"
+    corners = f"{figures['corners_median_px']:.2f} px, 95% under {figures['corners_p95_px']:.2f} px"
+    return f"after, {figures['accepted']} sites accepted: {figures['median_rms_px']:.2f} px; corners of pairs {corners}"

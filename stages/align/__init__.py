@@ -33,7 +33,7 @@ class AlignParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["georeference", "structure"] = Field(
-        "georeference",
+        "structure",
         description="`georeference`: trust the CRS and geotransform of both rasters, measure nothing. "
         "`structure`: start there, find what the rasters themselves and manual tie points say, and judge it.",
     )
@@ -44,7 +44,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from matcher.dense.poses import View, inverse, resizing
 from matcher.dense.windows import match_windows
+from stages.align.islands import find_islands
 from stages.align.source import Side
 from stages.grid import FloatArray, apply_homography
 
@@ -31,13 +32,15 @@ MIN_MARGIN = 0.02
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where windows lie: `reduce` visible pixels a working pixel; the rest in working pixels: the windows' `size`, the
-    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together."""
+    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together. Islands
+    of the map of less than `islands` square pixels are not looked at (see `stages.align.islands`)."""
 
     reduce: int
     size: int
     radius: int
     corners: NDArray[np.intp]
     block: int
+    islands: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,8 @@ def _measure_block(
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
     warped, inside = map_side.warped(shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, inside), (image, mask)))
+    looked_at = inside & ~find_islands(warped, layout.islands) if layout.islands else inside
+    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, looked_at), (image, mask)))
     size = layout.size
     local = corners - (x0, y0)
     share = _window_mean((inside & mask).astype(np.float32), local, size)

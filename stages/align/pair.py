@@ -13,10 +13,10 @@ from stages.align.fine import Windows
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, halves_apart, leads_to, second_start
+from stages.align.passes import Answer, Points, approach, ground_shift, halves_apart, leads_to, second_start
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
-from stages.align.verdict import Check, apart, judge
+from stages.align.verdict import MAX_LEAN, Check, apart, judge
 from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
@@ -101,24 +101,28 @@ def _judged(
     *earlier, answer = answers
     checks = judge(answer.windows, answer.fitted, answer.reduce)
     checks.append(apart("halves", halves_apart(answer)))
+    correction = np.eye(3)
     if all(check.passed for check in checks):
         again, distance = second_start(map_side, visible_side, answer)
-        checks.append(apart("second start", distance))
-        earlier += again
+        ground, correction = ground_shift(map_side, visible_side, answer)
+        lean = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
+        checks += [apart("second start", distance), apart("ground", lean, MAX_LEAN)]
+        earlier += again + ground
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
+    homography = correction @ answer.homography
     used = answer.agreeing & answer.windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(answer.windows, answer.fitted, answer.reduce)
     alignment = Alignment(
-        Transform(answer.homography, residual, int(used.sum())),
+        Transform(homography, residual, int(used.sum())),
         method if method == "cfog" else f"{method}+cfog",
         "needs-manual" if failed else "accepted",
         "; ".join(failed),
         coverage=_coverage(answer.windows.expected[used], visible_side),
         confidence=float(answer.agreeing.mean()),
-        patches=() if failed else local.patches(answer.homography, visible_side, answer.windows, answer.fitted),
+        patches=() if failed else local.patches(homography, visible_side, answer.windows, answer.fitted),
     )
     return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, earlier, reduce=answer.reduce)
 

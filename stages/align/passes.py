@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,14 @@ from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
 from stages.align.model import Fitted, fit_least_free
 from stages.align.source import Side
-from stages.align.verdict import MIN_AGREEMENT, TOLERANCE, bounding_corners, corner_distance
+from stages.align.verdict import (
+    MIN_AGREEMENT,
+    MIN_RELIABLE,
+    MIN_RELIABLE_AGREEMENT,
+    TOLERANCE,
+    bounding_corners,
+    corner_distance,
+)
 from stages.grid import FloatArray, apply_homography
 
 Points = tuple[FloatArray, FloatArray]
@@ -53,7 +60,12 @@ class Pass:
 ROUGH = Pass(248, 20, 80)
 CLOSE = Pass(296, 12, 180)
 AGAIN = Pass(240, 24, 48)
-"""The first pass, at half the working resolution; the second; and the windows of the second start."""
+GROUND = Pass(296, 12, 100, 1.0)
+"""The first pass, at half the working resolution; the second; the windows of the second start; and those that look at
+the ground alone."""
+
+ISLAND_M2 = 1250.0
+"""Square metres of the largest building that is told from the ground."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +161,30 @@ def second_start(map_side: Side, visible_side: Side, answer: Answer) -> tuple[li
     return [Answer("second start", there, found, fitted, reduce)], apart
 
 
+def ground_shift(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], FloatArray]:
+    """Return the shift of the ground alone against an answer (3 x 3, visible pixels), and the windows that say so.
+
+    Roofs lean away from the camera, all to one side, and take whatever is fitted to all of the map with them. Roads,
+    water and fields do not, so the map is looked at once more without its small islands. No shift where this is not
+    sure of itself or nothing says how large a pixel is.
+    """
+    grid = visible_side.grid
+    if grid is None:
+        return [], np.eye(3)
+    reduce = answer.reduce
+    layout = _layout(GROUND, visible_side, reduce)
+    layout = replace(layout, islands=ISLAND_M2 / (grid.gsd * reduce) ** 2)
+    windows = measure(map_side, visible_side, answer.homography, layout)
+    weights = np.where(windows.reliable, 1.0, UNSURE_WEIGHT)
+    fitted = fit_least_free(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
+    if fitted is None:
+        return [], np.eye(3)
+    found = Answer("ground", answer.homography, windows, fitted, reduce)
+    sure = found.agreeing[windows.reliable]
+    believed = len(sure) >= MIN_RELIABLE and sure.mean() >= MIN_RELIABLE_AGREEMENT
+    return [found], fitted.matrix if believed else np.eye(3)
+
+
 def halves_apart(answer: Answer) -> float:
     """Return how far apart, in working pixels at the corners, the answers of two halves of the windows lie.
 
@@ -174,14 +210,18 @@ def _around(
 ) -> list[Answer]:
     """Measure all over the raster and return the one answer, or none."""
     plan = ROUGH if step == "rough" else CLOSE
+    windows = measure(map_side, visible_side, homography, _layout(plan, visible_side, reduce))
+    fitted = _fit(windows, manual, homography, reduce)
+    return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
+
+
+def _layout(plan: Pass, visible_side: Side, reduce: int) -> Layout:
+    """Spread the windows of a pass evenly."""
     width, height = visible_side.width // reduce, visible_side.height // reduce
     size = min(plan.size, max(96, min(width, height) // 4), width, height)
     even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan.count))
     spacing = max(16, min(round(size * plan.spacing), even))
-    layout = Layout(reduce, size, plan.radius, window_grid(height, width, size, spacing), BLOCK)
-    windows = measure(map_side, visible_side, homography, layout)
-    fitted = _fit(windows, manual, homography, reduce)
-    return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
+    return Layout(reduce, size, plan.radius, window_grid(height, width, size, spacing), BLOCK)
 
 
 def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int) -> Fitted | None:

@@ -28,6 +28,9 @@ TOLERANCE = 3.0
 MAX_DISAGREEMENT = 2.0
 """Working pixels at the corners of what the windows cover, between two independent answers."""
 
+MAX_LEAN = 6.0
+"""Working pixels that roofs, leaning, may take the windows away from the ground: 3.3 were seen under tall buildings."""
+
 MIN_PER_QUADRANT = 2
 
 
@@ -64,10 +67,10 @@ def judge(windows: Windows, fitted: Fitted, reduce: int) -> list[Check]:
     ]
 
 
-def apart(name: str, distance: float) -> Check:
-    """Test the distance, in working pixels, between two independent answers."""
-    text = f"{name}: {distance:.1f} working px apart, at most {MAX_DISAGREEMENT:.1f} are allowed"
-    return Check(name, distance, MAX_DISAGREEMENT, distance <= MAX_DISAGREEMENT, text)
+def apart(name: str, distance: float, limit: float = MAX_DISAGREEMENT) -> Check:
+    """Test the distance, in working pixels, between two answers."""
+    text = f"{name}: {distance:.1f} working px apart, at most {limit:.1f} are allowed"
+    return Check(name, distance, limit, distance <= limit, text)
 
 
 def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:

@@ -20,8 +20,11 @@ COLUMNS, ROWS = 12, 8
 
 @pytest.fixture(scope="module")
 def landquart(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the workspace of a finished run of configs/landquart.yaml."""
-    return build(shared_data, "landquart.yaml", tmp_path_factory.mktemp("landquart"))
+    """Return the workspace of a finished run of configs/landquart.yaml.
+
+    It trusts the georeferences: then it is known which pixel of the service's map becomes which of a pair's.
+    """
+    return build(shared_data, "landquart.yaml", tmp_path_factory.mktemp("landquart"), {"method": "georeference"})
 
 
 def test_every_pair_is_in_the_manifest_with_verdict_and_split(landquart: Path) -> None:

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from tile_server import TileServer, of_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def build(shared_data: Path, config: str, folder: Path) -> Path:
-    """Run a configuration of configs/ twice, the second time for nothing, and return its workspace."""
+def build(shared_data: Path, config: str, folder: Path, align: dict[str, str]) -> Path:
+    """Run a configuration of configs/, aligned as `align` says, twice, the second time for nothing; return its
+    workspace."""
     with TileServer(of_folder(shared_data / "tiles")) as server:
         text = (PROJECT / "configs" / config).read_text(encoding="utf-8")
-        (folder / config).write_text(text.replace("http://127.0.0.1:8017", server.url), encoding="utf-8")
+        settings = yaml.safe_load(text.replace("http://127.0.0.1:8017", server.url))
+        settings["stages"]["align"] = align
+        (folder / config).write_text(yaml.safe_dump(settings), encoding="utf-8")
         mapdata("run", str(folder / config), "--workspace", str(folder / "workspace"), "--workers", "2")
         asked = sum(server.asked.values())
         mapdata("run", str(folder / config), "--workspace", str(folder / "workspace"), "--workers", "2")

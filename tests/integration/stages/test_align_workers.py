@@ -29,7 +29,6 @@ def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
     config = yaml.safe_load((CONFIGS / "demo.yaml").read_text())
     size = {"points": 2, "sites_per_point": 1, "width": [704, 720], "height": [704, 720]}
     config["stages"]["sample"]["globe"] |= size
-    config["stages"]["align"] = {"method": "structure"}
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(config))
     run(path, tmp_path / "drawn", 0, "sample", "acquire")

@@ -1,0 +1,52 @@
+"""Leaning roofs do not take the ground with them: a simulated town seen aslant, whose map lies where it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+
+from cartography.frame import Frame
+from cartography.imagery import Textures, render_image
+from cartography.imagery.conditions import Conditions
+from cartography.light import render_map
+from cartography.procedural import World
+from cartography.styles import named
+from stages.align.pair import align_pair
+from stages.align.source import open_side
+from stages.grid import Grid, apply_homography
+from stages.rasters import write_raster
+
+pytestmark = pytest.mark.integration
+
+SIDE, GSD = 1536, 0.5
+LEAN = (0.30, 0.15)
+"""Metres east and north by which a roof is seen displaced for each metre of its height."""
+
+
+def test_the_map_stays_on_the_ground_where_roofs_lean(tmp_path: Path) -> None:
+    frame = Frame(500_000.0, 5_200_000.0, GSD, SIDE, SIDE)
+    grid = Grid("EPSG:32632", Affine(GSD, 0, frame.left, 0, -GSD, frame.top), SIDE, SIDE)
+    town = World(2, "town")
+    conditions = Conditions(seed=3, lean=LEAN, noise=2.0)
+    sides = {
+        "map": render_map(town, frame, named("web-light")),
+        "visible": render_image(town, frame, conditions, Textures.procedural(GSD)),
+    }
+    for name, image in sides.items():
+        opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+        write_raster(tmp_path / f"{name}.tif", grid, [opaque], {})
+    with open_side(tmp_path / "map.tif") as map_side, open_side(tmp_path / "visible.tif") as visible_side:
+        evidence = align_pair(map_side, visible_side)
+    assert evidence.accepted
+    lattice = np.stack(np.meshgrid(*2 * [np.linspace(0, SIDE - 1, 9)]), -1).reshape(-1, 2)
+    moved = apply_homography(evidence.alignment.transform.homography, lattice) - lattice
+    (ground,) = [other for other in evidence.others if other.step == "ground"]
+    shift = ground.fitted.matrix[:2, 2]
+    assert np.linalg.norm(moved.mean(0)) < 0.5
+    # The roofs had taken the answer with them, along the lean: to the right and, as y grows downward, up.
+    x, y = moved.mean(0) - shift
+    assert x > 0.7
+    assert y < -0.3
