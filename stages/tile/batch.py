@@ -17,8 +17,10 @@ from pipeline.files import TEMPORARY_PREFIX, digest_bytes
 from pipeline.stage import Output
 
 _THREADS = 16
-_AHEAD = 32
-"""Files that may wait to be written: some megabytes."""
+_TOGETHER = 8
+"""Files handed to a thread at once: to wake it for each would cost more."""
+_AHEAD = 4
+"""Such groups that may wait to be written: some megabytes."""
 _MOST_OPEN = 256
 
 _BLOCK = 4096
@@ -40,7 +42,10 @@ class FileBatch:
         self._workspace = workspace
         self._mark = uuid4().hex[:12]
         self._files: list[tuple[str, str]] = []
-        self._open: list[tuple[int, Future[None]]] = []
+        self._open: list[int] = []
+        self._group: list[tuple[int, bytes]] = []
+        self._writing: list[Future[list[int]]] = []
+        self._flushing: list[Future[None]] = []
 
     def __enter__(self) -> FileBatch:
         self._pool = ThreadPoolExecutor(_THREADS, "write")
@@ -55,10 +60,11 @@ class FileBatch:
         self._files.append((temporary, target))
         with suppress(OSError):  # said by file systems that have nothing but the page cache
             fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
-        self._open.append((descriptor, self._pool.submit(_write, descriptor, data)))
-        if len(self._open) > _AHEAD:
-            self._open[-_AHEAD][1].result()
-        if len(self._open) > _MOST_OPEN:
+        self._open.append(descriptor)
+        self._group.append((descriptor, data))
+        if len(self._group) == _TOGETHER:
+            self._hand_over()
+        if len(self._open) == _MOST_OPEN:
             self._settle()
         return Output(path, len(data), digest_bytes(data))
 
@@ -73,23 +79,42 @@ class FileBatch:
                     self._files.pop()
         finally:
             self._pool.shutdown(cancel_futures=True)
-            for descriptor, _ in self._open:
+            for descriptor in self._open:
                 os.close(descriptor)
             for temporary, _ in self._files:
                 Path(temporary).unlink(missing_ok=True)
 
+    def flush(self) -> None:
+        """Have all files so far flushed to the disk while other work goes on."""
+        self._hand_over()
+        self._flushing += [self._pool.submit(_flush, group) for group in self._writing]
+        self._writing.clear()
+
+    def _hand_over(self) -> None:
+        self._writing.append(self._pool.submit(_write_all, self._group))
+        self._group = []
+        if len(self._writing) > _AHEAD:
+            self._writing[-_AHEAD].result()
+
     def _settle(self) -> None:
-        for _, written in self._open:
-            written.result()
-        descriptors = [descriptor for descriptor, _ in self._open]
-        list(self._pool.map(_flush, [descriptors[first::_THREADS] for first in range(_THREADS)]))
+        self.flush()
+        while self._flushing:
+            self._flushing.pop().result()
         while self._open:
-            os.close(self._open.pop()[0])
+            os.close(self._open.pop())
 
 
-def _flush(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
+def _flush(written: Future[list[int]]) -> None:
+    # Threads take up work in order, so the files have been written or are just being so.
+    for descriptor in written.result():
         os.fsync(descriptor)
+
+
+def _write_all(files: Iterable[tuple[int, bytes]]) -> list[int]:
+    """Write to open files; return their descriptors."""
+    for descriptor, data in files:
+        _write(descriptor, data)
+    return [descriptor for descriptor, _ in files]
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -48,6 +48,9 @@ class Store(Protocol):
     def add(self, side: str, position: int, pair_id: str, tile: Image) -> Mapping[str, Any]:
         """Store one side of the pair at a position of the batch; return its columns path, digest, bytes and index."""
 
+    def flush(self) -> None:
+        """Have all tiles so far flushed to the disk while other work goes on."""
+
     def outputs(self) -> Sequence[Output]:
         """Return the files; to be called once they are committed."""
 
@@ -68,14 +71,20 @@ class _Files:
         self._outputs.append(made)
         return {"path": made.path, "digest": made.digest, "bytes": made.size, "index": 0}
 
+    def flush(self) -> None:
+        self._batch.flush()
+
     def outputs(self) -> Sequence[Output]:
         return self._outputs
+
+
+_Memory = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
 
 
 class _Arrays:
     """One array a side, a place for each tile of the batch; those of pairs that do not exist stay 0."""
 
-    def __init__(self, arrays: Mapping[str, Image], paths: Mapping[str, str], workspace: Path) -> None:
+    def __init__(self, arrays: Mapping[str, _Memory], paths: Mapping[str, str], workspace: Path) -> None:
         self._arrays = arrays
         self._paths = paths
         self._workspace = workspace
@@ -84,6 +93,10 @@ class _Arrays:
         self._arrays[side][position] = tile
         digest = digest_bytes(np.ascontiguousarray(tile).data.cast("B"))
         return {"path": self._paths[side], "digest": digest, "bytes": tile.nbytes, "index": position}
+
+    def flush(self) -> None:
+        for array in self._arrays.values():
+            array.flush()
 
     def outputs(self) -> Sequence[Output]:
         return [output(self._workspace, self._workspace / path) for path in self._paths.values()]
@@ -105,8 +118,6 @@ def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat
         files_of = zip(SIDES, (map_file, visible_file), strict=True)
         arrays = {side: np.lib.format.open_memmap(file, "w+", np.uint8, shape) for side, file in files_of}
         yield _Arrays(arrays, paths, workspace)
-        for array in arrays.values():
-            array.flush()
 
 
 def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dict[str, Any]]:
@@ -130,6 +141,7 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dic
             | {"method": cutter.method, "size": cutter.size, "crs": tile.crs, "transform": list(tile.transform[:6])}
         )
         thumbnails += pair.map_thumbnail, pair.visible_thumbnail
+    store.flush()
     figures = measure(thumbnails)
     footprints = _footprints(rows, cutter.grid, batch.stride, cutter.size)
     for entry, of_map, of_visible, footprint in zip(rows, figures[::2], figures[1::2], footprints, strict=True):
