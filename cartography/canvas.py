@@ -42,10 +42,6 @@ class Shape(NamedTuple):
     lines: list[Path]
     cores: list[Path]
 
-    def without_holes(self) -> Shape:
-        """The shape of the shell."""
-        return Shape(self.rings[:1], self.lines[:1], self.cores[:1])
-
 
 class Outlines(NamedTuple):
     """Many polygons at once: their vertices in the order of their rings, shells before holes."""
@@ -79,6 +75,11 @@ class Outlines(NamedTuple):
         """Every polygon on its own."""
         cuts = self.rings.tolist()
         paths = [[vertices[start:end] for start, end in pairwise(cuts)] for vertices in self.vertices[:, :, None]]
+        if len(self.rings) == len(self.polygons):  # no holes
+            return [
+                Shape(*([path] for path in each)) if broad else Shape([each[0]], [], [])
+                for *each, broad in zip(*paths, self.broad.tolist(), strict=True)
+            ]
         return [
             Shape(*(path[start:end] for path in paths)) if broad else Shape(paths[0][start:end], [], [])
             for (start, end), broad in zip(pairwise(self.polygons.tolist()), self.broad.tolist(), strict=True)
@@ -162,7 +163,8 @@ class Canvas:
             return
         if shape.cores:
             cv2.fillPoly(surface, shape.cores, colour[:3], cv2.LINE_8, SHIFT)
-        cv2.polylines(surface, shape.rings + shape.lines, True, colour[:3], 1, cv2.LINE_AA, SHIFT)
+        if shape.rings:
+            cv2.polylines(surface, shape.rings + shape.lines, True, colour[:3], 1, cv2.LINE_AA, SHIFT)
         if target is None and self.surfaces is not None:
             self.cover(shape, colour)
 
@@ -200,14 +202,17 @@ class Canvas:
             cv2.polylines(self.surfaces, paths, closed, colour[3:], pen, cv2.LINE_8, self._surface_shift)
 
     def discs(
-        self, centres: np.ndarray, radii: np.ndarray, colours: Iterable[Sequence[int]], target: np.ndarray | None = None
+        self, centres: np.ndarray, radii: np.ndarray, colours: np.ndarray, target: np.ndarray | None = None
     ) -> None:
-        """Fill discs one after the other: fixed-point centres (N, 2), radii (N,) in subpixels."""
+        """Fill discs one after the other: fixed-point centres (N, 2), radii (N,) in subpixels, colours (N or 1, C)."""
         surface = self.pixels if target is None else target
         shift = self._surface_shift if surface is self.surfaces else SHIFT
-        sizes = np.rint(radii * UNIT).astype(int).tolist()
-        for centre, size, colour in zip(centres.astype(int).tolist(), sizes, colours, strict=False):
-            cv2.circle(surface, centre, size, colour[:3], -1, cv2.LINE_8, shift)
+        places, sizes = centres.astype(int), np.rint(radii * UNIT).astype(int)
+        far = np.array(self.pixels.shape[1::-1]) * UNIT
+        seen = ((places > -UNIT - sizes[:, None]) & (places < far + sizes[:, None])).all(axis=1)
+        chosen = np.broadcast_to(colours[:, :3], (len(seen), min(colours.shape[1], 3)))[seen].tolist()
+        for place, size, colour in zip(places[seen].tolist(), sizes[seen].tolist(), chosen, strict=True):
+            cv2.circle(surface, place, size, colour, -1, cv2.LINE_8, shift)
 
     def hatch(self, shapes: Iterable[Shape], spacing_px: float, colour: Sequence[int]) -> None:
         """Diagonal lines one pixel wide over polygons; the pattern runs through the whole rendering."""
@@ -220,7 +225,12 @@ class Canvas:
         stripes = (diagonals % period < round(self.scale * np.sqrt(2))).astype(np.uint8)
         # Row r of the pattern begins at stripe r.
         mask *= np.lib.stride_tricks.sliding_window_view(stripes, width)
-        cv2.copyTo(_filled(height, width, colour), mask, self.pixels)
+        self.imprint(mask, colour)
+
+    def imprint(self, mask: np.ndarray, colour: Sequence[int], left: int = 0, top: int = 0) -> None:
+        """Paint the subpixels where a mask, whose top-left corner lies at (`left`, `top`), is not 0."""
+        target = self.pixels[top : top + mask.shape[0], left : left + mask.shape[1]]
+        cv2.copyTo(_filled(mask.shape[0], mask.shape[1], colour), mask, target)
 
     def image(self) -> np.ndarray:
         """The canvas at one value a pixel: area average."""

@@ -128,20 +128,21 @@ def _write(
     centre = place if shift is None else place + shift
     if np.abs(centre - place).max() + reach > REACH_PX * canvas.scale:
         return
-    left, top = round(centre[0]) - reach, round(centre[1]) - reach
+    turn = cv2.getRotationMatrix2D((mask.shape[1] / 2, mask.shape[0] / 2), -angle, 1.0)
+    # Half the size of the turned letters.
+    across, down = (np.abs(turn[:, :2]) @ mask.shape[::-1] / 2 + halo + 2).astype(int).tolist()
+    left, top = round(centre[0]) - across, round(centre[1]) - down
     height, width = canvas.pixels.shape[:2]
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 2 * reach, width), min(top + 2 * reach, height)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 2 * across, width), min(top + 2 * down, height)
     if x0 >= x1 or y0 >= y1:
         return
-    turn = cv2.getRotationMatrix2D((mask.shape[1] / 2, mask.shape[0] / 2), -angle, 1.0)
-    turn[:, 2] += [reach - mask.shape[1] / 2, reach - mask.shape[0] / 2]
-    turned = cv2.warpAffine(mask, turn, (2 * reach, 2 * reach), flags=cv2.INTER_NEAREST)
+    turn[:, 2] += [across - mask.shape[1] / 2, down - mask.shape[0] / 2]
+    turned = cv2.warpAffine(mask, turn, (2 * across, 2 * down), flags=cv2.INTER_NEAREST)
     part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-    target = canvas.pixels[y0:y1, x0:x1]
     if style.halo:
-        outline = cv2.dilate(turned, cv2.getStructuringElement(cv2.MORPH_RECT, (2 * halo + 1, 2 * halo + 1)))
-        target[outline[part] > 0] = style.halo
-    target[turned[part] > 0] = style.colour
+        square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * halo + 1, 2 * halo + 1))
+        canvas.imprint(cv2.dilate(turned, square)[part], style.halo, x0, y0)
+    canvas.imprint(turned[part], style.colour, x0, y0)
 
 
 @lru_cache(maxsize=2000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +21,8 @@ SCALE = 4
 
 MAP_MARGIN_PX = REACH_PX
 """Features this far outside a chunk may still be seen in it: wide lines, letters, pins."""
+
+_FILL_MARGIN_PX = 16
 
 BUILT_UP: tuple[AreaKind, ...] = ("residential", "commercial", "industrial")
 """Areas that take the fill of buildings where `Generalisation.blocks_filled` asks for it."""
@@ -52,7 +53,9 @@ def render_map(
 def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
     """Paint a scene's map on a canvas of three channels."""
     general = style.generalisation
-    _draw_areas(canvas, scene.areas, style)
+    # Of what lies farther out only lines and letters reach in.
+    near = scene.window(canvas.frame.grown(_FILL_MARGIN_PX).bounds)
+    _draw_areas(canvas, near.areas, style)
     for contours, line in (
         ([c for c in scene.contours if not c.index], style.contour),
         ([c for c in scene.contours if c.index], style.index_contour or style.contour),
@@ -63,11 +66,11 @@ def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
         for width, ways in _grouped((w, w.width) for w in scene.waterways):
             _draw_line(canvas, ways, style.waterway, width)
     if style.building and not general.blocks_filled:
-        _draw_fills(canvas, mapped_buildings(scene.buildings, style), style.building, general.simplify_px)
+        _draw_fills(canvas, mapped_buildings(near.buildings, style), style.building, general.simplify_px)
     if style.tree:
-        centres = canvas.fixed(shapely.get_coordinates(geometries(scene.trees)))
-        radii = np.array([tree.radius for tree in scene.trees]) * canvas.lengths(1.0)
-        canvas.discs(centres, radii, repeat(style.tree))
+        centres = canvas.fixed(shapely.get_coordinates(geometries(near.trees)))
+        radii = np.array([tree.radius for tree in near.trees]) * canvas.lengths(1.0)
+        canvas.discs(centres, radii, np.array([style.tree]))
     if style.barrier:
         _draw_line(canvas, scene.barriers, style.barrier, 0.0)
     _draw_roads(canvas, scene.roads, style)
@@ -154,8 +157,7 @@ def _draw_line(
         return
     if style.dash_px:
         on, off = (length * canvas.frame.gsd for length in style.dash_px)
-        parts = [p for f in features for p in dashed(shapely.get_coordinates(f.geometry), on, off)]
-        paths = [canvas.fixed(part)[:, None] for part in parts]
+        paths = canvas.paths([p for f in features for p in dashed(shapely.get_coordinates(f.geometry), on, off)])
     else:
         paths = canvas.lines(geometries(tuple(features)))
     canvas.stroke(paths, thickness * canvas.scale, style.colour)

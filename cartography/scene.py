@@ -215,21 +215,22 @@ class Scene:
 
     def window(self, bounds: Bounds) -> Scene:
         """Return the features whose bounding boxes touch `bounds`, whole and in the same order."""
-        if len(self):
+        if len(self._boxes):
             x0, y0, x1, y1 = self._extent
-            if bounds[0] <= x0 and bounds[1] <= y0 and x1 <= bounds[2] and y1 <= bounds[3]:
-                return replace(self, bounds=bounds)
-        return self.reaching(bounds, lambda features: np.zeros((1, 4)))
+            if not (bounds[0] <= x0 and bounds[1] <= y0 and x1 <= bounds[2] and y1 <= bounds[3]):
+                return self._touching(bounds, self._boxes)
+        return replace(self, bounds=bounds)
 
     def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray]) -> Scene:
         """Return the features that touch `bounds` when their boxes are grown.
 
         `reach(features)` are the lengths (N or 1, 4) by which those of one layer grow to the left, down, right and up.
         """
-        if not len(self):
-            return replace(self, bounds=bounds)
         grow = [np.broadcast_to(reach(features), (len(features), 4)) for _, features in self.layers() if features]
-        x0, y0, x1, y1 = (self._boxes + np.concatenate(grow) * (-1, -1, 1, 1)).T
+        return self._touching(bounds, self._boxes + np.concatenate([np.empty((0, 4)), *grow]) * (-1, -1, 1, 1))
+
+    def _touching(self, bounds: Bounds, boxes: np.ndarray) -> Scene:
+        x0, y0, x1, y1 = boxes.T
         seen = (x0 <= bounds[2]) & (x1 >= bounds[0]) & (y0 <= bounds[3]) & (y1 >= bounds[1])
         chosen = iter(seen.tolist())
         layers: dict[str, Any] = {

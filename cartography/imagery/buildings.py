@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import shapely
 
-from cartography.canvas import UNIT, Canvas, Outlines, Shape
+from cartography.canvas import UNIT, Canvas, Outlines, Path, Shape
 from cartography.hashing import mix, unit
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.palette import Paint, Palette, shade, shades
@@ -58,7 +58,7 @@ class Buildings:
         for n, roof in enumerate(roofs.shapes()):
             outlines, sides = shadows[n]
             for outline in outlines:
-                canvas.fill(outline, (255,), self.shadow)
+                canvas.fill(Shape([], [], [outline]), (255,), self.shadow)
             canvas.convex(sides, repeat((255,)), self.shadow)
             canvas.convex(*walls[n])
             canvas.convex(walls[n][0], repeat((0,)), self.shadow)
@@ -72,18 +72,19 @@ class Buildings:
         """Displacements (N, 2) int32 in fixed-point units, y down, of what stands so many metres up."""
         return np.rint(np.array([per_metre[0], -per_metre[1]]) * self._metre * heights[:, None]).astype(np.int32)
 
-    def _shadows(self, feet: Outlines, reach: np.ndarray) -> list[tuple[list[Shape], list[np.ndarray]]]:
-        """What every building, without its holes, covers while it is moved by `reach`: shapes and convex polygons."""
+    def _shadows(self, feet: Outlines, reach: np.ndarray) -> list[tuple[list[Path], np.ndarray]]:
+        """What every building, without its holes, covers while it is moved by `reach`: outlines and convex polygons."""
         sides, owners = _swept(feet, reach)
-        result: list[tuple[list[Shape], list[np.ndarray]]] = []
-        ends = zip(feet.shapes(), feet.moved(reach).shapes(), _spans(owners, len(reach)), strict=True)
-        for (start, end, span), far in zip(ends, np.abs(reach).max(axis=1) > UNIT, strict=True):
+        spans, (first, corners) = _spans(owners, len(reach)), feet.shells()
+        result: list[tuple[list[Path], np.ndarray]] = []
+        for n, far in enumerate((np.abs(reach).max(axis=1) > UNIT).tolist()):
             if not far:
-                result.append(([], []))
-            elif len(start.rings[0]) == 5:
-                result.append(([], [cv2.convexHull(np.concatenate([start.rings[0], end.rings[0]]))]))
+                result.append(([], sides[:0]))
+            elif corners[n] == 4:
+                result.append(([], cv2.convexHull(sides[spans[n]].reshape(-1, 2))[None]))
             else:
-                result.append(([start.without_holes(), end.without_holes()], list(sides[span])))
+                ring = feet.vertices[0, first[n] : first[n] + corners[n]]
+                result.append(([ring, ring + reach[n]], sides[spans[n]]))
         return result
 
     def _walls(self, feet: Outlines, lean: np.ndarray, draws: np.ndarray) -> list[Polygons]:

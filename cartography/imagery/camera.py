@@ -35,7 +35,7 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
         light = cv2.GaussianBlur(light, (0, 0), conditions.blur_px)
     across, down = (mix(conditions.seed, axis) % _NOISE for axis in (2, 1))
     noise = tiled(_noise_tile(), light, column + across, row + down)
-    np.add(light, noise * np.float32(conditions.noise), out=light)
+    light = cv2.scaleAdd(noise, conditions.noise, light)
     image: np.ndarray = np.clip(light, 0, 255, out=light).astype(np.uint8)
     if conditions.jpeg_quality:
         done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, conditions.jpeg_quality])

@@ -203,28 +203,32 @@ def _paint_cars(
 
 def _paint_parked(canvas: Canvas, areas: Sequence[Area], conditions: Conditions) -> None:
     """Rows of bays with cars on car parks."""
-    for area in areas:
-        if area.kind != "parking" or area.geometry.area < 120 or area.geometry.area > 40000:
-            continue
-        shell = shapely.get_coordinates(area.geometry.exterior)
-        direction = shell[1] - shell[0]
-        direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
-        across = np.array([-direction[1], direction[0]])
-        local = (shell - shell[0]) @ np.stack([direction, across], axis=1)
-        low, high = local.min(axis=0), local.max(axis=0)
-        u, v = np.meshgrid(np.arange(low[0] + 2, high[0] - 1, 2.6), np.arange(low[1] + 3.2, high[1] - 2.5, 8.2))
-        places = shell[0] + u.reshape(-1, 1) * direction + v.reshape(-1, 1) * across
-        room = shapely.buffer(area.geometry, -2.2)
-        shapely.prepare(room)
-        inside = shapely.contains_xy(room, places)
-        draws = unit(
-            conditions.seed, "bay", np.uint64(area.key & 0xFFFFFFFFFFFF) + np.arange(len(places), dtype=np.uint64)
-        )
-        places, draws = places[inside], draws[inside]
-        if canvas.frame.gsd < 0.6:
-            edges = places[:, None] + direction * 1.3 + np.array([[-2.4], [2.4]]) * across
-            canvas.stroke(list(canvas.fixed(edges)[:, :, None]), canvas.lengths(0.15), _MARKING)
-        taken = draws < 0.55 * min(conditions.traffic, 1.5)
-        heading = np.broadcast_to(across, (int(taken.sum()), 2))
-        size = np.broadcast_to((4.4, 1.85), heading.shape)
-        _paint_cars(canvas, places[taken], heading, size, (draws[taken] * 7919).astype(int))
+    parks = [a for a in areas if a.kind == "parking" and 120 <= a.geometry.area <= 40000]
+    bays = [_bays(park) for park in parks]
+    owners = np.repeat(np.arange(len(parks)), [len(places) for places, _ in bays])
+    number = np.concatenate([np.empty(0, np.uint64), *(np.arange(len(places), dtype=np.uint64) for places, _ in bays)])
+    places = np.concatenate([np.empty((0, 2)), *(p for p, _ in bays)])
+    across = np.array([direction for _, direction in bays]).reshape(-1, 2)[owners]
+    rooms = shapely.buffer(geometries(tuple(parks)), -2.2)
+    shapely.prepare(rooms)
+    inside = shapely.contains_xy(rooms[owners], places)
+    keys = np.array([p.key & 0xFFFFFFFFFFFF for p in parks], np.uint64)[owners] + number
+    places, across, draws = places[inside], across[inside], unit(conditions.seed, "bay", keys[inside])
+    if canvas.frame.gsd < 0.6:
+        edges = places[:, None] - _left_of(across)[:, None] * 1.3 + np.array([[-2.4], [2.4]]) * across[:, None]
+        canvas.stroke(list(canvas.fixed(edges)), canvas.lengths(0.15), _MARKING, target=canvas.pixels)
+    taken = draws < 0.55 * min(conditions.traffic, 1.5)
+    size = np.broadcast_to((4.4, 1.85), (int(taken.sum()), 2))
+    _paint_cars(canvas, places[taken], across[taken], size, (draws[taken] * 7919).astype(int))
+
+
+def _bays(park: Area) -> tuple[np.ndarray, np.ndarray]:
+    """The middles (N, 2) of bays in rows along the first side of a car park, and the direction (2,) of their cars."""
+    shell = shapely.get_coordinates(park.geometry.exterior)
+    direction = shell[1] - shell[0]
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
+    across = np.array([-direction[1], direction[0]])
+    local = (shell - shell[0]) @ np.stack([direction, across], axis=1)
+    low, high = local.min(axis=0), local.max(axis=0)
+    u, v = np.meshgrid(np.arange(low[0] + 2, high[0] - 1, 2.6), np.arange(low[1] + 3.2, high[1] - 2.5, 8.2))
+    return shell[0] + u.reshape(-1, 1) * direction + v.reshape(-1, 1) * across, across

@@ -78,4 +78,7 @@ def _light(
     relative = textures.relative(classes, conditions.to_sun, column + shift, row + 3 * shift)
     dark = canvas.averaged(shadow).astype(np.float32) / 255
     lit = cv2.transform(dark, np.stack([_SHADE - 1, np.ones(3, np.float32)], axis=1))
-    return np.asarray(colour * (1 + relative) * lit)
+    relative += 1
+    colour *= relative
+    colour *= lit
+    return colour

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 
 import numpy as np
 import shapely
@@ -57,12 +56,12 @@ class Structures:
         high = np.minimum(metres * 1.6, 9.0)[:, None]
         reach = np.array([self.conditions.shadow[0], -self.conditions.shadow[1]]) * high * self._metre
         falls = np.concatenate([centres + reach * step for step in (0.35, 0.7, 1.0)])
-        self.canvas.discs(falls, np.tile(radii * 0.95, 3), repeat((255,)), self.shadow)
+        self.canvas.discs(falls, np.tile(radii * 0.95, 3), np.array([[255]]), self.shadow)
         lean = np.array([self.conditions.lean[0], -self.conditions.lean[1]]) * (metres * 1.3)[:, None] * self._metre
         crowns = centres + lean
-        self.canvas.discs(crowns, radii, repeat((0,)), self.shadow)
+        self.canvas.discs(crowns, radii, np.array([[0]]), self.shadow)
         paints = self.palette.leaves(draws)
-        self.canvas.discs(crowns, radii, paints[:, 3:].tolist(), self.canvas.surfaces)
+        self.canvas.discs(crowns, radii, paints[:, 3:], self.canvas.surfaces)
         # Every crown is darkest at its edge and lightest towards the sun.
         layers = [(0.0, 1.0, 0.72), (0.18, 0.78, 1.0), (0.36, 0.42, 1.22)]
         if self.canvas.frame.gsd > 1.2:
@@ -71,7 +70,7 @@ class Structures:
         places = np.stack([crowns + sunwards * shift for shift, *_ in layers], axis=1).reshape(-1, 2)
         sizes = (radii[:, None] * [size for _, size, _ in layers]).reshape(-1)
         tones = [shades(paints, np.full(len(paints), light)) for *_, light in layers]
-        self.canvas.discs(places, sizes, np.stack(tones, axis=1).reshape(-1, 4).tolist(), self.canvas.pixels)
+        self.canvas.discs(places, sizes, np.stack(tones, axis=1).reshape(-1, 4), self.canvas.pixels)
 
     def _paint_hedges(self, barriers: Sequence[Barrier]) -> None:
         paths = self.canvas.lines(geometries(tuple(barriers)))

@@ -100,7 +100,10 @@ class Textures:
         rows = classes >= ROW_CLASS
         if rows.any():
             plain[rows] += self._rows(classes, rows, column, row)
-        return np.asarray(texture * cv2.merge([fine] * 3) + cv2.merge([plain] * 3))
+        # In place: to have new memory mapped takes longer than to fill it.
+        texture *= cv2.merge([fine] * 3)
+        texture += cv2.merge([plain] * 3)
+        return texture
 
     def _rows(self, classes: np.ndarray, where: np.ndarray, column: int, row: int) -> np.ndarray:
         y, x = np.nonzero(where)
@@ -129,10 +132,14 @@ def _is_green() -> np.ndarray:
 
 def tiled(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarray:
     """A part as large as `like` (H, W) of the plane covered with `tile`; its top-left pixel is (`column`, `row`)."""
-    top, left = row % tile.shape[0], column % tile.shape[1]
-    bottom, right = top + like.shape[0], left + like.shape[1]
-    more = max(0, bottom - tile.shape[0]), max(0, right - tile.shape[1])
-    return cv2.copyMakeBorder(tile, 0, more[0], 0, more[1], cv2.BORDER_WRAP)[top:bottom, left:right].copy()
+    height, width = tile.shape[:2]
+    part = np.empty((*like.shape[:2], *tile.shape[2:]), tile.dtype)
+    for top in range(-(row % height), part.shape[0], height):
+        for left in range(-(column % width), part.shape[1], width):
+            target = part[max(top, 0) : top + height, max(left, 0) : left + width]
+            above, before = max(-top, 0), max(-left, 0)
+            target[:] = tile[above : above + target.shape[0], before : before + target.shape[1]]
+    return part
 
 
 def _noise(random: np.random.Generator, size: int, sigma: float) -> np.ndarray:

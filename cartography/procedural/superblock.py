@@ -4,7 +4,8 @@ forbid."""
 from __future__ import annotations
 
 import numpy as np
-from shapely.geometry import LineString, Point, Polygon
+import shapely
+from shapely.geometry import LineString, Point
 
 from cartography.hashing import generator, mix
 from cartography.procedural import zones
@@ -116,14 +117,16 @@ class _Finish:
     def _areas(self, draft: Draft) -> list[Area]:
         rings = [_densified(ring) for ring, _ in draft.areas]
         moved = self._warped(rings)
+        shapes = _polygons(moved)
+        whole = shapely.is_valid(shapes) & (shapely.area(shapes) > 4)
         result = []
         for n, (ring, (_, kind)) in enumerate(zip(moved, draft.areas, strict=True)):
-            if kind in _DRY and self.landscape.in_water(ring, 3).any():
+            if not whole[n] or (kind in _DRY and self.landscape.in_water(ring, 3).any()):
                 continue
             key = mix(self.key, 1, n)
             name = self._name(key) if kind in ("park", "public", "cemetery") else ""
-            result.append(Area(Polygon(ring), kind, key, name))
-        return [a for a in result if a.geometry.is_valid and a.geometry.area > 4]
+            result.append(Area(shapes[n], kind, key, name))
+        return result
 
     def _buildings(self, draft: Draft) -> list[Building]:
         """Buildings are carried along and turned, not bent: their walls stay square."""
@@ -131,13 +134,11 @@ class _Finish:
             return []
         centres = np.stack([ring.mean(axis=0) for ring, *_ in draft.buildings])
         turns, places = self.warp.rotations(centres), self.warp(centres)
-        free = self._buildable(places)
-        result = []
-        for n in np.flatnonzero(free):
-            ring, kind, height, roof = draft.buildings[n]
-            polygon = Polygon((ring - centres[n]) @ turns[n] + places[n])
-            result.append(Building(polygon, kind, height, roof, mix(self.key, 2, int(n))))
-        return result
+        free = np.flatnonzero(self._buildable(places)).tolist()
+        shapes = _polygons([(draft.buildings[n][0] - centres[n]) @ turns[n] + places[n] for n in free])
+        return [
+            Building(shape, *draft.buildings[n][1:], mix(self.key, 2, n)) for n, shape in zip(free, shapes, strict=True)
+        ]
 
     def _buildable(self, points: np.ndarray) -> np.ndarray:
         land = self.landscape
@@ -194,15 +195,16 @@ class _Finish:
         places = self.warp(np.stack([place for place, _ in draft.trees]))
         dry = ~self.landscape.in_water(places, 3) & (self.landscape.rock(places) < 0)
         dry &= self.landscape.railway.distance_to(places) > 9
-        return [Tree(Point(places[n]), draft.trees[n][1], mix(self.key, 5, int(n))) for n in np.flatnonzero(dry)]
+        points = np.asarray(shapely.points(places))
+        return [Tree(points[n], draft.trees[n][1], mix(self.key, 5, n)) for n in np.flatnonzero(dry).tolist()]
 
     def _pois(self, draft: Draft) -> list[Poi]:
         if not draft.pois:
             return []
         places = self.warp(np.stack([place for place, _ in draft.pois]))
         free = self._buildable(places)
-        keys = [mix(self.key, 6, n) for n in range(len(places))]
-        return [Poi(Point(places[n]), draft.pois[n][1], self._name(keys[n]), keys[n]) for n in np.flatnonzero(free)]
+        keys, points = [mix(self.key, 6, n) for n in range(len(places))], np.asarray(shapely.points(places))
+        return [Poi(points[n], draft.pois[n][1], self._name(keys[n]), keys[n]) for n in np.flatnonzero(free).tolist()]
 
     def _places(self, centre: np.ndarray, built: float) -> tuple[Place, ...]:
         key = mix(self.key, 7)
@@ -216,6 +218,14 @@ class _Finish:
             return []
         counts = np.cumsum([len(a) for a in arrays])[:-1]
         return np.split(self.warp(np.concatenate(arrays)), counts)
+
+
+def _polygons(rings: list[np.ndarray]) -> np.ndarray:
+    """Polygons of open rings (K, 2)."""
+    if not rings:
+        return np.empty(0, object)
+    owners = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    return np.asarray(shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=owners)))
 
 
 def _dense_line(line: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What belongs to the landscape and not to a superblock: water, woods, rock, contours, rivers, railways, motorways.
 
 Computed per square cell of the plane; lines and areas of neighbouring cells meet at the cell's border because they
-trace the same field. Contours and streams end at the water's edge, rivers where they reach a lake or the sea.
+trace the same field. Contours and streams end at the water's edge, rivers and railways where they reach a lake or the
+sea.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def terrain(landscape: Landscape, i: int, j: int) -> Scene:
         waterways=_waterways(landscape, bounds, points, flat, lakes, water),
         rails=tuple(
             Rail(line, "rail", 2, mix(landscape.seed, 30, i, j, n))
-            for n, line in enumerate(_trace(landscape.railway, points, flat))
+            for n, line in enumerate(_outside(_trace(landscape.railway, points, flat), lakes))
         ),
         roads=tuple(
             Road(line, "motorway", 24.0, mix(landscape.seed, 31, i, j, n), bridge=True, ref=f"A{landscape.seed % 97}")

@@ -60,3 +60,12 @@ def test_nothing_runs_on_through_a_lake(landscape: str) -> None:
     inside = shapely.intersection(geometries(scene.contours), rivers)
     # What is left crosses the ponds of parks.
     assert shapely.length(inside).sum() < 0.003 * shapely.length(geometries(scene.contours)).sum()
+
+
+@pytest.mark.parametrize(("landscape", "seed"), [("coast", 44), ("forest", 53)])
+def test_railways_end_at_a_lake(landscape: str, seed: int) -> None:
+    world = World(seed, landscape)  # type: ignore[arg-type]
+    rails = world.window((0.0, 0.0, 1500.0, 1500.0)).rails
+    assert rails
+    places = shapely.get_coordinates(shapely.segmentize(geometries(rails), 10))
+    assert world.landscape.lake(places).max() < 0.03
