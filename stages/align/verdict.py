@@ -2,8 +2,8 @@
 
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
-that the windows which are sure of themselves agree almost all; that they do so all over the raster; and that halves
-that share no pixel, and another start, give the same answer.
+that the windows which are sure of themselves agree almost all; that they do so all over the raster; that halves that
+share no pixel, and another start, give the same answer; and that the ground alone, without buildings, lies close to it.
 """
 
 from __future__ import annotations
