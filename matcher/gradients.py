@@ -52,7 +52,7 @@ def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor]:
     """
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
     gradients_x = _along(padded[..., 2:] - padded[..., :-2])
-    gradients_y = _along((padded[..., 2:, :] - padded[..., :-2, :]).mT).mT
+    gradients_y = _along((padded[..., 2:, :] - padded[..., :-2, :]).transpose(-1, -2)).transpose(-1, -2)
     strongest_x, strongest_y = gradients_x[:, :1], gradients_y[:, :1]
     for channel in range(1, image.shape[1]):
         x, y = gradients_x[:, channel : channel + 1], gradients_y[:, channel : channel + 1]

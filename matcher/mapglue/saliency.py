@@ -49,6 +49,6 @@ def box_mean(values: Tensor, side: int) -> Tensor:
     column = values.new_ones(1, 1, side, 1)
 
     def box_sum(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, column, padding=(side // 2, 0)), column.mT, padding=(0, side // 2))
+        return F.conv2d(F.conv2d(x, column, padding=(side // 2, 0)), column.transpose(-1, -2), padding=(0, side // 2))
 
     return box_sum(values) / box_sum(torch.ones_like(values[:1]))
