@@ -17,7 +17,7 @@ Builder: TypeAlias = Callable[[str, torch.device, int], Matcher]
 
 def load_matcher(name: str, device: str = "auto", num_keypoints: int = 2048) -> Matcher:
     """Return a matcher by name, ready to use: one of `matcher_names()`, "torchscript:PATH", "vismatch:NAME", or
-    "fast-mapglue:MODE" and "mapglue:MODE" with a mode of `MapGlueMatcher`.
+    "fast-mapglue:MODE" and "mapglue:MODE" with a mode of `MapGlueMatcher`, or "MODE:compiled" for its `compiled`.
 
     `device` is "auto" (CUDA where there is one), "cpu", "cuda" or any other that torch knows. `num_keypoints` bounds
     what a sparse matcher takes from each image; dense matchers have no keypoints. Raises MatcherUnavailable for an
@@ -65,8 +65,9 @@ def _mapglue_in(family: str) -> Builder:
         from matcher.mapglue.inference import MODES, MapGlueMatcher
 
         for known in MODES:
-            if mode == known:
-                return MapGlueMatcher(f"{family}:{mode}", device, num_keypoints, mode=known)
+            if mode.removesuffix(":compiled") == known:
+                name, compiled = f"{family}:{mode}", mode.endswith(":compiled")
+                return MapGlueMatcher(name, device, num_keypoints, mode=known, compiled=compiled)
         raise MatcherUnavailable(f"{family} has no mode {mode!r}. There are: {', '.join(MODES)}")
 
     return build

@@ -44,8 +44,11 @@ class MapGlueMatcher(Matcher):
 
     At most `num_keypoints` matches come back, surest first. `mode` "full" finds the motion by the network and lets the
     dense matcher have the last word on it; "network" leaves that out; "single-pass" is the bare network, the quickest,
-    for images that are turned and scaled little. `search` off takes the images as they stand in any mode. Images of
-    which too few cells agree on a motion have no matches. Raises WeightsError when the weights are missing or damaged.
+    for images that are turned and scaled little. `search` off takes the images as they stand in any mode. `compiled`
+    runs the extractor through torch.compile, which takes minutes at the first image, and again at the first that is not
+    square where that one was, but not at each size. It is meant for CUDA, where it is not measured yet; on a CPU it
+    gained nothing and needs a C++ compiler. Images of which too few cells agree on a motion have no matches.
+    Raises WeightsError when the weights are missing or damaged.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class MapGlueMatcher(Matcher):
         *,
         mode: Mode = "full",
         search: bool = True,
+        compiled: bool = False,
         network: MapGlue | None = None,
     ) -> None:
         self.name, self.device, self.num_keypoints = name, device, num_keypoints
@@ -63,6 +67,8 @@ class MapGlueMatcher(Matcher):
         self.dense = DenseMatcher(device)
         network = network or load_model(name.partition(":")[0])
         self.network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled:  # the extractor alone: the graphs prune by what they find, and their shapes change between layers
+            self.network.extractor.compile(dynamic=True)
         self.encode = Encoder(self.network.extractor, device)
 
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
