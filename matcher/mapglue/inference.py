@@ -47,7 +47,7 @@ class MapGlueMatcher(Matcher):
     for images that are turned and scaled little. `search` off takes the images as they stand in any mode. `compiled`
     runs the extractor through torch.compile, which takes minutes at the first image, and again at the first that is not
     square where that one was, but not at each size. It is meant for CUDA, where it is not measured yet; on a CPU it
-    gained nothing and needs a C++ compiler. Images of which too few cells agree on a motion have no matches.
+    gained little and needs a C++ compiler. Images of which too few cells agree on a motion have no matches.
     Raises WeightsError when the weights are missing or damaged.
     """
 
