@@ -72,10 +72,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         side: {"kind": "geotiff", "path": f"{{point_id}}_{side}.tif", "source": f"generated {side}", **said}
         for side in ("map", "visible")
     }
+    stages = {"sample": {"sites": sites}, "acquire": sources, "align": {"method": "georeference"}}
     path = folder / "run.yaml"
-    path.write_text(
-        yaml.safe_dump({"name": "killed", "seed": 3, "stages": {"sample": {"sites": sites}, "acquire": sources}})
-    )
+    path.write_text(yaml.safe_dump({"name": "killed", "seed": 3, "stages": stages}))
     return path
 
 
