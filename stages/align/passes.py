@@ -15,7 +15,6 @@ from stages.align.model import Fitted, fit_least_free
 from stages.align.source import Side
 from stages.align.verdict import (
     MIN_AGREEMENT,
-    MIN_RELIABLE,
     MIN_RELIABLE_AGREEMENT,
     TOLERANCE,
     bounding_corners,
@@ -43,6 +42,10 @@ TURN = np.deg2rad(1.0)
 SHIFT = np.array([6.4, -4.8])
 """How far the second start is moved away from the answer: by this shift (8 working pixels), and by a turn about the
 windows' centre of a degree or as much as moves none by more than those 8 pixels."""
+
+
+MIN_INDEPENDENT = 8.0
+"""Sure windows, counted as if they lay side by side, without which the ground alone is not believed."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,10 @@ def ground_shift(map_side: Side, visible_side: Side, answer: Answer) -> tuple[li
         return [], np.eye(3)
     found = Answer("ground", answer.homography, windows, fitted, reduce)
     sure = found.agreeing[windows.reliable]
-    believed = len(sure) >= MIN_RELIABLE and sure.mean() >= MIN_RELIABLE_AGREEMENT
+    steps = np.diff(np.unique(layout.corners[:, 0]))
+    apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
+    independent = len(sure) * apart**2  # windows that overlap say the same
+    believed = independent >= MIN_INDEPENDENT and sure.mean() >= MIN_RELIABLE_AGREEMENT
     return [found], fitted.matrix if believed else np.eye(3)
 
 
