@@ -29,7 +29,7 @@ from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat
 from stages.tile.rows import Batch, cut_rows, open_store
 
-PAIRS_A_UNIT = 64
+PAIRS_A_UNIT = 128
 """Rows of tiles are batched up to about this many pairs: a second or so of work."""
 
 _SECONDS_A_PAIR = 0.01

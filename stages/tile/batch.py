@@ -21,7 +21,7 @@ _TOGETHER = 8
 """Files handed to a thread at once: to wake it for each would cost more."""
 _AHEAD = 4
 """Such groups that may wait to be written: some megabytes."""
-_MOST_OPEN = 256
+_MOST_OPEN = 512
 
 _BLOCK = 4096
 """What goes past the page cache goes in whole blocks, from memory that starts at one."""

@@ -35,8 +35,11 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     if shift is not None and 0 <= shift[0] <= width - size and 0 <= shift[1] <= height - size:
         return raster.read(*shift, size, size)
 
-    nodes = _nodes(size, to_raster)
-    reduce = _reduction(nodes)
+    affine = _affine(to_raster)
+    places = _places(size)
+    # An affine transform is known by what it makes of the outermost nodes.
+    nodes = _transformed(places[:: len(places) - 1, :: len(places) - 1] if affine is not None else places, to_raster)
+    reduce = _reduction(to_raster, size)
     # Rasters that are read reduced end at the last whole block of pixels.
     limits = np.array([width - width % reduce, height - height % reduce])
     low = np.floor(nodes.min(axis=(0, 1)) / reduce - 1).astype(np.int64) * reduce
@@ -48,10 +51,11 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     pixels, mask = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
     offset = (np.array([x0, y0]) - 0.5) / reduce + 0.5
     within = low.min() >= 0 and bool((high <= limits).all())
-    affine = _affine(to_raster)
     if within and affine is not None:
         affine = affine / reduce - [[0, 0, offset[0]], [0, 0, offset[1]]]
         return _masked(partial(_warp_affine, affine, size), pixels, mask, None)
+    if affine is not None:
+        nodes = _transformed(places, to_raster)
     coordinates = _interpolate((nodes / reduce - offset).astype(np.float32), size)
     return _masked(partial(_remap, coordinates), pixels, mask, None if within else _inside(coordinates, pixels.shape))
 
@@ -96,9 +100,8 @@ def _whole_shift(matrix: FloatArray) -> tuple[int, int] | None:
     return (x, y) if max(map(abs, (a - 1, b, c - x, d, e - 1, f - y, g, h))) < _EXACT_PX else None
 
 
-def _nodes(size: int, to_raster: FloatArray) -> FloatArray:
-    """Return the raster coordinates (n, n, 2) of the nodes of a tile."""
-    places = _places(size)
+def _transformed(places: FloatArray, to_raster: FloatArray) -> FloatArray:
+    """Return the raster coordinates (m, n, 2) of places in a tile (m, n, 2)."""
     return apply_homography(to_raster, places.reshape(-1, 2)).reshape(places.shape)
 
 
@@ -115,12 +118,13 @@ def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
     return np.asarray(enlarged, np.float32)[NODE_PX : NODE_PX + size, NODE_PX : NODE_PX + size]
 
 
-def _reduction(nodes: FloatArray) -> int:
-    """Return how many raster pixels lie in a tile pixel, along the side where they are fewest."""
-    middle = len(nodes) // 2
-    along_x = np.linalg.norm(nodes[middle, middle] - nodes[middle, middle - 1])
-    along_y = np.linalg.norm(nodes[middle, middle] - nodes[middle - 1, middle])
-    return max(1, int(min(along_x, along_y) / NODE_PX + 1e-3))
+def _reduction(to_raster: FloatArray, size: int) -> int:
+    """Return how many raster pixels lie in a pixel amid the tile, along the side where they are fewest."""
+    middle = (size - 1) / 2
+    here, right, below = apply_homography(
+        to_raster, np.array([[middle, middle], [middle + 1, middle], [middle, middle + 1]])
+    )
+    return max(1, int(min(np.linalg.norm(right - here), np.linalg.norm(below - here)) + 1e-3))
 
 
 def _inside(coordinates: Coordinates, shape: tuple[int, ...]) -> Image:
