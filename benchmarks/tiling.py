@@ -13,6 +13,10 @@ reads the very windows that the stage reads of the same two files, by the same r
 the stage encodes: the visible one as read, the map's warped before the clock starts. Nothing is warped, measured,
 digested, tabled or written while it runs. Both are timed in processes that have done a unit before, so that imports and
 the libraries' own start-up count for neither; ours by the time until all units are back, the bare cost by its loops.
+
+Creating a file is ten times as dear on ext4 for five minutes after many were deleted, say by another run of this
+script or by a test suite: it passes over inodes that were just freed. The script waits until that is over, and says
+what a file costs to create.
 """
 
 from __future__ import annotations
@@ -48,6 +52,10 @@ from stages.tile.encode import TileFormat, encode
 PIXEL_M = 0.5
 TILE = 512
 PROCESSES = 2
+PROBES = 300
+CALM_S = 1e-4
+"""A file takes no more processor time to create where none was deleted lately."""
+PATIENCE_S = 400
 RECORD = PROJECT / "benchmarks" / "results" / "tiling.json"
 
 
@@ -178,6 +186,21 @@ def _set_aside(folder: Path) -> None:
         folder.rename(folder.with_name(f"{folder.name}-{uuid4().hex}"))
 
 
+def calm(folder: Path) -> float:
+    """Wait until files are created cheaply in `folder`, for a while; return the processor seconds that one takes."""
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        probes = folder / f"probes-{uuid4().hex}"
+        probes.mkdir()
+        start = time.process_time()
+        for number in range(PROBES):
+            (probes / f"{number}").touch()
+        seconds = (time.process_time() - start) / PROBES
+        if seconds < CALM_S or time.monotonic() > give_up:
+            return seconds
+        time.sleep(10)
+
+
 def _warm(work: Work, stage: TileStage, unit: Unit, workspace: Path) -> None:
     work(stage, unit, workspace)
     time.sleep(0.5)  # so that no process takes two and leaves the other none
@@ -234,14 +257,16 @@ def measure(width: int, height: int, only: str, folder: Path, repeats: int) -> d
     acquired = make_rasters(folder, width, height)
     stage, units = plan_tiles(folder, acquired)
     pairs = sum(unit.payload["rows"] * unit.payload["columns"] for unit in units)
-    ours, bare, peak = 0.0, 0.0, 0
+    ours, bare, peak, creating = 0.0, 0.0, 0, 0.0
     for _ in range(repeats):
+        creating = max(creating, calm(folder))
         done, seconds = in_processes(_tile, stage, units, folder)
         ours, peak = max(ours, pairs / seconds), max(peak, *(part.memory for part in done))
         if only == "all":
             done, _ = in_processes(_bare, stage, units, folder)
             bare = max(bare, pairs / (sum(part.seconds for part in done) / PROCESSES))
     figures: dict[str, Any] = {"pairs_per_s": ours, "pairs": pairs, "peak_memory_gib": peak / 2**30}
+    figures["file_creation_ms"] = creating * 1e3
     if only == "all":
         others = peers(folder, pairs)
         figures |= {"bare_pairs_per_s": bare, "share_of_bare_cost": ours / bare}

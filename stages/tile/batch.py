@@ -19,8 +19,8 @@ from pipeline.stage import Output
 _THREADS = 16
 _TOGETHER = 8
 """Files handed to a thread at once: to wake it for each would cost more."""
-_AHEAD = 4
-"""Such groups that may wait to be written: some megabytes."""
+_AHEAD = 16
+"""Such groups that may wait to be written: some 60 MB, for a disk that hesitates."""
 _MOST_OPEN = 512
 
 _BLOCK = 4096
@@ -33,17 +33,17 @@ _spare: list[memoryview] = []
 class FileBatch:
     """A context manager that writes files under temporary names and renames them all on a clean exit.
 
-    Threads wait for the disk: while files are written, and at the end while it flushes many at once, which takes it a
-    tenth of the time that one after another takes. After an exception nothing is renamed and the temporary files are
-    removed.
+    Threads wait for the disk: while it creates files (behind others that it flushes), while it writes, and at the end
+    while it flushes many at once, which takes it a tenth of the time that one after another takes. After an exception
+    nothing is renamed and the temporary files are removed.
     """
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._mark = uuid4().hex[:12]
-        self._files: list[tuple[str, str]] = []
-        self._open: list[int] = []
-        self._group: list[tuple[int, bytes]] = []
+        self._names: list[tuple[str, str]] = []
+        self._open: set[int] = set()
+        self._group: list[tuple[str, bytes]] = []
         self._writing: list[Future[list[int]]] = []
         self._flushing: list[Future[None]] = []
 
@@ -53,20 +53,17 @@ class FileBatch:
 
     def add(self, path: str, data: bytes) -> Output:
         """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError of earlier writes."""
+        digest = digest_bytes(data)
         target = os.path.join(self._workspace, path)
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{self._mark}-{name}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._files.append((temporary, target))
-        with suppress(OSError):  # said by file systems that have nothing but the page cache
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
-        self._open.append(descriptor)
-        self._group.append((descriptor, data))
+        self._names.append((temporary, target))
+        self._group.append((temporary, data))
         if len(self._group) == _TOGETHER:
             self._hand_over()
-        if len(self._open) == _MOST_OPEN:
+        if len(self._open) >= _MOST_OPEN:
             self._settle()
-        return Output(path, len(data), digest_bytes(data))
+        return Output(path, len(data), digest)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -74,24 +71,24 @@ class FileBatch:
         try:
             if error is None:
                 self._settle()
-                while self._files:
-                    os.replace(*self._files[-1])
-                    self._files.pop()
+                while self._names:
+                    os.replace(*self._names[-1])
+                    self._names.pop()
         finally:
             self._pool.shutdown(cancel_futures=True)
             for descriptor in self._open:
                 os.close(descriptor)
-            for temporary, _ in self._files:
+            for temporary, _ in self._names:
                 Path(temporary).unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Have all files so far flushed to the disk while other work goes on."""
         self._hand_over()
-        self._flushing += [self._pool.submit(_flush, group) for group in self._writing]
+        self._flushing += [self._pool.submit(self._flush, group) for group in self._writing]
         self._writing.clear()
 
     def _hand_over(self) -> None:
-        self._writing.append(self._pool.submit(_write_all, self._group))
+        self._writing.append(self._pool.submit(self._write, self._group))
         self._group = []
         if len(self._writing) > _AHEAD:
             self._writing[-_AHEAD].result()
@@ -100,21 +97,25 @@ class FileBatch:
         self.flush()
         while self._flushing:
             self._flushing.pop().result()
-        while self._open:
-            os.close(self._open.pop())
 
+    def _write(self, files: Iterable[tuple[str, bytes]]) -> list[int]:
+        """Create and write files; return their descriptors."""
+        descriptors = []
+        for path, data in files:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._open.add(descriptor)
+            with suppress(OSError):  # said by file systems that have nothing but the page cache
+                fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
+            _write(descriptor, data)
+            descriptors.append(descriptor)
+        return descriptors
 
-def _flush(written: Future[list[int]]) -> None:
-    # Threads take up work in order, so the files have been written or are just being so.
-    for descriptor in written.result():
-        os.fsync(descriptor)
-
-
-def _write_all(files: Iterable[tuple[int, bytes]]) -> list[int]:
-    """Write to open files; return their descriptors."""
-    for descriptor, data in files:
-        _write(descriptor, data)
-    return [descriptor for descriptor, _ in files]
+    def _flush(self, written: Future[list[int]]) -> None:
+        # Threads take up work in order, so the files have been written or are just being so.
+        for descriptor in written.result():
+            os.fsync(descriptor)
+            self._open.remove(descriptor)
+            os.close(descriptor)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -150,8 +150,8 @@ def _commonest(codes: NDArray[np.int32], valid: Bools) -> NDArray[np.int64]:
     """Return how often the commonest colour occurs. In imagery hardly two pixels have the same, in filling all do."""
     unlike = -1 - np.arange(_PIXELS, dtype=np.int32)  # what has no data is like no other
     ordered = np.sort(np.where(valid.reshape(-1, _PIXELS), codes.reshape(-1, _PIXELS), unlike), axis=1)
-    new = np.ones(ordered.shape, bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
-    starts = np.flatnonzero(new)
-    longest = np.maximum.reduceat(np.diff(starts, append=ordered.size), np.flatnonzero(starts % _PIXELS == 0))
+    places = np.arange(1, _PIXELS, dtype=np.int32)
+    starts = np.where(ordered[:, 1:] != ordered[:, :-1], places, 0)  # of runs; the first starts at 0
+    np.maximum.accumulate(starts, axis=1, out=starts)
+    longest = (places - starts).max(axis=1).astype(np.int64) + 1
     return np.where(valid.any(axis=(1, 2)), longest, 0)
