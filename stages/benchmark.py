@@ -45,6 +45,7 @@ class BenchmarkParams(BaseModel):
     split: Split = Field("test", description="Split of a release.")
     subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
     limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")
+    draw: int = Field(0, ge=0, description="Another number moves the pairs in other ways.")
     matchers: tuple[str, ...] | None = Field(
         None, description="Names for load_matcher, or python:PACKAGE.MODULE:NAME. Default: all that are shipped."
     )
@@ -73,7 +74,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         if own and "release" not in run.results.get("release", {}):
             return []
         path = run.workspace / "release" if params.pairs is None else params.pairs
-        spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit)
+        spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit, params.draw)
         try:
             if own and not release_pairs(path, params.split):
                 return []  # a dataset of one sampling point has no test split

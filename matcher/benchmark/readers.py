@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,8 @@ TRUTH_PX = {("srif", "Optical-Map"): 3.0}
 class PairSpec:
     """Names a set of pairs, JSON-able: where it lies and how it is laid out.
 
-    `split` chooses from a release, `subset` from an SRIF folder; `limit` keeps that many pairs, evenly spaced.
+    `split` chooses from a release, `subset` from an SRIF folder; `limit` keeps that many pairs, evenly spaced. A `draw`
+    other than 0 gives the pairs other names, "NAME#DRAW", and with them other random motions.
     """
 
     path: str
@@ -39,6 +40,7 @@ class PairSpec:
     split: Split = "test"
     subset: Subset = "all"
     limit: int | None = None
+    draw: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the keyword arguments that make this spec again."""
@@ -48,7 +50,9 @@ class PairSpec:
     def name(self) -> str:
         """Return how reports call the set: "Optical-Map, final" or "release, test"."""
         part = {"release": self.split, "srif": "" if self.subset == "all" else self.subset}.get(self.layout, "")
-        return f"{Path(self.path).name}, {part}" if part else Path(self.path).name
+        return ", ".join(
+            [Path(self.path).name, *([part] if part else []), *([f"draw {self.draw}"] if self.draw else [])]
+        )
 
     @property
     def truth_px(self) -> float | None:
@@ -77,9 +81,29 @@ def open_pairs(spec: PairSpec) -> Sequence[PairSource]:
     pairs = readers[spec.layout]()
     if not pairs:
         raise InputError(f"{path}: no pair in the layout {spec.layout}")
+    if spec.draw:
+        pairs = [_Redrawn(pair, f"{pair.name}#{spec.draw}") for pair in pairs]
     if spec.limit is None or spec.limit >= len(pairs):
         return pairs
     return [pairs[index] for index in np.linspace(0, len(pairs) - 1, spec.limit).round().astype(int)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Redrawn:
+    """A pair under another name, which seeds other motions."""
+
+    pair: PairSource
+    name: str
+
+    @property
+    def footprint(self) -> bytes | None:
+        return self.pair.footprint
+
+    def load(self) -> Pair:
+        return replace(self.pair.load(), name=self.name)
+
+    def digests(self) -> tuple[str, str]:
+        return self.pair.digests()
 
 
 @dataclass(frozen=True, eq=False)

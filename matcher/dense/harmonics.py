@@ -30,11 +30,15 @@ FLOOR = 0.02
 """Added to that mean, in roots of gradients: where nothing rises above it, nothing is amplified."""
 
 
-def orientation_harmonics(image: Tensor, mask: Tensor | None = None, post_blur: float = POST_BLUR) -> Tensor:
+def orientation_harmonics(
+    image: Tensor, mask: Tensor | None = None, post_blur: float = POST_BLUR, saturated: bool = False
+) -> Tensor:
     """Return B x 4 x H x W float32 harmonics of `image`, B x 3 x H x W (or B x 1 x H x W) in [0, 1].
 
     `mask`, B x 1 x H x W bool, marks the pixels that hold data; the harmonics are zero on the others and on the pixels
     whose gradient would see them. A field that is zero somewhere says nothing there: correlations need no mask.
+    `saturated` lets edges count nearly alike once they rise above their surroundings: better for finding out how two
+    images lie, where lettering would speak loudest, and no better for the last pixel.
     """
     smooth = gaussian_blur(image, PRE_BLUR)
     padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
@@ -52,6 +56,8 @@ def orientation_harmonics(image: Tensor, mask: Tensor | None = None, post_blur: 
         inside = (F.max_pool2d((~mask).float(), 7, 1, 3) == 0).float()
         weight = weight * inside
         weight = weight / (box_mean(weight, WINDOW) / box_mean(inside, WINDOW).clamp(min=1e-3) + FLOOR)
+    if saturated:
+        weight = weight / (1 + weight)
     field = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
     return gaussian_blur(field, post_blur)
 

@@ -45,14 +45,15 @@ class View:
     mask: Mask
     device: torch.device
 
-    def field(self, scale: float) -> tuple[Tensor, Matrix]:
+    def field(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
         """Return the harmonics (1 x 4 x H x W) of the image resized by `scale`, and the matrix to its pixels."""
         height, width = self.image.shape[:2]
         size = max(8, round(width * scale)), max(8, round(height * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         image = torch.from_numpy(cv2.resize(self.image, size, interpolation=method)).to(self.device)
         mask = torch.from_numpy(cv2.resize(self.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
-        field = orientation_harmonics(image.permute(2, 0, 1)[None].float() / 255, mask[None, None].to(self.device))
+        inside = mask[None, None].to(self.device)
+        field = orientation_harmonics(image.permute(2, 0, 1)[None].float() / 255, inside, saturated=saturated)
         return field, resizing(size[0] / width, size[1] / height)
 
 
@@ -80,8 +81,8 @@ def search_poses(
     poses = []
     for scale in scales:
         shrink = side / longest1 / math.sqrt(max(1.0, scale * longest0 / longest1))
-        field0, to_small0 = view0.field(shrink * scale)
-        field1, to_small1 = view1.field(shrink)
+        field0, to_small0 = view0.field(shrink * scale, saturated=True)
+        field1, to_small1 = view1.field(shrink, saturated=True)
         poses += _rotations(field0, field1, angles, scale, (to_small0, inverse(to_small1)))
     return sorted(poses, key=lambda pose: -pose.score)
 

@@ -23,6 +23,8 @@ class Sources:
     """Folder that keeps drawn scenes."""
     scenes: int = 2000
     """How many scenes to draw."""
+    real_textures: bool = False
+    """Give half of the drawn images the grain of real ones; a pool holds scenes of one kind only."""
     scene_weight: float = 3.0
     pseudo_weight: float = 1.0
     real_weight: float = 1.0

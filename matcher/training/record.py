@@ -63,7 +63,7 @@ def _tile_ranges(config: TrainingConfig) -> list[tuple[str, TileRange]]:
     ranges: list[tuple[str, TileRange]] = []
     if config.sources.real_weight:
         ranges += LANDQUART_TRAIN.items()
-    if config.sources.pseudo_weight:
+    if config.sources.pseudo_weight or (config.sources.scene_weight and config.sources.real_textures):
         ranges += (("swissimage", place) for place in PSEUDO_PLACES.values())
     return ranges
 

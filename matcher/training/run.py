@@ -38,8 +38,10 @@ def training_source(config: TrainingConfig) -> tuple[Source, int]:
     sources, data = config.sources, resolve(config.sources.data)
     parts: list[tuple[float, Source]] = []
     if sources.scene_weight:
-        fill_pool(resolve(sources.pool), data, sources.scenes, os.cpu_count() or 1)
-        parts.append((sources.scene_weight, SceneSource(scene_pool(resolve(sources.pool), data), sources.scenes)))
+        pool = resolve(sources.pool)
+        fill_pool(pool, data, sources.scenes, os.cpu_count() or 1, sources.real_textures)
+        scenes = scene_pool(pool, data, sources.real_textures)
+        parts.append((sources.scene_weight, SceneSource(scenes, sources.scenes)))
     if sources.pseudo_weight:
         parts.append((sources.pseudo_weight, PseudoSource.swiss(data / "tiles")))
     if sources.real_weight:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from multiprocessing import get_context
 from pathlib import Path
+from shutil import rmtree
+
+import cv2
+import numpy as np
 
 from cartography.scene import Scene
 from cartography.storage import load_scene, save_scene
 from cartography.training_scene import Motion, Sampler
 from matcher.training.aligned import AlignedPair, ScenePool
-from matcher.training.sources import SCENE_SIDE
+from matcher.training.sources import SCENE_SIDE, PseudoSource
 
 ALIGNED = Motion(rotation_deg=0, scale=1, shift=0, perspective=0, warp_px=1.5, feature_px=1.5)
 """Motion comes later, on the fly; what is drawn in is only what generalisation does to a map."""
 
 OSM_SHARE = 0.5
 
+CROPS, CROP_SIDE = 48, 256
+"""Pieces of real imagery that lend drawn surfaces their grain."""
 
-def scene_pool(folder: Path, data: Path) -> ScenePool:
-    """Open a pool of scenes drawn from the OSM extracts of `data`/osm, where there are any, and procedural towns."""
-    sampler = Sampler(size=SCENE_SIDE, motion=ALIGNED, osm=_extracts(folder / "osm", data / "osm"), osm_share=OSM_SHARE)
+
+def scene_pool(folder: Path, data: Path, real_textures: bool = False) -> ScenePool:
+    """Open a pool of scenes drawn from the OSM extracts of `data`/osm, where there are any, and procedural towns; with
+    `real_textures`, half of their images have the grain of the imagery in `data`/tiles that training may use.
+    """
+    photographs = _crops(folder / "photographs", data / "tiles") if real_textures else None
+    extracts = _extracts(folder / "osm", data / "osm")
+    sampler = Sampler(size=SCENE_SIDE, motion=ALIGNED, osm=extracts, osm_share=OSM_SHARE, photographs=photographs)
 
     def draw(number: int) -> AlignedPair:
         pair = sampler.draw(number)
@@ -28,12 +39,13 @@ def scene_pool(folder: Path, data: Path) -> ScenePool:
     return ScenePool(folder, draw)
 
 
-def fill_pool(folder: Path, data: Path, count: int, processes: int) -> None:
+def fill_pool(folder: Path, data: Path, count: int, processes: int, real_textures: bool = False) -> None:
     """Draw the first `count` scenes in several processes; what is there stays."""
-    _extracts(folder / "osm", data / "osm")
+    scene_pool(folder, data, real_textures)  # what all processes share is made before they begin
     context = get_context("spawn")
     workers = [
-        context.Process(target=_fill, args=(folder, data, start, count, processes)) for start in range(processes)
+        context.Process(target=_fill, args=(folder, data, real_textures, range(start, count, processes)))
+        for start in range(processes)
     ]
     for worker in workers:
         worker.start()
@@ -44,8 +56,21 @@ def fill_pool(folder: Path, data: Path, count: int, processes: int) -> None:
         raise RuntimeError(f"{folder}: {len(failed)} of {processes} drawing processes failed; their output says why")
 
 
-def _fill(folder: Path, data: Path, start: int, count: int, step: int) -> None:
-    scene_pool(folder, data).fill(start, count, step)
+def _fill(folder: Path, data: Path, real_textures: bool, numbers: range) -> None:
+    scene_pool(folder, data, real_textures).fill(numbers.start, numbers.stop, numbers.step)
+
+
+def _crops(kept: Path, tiles: Path) -> Path:
+    """Return the folder of pieces of imagery; they are cut once, all or none."""
+    if not kept.is_dir():
+        source, rng = PseudoSource.swiss(tiles), np.random.default_rng(0)
+        begun = kept.with_suffix(".partial")
+        rmtree(begun, ignore_errors=True)
+        begun.mkdir(parents=True)
+        for number in range(CROPS):
+            cv2.imwrite(str(begun / f"{number:03d}.png"), source.image(CROP_SIDE, rng)[..., ::-1])
+        begun.replace(kept)
+    return kept
 
 
 def _extracts(kept: Path, source: Path) -> list[Scene]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair, ScenePool
 from matcher.training.pseudo import pseudo_modality
 from matcher.training.tiles import Mosaic, TileRange, read_mosaic
@@ -89,9 +90,13 @@ class PseudoSource(Source):
         places = PSEUDO_PLACES.values()
         return cls([read_mosaic(tiles / "swissimage", place, white_is_blank=True) for place in places])
 
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
+    def image(self, side: int, rng: np.random.Generator) -> RGBImage:
+        """Return a square piece of the imagery, `side` px wide."""
         mosaic = self.mosaics[rng.integers(len(self.mosaics))]
-        image = np.ascontiguousarray(mosaic.image[_window(mosaic.mask, SCENE_SIDE, rng)])
+        return np.ascontiguousarray(mosaic.image[_window(mosaic.mask, side, rng)])
+
+    def draw(self, rng: np.random.Generator) -> AlignedPair:
+        image = self.image(SCENE_SIDE, rng)
         other = image if rng.random() < self.plain_share else pseudo_modality(image, rng)
         return AlignedPair(other, image, _unlabelled())
 

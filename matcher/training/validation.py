@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,9 @@ from matcher.mapglue.inference import MapGlueMatcher
 from matcher.types import Matches
 
 LEVEL = "easy"
+DRAWS = 3
+"""Motions a pair: with one, chance would choose the checkpoint."""
+
 SUCCESS_PX = 10.0
 SHOWN = 3
 """Pairs whose matches are drawn at every validation."""
@@ -34,7 +37,9 @@ class Validation:
         folder = data / "pairs/srif/Optical-Map"
         if not folder.is_dir():
             return None
-        return cls([at_level(files.load(), LEVEL) for files in srif_pairs(folder, "development")], output)
+        pairs = [files.load() for files in srif_pairs(folder, "development")]
+        moved = [at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL) for draw in range(DRAWS) for pair in pairs]
+        return cls(moved, output)
 
     def __call__(self, stage: nn.Module, step: int) -> dict[str, float]:
         """Return "validation", the share of pairs within 10 px, less a little for the median error, and its parts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from blake3 import blake3
 from scipy.io import savemat
 
 from matcher.benchmark.leakage import read_record, refuse_trained
-from matcher.benchmark.levels import LEVELS, read_levels
+from matcher.benchmark.levels import LEVELS, at_level, read_levels
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError
 from matcher.fit import transform
@@ -181,6 +182,19 @@ def test_a_limit_keeps_pairs_evenly_spaced(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("\n".join(["name,image0,image1,homography", *lines]))
     names = [pair.name for pair in open_pairs(PairSpec(str(tmp_path / "p.csv"), "csv", limit=3))]
     assert names == ["n0", "n4", "n8"]
+
+
+def test_another_draw_moves_the_same_pairs_otherwise(tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", 0)
+    (tmp_path / "p.csv").write_text("name,image0,image1,homography\nn,a.png,a.png,")
+    spec = PairSpec(str(tmp_path / "p.csv"), "csv")
+    (first,), (again,), (second,) = (open_pairs(replace(spec, draw=draw)) for draw in (0, 0, 2))
+    assert (first.name, second.name) == ("n", "n#2")
+    assert first.digests() == second.digests()
+    seen = [at_level(pair.load(), "easy").homography for pair in (first, again, second)]
+    np.testing.assert_array_equal(seen[0], seen[1])
+    assert np.abs(seen[0] - seen[2]).max() > 1e-3
+    assert replace(spec, draw=2).name == "p.csv, draw 2"
 
 
 def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

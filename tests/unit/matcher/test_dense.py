@@ -155,6 +155,19 @@ def test_windows_cover_an_image_smaller_than_one() -> None:
     assert correlation_surfaces(field, field, np.array([[0, 0]]), 64, 4)[0].argmax() == 4 * 9 + 4
 
 
+def test_a_saturated_field_hardly_prefers_strong_edges_to_faint_ones() -> None:
+    image = np.full((128, 128, 3), 240, np.uint8)
+    image[:, 32:] -= 4
+    image[:, 96:] -= 200
+
+    def preference(saturated: bool) -> float:
+        strength = orientation_harmonics(tensor(image), saturated=saturated)[0].norm(dim=0)[64]
+        return float(strength[90:102].max() / strength[26:38].max())
+
+    assert preference(False) > 3
+    assert preference(True) < 0.5 * preference(False)
+
+
 def test_match_recovers_a_turned_and_inverted_image() -> None:
     image = drawing(9)
     angle = np.deg2rad(133)

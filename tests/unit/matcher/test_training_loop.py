@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from matcher.mapglue.config import MapGlueConfig
 from matcher.training.aligned import AlignedPair, ScenePool
 from matcher.training.config import Schedule, TrainingConfig, read_dataclass
 from matcher.training.losses import correspond, descriptor_loss
+from matcher.training.scenes import scene_pool
 from matcher.training.sources import SceneSource
 from matcher.training.stages import MatcherStage
 from matcher.training.trainer import Task, Trainer
@@ -42,6 +44,21 @@ def trainer(folder: Path, steps: int) -> Trainer:
 def losses(folder: Path) -> list[str]:
     rows = (folder / "run/metrics.csv").read_text().splitlines()
     return [row for row in rows if ",total," in row]
+
+
+def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp_path: Path) -> None:
+    tiles = tmp_path / "data/tiles/swissimage/17/69024"
+    tiles.mkdir(parents=True)
+    for row in range(46109, 46113):
+        grain = np.random.default_rng(row).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(tiles / f"{row}.png"), grain)
+    plain = scene_pool(tmp_path / "plain", tmp_path / "data")
+    textured = scene_pool(tmp_path / "textured", tmp_path / "data", real_textures=True)
+    pairs = [(plain[number], textured[number]) for number in range(4)]
+    assert all(np.array_equal(one.map, other.map) for one, other in pairs)
+    grained = [not np.array_equal(one.visible, other.visible) for one, other in pairs]
+    assert any(grained)
+    assert not all(grained)
 
 
 def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
