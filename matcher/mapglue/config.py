@@ -50,8 +50,7 @@ MAPGLUE = MapGlueConfig(
     descriptor=192,
     semantic_layers=3,
     graph_width=192,
-    graph_layers=6,
-    semantic_graph_layers=2,
+    graph_layers=4,
     heads=6,
 )
 SIZES = {size.name: size for size in (FAST_MAPGLUE, MAPGLUE)}

@@ -24,7 +24,7 @@ def loaded(name: str, num_keypoints: int) -> Matcher:
         pytest.skip(str(reason))
 
 
-@pytest.mark.parametrize("name", [name for name in matcher_names() if name != "mapglue"])
+@pytest.mark.parametrize("name", matcher_names())
 def test_finds_a_warped_image_in_itself(name: str, shared_data: Path) -> None:
     image = read_image(shared_data / "pairs" / "srif" / "Optical-Map" / "pair1_1.jpg")
     pair = at_level(Pair("itself/1", image, image, np.eye(3)), "easy")

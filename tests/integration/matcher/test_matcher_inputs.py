@@ -15,10 +15,7 @@ pytestmark = pytest.mark.integration
 
 KEYPOINTS = 512
 
-WITH_WEIGHTS = [name for name in matcher_names() if name != "mapglue"]
-"""No weights of `mapglue` are shipped yet; `test_matcher_backends` shows that it says so."""
-
-SLOW = ("cfog", "fast-mapglue")
+SLOW = ("cfog", "fast-mapglue", "mapglue")
 """Seconds for a pair that does not match: these see one image of each sort; forms and batches are the base's affair."""
 
 
@@ -27,7 +24,7 @@ def loaded(name: str) -> Matcher:
     return load_matcher(name, "cpu", num_keypoints=KEYPOINTS)
 
 
-@pytest.fixture(params=WITH_WEIGHTS)
+@pytest.fixture(params=matcher_names())
 def matcher(request: pytest.FixtureRequest) -> Matcher:
     try:
         return loaded(request.param)
