@@ -68,7 +68,8 @@ def _mapglue_in(family: str) -> Builder:
             if mode.removesuffix(":compiled") == known:
                 name, compiled = f"{family}:{mode}", mode.endswith(":compiled")
                 return MapGlueMatcher(name, device, num_keypoints, mode=known, compiled=compiled)
-        raise MatcherUnavailable(f"{family} has no mode {mode!r}. There are: {', '.join(MODES)}")
+        modes = ", ".join(MODES)
+        raise MatcherUnavailable(f"{family} has no mode {mode!r}. There are: {modes}, each also as MODE:compiled")
 
     return build
 
