@@ -11,7 +11,7 @@ over poses. Short trainings say what helps early, not what a long one ends with.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,18 +21,17 @@ import numpy as np
 import torch
 from _machine import report
 
-from matcher.benchmark.levels import Motion, at_level
+from matcher.benchmark.levels import Motion
 from matcher.benchmark.metrics import auc, score_pair, share_within
-from matcher.benchmark.pairs import Pair, srif_pairs
+from matcher.benchmark.pairs import Pair
 from matcher.benchmark.statistics import bootstrap
 from matcher.mapglue.inference import MapGlueMatcher, Mode
 from matcher.mapglue.weights import read_state
 from matcher.training.config import Schedule, Sources, TrainingConfig
 from matcher.training.run import train
 from matcher.training.stages import ExtractorStage
+from matcher.training.validation import LEVEL, SUCCESS_PX, moved_pairs
 
-LEVEL = "easy"
-SUCCESS_PX = 10.0
 SMALL = Schedule(
     batch=8,
     crop=192,
@@ -82,14 +81,6 @@ def trained(config: TrainingConfig, graph_steps: int) -> ExtractorStage:
     return stage
 
 
-def moved_pairs(folder: Path, draws: int) -> Iterator[Pair]:
-    """Yield every development pair, moved in `draws` ways."""
-    for files in srif_pairs(folder, "development"):
-        pair = files.load()
-        for draw in range(draws):
-            yield at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL)
-
-
 def judged(stage: ExtractorStage, pairs: list[Pair], mode: Mode) -> dict[str, Any]:
     """Return the share of pairs within `SUCCESS_PX` with its interval, and the area under the curve up to it."""
     matcher = MapGlueMatcher("ablation", torch.device("cpu"), mode=mode, search=False, network=stage.model)
@@ -118,7 +109,7 @@ def main() -> None:
     sources = Sources(
         data=str(arguments.data), pool=str(arguments.work / "scenes"), scenes=arguments.scenes, real_textures=True
     )
-    pairs = list(moved_pairs(arguments.data / "pairs/srif/Optical-Map", arguments.draws))
+    pairs = moved_pairs(arguments.data / "pairs/srif/Optical-Map", arguments.draws)
     figures: dict[str, Any] = {}
     for name, change in ARMS.items():
         output = str(arguments.work / name.replace(" ", "-"))

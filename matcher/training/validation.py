@@ -27,6 +27,12 @@ SHOWN = 3
 """Pairs whose matches are drawn at every validation."""
 
 
+def moved_pairs(folder: Path, draws: int) -> list[Pair]:
+    """Return every development pair of a folder in SRIF's layout, moved in `draws` ways."""
+    pairs = [files.load() for files in srif_pairs(folder, "development")]
+    return [at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL) for draw in range(draws) for pair in pairs]
+
+
 @dataclass(frozen=True)
 class Validation:
     """Judges a training stage's network; pictures of matches go to `output`/validation."""
@@ -40,9 +46,7 @@ class Validation:
         folder = data / "pairs/srif/Optical-Map"
         if not folder.is_dir():
             return None
-        pairs = [files.load() for files in srif_pairs(folder, "development")]
-        moved = [at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL) for draw in range(DRAWS) for pair in pairs]
-        return cls(moved, output)
+        return cls(moved_pairs(folder, DRAWS), output)
 
     def __call__(self, stage: nn.Module, step: int) -> dict[str, float]:
         """Return "validation", the area under the curve of corner errors up to AUC_PX, and what is easier to grasp."""
