@@ -21,6 +21,8 @@ from pipeline.stage import Result, RunView, Stage, Unit
 from pipeline.workspace import Workspace
 
 _LONGEST_WAIT_SECONDS = 0.5
+# A worker takes with it all units it has, and only one of them may be to blame: from so many on, a unit is suspect.
+_SUSPICIOUS_LOSSES = 2
 
 
 @dataclass(frozen=True)
@@ -62,28 +64,38 @@ class Runner:
 
 
 class _StageRun:
-    """The units of one stage on their way: due, in flight, or waiting to be tried again."""
+    """The units of one stage on their way: due, in flight, or waiting to be tried again.
+
+    Of the units that have lost several workers, only one is in flight at a time: the one that kills them then cannot
+    take the others with it time and again until they are given up too.
+    """
 
     def __init__(self, runner: Runner, stage: Stage[Any], plan: StagePlan) -> None:
         self._runner = runner
         self._stage = stage
         self._due = deque(plan.due)
+        self._suspects: deque[Unit] = deque()
+        self._suspect_in_flight = ""
         self._waiting: list[tuple[float, int, Unit]] = []
         self._in_flight = 0
         self._attempts: Counter[str] = Counter()
         self._failures: Counter[tuple[str, Kind]] = Counter()
 
     def drive(self) -> None:
-        while self._due or self._waiting or self._in_flight:
+        while self._due or self._suspects or self._waiting or self._in_flight:
             self._wake()
             self._submit()
             for unit, attempt in self._runner.executor.ended(self._patience()):
                 self._in_flight -= 1
+                if unit.name == self._suspect_in_flight:
+                    self._suspect_in_flight = ""
                 self._record(unit, attempt)
 
     def _wake(self) -> None:
         while self._waiting and self._waiting[0][0] <= time.monotonic():
-            self._due.append(heapq.heappop(self._waiting)[2])
+            unit = heapq.heappop(self._waiting)[2]
+            losses = self._failures[unit.name, Kind.LOST_WORKER]
+            (self._suspects if losses >= _SUSPICIOUS_LOSSES else self._due).append(unit)
 
     def _patience(self) -> float:
         until_next = self._waiting[0][0] - time.monotonic() if self._waiting else _LONGEST_WAIT_SECONDS
@@ -91,7 +103,11 @@ class _StageRun:
 
     def _submit(self) -> None:
         room = max(0, self._runner.executor.capacity() - self._in_flight)
-        units = [self._due.popleft() for _ in range(min(room, len(self._due)))]
+        units = []
+        if room and self._suspects and not self._suspect_in_flight:
+            units.append(self._suspects.popleft())
+            self._suspect_in_flight = units[0].name
+        units += [self._due.popleft() for _ in range(min(room - len(units), len(self._due)))]
         if not units:
             return
         self._runner.ledger.start(units)
@@ -121,4 +137,4 @@ class _StageRun:
             return
         ledger.fail(unit, State.FAILED_TRANSIENT, failure.reason, failure.traceback, worker)
         reporter.note(f"{unit.stage} {unit.name}: attempt {attempts} failed, again in {wait:.1f} s: {failure.reason}")
-        heapq.heappush(self._waiting, (time.monotonic() + wait, len(self._waiting), unit))
+        heapq.heappush(self._waiting, (time.monotonic() + wait, self._attempts.total(), unit))

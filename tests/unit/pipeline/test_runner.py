@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 import yaml
 from synthetic_recipe import QUICK, RECIPE, contents
 
+from pipeline import run as pipeline_run
+from pipeline.attempt import Attempt, Failure, Kind, attempt
 from pipeline.config import load_config
 from pipeline.errors import DiskFullError, PipelineError
 from pipeline.forecast import forecast
 from pipeline.ledger import Ledger, State
 from pipeline.report import failure_json
 from pipeline.run import Request, Summary, run
+from pipeline.stage import Stage, Unit
 from pipeline.verification import verify_outputs
 from pipeline.workspace import Workspace
 
@@ -229,3 +233,38 @@ def test_progress_counts_units_on_plain_lines(runs: Runs, capsys: pytest.Capture
     assert lines[0] == "list: 1 units"
     assert any(line.startswith("draw: 2/2 units, ") and line.endswith(", 1 failed") for line in lines)
     assert "list: 1 units, 1 done before" in lines
+
+
+class OneFragileWorker:
+    """Has all units in flight on one worker, which dies as soon as one of the deadly ones is among them."""
+
+    deadly = ("draw 002", "draw 005", "draw 006")
+
+    def __init__(self, workspace: Path, run_id: str) -> None:
+        self.workspace, self.run_id = workspace, run_id
+        self.flight: list[tuple[Stage[Any], Unit]] = []
+
+    def capacity(self) -> int:
+        return 4
+
+    def submit(self, stage: Stage[Any], unit: Unit) -> None:
+        self.flight.append((stage, unit))
+
+    def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
+        flight, self.flight = self.flight, []
+        if any(f"{unit.stage} {unit.name}" in self.deadly for _, unit in flight):
+            return [(unit, Attempt(Failure(Kind.LOST_WORKER, "the worker died"), "the one")) for _, unit in flight]
+        return [(unit, attempt(stage, unit, self.workspace, self.run_id)) for stage, unit in flight]
+
+
+def test_units_that_kill_their_worker_do_not_take_the_others_with_them(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pipeline_run, "_executor", lambda place, run_id, request: nullcontext(OneFragileWorker(place.root, run_id))
+    )
+    summary = runs(list={"count": 12})
+    assert [(failure.name, failure.attempts) for failure in summary.failures] == [
+        (name, QUICK.attempts_after_lost_worker) for name in ("002", "005", "006")
+    ]
+    assert summary.counts["draw"][State.DONE] == 9
