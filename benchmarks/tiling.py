@@ -44,6 +44,7 @@ from pipeline.stage import Outcome, Result, RunView, Unit, output
 from stages.align import AlignStage
 from stages.align.result import Alignment
 from stages.grid import Grid
+from stages.memory import keep_freed_memory
 from stages.rasters import Image, Raster, open_raster, write_raster
 from stages.tile import TileParams, TileStage
 from stages.tile.cut import Cutter
@@ -144,6 +145,7 @@ class _Noted:
 def _bare(stage: TileStage, unit: Unit, workspace: Path) -> Done:
     asked = unit.payload
     cv2.setNumThreads(1)
+    keep_freed_memory()
     rows = range(asked["first"], asked["first"] + asked["rows"])
     alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
     with open_raster(workspace / asked["map"]) as map_raster, open_raster(workspace / asked["visible"]) as visible:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.align.result import Alignment
 from stages.grid import Grid
+from stages.memory import keep_freed_memory
 from stages.rasters import SIDES, open_raster
 from stages.tables import PAIRS, write_table
 from stages.tile.cut import Cutter
@@ -106,6 +107,7 @@ class TileStage(Stage[TileParams]):
         """Cut one batch of rows. Raises PermanentError if a raster cannot be read."""
         # Workers are processes: threads of OpenCV beside them would only compete for the same cores.
         cv2.setNumThreads(1)
+        keep_freed_memory()
         asked, params = unit.payload, self.params
         batch = Batch(asked["name"], asked["first"], asked["rows"], asked["columns"], params.stride or params.size)
         alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))

@@ -25,9 +25,9 @@ _MOST_OPEN = 512
 
 _BLOCK = 4096
 """What goes past the page cache goes in whole blocks, from memory that starts at one."""
-_BUFFER_BLOCKS = 256
+_LEAST_BUFFER = 1 << 20
 _spare: list[memoryview] = []
-"""Such memory, for the next thread that writes: fresh memory is dear."""
+"""Such memory, for the next file: fresh memory is dear, and so is what has left the processor's cache."""
 
 
 class FileBatch:
@@ -43,7 +43,7 @@ class FileBatch:
         self._mark = uuid4().hex[:12]
         self._names: list[tuple[str, str]] = []
         self._open: set[int] = set()
-        self._group: list[tuple[str, bytes]] = []
+        self._group: list[tuple[str, memoryview, int]] = []
         self._writing: list[Future[list[int]]] = []
         self._flushing: list[Future[None]] = []
 
@@ -58,7 +58,7 @@ class FileBatch:
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{self._mark}-{name}")
         self._names.append((temporary, target))
-        self._group.append((temporary, data))
+        self._group.append((temporary, _buffered(data), len(data)))
         if len(self._group) == _TOGETHER:
             self._hand_over()
         if len(self._open) >= _MOST_OPEN:
@@ -98,15 +98,16 @@ class FileBatch:
         while self._flushing:
             self._flushing.pop().result()
 
-    def _write(self, files: Iterable[tuple[str, bytes]]) -> list[int]:
+    def _write(self, files: Iterable[tuple[str, memoryview, int]]) -> list[int]:
         """Create and write files; return their descriptors."""
         descriptors = []
-        for path, data in files:
+        for path, buffer, size in files:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             self._open.add(descriptor)
             with suppress(OSError):  # said by file systems that have nothing but the page cache
                 fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
-            _write(descriptor, data)
+            _write(descriptor, buffer, size)
+            _spare.append(buffer)
             descriptors.append(descriptor)
         return descriptors
 
@@ -118,23 +119,28 @@ class FileBatch:
             os.close(descriptor)
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    """Write whole blocks past the page cache, which is dear to fill, and the rest through it."""
-    rest = memoryview(data)
+def _buffered(data: bytes) -> memoryview:
+    """Return memory that starts at a block, and with `data`; now, while the processor still has that in its cache."""
     try:
         buffer = _spare.pop()
     except IndexError:
-        buffer = memoryview(mmap.mmap(-1, _BUFFER_BLOCKS * _BLOCK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        buffer = memoryview(b"")
+    if len(buffer) < max(len(data), 1):
+        size = max(_LEAST_BUFFER, 1 << len(data).bit_length())
+        buffer = memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    buffer[: len(data)] = data
+    return buffer
+
+
+def _write(descriptor: int, buffer: memoryview, size: int) -> None:
+    """Write whole blocks past the page cache, which is dear to fill, and the rest through it."""
+    written, whole = 0, size // _BLOCK * _BLOCK
     try:
-        while len(rest) >= _BLOCK:
-            size = min(len(rest) // _BLOCK * _BLOCK, len(buffer))
-            buffer[:size] = rest[:size]
-            rest = rest[os.write(descriptor, buffer[:size]) :]
+        while written < whole:
+            written += os.write(descriptor, buffer[written:whole])
     except OSError as error:
         if error.errno != errno.EINVAL:  # which says that this file system's blocks are others
             raise
-    finally:
-        _spare.append(buffer)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    while written < size:
+        written += os.write(descriptor, buffer[written:size])

@@ -35,6 +35,8 @@ class Cutter:
         self._alignment = alignment
         same = grid == visible.grid
         self._to_visible = np.eye(3) if same else georeferenced_homography(grid, visible.grid)[0]
+        self._transform = alignment.transform
+        self._from_visible = np.linalg.inv(alignment.transform.homography)
 
     def cut(self, x: int, y: int) -> Pair | None:
         """Return the pair whose top-left pixel is (x, y) of the grid, or None if a side has no data there.
@@ -45,9 +47,10 @@ class Cutter:
         middle = (self.size - 1) / 2
         x_middle, y_middle, w = to_visible @ (middle, middle, 1)
         transform = self._alignment.at(x_middle / w, y_middle / w)
-        to_map = np.linalg.inv(transform.homography) @ to_visible
+        if transform is not self._transform:  # most tiles have that of the tile before
+            self._transform, self._from_visible = transform, np.linalg.inv(transform.homography)
 
-        map_tile, map_mask = sample_tile(self._map, to_map, self.size)
+        map_tile, map_mask = sample_tile(self._map, self._from_visible @ to_visible, self.size)
         if map_mask is not None and not map_mask.any():
             return None
         visible_tile, visible_mask = sample_tile(self._visible, to_visible, self.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -22,6 +23,9 @@ _NO_PERSPECTIVE = 1e-12
 Coordinates = NDArray[np.float32]
 """(height, width, 2): x and y in pixels of the raster."""
 
+Nine = list[float]
+"""A homography row by row, the last one 1. For a few places plain arithmetic is several times quicker than numpy's."""
+
 
 def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image, Image | None]:
     """Return a tile (size, size, 3) of `raster` and its mask (size, size), None if the whole tile has data.
@@ -31,32 +35,32 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     averaged first. Pixels without data are black, their mask is 0.
     """
     width, height = raster.grid.width, raster.grid.height
-    shift = _whole_shift(to_raster)
+    matrix: Nine = (to_raster / to_raster[2, 2]).ravel().tolist()
+    shift = _whole_shift(matrix)
     if shift is not None and 0 <= shift[0] <= width - size and 0 <= shift[1] <= height - size:
         return raster.read(*shift, size, size)
 
-    affine = _affine(to_raster)
-    places = _places(size)
+    affine = max(abs(matrix[6]), abs(matrix[7])) < _NO_PERSPECTIVE
     # An affine transform is known by what it makes of the outermost nodes.
-    nodes = _transformed(places[:: len(places) - 1, :: len(places) - 1] if affine is not None else places, to_raster)
-    reduce = _reduction(to_raster, size)
+    nodes = None if affine else _nodes(to_raster, size)
+    bounds = _bounds(matrix, size) if nodes is None else (nodes.min(axis=(0, 1)), nodes.max(axis=(0, 1)))
+    (x_low, y_low), (x_high, y_high) = bounds
+    reduce = _reduction(matrix, size)
     # Rasters that are read reduced end at the last whole block of pixels.
-    limits = np.array([width - width % reduce, height - height % reduce])
-    low = np.floor(nodes.min(axis=(0, 1)) / reduce - 1).astype(np.int64) * reduce
-    high = np.ceil(nodes.max(axis=(0, 1)) / reduce + 2).astype(np.int64) * reduce
-    (x0, y0), (x1, y1) = np.clip(low, 0, limits).tolist(), np.clip(high, 0, limits).tolist()
+    x0, x1, x_within = _span(x_low, x_high, reduce, width - width % reduce)
+    y0, y1, y_within = _span(y_low, y_high, reduce, height - height % reduce)
     if x1 <= x0 or y1 <= y0:
         return np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
 
     pixels, mask = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
-    offset = (np.array([x0, y0]) - 0.5) / reduce + 0.5
-    within = low.min() >= 0 and bool((high <= limits).all())
-    if within and affine is not None:
-        affine = affine / reduce - [[0, 0, offset[0]], [0, 0, offset[1]]]
-        return _masked(partial(_warp_affine, affine, size), pixels, mask, None)
-    if affine is not None:
-        nodes = _transformed(places, to_raster)
-    coordinates = _interpolate((nodes / reduce - offset).astype(np.float32), size)
+    x_offset, y_offset = (x0 - 0.5) / reduce + 0.5, (y0 - 0.5) / reduce + 0.5
+    within = x_within and y_within
+    if within and affine:
+        a, b, c, d, e, f = (value / reduce for value in matrix[:6])
+        warp = partial(_warp_affine, np.array([[a, b, c - x_offset], [d, e, f - y_offset]]), size)
+        return _masked(warp, pixels, mask, None)
+    nodes = _nodes(to_raster, size) if nodes is None else nodes
+    coordinates = _interpolate((nodes / reduce - (x_offset, y_offset)).astype(np.float32), size)
     return _masked(partial(_remap, coordinates), pixels, mask, None if within else _inside(coordinates, pixels.shape))
 
 
@@ -86,45 +90,58 @@ def _remap(coordinates: Coordinates, image: Image) -> Image:
     return np.asarray(tile, np.uint8)
 
 
-def _affine(matrix: FloatArray) -> FloatArray | None:
-    """Return the upper rows (2, 3) of a homography without perspective; OpenCV is faster if it knows."""
-    normal = matrix / matrix[2, 2]
-    return normal[:2] if np.abs(normal[2, :2]).max() < _NO_PERSPECTIVE else None
-
-
-def _whole_shift(matrix: FloatArray) -> tuple[int, int] | None:
+def _whole_shift(matrix: Nine) -> tuple[int, int] | None:
     """Return (x, y) if the matrix only shifts by whole pixels."""
-    # Nine numbers: plain arithmetic is quicker than numpy's.
-    a, b, c, d, e, f, g, h, _ = (matrix / matrix[2, 2]).ravel().tolist()
+    a, b, c, d, e, f, g, h, _ = matrix
     x, y = round(c), round(f)
     return (x, y) if max(map(abs, (a - 1, b, c - x, d, e - 1, f - y, g, h))) < _EXACT_PX else None
 
 
-def _transformed(places: FloatArray, to_raster: FloatArray) -> FloatArray:
-    """Return the raster coordinates (m, n, 2) of places in a tile (m, n, 2)."""
+def _at(matrix: Nine, x: float, y: float) -> tuple[float, float]:
+    """Return where a place in a tile lies in the raster."""
+    a, b, c, d, e, f, g, h, i = matrix
+    w = g * x + h * y + i
+    return (a * x + b * y + c) / w, (d * x + e * y + f) / w
+
+
+def _reduction(matrix: Nine, size: int) -> int:
+    """Return how many raster pixels lie in a pixel amid the tile, along the side where they are fewest."""
+    middle = (size - 1) / 2
+    here = _at(matrix, middle, middle)
+    beside = _at(matrix, middle + 1, middle), _at(matrix, middle, middle + 1)
+    return max(1, int(min(math.dist(here, next_) for next_ in beside) + 1e-3))
+
+
+def _bounds(matrix: Nine, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the lowest and the highest (x, y) in the raster of the outermost nodes of a tile."""
+    first, last = _steps(size)[[0, -1]].tolist()
+    xs, ys = zip(*(_at(matrix, x, y) for x in (first, last) for y in (first, last)), strict=True)
+    return (min(xs), min(ys)), (max(xs), max(ys))
+
+
+def _span(low: float, high: float, reduce: int, limit: int) -> tuple[int, int, bool]:
+    """Return the first pixel that is needed to interpolate between two places along an axis, the one after the last,
+    both in whole blocks and within the raster, and whether that is all that is needed."""
+    first, end = math.floor(low / reduce - 1) * reduce, math.ceil(high / reduce + 2) * reduce
+    return min(max(first, 0), limit), min(max(end, 0), limit), first >= 0 and end <= limit
+
+
+def _nodes(to_raster: FloatArray, size: int) -> FloatArray:
+    """Return the raster coordinates (n, n, 2) of the nodes of a tile."""
+    places = np.stack(np.meshgrid(_steps(size), _steps(size)), axis=-1)
     return apply_homography(to_raster, places.reshape(-1, 2)).reshape(places.shape)
 
 
 @lru_cache(maxsize=4)
-def _places(size: int) -> FloatArray:
-    """Return where nodes lie in a tile (n, n, 2): amid blocks of NODE_PX, and one block beyond each side."""
-    steps = np.arange(-1, -(-size // NODE_PX) + 1) * NODE_PX + (NODE_PX - 1) / 2
-    return np.stack(np.meshgrid(steps, steps), axis=-1)
+def _steps(size: int) -> FloatArray:
+    """Return where nodes lie along a tile: amid blocks of NODE_PX, and one block beyond each end."""
+    return np.arange(-1.0, -(-size // NODE_PX) + 1) * NODE_PX + (NODE_PX - 1) / 2
 
 
 def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
     """Return the coordinates (size, size, 2) of all pixels. Enlarged, a node lies in the middle of its block."""
     enlarged = cv2.resize(nodes, None, fx=NODE_PX, fy=NODE_PX, interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged, np.float32)[NODE_PX : NODE_PX + size, NODE_PX : NODE_PX + size]
-
-
-def _reduction(to_raster: FloatArray, size: int) -> int:
-    """Return how many raster pixels lie in a pixel amid the tile, along the side where they are fewest."""
-    middle = (size - 1) / 2
-    here, right, below = apply_homography(
-        to_raster, np.array([[middle, middle], [middle + 1, middle], [middle, middle + 1]])
-    )
-    return max(1, int(min(np.linalg.norm(right - here), np.linalg.norm(below - here)) + 1e-3))
 
 
 def _inside(coordinates: Coordinates, shape: tuple[int, ...]) -> Image:
