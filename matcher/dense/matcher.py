@@ -34,6 +34,10 @@ MIN_DATA = 0.5
 OVERLAP = 0.45
 """Windows follow each other after this share of their size."""
 
+SURE_MERIT, SURE_SHARE = 0.4, 0.5
+"""A motion of at least that merit (see `_Trace`), near which at least that share of the windows peaks, is no chance: on
+SRIF's development pairs (maps, depth, infrared, night; three levels) no two images of different ground reached both."""
+
 LEEWAY = 4.0
 """How far, in pixels of the images compared, a window's own peak may lie from the pooled transformation."""
 
@@ -77,8 +81,16 @@ class DenseMatcher(Matcher):
         """Match one pair; scores are the correlations of the windows, in (0, 1]."""
         view0, view1 = (View(image, data_mask(image), self.device) for image in (image0, image1))
         poses = likely_poses(view0, view1)
-        traces = [self._trace(view0, view1, pose.matrix, STEPS) for pose in poses[:FINALISTS]]
-        return max(traces, key=lambda trace: trace.merit).matches
+        return self._best(view0, view1, [pose.matrix for pose in poses[:FINALISTS]]).matches
+
+    def sure_matches(self, view0: View, view1: View, matrices: Sequence[Matrix]) -> Matches:
+        """Follow some poses, at least one; return the correspondences under the best if it is no chance, else none."""
+        best = self._best(view0, view1, matrices)
+        sure = best.merit >= SURE_MERIT and len(best.matches) >= SURE_SHARE * best.windows
+        return best.matches if sure else Matches.empty()
+
+    def _best(self, view0: View, view1: View, matrices: Sequence[Matrix]) -> _Trace:
+        return max((self._trace(view0, view1, matrix, STEPS) for matrix in matrices), key=lambda trace: trace.merit)
 
     def follow(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step] = STEPS) -> tuple[Matrix, float]:
         """Follow one pose through `steps`: the matrix at the end, image 0 -> image 1, and the mean correlation of the
@@ -87,35 +99,37 @@ class DenseMatcher(Matcher):
         return trace.matrix, trace.score
 
     def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> _Trace:
-        trace = _Trace(matrix, -math.inf, 0.0, Matches.empty())
+        trace = _Trace(matrix, -math.inf, 0.0, 0, Matches.empty())
         for step in steps:
             aligned = _align(view0, view1, trace.matrix, step.scale * _common_scale(trace.matrix, view1))
             longest = max(aligned.field1.shape[1:])
             size, radius = max(24, round(longest * step.size)), max(6, round(longest * step.radius))
             corners = aligned.corners(size, max(8, round(size * OVERLAP)))
             if not len(corners):
-                return _Trace(trace.matrix, -math.inf, 0.0, Matches.empty())
+                return _Trace(trace.matrix, -math.inf, 0.0, 0, Matches.empty())
             surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius)
             centres = corners.astype(np.float64) + (size - 1) / 2
             change, score = pool_surfaces(surfaces, centres, step.models)
             matrix = inverse(aligned.to_small1) @ change @ aligned.to_small1 @ trace.matrix
-            trace = _Trace(matrix, score, float(aligned.data.mean()), aligned.near(surfaces, centres, change))
+            matches = aligned.near(surfaces, centres, change)
+            trace = _Trace(matrix, score, float(aligned.data.mean()), len(centres), matches)
         return trace
 
 
 class _Trace(NamedTuple):
-    """Where a pose leads: the matrix, the windows' mean correlation, the share of image 1 that both images cover, and
-    the correspondences."""
+    """Where a pose leads: the matrix, the windows' mean correlation, the share of image 1 that both images cover, the
+    number of windows, and the correspondences: those windows that peak near the motion."""
 
     matrix: Matrix
     score: float
     overlap: float
+    windows: int
     matches: Matches
 
     @property
     def merit(self) -> float:
         """What poses are compared by: slivers of images agree by chance more often than halves."""
-        return self.score * math.sqrt(self.overlap)
+        return self.score * math.sqrt(self.overlap) if self.windows else -math.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,11 +43,12 @@ class MapGlueMatcher(Matcher):
     """`mapglue` or `fast-mapglue` with shipped weights (or with `network`).
 
     At most `num_keypoints` matches come back, surest first. `mode` "full" finds the motion by the network and lets the
-    dense matcher have the last word on it; "network" leaves that out; "single-pass" is the bare network, the quickest,
-    for images that are turned and scaled little. `search` off takes the images as they stand in any mode. `compiled`
-    runs the extractor through torch.compile, which takes minutes at the first image, and again at the first that is not
-    square where that one was, but not at each size. It is meant for CUDA, where it is not measured yet; on a CPU it
-    gained little and needs a C++ compiler. Images of which too few cells agree on a motion have no matches.
+    dense matcher have the last word on it, and the only one where the network finds none; "network" leaves that out;
+    "single-pass" is the bare network, the quickest, for images that are turned and scaled little. `search` off takes
+    the images as they stand in any mode. `compiled` runs the extractor through torch.compile, which takes minutes at
+    the first image, and again at the first that is not square where that one was, but not at each size. It is meant
+    for CUDA, where it is not measured yet; on a CPU it gained little and needs a C++ compiler. Images of which too few
+    cells agree on a motion, and too few windows, have no matches.
     Raises WeightsError when the weights are missing or damaged.
     """
 
@@ -97,7 +98,7 @@ class MapGlueMatcher(Matcher):
         refined = [refine(self.encode, view0, size0, image1, pose) for pose in poses]
         best = max(refined, key=lambda found: found.merit, default=None)
         if best is None or len(best.matches) < LEAST_MATCHES or best.merit < LEAST_MERIT:
-            return Matches.empty()
+            return self.dense.sure_matches(*pictures, poses) if self.mode == "full" and poses else Matches.empty()
         return best.matches if self.mode == "network" else self._touched(best, *pictures)
 
     def _touched(self, found: Refined, picture0: Picture, picture1: Picture) -> Matches:

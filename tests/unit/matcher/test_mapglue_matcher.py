@@ -10,6 +10,7 @@ import torch
 from rectangles import scene
 
 from matcher.errors import WeightsError
+from matcher.mapglue import inference
 from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.export import export_torchscript
 from matcher.mapglue.inference import MapGlueMatcher
@@ -43,6 +44,20 @@ def test_a_turned_image_is_found_by_the_search(network: MapGlue) -> None:
     assert len(matches) > 50
     expected = np.column_stack([matches.points0[:, 1], 223 - matches.points0[:, 0]])
     assert np.median(np.linalg.norm(matches.points1 - expected, axis=1)) < 2
+
+
+def test_where_the_network_finds_nothing_the_dense_matcher_is_asked_if_it_is_sure(
+    network: MapGlue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "LEAST_MERIT", 2.0)
+    image, turned = scene(), np.ascontiguousarray(np.rot90(scene()))
+    assert len(MapGlueMatcher("tiny", CPU, network=network, mode="network").match(image, turned)) == 0
+    full = MapGlueMatcher("tiny", CPU, network=network)
+    matches = full.match(image, turned)
+    expected = np.column_stack([matches.points0[:, 1], 223 - matches.points0[:, 0]])
+    assert len(matches) >= 20
+    assert np.linalg.norm(matches.points1 - expected, axis=1).max() < 2
+    assert len(full.match(image, scene(224, 5))) == 0
 
 
 @pytest.mark.parametrize("settled", [True, False])
