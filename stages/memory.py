@@ -18,6 +18,6 @@ def keep_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, 4 * _MIB)
+        mallopt(_MMAP_THRESHOLD, 32 * _MIB)  # as far as it would go by itself, were nothing set
         mallopt(_TOP_PAD, 16 * _MIB)
         mallopt(_TRIM_THRESHOLD, 128 * _MIB)
