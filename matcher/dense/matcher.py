@@ -84,7 +84,8 @@ class DenseMatcher(Matcher):
         return self._best(view0, view1, [pose.matrix for pose in poses[:FINALISTS]]).matches
 
     def sure_matches(self, view0: View, view1: View, matrices: Sequence[Matrix]) -> Matches:
-        """Follow some poses, at least one; return the correspondences under the best if it is no chance, else none."""
+        """Follow some poses, image 0 -> image 1, at least one; return the correspondences under the best if it is no
+        chance, else none. Scores are the correlations of the windows."""
         best = self._best(view0, view1, matrices)
         sure = best.merit >= SURE_MERIT and len(best.matches) >= SURE_SHARE * best.windows
         return best.matches if sure else Matches.empty()

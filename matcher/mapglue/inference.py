@@ -28,8 +28,8 @@ from matcher.types import Matcher, Matches
 
 LEAST_MATCHES = 20
 LEAST_MERIT = 0.09
-"""A motion of less merit is chance. Of 32 pairs of maps and images that do not belong together (SRIF, development part)
-the best reached 0.082."""
+"""A motion of less merit is chance. Chosen on 32 pairs of maps and images that do not belong together (SRIF,
+development part), the best of which reached 0.082; of all 56 such pairs two reach more, 0.11 and 0.14."""
 
 Mode = Literal["full", "network", "single-pass"]
 MODES: tuple[Mode, ...] = get_args(Mode)

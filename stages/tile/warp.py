@@ -114,7 +114,7 @@ def _reduction(matrix: Nine, size: int) -> int:
 
 def _bounds(matrix: Nine, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the lowest and the highest (x, y) in the raster of the outermost nodes of a tile."""
-    first, last = _steps(size)[[0, -1]].tolist()
+    first, last = _places(size)[0, 0, 0].item(), _places(size)[-1, -1, 0].item()
     xs, ys = zip(*(_at(matrix, x, y) for x in (first, last) for y in (first, last)), strict=True)
     return (min(xs), min(ys)), (max(xs), max(ys))
 
@@ -128,14 +128,15 @@ def _span(low: float, high: float, reduce: int, limit: int) -> tuple[int, int, b
 
 def _nodes(to_raster: FloatArray, size: int) -> FloatArray:
     """Return the raster coordinates (n, n, 2) of the nodes of a tile."""
-    places = np.stack(np.meshgrid(_steps(size), _steps(size)), axis=-1)
+    places = _places(size)
     return apply_homography(to_raster, places.reshape(-1, 2)).reshape(places.shape)
 
 
 @lru_cache(maxsize=4)
-def _steps(size: int) -> FloatArray:
-    """Return where nodes lie along a tile: amid blocks of NODE_PX, and one block beyond each end."""
-    return np.arange(-1.0, -(-size // NODE_PX) + 1) * NODE_PX + (NODE_PX - 1) / 2
+def _places(size: int) -> FloatArray:
+    """Return where nodes lie in a tile (n, n, 2): amid blocks of NODE_PX, and one block beyond each side."""
+    steps = np.arange(-1, -(-size // NODE_PX) + 1) * NODE_PX + (NODE_PX - 1) / 2
+    return np.stack(np.meshgrid(steps, steps), axis=-1)
 
 
 def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
