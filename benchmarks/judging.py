@@ -41,21 +41,15 @@ RIGHT_PX = 5.0
 MIN_DATA = 0.98
 
 
-def filling(image: np.ndarray) -> float:
-    """Return the share of the commonest colour: imagery repeats none, what services put beyond its edge is one."""
-    codes = image.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    return float(np.unique(codes, return_counts=True)[1].max()) / codes.size
-
-
 def eastern_pairs(tiles: Path) -> list[Pair]:
     """Return map and image of every window of Landquart's eastern part that both show."""
-    drawn = read_mosaic(tiles / "lk25", EAST, white_is_blank=False)
-    seen = read_mosaic(tiles / "swissimage", EAST, white_is_blank=True)
+    drawn = read_mosaic(tiles / "lk25", EAST, imagery=False)
+    seen = read_mosaic(tiles / "swissimage", EAST, imagery=True)
     height, width = drawn.mask.shape
     pairs = []
     for y, x in product(range(0, height - SIDE + 1, STRIDE), range(0, width - SIDE + 1, STRIDE)):
         window = slice(y, y + SIDE), slice(x, x + SIDE)
-        if (drawn.mask & seen.mask)[window].mean() >= MIN_DATA and filling(seen.image[window]) <= 1 - MIN_DATA:
+        if (drawn.mask & seen.mask)[window].mean() >= MIN_DATA:
             image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (drawn, seen))
             pairs.append(Pair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
     return pairs

@@ -64,8 +64,8 @@ class RealSource(Source):
     def landquart(cls, tiles: Path, ranges: dict[str, TileRange] = LANDQUART_TRAIN) -> RealSource:
         """Read the training part of Landquart from the folder of tile layers."""
         return cls(
-            read_mosaic(tiles / "lk25", ranges["lk25"], white_is_blank=False),
-            read_mosaic(tiles / "swissimage", ranges["swissimage"], white_is_blank=True),
+            read_mosaic(tiles / "lk25", ranges["lk25"], imagery=False),
+            read_mosaic(tiles / "swissimage", ranges["swissimage"], imagery=True),
         )
 
     def draw(self, rng: np.random.Generator) -> AlignedPair:
@@ -88,7 +88,7 @@ class PseudoSource(Source):
     def swiss(cls, tiles: Path) -> PseudoSource:
         """Read the imagery that training may use from the folder of tile layers."""
         places = PSEUDO_PLACES.values()
-        return cls([read_mosaic(tiles / "swissimage", place, white_is_blank=True) for place in places])
+        return cls([read_mosaic(tiles / "swissimage", place, imagery=True) for place in places])
 
     def image(self, side: int, rng: np.random.Generator) -> RGBImage:
         """Return a square piece of the imagery, `side` px wide."""

@@ -14,7 +14,8 @@ from matcher.images import RGBImage
 TILE = 256
 WHITE = 250
 BLANK_SHARE = 0.25
-"""A tile of imagery with more white than this has lost its data (the imagery's no-data is white): it is masked."""
+"""A tile of imagery with more white than this, or more of any one colour, is masked: imagery repeats none, and what
+services put where they have no data is of one, white or another."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Mosaic:
     mask: npt.NDArray[np.bool_]
 
 
-def read_mosaic(folder: Path, tiles: TileRange, *, white_is_blank: bool) -> Mosaic:
-    """Join the tiles of a range; a tile that is missing, or blank where white says so, is masked."""
+def read_mosaic(folder: Path, tiles: TileRange, *, imagery: bool) -> Mosaic:
+    """Join the tiles of a range; a tile that is missing, or of `imagery` and blank, is masked."""
     shape = ((tiles.y1 - tiles.y0 + 1) * TILE, (tiles.x1 - tiles.x0 + 1) * TILE)
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     for x in range(tiles.x0, tiles.x1 + 1):
@@ -48,5 +49,12 @@ def read_mosaic(folder: Path, tiles: TileRange, *, white_is_blank: bool) -> Mosa
                     slice((x - tiles.x0) * TILE, (x - tiles.x0 + 1) * TILE),
                 )
                 tile = image[rows, columns] = read_image(path)
-                mask[rows, columns] = not (white_is_blank and (tile >= WHITE).all(-1).mean() > BLANK_SHARE)
+                mask[rows, columns] = not (imagery and is_blank(tile))
     return Mosaic(image, mask)
+
+
+def is_blank(tile: RGBImage) -> bool:
+    """Tell whether a tile of imagery (H x W x 3) has lost its data."""
+    codes = tile.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    commonest = np.unique(codes, return_counts=True)[1].max() / codes.size
+    return bool(max(commonest, (tile >= WHITE).all(-1).mean()) > BLANK_SHARE)
