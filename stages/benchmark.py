@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
-from matcher.benchmark.leakage import WEIGHTS
+from matcher.benchmark.leakage import weights_of
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
@@ -143,18 +143,12 @@ def _shipped() -> list[str]:
     from matcher.mapglue.config import SIZES
     from matcher.registry import matcher_names  # brings PyTorch, which planning mostly does without
 
-    return [name for name in matcher_names() if name not in SIZES or _weights(name).is_file()]
-
-
-def _weights(matcher: str) -> Path:
-    family, _, argument = matcher.partition(":")
-    return Path(argument) if family == "torchscript" else WEIGHTS / f"{family}.safetensors"
+    return [name for name in matcher_names() if name not in SIZES or weights_of(name)]
 
 
 def _weights_digest(matcher: str) -> str:
     """Return the digest of a matcher's own weights, "" for one without: trained anew, it is measured anew."""
-    path = _weights(matcher)
-    return digest_file(path) if path.is_file() else ""
+    return digest_json([digest_file(path) for path in weights_of(matcher)]) if weights_of(matcher) else ""
 
 
 def levels_of(file: Path | None) -> dict[str, Level]:

@@ -31,10 +31,11 @@ def train(
     from matcher.training.config import TrainingConfig, read_dataclass
     from matcher.training.record import write_record
     from matcher.training.run import train as run
+    from matcher.training.stages import build_stage
 
     try:
         settings = read_dataclass(TrainingConfig, yaml.safe_load(config.read_text()) or {})
-        settings.model()
+        build_stage(settings)
     except (OSError, yaml.YAMLError, ValueError) as error:
         typer.echo(f"{config}: {error}", err=True)
         raise typer.Exit(2) from error

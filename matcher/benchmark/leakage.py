@@ -17,6 +17,9 @@ from matcher.benchmark.pairs import PairSource
 from matcher.errors import InputError
 
 SUFFIX = ".training.json"
+FIELD = "learned-field"
+"""Weights that every shipped network uses beside its own."""
+
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -47,20 +50,25 @@ def read_record(path: Path) -> TrainingRecord:
         raise InputError(f"{path}: not a record of training ({error}); write it again with the training") from error
 
 
-def record_of(matcher: str) -> TrainingRecord | None:
-    """Return the record of a matcher by name, None if it has none (it was not trained here)."""
+def weights_of(matcher: str) -> list[Path]:
+    """Return the weights files of a matcher by name; shipped networks use the learned field beside their own."""
     family, _, argument = matcher.partition(":")
-    shipped = WEIGHTS / f"{family}{SUFFIX}"
-    path = shipped if shipped.is_file() or not argument else Path(argument + SUFFIX)
-    return read_record(path) if path.is_file() else None
+    if (shipped := WEIGHTS / f"{family}.safetensors").is_file():
+        return [shipped, WEIGHTS / f"{FIELD}.safetensors"]
+    return [Path(argument)] if Path(argument).is_file() and argument else []
+
+
+def records_of(matcher: str) -> list[TrainingRecord]:
+    """Return the records of a matcher by name; none if it was not trained here."""
+    names = [(path.with_suffix(SUFFIX), path.with_name(path.name + SUFFIX)) for path in weights_of(matcher)]
+    return [read_record(path) for candidates in names for path in candidates if path.is_file()]
 
 
 def refuse_trained(matcher: str, pairs: Sequence[PairSource]) -> None:
     """Raise InputError naming the pairs that a matcher was trained on, if there is any."""
-    record = record_of(matcher)
-    if record is None:
-        return
-    known = [f"{pair.name} ({reason})" for pair in pairs if (reason := record.knows(pair))]
+    records = records_of(matcher)
+    reasons = ((pair, next(filter(None, (record.knows(pair) for record in records)), "")) for pair in pairs)
+    known = [f"{pair.name} ({reason})" for pair, reason in reasons if reason]
     if known:
         raise InputError(
             f"{matcher} was trained on {len(known)} of these {len(pairs)} pairs, such as {known[0]}: "

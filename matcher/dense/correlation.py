@@ -10,12 +10,13 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 
-def correlate(template: Tensor, search: Tensor) -> Tensor:
+def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
     """Return the normalised correlation of `template` (B x C x h x w) at every place inside `search` (B x C x H x W).
 
     Result: B x (H - h + 1) x (W - w + 1), in [-1, 1]: at [y, x] the inner product of the template with the part of
     `search` whose top-left pixel is (x, y), over the root of the product of both energies. The fields have no mean to
-    be taken off, and are zero where there is no data. No energy, no correlation: 0.
+    be taken off, and are zero where there is no data. No energy, no correlation: 0. `floor`, an energy a pixel, is
+    added to both: windows of much less than that then say little, where else all would speak alike.
     """
     (rows, columns), (height, width) = template.shape[-2:], search.shape[-2:]
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
@@ -25,8 +26,10 @@ def correlate(template: Tensor, search: Tensor) -> Tensor:
     strip = total[:, rows:] - total[:, :-rows]
     energy1 = (strip[..., columns:] - strip[..., :-columns]).to(product.dtype)
     energy0 = template.square().sum((1, 2, 3)).view(-1, 1, 1)
+    extra = floor * rows * columns
+    norm = ((energy0 + extra) * (energy1 + extra)).clamp(min=1e-30).sqrt()
     valid = (energy1 > 1e-6 * search.square().sum((1, 2, 3)).view(-1, 1, 1)) & (energy0 > 0)
-    return torch.where(valid, product / (energy0 * energy1).clamp(min=1e-30).sqrt(), 0.0).clamp(-1, 1)
+    return torch.where(valid, product / norm, 0.0).clamp(-1, 1)
 
 
 class Peak(NamedTuple):

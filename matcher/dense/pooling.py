@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float64]
 
 FREE: dict[Model, int] = {"similarity": 4, "affine": 6, "homography": 8}
 
-_MOTIONS = np.array(
+MOTIONS = np.array(
     [
         [[0, 0, 1], [0, 0, 0], [0, 0, 0]],
         [[0, 0, 0], [0, 0, 1], [0, 0, 0]],
@@ -96,7 +96,7 @@ def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: flo
 
 def _matrix(parameters: Matrix, extent: float) -> Matrix:
     """Return the 3 x 3 matrix on coordinates in [-1, 1]; all parameters are pixels of motion at the border."""
-    return np.asarray(np.eye(3) + np.tensordot(parameters / extent, _MOTIONS, 1))
+    return np.asarray(np.eye(3) + np.tensordot(parameters / extent, MOTIONS, 1))
 
 
 def _shifts(parameters: Matrix, unit: Matrix, extent: float) -> tuple[Matrix, Matrix]:
@@ -107,7 +107,7 @@ def _shifts(parameters: Matrix, unit: Matrix, extent: float) -> tuple[Matrix, Ma
     homogeneous = np.column_stack([unit, np.ones(len(unit))])
     moved = homogeneous @ _matrix(parameters, extent).T
     depth = np.maximum(moved[:, 2:], 0.1)
-    steps = homogeneous @ _MOTIONS.transpose(0, 2, 1)  # 8 x N x 3
+    steps = homogeneous @ MOTIONS.transpose(0, 2, 1)  # 8 x N x 3
     slopes = steps[..., :2] / depth - moved[:, :2] / depth**2 * steps[..., 2:]
     return (moved[:, :2] / depth - unit) * extent, slopes
 

@@ -45,16 +45,20 @@ class View:
     mask: Mask
     device: torch.device
 
-    def field(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
-        """Return the harmonics (1 x 4 x H x W) of the image resized by `scale`, and the matrix to its pixels."""
+    def resized(self, scale: float) -> tuple[Tensor, Tensor, Matrix]:
+        """Return image (1 x 3 x H x W in [0, 1]) and mask, resized by `scale`, and the matrix to their pixels."""
         height, width = self.image.shape[:2]
         size = max(8, round(width * scale)), max(8, round(height * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         image = torch.from_numpy(cv2.resize(self.image, size, interpolation=method)).to(self.device)
         mask = torch.from_numpy(cv2.resize(self.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
-        inside = mask[None, None].to(self.device)
-        field = orientation_harmonics(image.permute(2, 0, 1)[None].float() / 255, inside, saturated=saturated)
-        return field, resizing(size[0] / width, size[1] / height)
+        matrix = resizing(size[0] / width, size[1] / height)
+        return image.permute(2, 0, 1)[None].float() / 255, mask[None, None].to(self.device), matrix
+
+    def field(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
+        """Return the harmonics (1 x 4 x H x W) of the image resized by `scale`, and the matrix to its pixels."""
+        image, mask, matrix = self.resized(scale)
+        return orientation_harmonics(image, mask, saturated=saturated), matrix
 
 
 def inverse(matrix: Matrix) -> Matrix:

@@ -47,12 +47,12 @@ def window_grid(height: int, width: int, size: int, step: int) -> npt.NDArray[np
 
 
 def correlation_surfaces(
-    field0: Tensor, field1: Tensor, corners: npt.NDArray[np.intp], size: int, radius: int
+    field0: Tensor, field1: Tensor, corners: npt.NDArray[np.intp], size: int, radius: int, floor: float = 0.0
 ) -> Tensor:
     """Correlate each `size` x `size` window of `field0` (C x H x W) with `field1` (same shape) around its own place.
 
     `corners` (N, 2) are the windows' top-left pixels (x, y). Result: N x (2 radius + 1) squared; the middle is no
-    shift. Beyond the fields there is no data.
+    shift. Beyond the fields there is no data. `floor`: see `correlate`.
     """
     template_field = F.pad(field0, (0, size, 0, size))
     search_field = F.pad(field1, (radius, radius + size, radius, radius + size))
@@ -63,7 +63,7 @@ def correlation_surfaces(
         batch = corners[start : start + per_batch].tolist()
         templates = torch.stack([template_field[:, y : y + size, x : x + size] for x, y in batch])
         searches = torch.stack([search_field[:, y : y + reach, x : x + reach] for x, y in batch])
-        parts.append(correlate(templates, searches))
+        parts.append(correlate(templates, searches, floor))
     return torch.cat(parts)
 
 

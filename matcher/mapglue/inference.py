@@ -2,7 +2,7 @@
 
 One pass is the network as it is published in name: extractor, graphs, assignment. What surrounds it is ours: image 1
 is seen through the likeliest motions and compared with image 0 cell by cell, which finds the motion and makes matches
-precise; correlation of dense structure gives the last pixels.
+precise; correlation of windows of a learned field (`matcher.dense.learned`) gives the last pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from matcher.dense.learned import ENERGY_FLOOR, LearnedField
 from matcher.dense.matcher import DenseMatcher, data_mask
 from matcher.dense.poses import View as Picture
 from matcher.fit import transform
@@ -23,8 +24,11 @@ from matcher.mapglue.pose import searched_poses, straight_pose
 from matcher.mapglue.refinement import Refined, refine
 from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.views import Encoder, Matrix, reduced
-from matcher.mapglue.weights import load_model
+from matcher.mapglue.weights import load_field, load_model
 from matcher.types import Matcher, Matches
+
+POSES, LONG_LIST = 3, 10
+"""Poses that the network judges, and from how many the dense matcher chooses them."""
 
 LEAST_MATCHES = 20
 LEAST_MERIT = 0.09
@@ -40,15 +44,16 @@ TOUCH_PX = 12.0
 
 
 class MapGlueMatcher(Matcher):
-    """`mapglue` or `fast-mapglue` with shipped weights (or with `network`).
+    """`mapglue` or `fast-mapglue` with shipped weights (or with `network` and `field`).
 
     At most `num_keypoints` matches come back, surest first. `mode` "full" finds the motion by the network and lets the
-    dense matcher have the last word on it, and the only one where the network finds none; "network" leaves that out;
-    "single-pass" is the bare network, the quickest, for images that are turned and scaled little. `search` off takes
-    the images as they stand in any mode. `compiled` runs the extractor through torch.compile, which takes minutes at
-    the first image, and again at the first that is not square where that one was, but not at each size. It is meant
-    for CUDA, where it is not measured yet; on a CPU it gained little and needs a C++ compiler. Images of which too few
-    cells agree on a motion, and too few windows, have no matches.
+    dense matcher, on its learned field, choose the poses that the network judges, have the last word on the motion, and
+    the only one where the network finds none; "network" leaves that out; "single-pass" is the bare network, the
+    quickest, for images that are turned and scaled little. `search` off takes the images as they stand in any mode.
+    `compiled` runs the extractor through torch.compile, which takes minutes at the first image, and again at the first
+    that is not square where that one was, but not at each size. It is meant for CUDA, where it is not measured yet; on
+    a CPU it gained little and needs a C++ compiler. Images of which too few cells agree on a motion, and too few
+    windows, have no matches.
     Raises WeightsError when the weights are missing or damaged.
     """
 
@@ -62,10 +67,11 @@ class MapGlueMatcher(Matcher):
         search: bool = True,
         compiled: bool = False,
         network: MapGlue | None = None,
+        field: LearnedField | None = None,
     ) -> None:
         self.name, self.device, self.num_keypoints = name, device, num_keypoints
         self.mode, self.search = mode, search
-        self.dense = DenseMatcher(device)
+        self.dense = _dense(field or load_field(), device) if mode == "full" else None
         network = network or load_model(name.partition(":")[0])
         self.network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:  # the extractor alone: the graphs prune by what they find, and their shapes change between layers
@@ -89,25 +95,36 @@ class MapGlueMatcher(Matcher):
             for matches, first, second in zip(found, small0, small1, strict=True)
         ]
 
+    def _poses(self, picture0: Picture, picture1: Picture) -> list[Matrix]:
+        if not self.dense:
+            return searched_poses(picture0, picture1, POSES)
+        return self.dense.likeliest(picture0, picture1, searched_poses(picture0, picture1, LONG_LIST), POSES)
+
     def _settle(self, image0: RGBImage, image1: RGBImage) -> Matches:
         """Refine the likeliest poses, take the one that most cells agree with, and give it its last touch."""
         view0 = self.encode(image0)
         pictures = Picture(image0, data_mask(image0), self.device), Picture(image1, data_mask(image1), self.device)
-        poses = searched_poses(*pictures) if self.search else straight_pose(view0, self.encode(image1))
+        poses = self._poses(*pictures) if self.search else straight_pose(view0, self.encode(image1))
         size0 = image0.shape[1], image0.shape[0]
         refined = [refine(self.encode, view0, size0, image1, pose) for pose in poses]
         best = max(refined, key=lambda found: found.merit, default=None)
         if best is None or len(best.matches) < LEAST_MATCHES or best.merit < LEAST_MERIT:
-            return self.dense.sure_matches(*pictures, poses) if self.mode == "full" and poses else Matches.empty()
-        return best.matches if self.mode == "network" else self._touched(best, *pictures)
+            return self.dense.sure_matches(*pictures, poses) if self.dense and poses else Matches.empty()
+        return _touched(best, self.dense, *pictures) if self.dense else best.matches
 
-    def _touched(self, found: Refined, picture0: Picture, picture1: Picture) -> Matches:
-        """Move the matches onto the dense matcher's motion, where that is close to the network's."""
-        matrix, _ = self.dense.follow(picture0, picture1, found.matrix)
-        points1 = transform(matrix, found.matches.points0).astype(np.float32)
-        apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
-        close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
-        return replace(found.matches, points1=points1) if close else found.matches
+
+def _dense(field: LearnedField, device: torch.device) -> DenseMatcher:
+    field = field.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return DenseMatcher(device, field, ENERGY_FLOOR)
+
+
+def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: Picture) -> Matches:
+    """Move the matches onto the dense matcher's motion, where that is close to the network's."""
+    matrix, _ = dense.follow(picture0, picture1, found.matrix)
+    points1 = transform(matrix, found.matches.points0).astype(np.float32)
+    apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
+    close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
+    return replace(found.matches, points1=points1) if close else found.matches
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from matcher.dense.matcher import likely_poses
+from matcher.dense.matcher import CANDIDATES, likely_poses
 from matcher.dense.poses import View as Picture
 from matcher.fit import Matrix, fit
 from matcher.mapglue.assignment import mutual_matches
@@ -19,17 +19,15 @@ from matcher.mapglue.semantic import cell_centres
 from matcher.mapglue.views import View
 from matcher.types import Matches
 
-CANDIDATES = 3
-
 THRESHOLD_PX = 10.0
 """Matches of cells agree with a similarity when they are within this."""
 
 TEMPERATURE = 25.0
 
 
-def searched_poses(picture0: Picture, picture1: Picture) -> list[Matrix]:
-    """Return the likeliest motions, image 0 -> image 1, over any rotation and scales of 1/2 to 2."""
-    return [pose.matrix for pose in likely_poses(picture0, picture1)[:CANDIDATES]]
+def searched_poses(picture0: Picture, picture1: Picture, count: int) -> list[Matrix]:
+    """Return the `count` likeliest motions, image 0 -> image 1, over any rotation and scales of 1/2 to 2."""
+    return [pose.matrix for pose in likely_poses(picture0, picture1, max(count, CANDIDATES))[:count]]
 
 
 def straight_pose(view0: View, view1: View) -> list[Matrix]:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from matcher.checkpoints import describe, load_strictly, read_weights
+from matcher.dense.learned import FieldConfig, LearnedField
 from matcher.errors import WeightsError
 from matcher.mapglue.config import SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
 
+C = TypeVar("C")
+N = TypeVar("N", bound=nn.Module)
+
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
-def save_weights(path: Path, model: MapGlue, made: dict[str, str]) -> None:
+def save_weights(path: Path, model: MapGlue | LearnedField, made: dict[str, str]) -> None:
     """Write a model's weights as float16, atomically; `made` (seed, steps, ...) goes into the file's metadata."""
     state = {
         name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
@@ -39,7 +44,18 @@ def load_model(name: str, path: Path | None = None) -> MapGlue:
 
     Raises WeightsError when the file is missing, damaged, or of another network.
     """
-    path = path or SHIPPED / f"{name}.safetensors"
+    if name not in SIZES:
+        raise WeightsError(f"no network is called {name!r}; there are {', '.join(SIZES)}")
+    return _load(name, path or SHIPPED / f"{name}.safetensors", MapGlueConfig, MapGlue)
+
+
+def load_field(path: Path | None = None) -> LearnedField:
+    """Return the learned field with its shipped weights, or those of `path`; as `load_model`."""
+    name = FieldConfig().name
+    return _load(name, path or SHIPPED / f"{name}.safetensors", FieldConfig, LearnedField)
+
+
+def _load(name: str, path: Path, config: Callable[..., C], network: Callable[[C], N]) -> N:
     if not path.is_file():
         raise WeightsError(
             f"{path}: no weights of {name}. Train them: mapdata train configs/train-{name}.yaml, "
@@ -50,7 +66,7 @@ def load_model(name: str, path: Path | None = None) -> MapGlue:
         raise WeightsError(
             f"{describe(path)}: the weights do not match the digest they were saved with. Fetch it again"
         )
-    model = MapGlue(_config(name, path, metadata))
+    model = network(_config(name, path, metadata, config))
     load_strictly(
         model, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, path
     )
@@ -78,14 +94,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
-def _config(name: str, path: Path, metadata: dict[str, str]) -> MapGlueConfig:
-    if name not in SIZES:
-        raise WeightsError(f"no network is called {name!r}; there are {', '.join(SIZES)}")
+def _config(name: str, path: Path, metadata: dict[str, str], config: Callable[..., C]) -> C:
     values: dict[str, Any] = json.loads(metadata.get("config", "{}"))
     if values.get("name") != name:
         raise WeightsError(f"{describe(path)}: holds weights of {values.get('name')!r}, not of {name!r}")
     try:
         arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return MapGlueConfig(**arguments)
+        return config(**arguments)
     except TypeError as error:
         raise WeightsError(f"{describe(path)}: made by another version of the network: {error}") from error

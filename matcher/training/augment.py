@@ -12,6 +12,8 @@ from matcher.benchmark.levels import Matrix, Motion
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair
 
+ZOOM = (0.86, 1.42)
+
 LOCAL_WARP_PX = 2.0
 """Generalisation moves a map's features by a few pixels; the truth does not know of it."""
 
@@ -34,8 +36,11 @@ class TrainingPair:
     homography: Matrix
 
 
-def training_pair(pair: AlignedPair, motion: Motion, size: int, rng: np.random.Generator) -> TrainingPair:
-    """Cut two views of size x size pixels; the relative motion is drawn from `motion`, everything else is chance.
+def training_pair(
+    pair: AlignedPair, motion: Motion, size: int, rng: np.random.Generator, zoom: tuple[float, float] = ZOOM
+) -> TrainingPair:
+    """Cut two views of size x size pixels, enlarged by a factor in the range `zoom`; the relative motion is drawn from
+    `motion`, everything else is chance.
 
     The views lie inside the larger scene wherever they fit, so that no border tells where the scene ends.
     """
@@ -43,11 +48,11 @@ def training_pair(pair: AlignedPair, motion: Motion, size: int, rng: np.random.G
     height, width = pair.labels.shape
     relative = motion.sample(rng, size, size)
     shared = np.sqrt(abs(np.linalg.det(relative[:2, :2])))
-    zoom = np.exp(rng.uniform(-0.15, 0.35)) / np.sqrt(shared)  # both views share the burden of the scale
+    enlarged = np.exp(rng.uniform(*np.log(zoom))) / np.sqrt(shared)  # both views share the burden of the scale
     angle = rng.uniform(-np.pi, np.pi)
-    reach = size * 0.5 / zoom * 1.1
+    reach = size * 0.5 / enlarged * 1.1
     centre = [rng.uniform(min(reach, side / 2), max(side - reach, side / 2)) for side in (width, height)]
-    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
+    cosine, sine = enlarged * np.cos(angle), enlarged * np.sin(angle)
     middle = (size - 1) / 2
     first = np.array([[cosine, -sine, middle], [sine, cosine, middle], [0, 0, 1]]) @ np.array(
         [[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]]

@@ -40,7 +40,8 @@ def make_batch(source: Source, schedule: Schedule, seed: int, step: int) -> Batc
     """Return the batch of a step."""
     rng = np.random.default_rng([seed, step])
     motion = ramped(schedule, step)
-    return collate([training_pair(source.draw(rng), motion, schedule.crop, rng) for _ in range(schedule.batch)])
+    pairs = [training_pair(source.draw(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
+    return collate(pairs)
 
 
 def collate(pairs: list[TrainingPair]) -> Batch:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from matcher.benchmark.levels import Motion
 from matcher.mapglue.config import SIZES, MapGlueConfig
+from matcher.training.augment import ZOOM
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ class Schedule:
     steps: int = 4000
     batch: int = 8
     crop: int = 256
+    zoom: tuple[float, float] = ZOOM
+    """Least and largest enlargement of the sources' pixels."""
     learning_rate: float = 1e-3
     warmup: int = 100
     motion_ramp: int = 800
@@ -50,7 +53,8 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run: `stage` is "extractor" or "matcher"; `start` is a weights file to begin with, or empty."""
+    """One run: `stage` is "extractor", "matcher" or "field" (which knows no size); `start` is a weights file to begin
+    with, or empty."""
 
     size: str = "fast-mapglue"
     stage: str = "extractor"

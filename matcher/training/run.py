@@ -12,7 +12,7 @@ from matcher.training.checkpoint import Progress
 from matcher.training.config import TrainingConfig, resolve
 from matcher.training.scenes import fill_pool, scene_pool
 from matcher.training.sources import Mixture, PseudoSource, RealSource, SceneSource, Source
-from matcher.training.stages import STAGES, ExtractorStage
+from matcher.training.stages import Stage, build_stage
 from matcher.training.trainer import Task, Trainer
 from matcher.training.validation import Validation
 
@@ -23,7 +23,7 @@ def train(config: TrainingConfig, device: torch.device) -> Progress:
     """
     source, scenes = training_source(config)
     torch.manual_seed(config.seed)
-    stage = STAGES[config.stage](config.model())
+    stage = build_stage(config)
     if config.start:
         stage.model.load_state_dict(read_state(Path(config.start)), strict=True)
     validation = Validation.find(resolve(config.sources.data), Path(config.output))
@@ -49,7 +49,7 @@ def training_source(config: TrainingConfig) -> tuple[Source, int]:
     return Mixture(parts), sources.scenes if sources.scene_weight else 0
 
 
-def export(config: TrainingConfig, stage: ExtractorStage, trainer: Trainer) -> Path:
+def export(config: TrainingConfig, stage: Stage, trainer: Trainer) -> Path:
     """Write the average's weights in half precision, with what made them in the file's metadata."""
     best = trainer.folder / "best.pt"
     state = torch.load(best, weights_only=True) if best.exists() else trainer.ema.state

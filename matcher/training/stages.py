@@ -7,15 +7,23 @@ import math
 import torch
 from torch import Tensor, nn
 
+from matcher.dense.learned import ENERGY_FLOOR, LearnedField
+from matcher.dense.matcher import DenseMatcher
 from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.extractor import Features, Keypoints
+from matcher.mapglue.inference import MapGlueMatcher
 from matcher.mapglue.model import Image, MapGlue
 from matcher.training.assignment_loss import assignment_loss, true_assignment
 from matcher.training.batches import Batch
+from matcher.training.config import TrainingConfig
+from matcher.training.field_loss import field_losses
 from matcher.training.losses import extractor_losses
+from matcher.types import Matcher
 
 FIRST_TEMPERATURE = 15.0
 LARGEST_TEMPERATURE = 50.0
+FIELD_TEMPERATURE, MOTION_TEMPERATURE = 40.0, 200.0
+"""Of a window's correlation and of the mean of all windows', at first."""
 MATCHER_KEYPOINTS = 384
 """Keypoints an image in the matcher stage: a crop's share of what an image has at inference."""
 
@@ -31,6 +39,10 @@ class ExtractorStage(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch."""
         return self.losses(self.model.extractor(batch.images), batch)
+
+    def matcher(self, device: torch.device) -> Matcher:
+        """Return what the network is validated as: itself alone, on images that are turned and scaled little."""
+        return MapGlueMatcher("validation", device, mode="network", search=False, network=self.model)
 
     def losses(self, features: Features, batch: Batch) -> dict[str, Tensor]:
         """Return the extractor's losses, their weighted sum as "total"."""
@@ -61,7 +73,39 @@ class MatcherStage(ExtractorStage):
         return {**losses, "assignment": assignment, "recall": recall, "total": losses["total"] + assignment}
 
 
-STAGES = {"extractor": ExtractorStage, "matcher": MatcherStage}
+class FieldStage(nn.Module):
+    """The learned field with the temperature of its correlations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = LearnedField()
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(FIELD_TEMPERATURE)))
+        self.log_motion_temperature = nn.Parameter(torch.tensor(math.log(MOTION_TEMPERATURE)))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        fields = self.model(batch.images, batch.masks)
+        temperatures = self.log_temperature.exp(), self.log_motion_temperature.exp()
+        with torch.autocast(batch.images.device.type, enabled=False):
+            losses = field_losses(fields.float(), batch.masks, batch.homographies, *temperatures)
+        return {**vars(losses), "total": losses.window + losses.motion, "temperature": temperatures[1]}
+
+    def matcher(self, device: torch.device) -> Matcher:
+        """Return what the field is validated as: the dense matcher on it, over all poses."""
+        return DenseMatcher(device, self.model, ENERGY_FLOOR)
+
+
+Stage = ExtractorStage | FieldStage
+
+
+def build_stage(config: TrainingConfig) -> Stage:
+    """Return the stage that a configuration asks for, untrained. Raises ValueError for one that does not exist."""
+    if config.stage == "field":
+        return FieldStage()
+    stages = {"extractor": ExtractorStage, "matcher": MatcherStage}
+    if config.stage not in stages:
+        raise ValueError(f"stage {config.stage!r}: there are {', '.join(stages)}, field")
+    return stages[config.stage](config.model())
 
 
 def halves(keypoints: Keypoints) -> tuple[Keypoints, Keypoints]:

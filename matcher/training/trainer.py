@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from matcher.training.metrics import MetricsLog
 from matcher.training.sources import Source
 
 Losses = dict[str, Tensor]
-Validate = Callable[[nn.Module, int], dict[str, float]]
+Validate = Callable[[Any, int], dict[str, float]]
 
 CLIP = 1.0
 WEIGHT_DECAY = 0.01

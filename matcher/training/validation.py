@@ -7,12 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import nn
 
 from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import auc, score_pair, share_within
 from matcher.benchmark.pairs import Pair, srif_pairs
-from matcher.mapglue.inference import MapGlueMatcher
+from matcher.training.stages import Stage
 from matcher.types import Matches
 
 LEVEL = "easy"
@@ -48,10 +47,10 @@ class Validation:
             return None
         return cls(moved_pairs(folder, DRAWS), output)
 
-    def __call__(self, stage: nn.Module, step: int) -> dict[str, float]:
+    def __call__(self, stage: Stage, step: int) -> dict[str, float]:
         """Return "validation", the area under the curve of corner errors up to AUC_PX, and what is easier to grasp."""
         device = next(stage.parameters()).device
-        matcher = MapGlueMatcher("validation", device, mode="network", search=False, network=stage.model)  # type: ignore[arg-type]
+        matcher = stage.matcher(device)
         errors = []
         for number, pair in enumerate(self.pairs):
             matches = matcher.match(pair.image0, pair.image1)

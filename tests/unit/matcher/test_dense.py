@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from drawings import drawing, tensor
 
 from matcher.dense.correlation import correlate, find_peak
 from matcher.dense.harmonics import box_mean, orientation_harmonics, turn_harmonics
@@ -16,25 +17,6 @@ from matcher.dense.windows import correlation_surfaces, match_windows, window_gr
 from matcher.fit import fit, transform
 
 pytestmark = pytest.mark.unit
-
-
-def drawing(seed: int, height: int = 256, width: int = 320) -> np.ndarray:
-    """Streets, blocks and fields at random: structure of many orientations."""
-    generator = np.random.default_rng(seed)
-    image = np.full((height, width, 3), 235, np.uint8)
-    for _ in range(60):
-        box = cv2.boxPoints(
-            (generator.uniform(0, width, 2).tolist(), generator.uniform(8, 50, 2).tolist(), generator.uniform(0, 180))
-        )
-        cv2.fillPoly(image, [np.rint(box).astype(np.int32)], generator.integers(0, 255, 3).tolist())
-    for _ in range(12):
-        ends = generator.uniform(0, (width, height), (2, 2)).astype(int).tolist()
-        cv2.line(image, ends[0], ends[1], generator.integers(0, 255, 3).tolist(), int(generator.integers(2, 6)))
-    return cv2.GaussianBlur(image, (0, 0), 0.8)
-
-
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 
 def test_correlation_equals_the_sum_over_every_shift() -> None:
@@ -50,6 +32,15 @@ def test_correlation_equals_the_sum_over_every_shift() -> None:
                 part = search[b, :, y : y + 9, x : x + 7]
                 expected = (template[b] * part).sum() / (template[b].norm() * part.norm() + 1e-30)
                 assert surface[b, y, x] == pytest.approx(float(expected), abs=2e-5)
+
+
+def test_a_floor_of_energy_silences_faint_windows() -> None:
+    template = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    template[1] *= 0.1
+    plain, floored = correlate(template, template), correlate(template, template, floor=0.4)
+    assert plain.flatten().tolist() == pytest.approx([1, 1], abs=1e-5)
+    energy = template.square().sum((1, 2, 3))
+    assert floored.flatten().tolist() == pytest.approx((energy / (energy + 0.4 * 64)).tolist(), abs=1e-5)
 
 
 def test_correlation_of_nothing_is_zero() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from matcher.training.config import Schedule, TrainingConfig, read_dataclass
 from matcher.training.losses import correspond, descriptor_loss
 from matcher.training.scenes import scene_pool
 from matcher.training.sources import SceneSource
-from matcher.training.stages import MatcherStage
+from matcher.training.stages import FieldStage, MatcherStage, Stage, build_stage
 from matcher.training.trainer import Task, Trainer
 
 pytestmark = pytest.mark.unit
@@ -34,11 +35,11 @@ def draw(number: int) -> AlignedPair:
     return AlignedPair(255 - image, image, generator.integers(0, 6, (128, 128)).astype(np.uint8))
 
 
-def trainer(folder: Path, steps: int) -> Trainer:
+def trainer(folder: Path, steps: int, stage: Callable[[], Stage] = lambda: MatcherStage(TINY)) -> Trainer:
     torch.manual_seed(0)
     config = TrainingConfig(output=str(folder / "run"), schedule=replace(SCHEDULE, steps=steps))
     source = SceneSource(ScenePool(folder / "pool", draw), 5)
-    return Trainer(config, Task(MatcherStage(TINY), None), source, CPU, 5)
+    return Trainer(config, Task(stage(), None), source, CPU, 5)
 
 
 def losses(folder: Path) -> list[str]:
@@ -61,9 +62,10 @@ def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp
     assert not all(grained)
 
 
-def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FieldStage], ids=["matcher", "field"])
+def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[], Stage]) -> None:
     for name in ("a", "b"):
-        trainer(tmp_path / name, 3).run()
+        trainer(tmp_path / name, 3, stage).run()
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert len(losses(tmp_path / "a")) == 3
 
@@ -112,8 +114,10 @@ def test_a_cell_that_points_at_its_true_place_costs_little() -> None:
         ({"sized": "x"}, "config: unknown key 'sized'"),
         ({"schedule": {"steps": "many"}}, r"config\.schedule\.steps: needs int"),
         ({"schedule": 3}, r"config\.schedule: needs a mapping"),
+        ({"stage": "fields"}, "stage 'fields': there are extractor, matcher, field"),
+        ({"size": "big"}, "size 'big': there are fast-mapglue, mapglue"),
     ],
 )
 def test_bad_settings_are_refused_with_their_place(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_dataclass(TrainingConfig, values)
+        build_stage(read_dataclass(TrainingConfig, values))

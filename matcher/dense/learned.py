@@ -1,0 +1,90 @@
+"""A learned field: what a map and an image of the same ground share, where harmonics of gradients see edges only.
+
+A small network on oriented gradients. It weighs the harmonics (letters, symbols and what leans can be left out) and
+adds channels of its own, which may see more than one edge at a time. Fields are compared by correlation of windows, and
+it is trained for that alone: the correlation of two windows shall peak where the truth says (`training/field_loss.py`).
+Ours; in the manner of the learned correlation of optical and SAR images (Hughes et al., 2020; Fang et al., 2021).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from matcher.gradients import oriented_gradients
+
+STRIDE = 2
+"""Pixels of an image to a pixel of its field."""
+
+ENERGY_FLOOR = 0.02
+"""Energy a pixel of the field well below which a window says little (see `correlate`): so the network can tell how much
+a place is worth."""
+
+ORIENTATIONS = 8
+COARSEST = 16
+"""Pixels to a cell of the network's coarsest layer."""
+
+
+@dataclass(frozen=True)
+class FieldConfig:
+    """Channels at stride 2, and channels of the field beside the harmonics."""
+
+    name: str = "learned-field"
+    width: int = 32
+    channels: int = 12
+
+
+class LearnedField(nn.Module):
+    """Images B x 3 x H x W in [0, 1] and masks B x 1 x H x W (bool, data) -> B x C x (H // 2) x (W // 2) float32.
+
+    The first four channels are harmonics cos 2t, sin 2t, cos 4t, sin 4t, weighed pixel by pixel. All are zero where
+    there is no data. A pixel (x, y) of the field lies at (2 x + 0.5, 2 y + 0.5) of the image.
+    """
+
+    def __init__(self, config: FieldConfig = FieldConfig()) -> None:
+        super().__init__()
+        self.config, width = config, config.width
+        angles = torch.arange(ORIENTATIONS) * (2 * math.pi / ORIENTATIONS)
+        harmonics = torch.stack([angles.cos(), angles.sin(), (2 * angles).cos(), (2 * angles).sin()])
+        self.harmonics: Tensor
+        self.register_buffer("harmonics", harmonics[..., None, None], persistent=False)
+        self.stem = nn.Sequential(_block(ORIENTATIONS, width, STRIDE), _block(width, width))
+        widths = [width * (level + 1) for level in range(4)]  # at strides 2, 4, 8, 16
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.Sequential(_block(fine, coarse, 2), _block(coarse, coarse)) for fine, coarse in steps
+        )
+        self.lateral = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
+        self.merge = nn.ModuleList(_block(fine, fine) for fine, _ in steps)
+        self.head = nn.Conv2d(width, config.channels + 2, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=0.01)  # it begins as plain harmonics
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        height, width = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
+        below, right = -image.shape[-2] % COARSEST, -image.shape[-1] % COARSEST
+        image = F.pad(image, (0, right, 0, below), mode="replicate")
+        mask = F.pad(mask, (0, right, 0, below))
+        gradients = oriented_gradients(image, ORIENTATIONS, mask=mask)
+        levels = [self.stem(gradients)]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        x = levels[-1]
+        for level in reversed(range(len(self.down))):
+            above = F.interpolate(self.lateral[level](x), scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = self.merge[level](levels[level] + above)
+        weights, learned = self.head(x).float().split([2, self.config.channels], 1)
+        edges = F.avg_pool2d(F.conv2d(F.avg_pool2d(gradients, 3, 1, 1), self.harmonics), STRIDE)
+        weighed = edges * F.softplus(weights).repeat_interleave(2, 1)
+        inside = F.avg_pool2d(mask.float(), STRIDE) > 0.99
+        return (torch.cat([weighed, learned], 1) * inside)[..., :height, :width]
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.GELU())

@@ -1,0 +1,126 @@
+"""Losses of the learned field: every window's correlation surface shall peak at the window's true shift, and all
+windows together shall agree best under the true motion.
+
+The second is what the matcher asks for (`matcher.dense.pooling`). Errors of neighbouring windows are alike, as a map's
+generalisation is, and tilt the motion that fits them all; what a window alone is taught does not know that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from matcher.dense.learned import ENERGY_FLOOR, STRIDE
+from matcher.dense.pooling import MOTIONS
+from matcher.dense.windows import correlation_surfaces, window_grid
+from matcher.training.losses import look_up, project
+
+WINDOW, STEP, RADIUS = 48, 20, 7
+"""Of the windows, in pixels of the field: side, distance, and how far each is searched for."""
+
+LEAST_DATA = 0.5
+"""Share of a window that must hold data on both sides."""
+
+COARSE = 8
+"""Pixels to a pixel of the masks that this is counted on."""
+
+CLOSE_PX = 2.0
+"""A window counts as found when its peak lies this close to the truth, in pixels of the image."""
+
+
+RIVALS = 64
+"""Motions a pair that compete with the true one."""
+
+USUAL_ERRORS = (2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 3.0, 3.0)
+"""How far they are from it: shift, stretch and turn, aspect and shear, tilt, in pixels of the field at its border. All
+are made up to four times smaller, at random."""
+
+LEAST_WINDOWS = 6
+
+
+@dataclass
+class FieldLosses:
+    """The losses, and the shares of windows that peak close to the truth and of pairs whose true motion wins."""
+
+    window: Tensor
+    accuracy: Tensor
+    motion: Tensor
+    right: Tensor
+
+
+def field_losses(
+    fields: Tensor, masks: Tensor, homographies: Tensor, temperature: Tensor, motion_temperature: Tensor
+) -> FieldLosses:
+    """Losses of P pairs: `fields` 2P x C x h x w, views 0 first; `masks` 2P x 1 x H x W; `homographies` P x 3 x 3 in
+    pixels of the images. Only windows that move by less than RADIUS and hold data on both sides count."""
+    corners = window_grid(fields.shape[2], fields.shape[3], WINDOW, STEP)
+    surfaces = torch.stack(
+        [
+            correlation_surfaces(field0, field1, corners, WINDOW, RADIUS, ENERGY_FLOOR)
+            for field0, field1 in zip(*fields.chunk(2), strict=True)
+        ]
+    )
+    centres = torch.from_numpy(corners + (WINDOW - 1) / 2).to(fields)
+    pixels = (centres * STRIDE + (STRIDE - 1) / 2).expand(len(homographies), -1, -1)
+    moved = project(homographies, pixels)
+    shifts = (moved - pixels) / STRIDE
+    data = [
+        look_up(held, (points + 0.5) / COARSE - 0.5)[..., 0]
+        for held, points in zip(_held(masks).chunk(2), (pixels, moved), strict=True)
+    ]
+    valid = (shifts.abs() < RADIUS - 0.5).all(-1) & (torch.minimum(*data) >= LEAST_DATA)
+    window, accuracy = surface_losses(surfaces[valid], shifts[valid], temperature)
+    enough = valid.sum(1) >= LEAST_WINDOWS
+    motion, right = motion_losses(surfaces[enough], shifts[enough], valid[enough], centres, motion_temperature)
+    return FieldLosses(window, accuracy, motion, right)
+
+
+def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of N x D x D surfaces against the four places around each true shift (N, 2), weighed
+    bilinearly, and the share of surfaces that peak close to it."""
+    side = surfaces.shape[-1]
+    places = shifts + side // 2
+    steps = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=places.device)
+    corners = places.floor()[:, None] + steps  # N x 4 x 2
+    weights = (1 - (places[:, None] - corners).abs()).prod(-1)
+    x, y = corners.long().unbind(-1)
+    flat = temperature * surfaces.flatten(1)
+    loss = -(weights * flat.log_softmax(1).gather(1, y * side + x)).sum(1)
+    best = surfaces.detach().flatten(1).argmax(1)
+    found = torch.stack([best % side, torch.div(best, side, rounding_mode="floor")], -1)
+    close = (found - places).norm(dim=1) * STRIDE <= CLOSE_PX
+    count = max(1, len(loss))
+    return loss.sum() / count, close.sum() / count
+
+
+def motion_losses(
+    surfaces: Tensor, shifts: Tensor, valid: Tensor, centres: Tensor, temperature: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of the true motion among `RIVALS` others drawn around it, and the share of pairs where
+    it wins. `surfaces` are P x N x D x D, `shifts` P x N x 2, `valid` P x N, `centres` N x 2; a motion is worth the
+    mean of the surfaces under it."""
+    pairs, windows, side, _ = surfaces.shape
+    if not pairs:
+        return surfaces.sum(), surfaces.sum()
+    origin = centres.mean(0)
+    extent = (centres - origin).abs().max()
+    unit = F.pad((centres - origin) / extent, (0, 1), value=1.0)
+    steps = unit @ torch.from_numpy(MOTIONS).to(unit).transpose(1, 2)  # 8 x N x 3
+    slopes = steps[..., :2] - unit[:, :2] * steps[..., 2:]
+    sizes = surfaces.new_tensor(USUAL_ERRORS) * 4 ** -torch.rand(pairs, RIVALS, 1, device=surfaces.device)
+    errors = F.pad(sizes * torch.randn(pairs, RIVALS, 8, device=surfaces.device), (0, 0, 1, 0))  # the first is true
+    places = shifts[:, None] + torch.einsum("pke,enc->pknc", errors, slopes)  # P x K x N x 2
+    grid = (places * 2 / (side - 1)).permute(0, 2, 1, 3).reshape(pairs * windows, 1, RIVALS + 1, 2)
+    heights = F.grid_sample(surfaces.reshape(-1, 1, side, side), grid, align_corners=True)
+    heights = heights.view(pairs, windows, RIVALS + 1) * valid[..., None]
+    worth = heights.sum(1) / valid.sum(1, keepdim=True)
+    return -(temperature * worth).log_softmax(1)[:, 0].mean(), (worth.argmax(1) == 0).float().mean()
+
+
+def _held(masks: Tensor) -> Tensor:
+    """Return, every `COARSE` pixels, the share of a window there that holds data."""
+    side = WINDOW * STRIDE // COARSE
+    return F.avg_pool2d(F.avg_pool2d(masks.float(), COARSE), side + 1, 1, side // 2, count_include_pad=False)
