@@ -15,7 +15,7 @@ import shapely
 import yaml
 
 from matcher.benchmark.leakage import read_record
-from matcher.mapglue.weights import load_model, read_state, state_digest
+from matcher.mapglue.weights import load_field, load_model, read_state, state_digest
 from matcher.training.config import TrainingConfig
 from matcher.training.record import tile_bounds, write_record
 from matcher.training.sources import LANDQUART_TRAIN
@@ -25,9 +25,10 @@ pytestmark = pytest.mark.integration
 STEPS = 6
 
 
-def configuration(folder: Path, output: str) -> Path:
+def configuration(folder: Path, output: str, stage: str) -> Path:
     path = folder / f"{output}.yaml"
     settings = {
+        "stage": stage,
         "output": str(folder / output),
         "sources": {"data": str(folder), "pool": str(folder / "scenes"), "scenes": 2, "pseudo_weight": 0.0}
         | {"real_weight": 0.0},
@@ -41,9 +42,10 @@ def started(config: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "mapdata", "train", str(config), "--device", "cpu"])
 
 
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    assert started(configuration(tmp_path, "whole")).wait(300) == 0
-    config = configuration(tmp_path, "killed")
+@pytest.mark.parametrize("stage", ["extractor", "field"])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stage: str) -> None:
+    assert started(configuration(tmp_path, "whole", stage)).wait(300) == 0
+    config = configuration(tmp_path, "killed", stage)
     process = started(config)
     while not (tmp_path / "killed/checkpoint.pt").exists():
         assert process.poll() is None
@@ -54,7 +56,8 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert started(config).wait(300) == 0
     whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
     assert state_digest(read_state(whole)) == state_digest(read_state(killed))  # a file's metadata has no order
-    assert load_model("fast-mapglue", killed).config.name == "fast-mapglue"
+    loaded = load_field(killed) if stage == "field" else load_model("fast-mapglue", killed)
+    assert loaded.config.name == ("learned-field" if stage == "field" else "fast-mapglue")
     assert json.loads(killed.with_name("weights.safetensors.training.json").read_text())["footprints"] == []
 
 
