@@ -51,11 +51,12 @@ def read_record(path: Path) -> TrainingRecord:
 
 
 def weights_of(matcher: str) -> list[Path]:
-    """Return the weights files of a matcher by name; shipped networks use the learned field beside their own."""
+    """Return the weights files of a matcher by name that are there; shipped networks use the learned field beside their
+    own."""
     family, _, argument = matcher.partition(":")
-    if (shipped := WEIGHTS / f"{family}.safetensors").is_file():
-        return [shipped, WEIGHTS / f"{FIELD}.safetensors"]
-    return [Path(argument)] if Path(argument).is_file() and argument else []
+    shipped = WEIGHTS / f"{family}.safetensors"
+    files = [shipped, WEIGHTS / f"{FIELD}.safetensors"] if shipped.is_file() else [Path(argument)]
+    return [file for file in files if file.is_file()]
 
 
 def records_of(matcher: str) -> list[TrainingRecord]:

@@ -201,7 +201,8 @@ def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monke
     monkeypatch.setattr("matcher.benchmark.leakage.WEIGHTS", tmp_path)
     _release(tmp_path, ["folders"])
     pairs = open_pairs(PairSpec(str(tmp_path), "release"))
-    (tmp_path / "mapglue.safetensors").touch()
+    for name in ("mapglue", "learned-field"):
+        (tmp_path / f"{name}.safetensors").touch()
     refuse_trained("mapglue", pairs)  # no record: nothing is known against it
     record = tmp_path / "mapglue.training.json"
     record.write_text(json.dumps({"digests": [], "footprints": ["POLYGON((5 0, 6 0, 6 1, 5 1, 5 0))"]}))
