@@ -148,7 +148,8 @@ def _shipped() -> list[str]:
 
 def _weights_digest(matcher: str) -> str:
     """Return the digest of a matcher's own weights, "" for one without: trained anew, it is measured anew."""
-    return digest_json([digest_file(path) for path in weights_of(matcher)]) if weights_of(matcher) else ""
+    digests = [digest_file(path) for path in weights_of(matcher)]
+    return digest_json(digests) if digests else ""
 
 
 def levels_of(file: Path | None) -> dict[str, Level]:

@@ -43,7 +43,8 @@ class LearnedField(nn.Module):
     """Images B x 3 x H x W in [0, 1] and masks B x 1 x H x W (bool, data) -> B x C x (H // 2) x (W // 2) float32.
 
     The first four channels are harmonics cos 2t, sin 2t, cos 4t, sin 4t, weighed pixel by pixel. All are zero where
-    there is no data. A pixel (x, y) of the field lies at (2 x + 0.5, 2 y + 0.5) of the image.
+    there is no data. A pixel (x, y) of the field covers four of the image about (2 x + 0.5, 2 y + 0.5); the learned
+    channels look from (2 x, 2 y), in both images alike, so that shifts between fields are exact.
     """
 
     def __init__(self, config: FieldConfig = FieldConfig()) -> None:

@@ -66,7 +66,8 @@ STEPS = (
 
 
 class DenseMatcher(Matcher):
-    """Normalised correlation of orientation harmonics by FFT, in the manner of CFOG (Ye et al., 2019).
+    """Normalised correlation by FFT of orientation harmonics, in the manner of CFOG (Ye et al., 2019), or of the fields
+    that `describe` makes of images instead, with the `energy_floor` (see `correlate`) that they were trained with.
 
     Any rotation and scales from 1/2 to 2 are searched on small versions of the images; the best poses are refined by
     windows whose surfaces are pooled into one transformation. The correspondences are the centres of the windows that

@@ -30,7 +30,6 @@ COARSE = 8
 CLOSE_PX = 2.0
 """A window counts as found when its peak lies this close to the truth, in pixels of the image."""
 
-
 RIVALS = 64
 """Motions a pair that compete with the true one."""
 
@@ -39,6 +38,7 @@ USUAL_ERRORS = (2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 3.0, 3.0)
 are made up to four times smaller, at random."""
 
 LEAST_WINDOWS = 6
+"""Of a pair, for its motion to count: fewer fit most rivals alike."""
 
 
 @dataclass
