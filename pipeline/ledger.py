@@ -93,7 +93,10 @@ class Ledger:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Turn SQLite's errors into ones that name the file and the remedy."""
+        """Turn SQLite's errors into ones that name the file and the remedy.
+
+        Holds nothing: a stop (see `pipeline.run`) may come between its beginning and the block it is for.
+        """
         try:
             yield
         except sqlite3.Error as error:
@@ -108,18 +111,13 @@ class Ledger:
                 "If it is damaged, remove it: the units are then done again."
             ) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._named(), self._db:
-            yield self._db
-
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._named(), closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
 
     def set_stages(self, names: Sequence[str]) -> None:
         """Record the recipe: which stages, in which order. Units of other stages are no longer planned."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             db.execute("DELETE FROM stages")
             db.executemany("INSERT INTO stages VALUES (?, ?)", [(name, ordinal) for ordinal, name in enumerate(names)])
             db.execute("UPDATE units SET planned = 0 WHERE stage NOT IN (SELECT name FROM stages)")
@@ -130,7 +128,7 @@ class Ledger:
 
     def replan(self, stage: str, units: Sequence[Unit], stale: Iterable[Unit]) -> None:
         """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             db.execute("UPDATE units SET planned = 0 WHERE stage = ?", (stage,))
             db.executemany(
                 "INSERT OR REPLACE INTO units (stage, name, key, state, planned, ordinal) "
@@ -144,7 +142,7 @@ class Ledger:
 
     def start(self, units: Iterable[Unit]) -> None:
         """Mark units as RUNNING, one attempt more."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             db.executemany(
                 "UPDATE units SET state = 'running', attempts = attempts + 1, started = ?, ended = NULL "
                 "WHERE stage = ? AND name = ?",
@@ -153,7 +151,7 @@ class Ledger:
 
     def finish(self, unit: Unit, result: Result, worker: str) -> None:
         """Record the result of a unit that ended DONE, NO_DATA or REJECTED."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             db.execute(
                 "UPDATE units SET state = ?, reason = ?, traceback = '', worker = ?, ended = ?, result = ? "
                 "WHERE stage = ? AND name = ?",
@@ -162,7 +160,7 @@ class Ledger:
 
     def fail(self, unit: Unit, state: State, reason: str, traceback: str, worker: str) -> None:
         """Record a failure."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             db.execute(
                 "UPDATE units SET state = ?, reason = ?, traceback = ?, worker = ?, ended = ?, result = NULL "
                 "WHERE stage = ? AND name = ?",
@@ -171,7 +169,7 @@ class Ledger:
 
     def release(self) -> int:
         """Return interrupted (RUNNING) units to PENDING; return how many."""
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             return db.execute("UPDATE units SET state = 'pending' WHERE state = 'running'").rowcount
 
     def reset(self, states: Iterable[State], stage: str | None, pattern: str) -> list[tuple[str, str]]:
@@ -181,7 +179,7 @@ class Ledger:
             f"planned = 1 AND state IN ({', '.join('?' * len(wanted))}) AND name GLOB ? AND (? IS NULL OR stage = ?)"
         )
         values = [*wanted, pattern, stage, stage]
-        with self._transaction() as db:
+        with self._named(), self._db as db:
             chosen = db.execute(
                 f"SELECT stage, name FROM units WHERE {where} ORDER BY stage, ordinal", values
             ).fetchall()

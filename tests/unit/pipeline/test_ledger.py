@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -12,6 +18,8 @@ from pipeline.ledger import Ledger, State
 from pipeline.stage import Outcome, Output, Result, Unit
 
 pytestmark = pytest.mark.unit
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 A, B, C = (Unit("draw", name, f"key-{name}", {}) for name in "abc")
 RESULT = Result((Output("a/b.bin", 3, "00"),), {"x": [1, {"y": None}]})
@@ -107,3 +115,52 @@ def test_a_ledger_that_is_not_there_yet_is_no_damage(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "ledger.sqlite").execute("PRAGMA journal_mode = WAL")
     with pytest.raises(WorkspaceError, match="just beginning"):
         Ledger(tmp_path / "ledger.sqlite", read_only=True)
+
+
+class Stop(BaseException):
+    """As a signal raises it, between any two instructions."""
+
+
+@contextmanager
+def stopping_after(instructions: int) -> Iterator[None]:
+    """Raise Stop at the given instruction of the Python code that is called inside."""
+    left = instructions
+
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if left < 0:
+            sys.settrace(None)
+            raise Stop
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+def test_a_stop_at_any_moment_of_a_write_leaves_the_ledger_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", noise.append)
+    stopped = 0
+    while True:
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            ledger.replan("draw", [A], [A])
+            try:
+                with stopping_after(stopped):
+                    ledger.start([A])
+                break
+            except Stop as stop:
+                kept = stop  # as it is kept until the command ends: what it holds is finalised when the file is closed
+            ledger.release()
+            assert ledger.records("draw")["a"].state is State.PENDING
+        del kept
+        gc.collect()
+        assert noise == []
+        stopped += 1
+    assert stopped > 20
