@@ -2,9 +2,12 @@
 
     python benchmarks/judging.py --json > benchmarks/results/judging.json
 
-Landquart's eastern part: the topographic map 1:25,000 on the aerial image, 512 x 512 px at zoom 16 (1.6 m a pixel),
-half overlapping, the image moved at the level Normal. The services' georeferences are the truth, good to a pixel or so.
-A pair counts as found when a homography can be fitted to its matches, as right when its corners lie within 5 px.
+Landquart's eastern part: the topographic map 1:25,000 and the aerial image at zoom 16 (1.6 m a pixel), windows of the
+map of 512 x 512 px, half overlapping, each with views of the image, moved at the level Normal. A view has 512 x 512 px
+too: what the motion brings in from beyond the window is there (black beyond the eastern part). "cropped" are the same
+windows of both, the image moved and cut to what it shows without gaps, as the benchmark moves pairs of which no more is
+known: some 360 x 360 px. The services' georeferences are the truth, good to a pixel or so. A pair counts as found when
+a homography can be fitted to its matches, as right when the window's corners lie within 5 px.
 
 Pairs that do not belong together: maps of SRIF's development part with each other's images, and pieces of Landquart's
 map with images of other pieces, neither moved.
@@ -21,17 +24,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from _machine import report
 
-from matcher.benchmark.levels import at_level
+from matcher.benchmark.levels import LEVELS, at_level, seeded
 from matcher.benchmark.metrics import score_fit, share_within
 from matcher.benchmark.pairs import Pair, srif_pairs
 from matcher.benchmark.statistics import bootstrap
 from matcher.fit import fit
 from matcher.registry import load_matcher
-from matcher.training.tiles import TileRange, read_mosaic
+from matcher.training.tiles import Mosaic, TileRange, read_mosaic
 from matcher.types import Matcher
 
 SIDE, STRIDE = 512, 256
@@ -41,10 +45,14 @@ RIGHT_PX = 5.0
 MIN_DATA = 0.98
 
 
+def eastern_part(tiles: Path) -> tuple[Mosaic, Mosaic]:
+    """Return map and image of Landquart's eastern part."""
+    return read_mosaic(tiles / "lk25", EAST, imagery=False), read_mosaic(tiles / "swissimage", EAST, imagery=True)
+
+
 def eastern_pairs(tiles: Path) -> list[Pair]:
-    """Return map and image of every window of Landquart's eastern part that both show."""
-    drawn = read_mosaic(tiles / "lk25", EAST, imagery=False)
-    seen = read_mosaic(tiles / "swissimage", EAST, imagery=True)
+    """Return map and image of every window of the eastern part that both show."""
+    drawn, seen = eastern_part(tiles)
     height, width = drawn.mask.shape
     pairs = []
     for y, x in product(range(0, height - SIDE + 1, STRIDE), range(0, width - SIDE + 1, STRIDE)):
@@ -53,6 +61,26 @@ def eastern_pairs(tiles: Path) -> list[Pair]:
             image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (drawn, seen))
             pairs.append(Pair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
     return pairs
+
+
+def place_of(pair: Pair) -> tuple[int, int]:
+    """Return the top-left pixel (x, y) of a pair's window in the eastern part."""
+    y, x = pair.name.rpartition("/")[2].split("-")
+    return int(x), int(y)
+
+
+def whole_views(pairs: list[Pair], tiles: Path, draws: int) -> list[Pair]:
+    """Return each window's map with `draws` moved views of the image, as large as the window, one after another."""
+    seen = eastern_part(tiles)[1]
+    image = seen.image * seen.mask[..., None]
+    found = []
+    for pair, draw in product(pairs, range(draws)):
+        motion = LEVELS[LEVEL].sample(seeded(LEVEL, f"{pair.name}#{draw}"), SIDE, SIDE)
+        x, y = place_of(pair)
+        to_view = motion @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
+        view = cv2.warpPerspective(image, to_view, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+        found.append(Pair(f"{pair.name}#{draw}", pair.image0, np.asarray(view, np.uint8), motion))
+    return found
 
 
 def strangers(pairs: list[Pair], apart: Callable[[int, int], bool], most: int) -> list[Pair]:
@@ -85,21 +113,35 @@ def judged(name: str, pairs: Iterable[Pair], processes: int) -> list[float | Non
         return list(pool.map(partial(_judge, name), pairs))
 
 
+def summary(errors: list[float | None], windows: int) -> dict[str, Any]:
+    """Return the shares of pairs found and right, the latter's interval by bootstrap over windows."""
+    found = np.array([error for error in errors if error is not None])
+    by_window = np.array([np.inf if error is None else error for error in errors]).reshape(windows, -1)
+    right = bootstrap(by_window, lambda values: share_within(values.ravel(), RIGHT_PX))
+    return {
+        "pairs": len(errors),
+        "within_5px": right.value,
+        "interval": [right.low, right.high],
+        "found": len(found) / len(errors),
+        "found_but_over_10px": float((found > 10).sum()) / len(errors),
+        "median_px_of_found": float(np.median(found)) if len(found) else None,
+    }
+
+
 def main() -> None:
     """Judge, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--matcher", default="fast-mapglue")
+    parser.add_argument("--draws", type=int, default=3, help="views of a window")
     parser.add_argument("--strangers", type=int, default=60, help="of each kind, at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     run = partial(judged, arguments.matcher, processes=arguments.processes)
-    east = eastern_pairs(arguments.data / "tiles")
-    errors = run([at_level(pair, LEVEL) for pair in east])
-    found = np.array([error for error in errors if error is not None])
-    right = bootstrap(np.array([np.inf if e is None else e for e in errors]), lambda v: share_within(v, RIGHT_PX))
-    places = [np.array(pair.name.rpartition("/")[2].split("-"), int) for pair in east]
+    tiles = arguments.data / "tiles"
+    east = eastern_pairs(tiles)
+    places = np.array([place_of(pair) for pair in east])
     kinds = {
         "srif": strangers(
             [files.load() for files in srif_pairs(arguments.data / "pairs/srif/Optical-Map", "development")],
@@ -109,19 +151,13 @@ def main() -> None:
         "landquart": strangers(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.strangers),
     }
     figures: dict[str, Any] = {
-        "landquart_east": {
-            "pairs": len(east),
-            "within_5px": right.value,
-            "interval": [right.low, right.high],
-            "found": len(found) / len(east),
-            "found_but_over_10px": float((found > 10).sum()) / len(east),
-            "median_px_of_found": float(np.median(found)) if len(found) else None,
-        }
+        "landquart_east": summary(run(whole_views(east, tiles, arguments.draws)), len(east)),
+        "landquart_east_cropped": summary(run([at_level(pair, LEVEL) for pair in east]), len(east)),
     }
     for kind, pairs in kinds.items():
         matched = sum(error is not None for error in run(pairs))
         figures[f"strangers_{kind}"] = {"pairs": len(pairs), "declared_matched": matched}
-    workload = {"matcher": arguments.matcher, "level": LEVEL}
+    workload = {"matcher": arguments.matcher, "level": LEVEL, "draws": arguments.draws}
     report("judging", workload, figures, as_json=arguments.json)
 
 
