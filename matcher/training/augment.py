@@ -37,15 +37,10 @@ class TrainingPair:
 
 
 def training_pair(
-    pair: AlignedPair,
-    motion: Motion,
-    size: int,
-    rng: np.random.Generator,
-    zoom: tuple[float, float] = ZOOM,
-    local_warp_px: float = LOCAL_WARP_PX,
+    pair: AlignedPair, motion: Motion, size: int, rng: np.random.Generator, zoom: tuple[float, float] = ZOOM
 ) -> TrainingPair:
     """Cut two views of size x size pixels, enlarged by a factor in the range `zoom`; the relative motion is drawn from
-    `motion`, everything else is chance. The second view is warped locally by up to `local_warp_px`.
+    `motion`, everything else is chance.
 
     The views lie inside the larger scene wherever they fit, so that no border tells where the scene ends.
     """
@@ -63,7 +58,7 @@ def training_pair(
         [[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]]
     )
     view0 = _view(images[0], pair.labels, first, size, rng)
-    view1 = _view(images[1], pair.labels, relative @ first, size, rng, local_warp_px)
+    view1 = _view(images[1], pair.labels, relative @ first, size, rng, warp=True)
     return TrainingPair(view0, view1, relative)
 
 
@@ -73,13 +68,13 @@ def _view(
     matrix: Matrix,
     size: int,
     rng: np.random.Generator,
-    warp_px: float = 0.0,
+    warp: bool = False,
 ) -> View:
     """Show an aligned side through `matrix` (its pixels -> the view's), at times with local warps, always disturbed."""
     grid = _grid(np.asarray(np.linalg.inv(matrix), np.float64), size)
     shrink = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
-    if warp_px:
-        grid += _smooth_noise(size, rng) * np.float32(warp_px)
+    if warp:
+        grid += _smooth_noise(size, rng) * np.float32(LOCAL_WARP_PX)
     border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
     fill = [float(v) for v in rng.integers(0, 256, 3)] if rng.random() < 0.5 else [0.0] * 3
     cut = cv2.remap(

@@ -40,10 +40,7 @@ def make_batch(source: Source, schedule: Schedule, seed: int, step: int) -> Batc
     """Return the batch of a step."""
     rng = np.random.default_rng([seed, step])
     motion = ramped(schedule, step)
-    pairs = [
-        training_pair(source.draw(rng), motion, schedule.crop, rng, schedule.zoom, schedule.local_warp_px)
-        for _ in range(schedule.batch)
-    ]
+    pairs = [training_pair(source.draw(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
     return collate(pairs)
 
 

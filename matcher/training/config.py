@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from matcher.benchmark.levels import Motion
 from matcher.mapglue.config import SIZES, MapGlueConfig
-from matcher.training.augment import LOCAL_WARP_PX, ZOOM
+from matcher.training.augment import ZOOM
 
 T = TypeVar("T")
 
@@ -30,8 +30,6 @@ class Sources:
     pseudo_weight: float = 1.0
     real_weight: float = 1.0
     """Real aligned map and image (Landquart, its western part)."""
-    real_sides: tuple[int, int] = (256, 512)
-    """Least and largest side, in their pixels, of the squares of them that become pairs of `SCENE_SIDE` px."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,6 @@ class Schedule:
     crop: int = 256
     zoom: tuple[float, float] = ZOOM
     """Least and largest enlargement of the sources' pixels."""
-    local_warp_px: float = LOCAL_WARP_PX
-    """How far, at most, view 1 is warped locally, unknown to the truth."""
     learning_rate: float = 1e-3
     warmup: int = 100
     motion_ramp: int = 800

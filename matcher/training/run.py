@@ -45,7 +45,7 @@ def training_source(config: TrainingConfig) -> tuple[Source, int]:
     if sources.pseudo_weight:
         parts.append((sources.pseudo_weight, PseudoSource.swiss(data / "tiles")))
     if sources.real_weight:
-        parts.append((sources.real_weight, RealSource.landquart(data / "tiles", sources.real_sides)))
+        parts.append((sources.real_weight, RealSource.landquart(data / "tiles")))
     return Mixture(parts), sources.scenes if sources.scene_weight else 0
 
 

@@ -54,28 +54,25 @@ class SceneSource(Source):
 
 
 class RealSource(Source):
-    """A real topographic map on the image it lies on: squares of it, their sides in the range `sides` of its pixels."""
+    """A real topographic map on the image it lies on, at the map's scale and enlarged."""
 
-    def __init__(self, map_mosaic: Mosaic, visible: Mosaic, sides: tuple[int, int]) -> None:
-        self.map, self.visible, self.sides = map_mosaic, visible, sides
+    def __init__(self, map_mosaic: Mosaic, visible: Mosaic) -> None:
+        self.map, self.visible = map_mosaic, visible
         self.mask = map_mosaic.mask & visible.mask
 
     @classmethod
-    def landquart(cls, tiles: Path, sides: tuple[int, int]) -> RealSource:
+    def landquart(cls, tiles: Path, ranges: dict[str, TileRange] = LANDQUART_TRAIN) -> RealSource:
         """Read the training part of Landquart from the folder of tile layers."""
         return cls(
-            read_mosaic(tiles / "lk25", LANDQUART_TRAIN["lk25"], imagery=False),
-            read_mosaic(tiles / "swissimage", LANDQUART_TRAIN["swissimage"], imagery=True),
-            sides,
+            read_mosaic(tiles / "lk25", ranges["lk25"], imagery=False),
+            read_mosaic(tiles / "swissimage", ranges["swissimage"], imagery=True),
         )
 
     def draw(self, rng: np.random.Generator) -> AlignedPair:
-        least, largest = self.sides
-        side = int(rng.integers(least, largest + 1))
+        side = int(rng.integers(SCENE_SIDE // 2, SCENE_SIDE + 1))
         rows, columns = _window(self.mask, side, rng)
-        method = cv2.INTER_LINEAR if side <= SCENE_SIDE else cv2.INTER_AREA
         cut = [
-            cv2.resize(image[rows, columns], (SCENE_SIDE, SCENE_SIDE), interpolation=method)
+            cv2.resize(image[rows, columns], (SCENE_SIDE, SCENE_SIDE), interpolation=cv2.INTER_LINEAR)
             for image in (self.map.image, self.visible.image)
         ]
         return AlignedPair(np.asarray(cut[0]), np.asarray(cut[1]), _unlabelled())
