@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +45,7 @@ RIGHT_PX = 5.0
 MIN_DATA = 0.98
 
 
+@cache
 def eastern_part(tiles: Path) -> tuple[Mosaic, Mosaic]:
     """Return map and image of Landquart's eastern part."""
     return read_mosaic(tiles / "lk25", EAST, imagery=False), read_mosaic(tiles / "swissimage", EAST, imagery=True)

@@ -37,7 +37,7 @@ OVERLAP = 0.45
 
 SURE_MERIT, SURE_SHARE = 0.35, 0.5
 """A motion of at least that merit (see `_Trace`), near which at least that share of the windows peaks, is no chance: on
-the learned field, none of 34 pairs of maps and images of different ground reached both."""
+the learned field, none of 34 pairs of maps and images of different ground reached both, in three steps."""
 
 LEEWAY = 4.0
 """How far, in pixels of the images compared, a window's own peak may lie from the pooled transformation."""
