@@ -20,15 +20,17 @@ def correlation_volume(grid0: Tensor, grid1: Tensor, mask1: Tensor, radius: int)
     (dy, dx) in [-radius, radius], row by row; -1 where `mask1` (h x w bool) has no data.
     """
     height, width = grid0.shape[-2:]
-    padded = F.pad(grid1, (radius,) * 4)
-    real = F.pad(mask1, (radius,) * 4)
-    volume = []
-    for dy in range(2 * radius + 1):
-        for dx in range(2 * radius + 1):
-            window = slice(dy, dy + height), slice(dx, dx + width)
-            similarity = (grid0 * padded[:, window[0], window[1]]).sum(0)
-            volume.append(similarity.masked_fill(~real[window], -1.0))
-    return torch.stack(volume)
+    side = 2 * radius + 1
+    cells0 = grid0.permute(1, 2, 0).contiguous()  # h x w x D
+    cells1 = F.pad(grid1, (radius,) * 4).permute(1, 0, 2).contiguous()  # rows x D x columns
+    bands = []
+    for dy in range(side):  # whole rows are multiplied, of which only a band about the diagonal is wanted: still faster
+        products = cells0 @ cells1[dy : dy + height]
+        row, column, _ = products.stride()
+        bands.append(products.as_strided((height, width, side), (row, column + 1, 1)))
+    volume = torch.stack(bands).permute(0, 3, 1, 2).flatten(0, 1)
+    real = F.pad(mask1, (radius,) * 4).unfold(0, height, 1).unfold(1, width, 1).flatten(0, 1)
+    return volume.masked_fill(~real, -1.0)
 
 
 def aggregate(volume: Tensor, mask0: Tensor, weight: Tensor, side: int) -> Tensor:

@@ -11,6 +11,7 @@ from matcher.mapglue.extractor import Keypoints, sample
 from matcher.mapglue.local import vertex
 from matcher.mapglue.model import Image, MapGlue
 from matcher.mapglue.views import View
+from matcher.precision import mixed_precision
 from matcher.types import Matches
 
 THRESHOLD = 0.0
@@ -35,7 +36,7 @@ def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: in
     if len({grid.shape for grid in tokens[0]}) > 1 or len({grid.shape for grid in tokens[1]}) > 1:
         return [match_once(network, *pair, count) for pair in views]
     device = sides[0].points.device
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed_precision(device):
         assigned = network(Image(sides[0], torch.stack(tokens[0])), Image(sides[1], torch.stack(tokens[1])))
     partner, probability = mutual_matches(assigned.log_probability, THRESHOLD)
     results: list[Matches] = []

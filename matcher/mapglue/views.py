@@ -15,6 +15,7 @@ from torch import Tensor
 from matcher.images import RGBImage
 from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
+from matcher.precision import mixed_precision
 
 Matrix = npt.NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def structure_descriptor(gradients: Tensor) -> Tensor:
 
 
 class Encoder:
-    """Runs the extractor on images of any size, one at a time: bf16 autocast, channels last, no gradients."""
+    """Runs the extractor on images of any size, one at a time: mixed precision, channels last, no gradients."""
 
     def __init__(self, extractor: SaliencyEnhancedSuperPoint, device: torch.device) -> None:
         self.extractor, self.device = extractor, device
@@ -73,7 +74,7 @@ class Encoder:
         """Encode an H x W x 3 image; `mask` (H x W) marks its data."""
         tensor, inside = padded(image, mask)
         tensor, inside = tensor.to(self.device), inside.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             features = self.extractor(tensor, inside)
         return View(features, self.extractor.structure(features, inside)[0, 0])
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from matcher.precision import mixed_precision
 from matcher.training.batches import Batch, prefetched
 from matcher.training.checkpoint import Ema, Progress, load_checkpoint, save_checkpoint
 from matcher.training.config import Schedule, TrainingConfig
@@ -78,7 +79,7 @@ class Trainer:
         rate = learning_rate(self.config.schedule, self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             losses: Losses = network(batch)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()

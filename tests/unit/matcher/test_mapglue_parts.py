@@ -99,6 +99,20 @@ def test_box_mean_and_sobel_match_loops() -> None:
     assert sobel_magnitude(ramp)[0, 0, 3, 4].item() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("height", "width", "radius"), [(7, 11, 3), (11, 7, 2), (1, 5, 4), (6, 6, 0)])
+def test_the_correlation_volume_holds_every_product(height: int, width: int, radius: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    grid0, grid1 = torch.randn(2, 5, height, width, generator=generator)
+    mask1 = torch.rand(height, width, generator=generator) > 0.3
+    volume = correlation_volume(grid0, grid1, mask1, radius).unflatten(0, (2 * radius + 1, 2 * radius + 1))
+    expected = torch.full_like(volume, -1.0)
+    for dy, dx, y, x in np.ndindex(expected.shape):
+        y1, x1 = y + dy - radius, x + dx - radius
+        if 0 <= y1 < height and 0 <= x1 < width and mask1[y1, x1]:
+            expected[dy, dx, y, x] = grid0[:, y, x] @ grid1[:, y1, x1]
+    torch.testing.assert_close(volume, expected)
+
+
 def test_the_correlation_volume_finds_a_shift() -> None:
     generator = torch.Generator().manual_seed(8)
     big = torch.nn.functional.normalize(torch.randn(32, 20, 20, generator=generator), dim=0)

@@ -1,0 +1,64 @@
+"""bfloat16 where the processor has instructions for it, else float32; and the same matches either way."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from rectangles import scene
+
+from matcher.benchmark.levels import corners_of
+from matcher.fit import fit, transform
+from matcher.mapglue.inference import MapGlueMatcher
+from matcher.precision import mixed_precision
+
+CPU = torch.device("cpu")
+
+
+def with_capabilities(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(names, True))
+
+
+def product_type() -> torch.dtype:
+    with mixed_precision(CPU):
+        return (torch.eye(2) @ torch.eye(2)).dtype
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ((), torch.float32),
+        (("avx2", "fma3"), torch.float32),
+        (("avx2", "avx512_f", "avx512_bw", "avx512_vl", "avx512_dq"), torch.float32),
+        (("avx2", "avx_ne_convert"), torch.float32),
+        (("avx512_f", "avx512_bf16"), torch.bfloat16),
+        (("amx_tile", "amx_bf16"), torch.bfloat16),
+        (("neon", "fp16_arith"), torch.float32),
+        (("neon", "bf16"), torch.bfloat16),
+    ],
+)
+def test_bfloat16_is_used_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: tuple[str, ...], expected: torch.dtype
+) -> None:
+    with_capabilities(monkeypatch, *capabilities)
+    assert product_type() is expected
+
+
+def test_no_bfloat16_where_the_processor_says_that_it_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "amx_bf16": False})
+    assert product_type() is torch.float32
+
+
+def test_both_precisions_find_the_same_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between machines with and without bfloat16, corners differ by less than half a pixel."""
+    image = scene(256)
+    moved = cv2.warpAffine(image, np.array([[1, 0.05, 3], [-0.05, 1, 6.0]]), (256, 256))
+    matcher = MapGlueMatcher("fast-mapglue", CPU, mode="network", search=False)
+    corners = []
+    for capabilities in ((), ("avx512_bf16",)):
+        with_capabilities(monkeypatch, *capabilities)
+        matrix = fit(matcher.match(image, moved)).matrix
+        assert matrix is not None
+        corners.append(transform(matrix, corners_of(256, 256)))
+    assert 0 < np.abs(corners[0] - corners[1]).max() < 0.5
