@@ -25,6 +25,7 @@ from _machine import report
 from torch.utils.flop_counter import FlopCounterMode
 
 from matcher.errors import MatcherError
+from matcher.precision import mixed_precision
 from matcher.registry import load_matcher
 from matcher.types import Matcher
 
@@ -60,17 +61,19 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
 
 
 def rates(device: torch.device) -> dict[str, float]:
-    """Measure what the machine can do: operations a second in a float32 matrix product, bytes a second in a copy."""
+    """Measure what the machine can do: operations a second in a matrix product, in float32 and in the precision that
+    networks compute in, and bytes a second in a copy."""
     side = 8192 if device.type == "cuda" else 2048
     a, b = torch.rand(2, side, side, device=device)
     source = torch.empty(256 * 2**20, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     product = min(seconds(lambda: a @ b, device) for _ in range(5))
-    half = min(seconds(lambda: a.bfloat16() @ b.bfloat16(), device) for _ in range(5))
+    with mixed_precision(device):
+        mixed = min(seconds(lambda: a @ b, device) for _ in range(5))
     copy = min(seconds(lambda: target.copy_(source), device) for _ in range(5))
     return {
         "float32_flops_per_s": 2 * side**3 / product,
-        "bfloat16_flops_per_s": 2 * side**3 / half,
+        "mixed_precision_flops_per_s": 2 * side**3 / mixed,
         "bytes_per_s": 2 * source.numel() / copy,
     }
 
@@ -84,7 +87,7 @@ def floor(matcher: Matcher, image0: np.ndarray, image1: np.ndarray, machine: dic
     networks = [value for value in vars(matcher).values() if isinstance(value, torch.nn.Module)]
     parameters = [p for network in networks for p in network.parameters()]
     moved = sum(p.numel() * p.element_size() for p in parameters) + image0.nbytes + image1.nbytes
-    fastest = max(machine["float32_flops_per_s"], machine["bfloat16_flops_per_s"])
+    fastest = max(machine["float32_flops_per_s"], machine["mixed_precision_flops_per_s"])
     return {
         "gflop_per_pair": operations / 1e9,
         "parameters_millions": sum(p.numel() for p in parameters) / 1e6,
