@@ -52,9 +52,9 @@ class MapGlueMatcher(Matcher):
     the only one where the network finds none; "network" leaves that out; "single-pass" is the bare network, the
     quickest, for images that are turned and scaled little. `search` off takes the images as they stand in any mode.
     `compiled` runs the extractor through torch.compile, which takes minutes at the first image, and again at the first
-    that is not square where that one was, but not at each size. It is meant for CUDA, where it is not measured yet; on
-    a CPU it gained little and needs a C++ compiler. Images of which too few cells agree on a motion, and too few
-    windows, have no matches.
+    that is not square where that one was, but not at each size (on a CPU once more at the first smaller than about
+    300 x 300 pixels). It is meant for CUDA, where it is not measured yet; on a CPU it gained little and needs a C++
+    compiler. Images of which too few cells agree on a motion, and too few windows, have no matches.
     Raises WeightsError when the weights are missing or damaged.
     """
 
