@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import cv2
@@ -14,7 +14,7 @@ import torch
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
-from matcher.dense.pooling import pool_surfaces
+from matcher.dense.pooling import PRICE, pool_surfaces
 from matcher.dense.poses import Matrix, Pose, View, inverse, resizing, search_poses
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.fit import Model, transform
@@ -49,13 +49,19 @@ Describe = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Step:
-    """A refinement: images shrunk by `scale` (of the fine size), windows of `size` and searches of `radius`, both as
-    shares of the longer side, and the kinds of transformation that may explain them, from little freedom to much."""
+    """A refinement: images resized by `scale` (of the fine size), windows of `size` and searches of `radius`, both as
+    shares of the longer side, and the kinds of transformation that may explain them, from little freedom to much.
+    In images of more than `full_price` pixels freedom costs less, in proportion: more speaks for what it follows."""
 
     scale: float
     size: float
     radius: float
     models: tuple[Model, ...]
+    full_price: float = math.inf
+
+    def price(self, view1: View) -> float:
+        """Return what freedom costs (see `pool_surfaces`) where image 1 is `view1`."""
+        return PRICE * min(1.0, self.full_price / math.prod(view1.image.shape[:2]))
 
 
 STEPS = (
@@ -64,6 +70,10 @@ STEPS = (
     Step(1.0, 0.25, 0.04, ("similarity", "homography")),
     Step(1.0, 0.25, 0.04, ("similarity", "homography")),  # freedom is paid for anew: it follows tilt a little further
 )
+
+LAST_STEPS = (*STEPS[:2], *(replace(step, scale=1.4, full_price=300.0**2) for step in STEPS[2:]))
+"""The same for the last word on a motion. A learned field has every other pixel: from enlarged images it tells the last
+of them better. The limits by which a motion is sure were chosen without."""
 
 
 class DenseMatcher(Matcher):
@@ -129,7 +139,7 @@ class DenseMatcher(Matcher):
                 return _Trace(trace.matrix, -math.inf, 0.0, 0, Matches.empty())
             surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius, self.energy_floor)
             centres = corners.astype(np.float64) + (size - 1) / 2
-            change, score = pool_surfaces(surfaces, centres, step.models)
+            change, score = pool_surfaces(surfaces, centres, step.models, step.price(view1))
             matrix = inverse(aligned.to_field1) @ change @ aligned.to_field1 @ trace.matrix
             matches = aligned.near(surfaces, centres, change)
             trace = _Trace(matrix, score, float(aligned.data.mean()), len(centres), matches)
@@ -154,7 +164,7 @@ class _Trace(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Aligned:
-    """Both fields (C x H x W) on the grid of the shrunk image 1, or every `stride`-th pixel of it, image 0 warped.
+    """Both fields (C x H x W) on the grid of the resized image 1, or every `stride`-th pixel of it, image 0 warped.
 
     `to_field0` and `to_field1` lead from the images' pixels to those of the fields.
     """

@@ -48,12 +48,15 @@ MARGIN = 4
 
 
 def pool_surfaces(
-    surfaces: Tensor, centres: npt.NDArray[np.float64], models: tuple[Model, ...] = ("similarity",)
+    surfaces: Tensor,
+    centres: npt.NDArray[np.float64],
+    models: tuple[Model, ...] = ("similarity",),
+    price: float = PRICE,
 ) -> tuple[Matrix, float]:
     """Find the transformation under which the windows' correlation surfaces (N x D x D, D odd) sum up highest.
 
     `centres` (N, 2) are the windows' centres (x, y) in field 0. The models of `models`, from little freedom to much,
-    start each from the one before; freedom beyond a similarity is paid for (see `USUAL`, `PRICE`), so that it is
+    start each from the one before; freedom beyond a similarity has its `price` (see `USUAL`, `PRICE`), so that it is
     used as far as the surfaces ask for it. Returns the matrix, field 0 -> field 1, and the mean of the surfaces under
     it (in [-1, 1]). Outside its surface a window says 0.
     """
@@ -71,14 +74,14 @@ def pool_surfaces(
     parameters[:2] = place % (2 * radius + 1) - radius, place // (2 * radius + 1) - radius
     for number, model in enumerate(models):
         for level in pyramid if number == 0 else pyramid[-2:]:
-            parameters = _climb(level, unit, parameters, FREE[model], extent)
+            parameters = _climb(level, unit, parameters, FREE[model], extent, price)
     score = float(_sample(pyramid[-1], _shifts(parameters, unit, extent)[0])[0].mean())
     normalise = np.array([[1 / extent, 0, -origin[0] / extent], [0, 1 / extent, -origin[1] / extent], [0, 0, 1]])
     matrix = inverse(normalise) @ _matrix(parameters, extent) @ normalise
     return matrix / matrix[2, 2], score
 
 
-def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: float) -> Matrix:
+def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: float, price: float) -> Matrix:
     """Climb from `start` to the top of the mean surface (padded by `MARGIN`), less the price, in `free` parameters."""
     height = max(float(np.abs(surfaces.mean(0)).max()), 1e-9)
     usual = USUAL[:free] * extent
@@ -87,8 +90,8 @@ def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: flo
         shifts, slopes = _shifts(np.concatenate([values, start[free:]]), unit, extent)
         heights, gradients = _sample(surfaces, shifts)
         climb = np.einsum("nc,knc->k", gradients, slopes[:free]) / len(unit)
-        value = PRICE * ((values / usual) ** 2).sum() - heights.mean() / height
-        return float(value), 2 * PRICE * values / usual**2 - climb / height
+        value = price * ((values / usual) ** 2).sum() - heights.mean() / height
+        return float(value), 2 * price * values / usual**2 - climb / height
 
     found = minimize(loss, start[:free], jac=True, method="BFGS")
     return np.concatenate([found.x, start[free:]])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from matcher.dense.learned import ENERGY_FLOOR, LearnedField
-from matcher.dense.matcher import DenseMatcher, data_mask
+from matcher.dense.matcher import LAST_STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View as Picture
 from matcher.fit import transform
 from matcher.images import RGBImage
@@ -121,7 +121,7 @@ def _dense(field: LearnedField, device: torch.device) -> DenseMatcher:
 
 def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: Picture) -> Matches:
     """Move the matches onto the dense matcher's motion, where that is close to the network's."""
-    matrix, _ = dense.follow(picture0, picture1, found.matrix)
+    matrix, _ = dense.follow(picture0, picture1, found.matrix, LAST_STEPS)
     points1 = transform(matrix, found.matches.points0).astype(np.float32)
     apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
     close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))

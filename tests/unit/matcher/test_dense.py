@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,8 +13,8 @@ from drawings import drawing, tensor
 
 from matcher.dense.correlation import correlate, find_peak
 from matcher.dense.harmonics import box_mean, orientation_harmonics, turn_harmonics
-from matcher.dense.matcher import DenseMatcher, data_mask
-from matcher.dense.pooling import pool_surfaces
+from matcher.dense.matcher import DenseMatcher, Step, data_mask
+from matcher.dense.pooling import PRICE, pool_surfaces
 from matcher.dense.poses import View, search_poses
 from matcher.dense.windows import correlation_surfaces, match_windows, window_grid
 from matcher.fit import fit, transform
@@ -135,6 +138,31 @@ def test_pooled_surfaces_find_what_single_windows_do_not() -> None:
         surface[tuple(generator.integers(0, 41, 2))] += 1.0  # the highest peak of every window is wrong
     found, _ = pool_surfaces(torch.from_numpy(surfaces), centres)
     assert np.abs(transform(found, centres) - transform(matrix, centres)).max() < 0.5
+
+
+def test_freedom_is_used_as_far_as_its_price_allows() -> None:
+    centres = np.stack(np.meshgrid(np.arange(0, 401, 50.0), np.arange(0, 401, 50.0)), axis=-1).reshape(-1, 2)
+    tilt = np.array([[1, 0, 0], [0, 1, 0], [1e-4, 0, 1]])
+    y, x = np.mgrid[-20:21, -20:21]
+    shifts = transform(tilt, centres) - centres
+    surfaces = np.stack([np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 50) for dx, dy in shifts])
+
+    def followed(price: float) -> float:
+        found, _ = pool_surfaces(torch.from_numpy(surfaces), centres, ("similarity", "homography"), price)
+        return float(found[2, 0]) / 1e-4
+
+    assert followed(0.0) == pytest.approx(1, abs=0.02)
+    assert followed(10.0) < 0.5 * followed(1.0) < 0.5 * followed(0.1)
+
+
+def test_freedom_costs_less_in_larger_images() -> None:
+    step = Step(1.0, 0.25, 0.05, ("homography",), full_price=100.0 * 200)
+    small, large = (
+        View(drawing(8, *size), np.ones(size, bool), torch.device("cpu")) for size in ((100, 150), (200, 300))
+    )
+    assert step.price(small) == PRICE
+    assert step.price(large) == pytest.approx(PRICE / 3)
+    assert replace(step, full_price=math.inf).price(large) == PRICE
 
 
 def test_windows_cover_an_image_smaller_than_one() -> None:

@@ -11,7 +11,7 @@ import torch
 from drawings import drawing, tensor
 
 from matcher.dense.learned import ENERGY_FLOOR, STRIDE, LearnedField
-from matcher.dense.matcher import DenseMatcher, data_mask
+from matcher.dense.matcher import LAST_STEPS, STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View
 from matcher.errors import WeightsError
 from matcher.fit import transform
@@ -62,9 +62,10 @@ def test_the_dense_matcher_follows_a_pose_on_it(untrained: LearnedField) -> None
     views = [View(side, data_mask(side), torch.device("cpu")) for side in (image, moved)]
     rough = truth @ np.array([[1.02, 0.02, 3.0], [-0.02, 1.02, -4.0], [0, 0, 1]])
     matcher = DenseMatcher("cpu", untrained, ENERGY_FLOOR)
-    found, _ = matcher.follow(*views, rough)
     corners = np.array([[40.0, 60], [250, 60], [250, 200], [40, 200]])
-    assert np.abs(transform(found, corners) - transform(truth, corners)).max() < 1
+    for steps in (STEPS, LAST_STEPS):
+        found, _ = matcher.follow(*views, rough, steps)
+        assert np.abs(transform(found, corners) - transform(truth, corners)).max() < 1
     wrong = [rough @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in ((60, 10), (-10, -70))]
     (likeliest,) = matcher.likeliest(*views, [wrong[0], rough, wrong[1]], 1)
     assert np.abs(transform(likeliest, corners) - transform(truth, corners)).max() < 5
