@@ -10,6 +10,7 @@ from typing import Any
 import geopandas
 import pytest
 import yaml
+from snapshots import assert_as_recorded
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
@@ -57,6 +58,10 @@ def test_demo_makes_a_dataset(workspace: Path) -> None:
     assert len(pairs) == verdicts.count("accepted") * 4
     for name in ("MapData", "mapdata.zarr", "stac/catalog.json", "README.md", "croissant.json"):
         assert (workspace / "release" / name).exists(), name
+
+
+def test_the_small_demo_is_what_it_was(workspace: Path) -> None:
+    assert_as_recorded(workspace, "demo")
 
 
 def test_demo_reports_its_true_error(workspace: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from landquart import assert_visible_tile_is_the_services, build, mapdata, pixels
+from snapshots import assert_as_recorded
 
 pytestmark = pytest.mark.end_to_end
 
@@ -56,3 +57,7 @@ def test_map_tiles_are_the_services_pixels_at_twice_the_size(landquart: Path, sh
 
 def test_the_release_verifies(landquart: Path) -> None:
     assert mapdata("verify", "--workspace", str(landquart))["faults"] == []
+
+
+def test_the_release_is_what_it_was(landquart: Path) -> None:
+    assert_as_recorded(landquart, "landquart")
