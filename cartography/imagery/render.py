@@ -38,7 +38,7 @@ def render_image(
 
     A block is equal to that part of the whole, pixel for pixel. `textures` should be made for the frame's gsd.
     """
-    palette = Palette(conditions, generator(conditions.seed, 0xA1E77E))
+    palette = Palette(conditions, generator(conditions.materials, 0xA1E77E))
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row).grown(MARGIN)
