@@ -6,7 +6,7 @@ What a user needs from Python:
 - `load_matcher(name)`: a matcher by name, with `match` and `match_batch`;
 - `match(image0, image1, matcher=...)`: correspondences and homography of two images;
 - `align(map, visible)`: the homography of two rasters, with its verdict and the reason;
-- `fit(matches)`: the robust fit of a homography to correspondences.
+- `fit(points0, points1)`: the robust fit of a transformation to corresponding points.
 
 The package is installed from its checkout (`./setup.sh`, or `pip install -e .` in it).
 """
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from catalog.dataset import open_dataset
     from mapdata.api import align, match
-    from matcher.fit import fit
     from matcher.registry import load_matcher
+    from raster.fit import fit
 
 __version__: str = version("mapdata")
 
@@ -29,7 +29,7 @@ __all__ = ["__version__", "align", "fit", "load_matcher", "match", "open_dataset
 
 _HOMES = {
     "align": "mapdata.api",
-    "fit": "matcher.fit",
+    "fit": "raster.fit",
     "load_matcher": "matcher.registry",
     "match": "mapdata.api",
     "open_dataset": "catalog.dataset",

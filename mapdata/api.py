@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapdata.image_files import read_image_file
-from matcher.fit import Fit, fit
 from matcher.registry import load_matcher
 from matcher.types import Matcher, Matches
+from raster.fit import Fit, fit
 
 if TYPE_CHECKING:
     from stages.align.result import Alignment
@@ -65,7 +65,7 @@ def match(
     images = [image if isinstance(image, np.ndarray) else read_image_file(Path(image)) for image in (image0, image1)]
     loaded = load_matcher(matcher, device) if isinstance(matcher, str) else matcher
     matches = loaded.match(*images)
-    return Matched(matches, fit(matches, threshold_px=threshold_px))
+    return Matched(matches, fit(matches.points0, matches.points1, threshold_px=threshold_px))
 
 
 def align(

@@ -68,7 +68,8 @@ def acquire_params(roles: tuple[str, ...]) -> type[AcquireParams]:
 
 
 def _restored(sources: Mapping[str, Source]) -> AcquireParams:
-    return acquire_params(tuple(sources)).model_construct(**sources)
+    fields: dict[str, Any] = dict(sources)
+    return acquire_params(tuple(sources)).model_construct(**fields)
 
 
 class AcquireStage(Stage[AcquireParams]):
