@@ -84,10 +84,10 @@ def test_misregistration_keeps_within_its_bounds(tmp_path: Path) -> None:
     # Shift along both axes, rotation and scale at the far corner, perspective.
     reach = np.hypot(width, height) / 2
     most = 6 * np.sqrt(2) + reach * (np.radians(0.2) + 0.003) + 2 * 1.0 + 1
-    moved = [np.abs(limits.draw(seed, width, height).to_map(corners) - corners).max() for seed in range(200)]
+    moved = [np.abs(limits.sample(seed, width, height).to_map(corners) - corners).max() for seed in range(200)]
     assert max(moved) < most
     assert np.median(moved) > 6
-    assert np.abs(STILL.draw(3, width, height).to_map(corners) - corners).max() < 1e-6
+    assert np.abs(STILL.sample(3, width, height).to_map(corners) - corners).max() < 1e-6
 
 
 def test_report_of_a_perfect_alignment_is_zero_and_of_none_the_displacement(tmp_path: Path) -> None:
