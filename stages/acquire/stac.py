@@ -25,14 +25,14 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError, TransientError
+from raster.gdal import Session
+from raster.grid import Grid
 from stages.acquire.local_grid import local_grid
 from stages.acquire.rgba import RgbaReader
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips
 from stages.fetch.client import Client, RateLimits, Request
 from stages.fetch.rate_limiter import RateLimiter
-from stages.gdal import Session
-from stages.grid import Grid
 from stages.rasters import Image
 
 T = TypeVar("T")
@@ -196,7 +196,7 @@ class _RateLimitedIO(DefaultStacIO):
     def __init__(self, limiters: Path, rate_limits: RateLimits) -> None:
         super().__init__()
         self._limiters = limiters
-        self._politeness = rate_limits
+        self._rate_limits = rate_limits
 
     def read_text_from_href(self, href: str, *args: Any, **kwargs: Any) -> str:
         parts = urlsplit(href)
@@ -205,7 +205,7 @@ class _RateLimitedIO(DefaultStacIO):
 
         async def fetch() -> str | None:
             request = Request(href, f"STAC document {parts.path}", bytes.decode, max_bytes=_MAX_DOCUMENT_BYTES)
-            async with Client(self._limiters, self._politeness) as client:
+            async with Client(self._limiters, self._rate_limits) as client:
                 return await client.get(request)
 
         text = asyncio.run(fetch())

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.dense.poses import inverse
-from stages.grid import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography, inverse
 
 FREEDOM = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
 """Numbers that each kind of transformation leaves open, from the least free to the most."""

@@ -76,12 +76,12 @@ class Client:
 
     def __init__(self, folder: Path, rate_limits: RateLimits) -> None:
         self._folder = folder
-        self._politeness = rate_limits
+        self._rate_limits = rate_limits
         self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
-        silence = self._politeness.timeout_s
-        contact = f" ({self._politeness.contact})" if self._politeness.contact else ""
+        silence = self._rate_limits.timeout_s
+        contact = f" ({self._rate_limits.contact})" if self._rate_limits.contact else ""
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=4 * silence, sock_connect=silence, sock_read=silence),
             headers={"User-Agent": f"mapdata/0.1{contact}", "Accept-Encoding": "identity"},
@@ -104,11 +104,11 @@ class Client:
         try:
             async for attempt in stamina.retry_context(
                 on=_Retryable,
-                attempts=self._politeness.attempts,
+                attempts=self._rate_limits.attempts,
                 timeout=None,
-                wait_initial=self._politeness.wait_s,
+                wait_initial=self._rate_limits.wait_s,
                 wait_max=60.0,
-                wait_jitter=self._politeness.wait_s,
+                wait_jitter=self._rate_limits.wait_s,
             ):
                 with attempt:
                     body = await self._request_once(request)
@@ -126,7 +126,7 @@ class Client:
                         raise _Retryable(str(error)) from error
         except _Retryable as error:
             raise TransientError(
-                f"{request.label}: asked {self._politeness.attempts} times, last answer: {error}. "
+                f"{request.label}: asked {self._rate_limits.attempts} times, last answer: {error}. "
                 "Nothing that was fetched is lost: run again when the service is well."
             ) from None
         except UnsafeResponse as error:
@@ -175,7 +175,7 @@ class Client:
     def _limiter(self, url: str) -> RateLimiter:
         host = urlsplit(url).netloc.rpartition("@")[2]
         if host not in self._limiters:
-            p = self._politeness
+            p = self._rate_limits
             self._limiters[host] = RateLimiter(self._folder, host, p.requests_per_second, p.concurrent)
         return self._limiters[host]
 
