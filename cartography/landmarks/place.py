@@ -18,7 +18,7 @@ from shapely.geometry import Polygon
 from cartography.hashing import generator, mix, unit
 from cartography.imagery.conditions import Conditions, random_conditions
 from cartography.landmarks.kinds import KINDS, Kind, Part
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from cartography.procedural.names import name_of
 from cartography.scene import Area, Bounds, Building, Scene
@@ -77,7 +77,7 @@ class Landmark:
         return hull
 
 
-class LandmarkWorld:
+class Country:
     """All landmarks of one seed."""
 
     def __init__(self, seed: int) -> None:
@@ -85,8 +85,8 @@ class LandmarkWorld:
         self.seed = seed
         self._worlds = lru_cache(maxsize=len(REGIONS))(self._world)
 
-    def _world(self, region: int) -> World:
-        return World(mix(self.seed, 0x3E610, region), REGIONS[region][1])
+    def _world(self, region: int) -> SyntheticScene:
+        return SyntheticScene(mix(self.seed, 0x3E610, region), REGIONS[region][1])
 
     def _region(self, number: int) -> int:
         return int(generator(self.seed, 0x11, number).integers(len(REGIONS)))
@@ -132,7 +132,7 @@ class LandmarkWorld:
         years = random.choice(np.arange(YEARS[0], YEARS[1] + 1), int(random.integers(2, 6)), replace=False)
         return sorted(years.tolist())
 
-    def distractor(self, number: int) -> tuple[World, tuple[float, float], tuple[float, float], int]:
+    def distractor(self, number: int) -> tuple[SyntheticScene, tuple[float, float], tuple[float, float], int]:
         """Return a place without a landmark: its region's world, centre (metres), lonlat and materials seed.
 
         Places lie in the middle between lattice points, at least 700 m from every landmark, in the regions of the
@@ -154,7 +154,7 @@ class LandmarkWorld:
         return np.array(self._lattice_point(number)) + jitter * _JITTER
 
     @staticmethod
-    def _dry(world: World, start: np.ndarray, random: np.random.Generator) -> tuple[float, float]:
+    def _dry(world: SyntheticScene, start: np.ndarray, random: np.random.Generator) -> tuple[float, float]:
         """Return the first of some places near the start that is not in water."""
         tried = start + np.concatenate([np.zeros((1, 2)), random.uniform(-_JITTER / 2, _JITTER / 2, (40, 2))])
         dry = ~world.landscape.in_water(tried, 80)

@@ -7,7 +7,7 @@ import shapely
 
 from cartography.hashing import generator, mix, unit_of
 from cartography.imagery.palette import Palette
-from cartography.landmarks.place import Landmark, LandmarkWorld
+from cartography.landmarks.place import Landmark, Country
 from cartography.procedural.names import name_of
 from cartography.scene import Scene, geometries
 from cartography.street.facades import MATERIALS
@@ -19,7 +19,7 @@ _COLOURS = {
 _NEAR = 150.0
 
 
-def describe(world: LandmarkWorld, landmark: Landmark, scene: Scene) -> dict[str, str]:
+def describe(world: Country, landmark: Landmark, scene: Scene) -> dict[str, str]:
     """Write an article: section title -> text, the lead first under "".
 
     Args:
@@ -56,7 +56,7 @@ def describe(world: LandmarkWorld, landmark: Landmark, scene: Scene) -> dict[str
     return sections
 
 
-def _roof_colour(world: LandmarkWorld, landmark: Landmark) -> str:
+def _roof_colour(world: Country, landmark: Landmark) -> str:
     conditions = world.conditions(landmark, 2020)
     palette = Palette(conditions, generator(conditions.materials, 0xA1E77E))
     main = max(landmark.parts, key=lambda part: part.height * part.geometry.area)

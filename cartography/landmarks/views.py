@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from cartography.hashing import generator, mix
-from cartography.landmarks.place import Landmark, LandmarkWorld
+from cartography.landmarks.place import Landmark, Country
 from cartography.scene import Scene
 from cartography.street import StreetCamera, Weather, random_weather
 
@@ -17,7 +17,7 @@ SIZES = ((480, 360), (360, 480), (480, 320))
 """Width and height of photographs, pixels."""
 
 
-def photograph(world: LandmarkWorld, landmark: Landmark, scene: Scene, number: int) -> tuple[StreetCamera, Weather]:
+def photograph(world: Country, landmark: Landmark, scene: Scene, number: int) -> tuple[StreetCamera, Weather]:
     """Return the camera and weather of a photograph.
 
     Args:

@@ -50,7 +50,7 @@ class Ground:
         side = int(2 * REACH / GROUND_GSD)
         frame = Frame(centre[0] - REACH, centre[1] + REACH, GROUND_GSD, side, side)
         bare = replace(scene, buildings=(), trees=(), barriers=())
-        plain = replace(conditions, lean=(0.0, 0.0), haze=0.0, noise=0.0, jpeg_quality=0, blur_px=0.4)
+        plain = replace(conditions, relief_displacement=(0.0, 0.0), haze=0.0, noise=0.0, jpeg_quality=0, blur_px=0.4)
         image = render_image(bare, frame, plain, Textures.procedural(GROUND_GSD, conditions.materials))
         return cls(image.astype(np.float32), frame)
 

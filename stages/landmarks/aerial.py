@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Output, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import encoded, hash_of, per_landmark
-from stages.landmarks.simulated import SimulatedAerial
-from stages.landmarks.sources import Chip, Row
+from stages.landmarks.sources import AnyAerial, Chip, Row
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 
@@ -30,7 +29,7 @@ class AerialParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Annotated[SimulatedAerial, Field(discriminator="kind")] = Field(description="Source of the images.")
+    source: AnyAerial = Field(description="Source of the images.")
     size: int = Field(800, ge=32, le=4096, description="Width and height, pixels.")
     gsd: float = Field(0.6, gt=0, description="Metres on the ground a pixel.")
     most_nodata: float = Field(0.2, ge=0, le=1, description="Share of an image that may be without data.")

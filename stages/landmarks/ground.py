@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -22,8 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.licences import refusal, spdx_of
-from stages.landmarks.simulated import SimulatedGround
-from stages.landmarks.sources import Photograph
+from stages.landmarks.sources import AnyGround, Photograph
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 from stages.tile.statistics import THUMBNAIL_PX, perceptual_hashes
@@ -49,7 +48,7 @@ class GroundParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Annotated[SimulatedGround, Field(discriminator="kind")] = Field(description="Source of the photographs.")
+    source: AnyGround = Field(description="Source of the photographs.")
     longest_side: int = Field(800, ge=64, description="Longest side of a published photograph, pixels.")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality.")
     near_bits: int = Field(6, ge=0, le=20, description="Bits of 64 by which near duplicates' hashes differ at most.")

@@ -20,7 +20,7 @@ from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import random_conditions
-from cartography.landmarks import Landmark, LandmarkWorld, describe
+from cartography.landmarks import Landmark, Country, describe
 from cartography.landmarks.place import YEARS
 from cartography.landmarks.views import away, photograph
 from cartography.scene import Bounds, Scene
@@ -36,9 +36,9 @@ _QUALITY = 88
 
 
 @lru_cache(maxsize=4)
-def country(seed: int) -> LandmarkWorld:
+def country(seed: int) -> Country:
     """Return the synthetic country of a seed; a process keeps the last few."""
-    return LandmarkWorld(seed)
+    return Country(seed)
 
 
 @lru_cache(maxsize=8)
@@ -180,7 +180,7 @@ class SimulatedAerial(AerialSource):
 class _Year:
     """The scene of a landmark in a year, as a source of windows."""
 
-    def __init__(self, world: LandmarkWorld, landmark: Landmark, year: int) -> None:
+    def __init__(self, world: Country, landmark: Landmark, year: int) -> None:
         self._world, self._landmark, self._year = world, landmark, year
 
     def window(self, bounds: Bounds) -> Scene:

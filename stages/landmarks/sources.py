@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.config import ChosenFrom
+from pipeline.registry import Registry
 from stages.rasters import Image
 
 Row = Mapping[str, Any]
@@ -115,3 +117,30 @@ class AerialSource(LandmarkSource):
             gsd: Metres on the ground a pixel.
             workspace: Folder of the run, for rate limiters and stores.
         """
+
+
+GROUND: Registry[type[BaseModel]] = Registry(
+    "mapdata.landmarks.ground",
+    GroundSource,
+    "source of photographs",
+    {"simulated": "stages.landmarks.simulated:SimulatedGround"},
+    classes=True,
+)
+TEXT: Registry[type[BaseModel]] = Registry(
+    "mapdata.landmarks.text",
+    TextSource,
+    "source of texts",
+    {"simulated": "stages.landmarks.simulated:SimulatedText"},
+    classes=True,
+)
+AERIAL: Registry[type[BaseModel]] = Registry(
+    "mapdata.landmarks.aerial",
+    AerialSource,
+    "source of aerial images",
+    {"simulated": "stages.landmarks.simulated:SimulatedAerial"},
+    classes=True,
+)
+
+AnyGround = Annotated[GroundSource, ChosenFrom(GROUND)]
+AnyText = Annotated[TextSource, ChosenFrom(TEXT)]
+AnyAerial = Annotated[AerialSource, ChosenFrom(AERIAL)]

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import per_landmark
 from stages.landmarks.prose import cleaned_sections, first_sentence, without_places
-from stages.landmarks.simulated import SimulatedText
-from stages.landmarks.sources import Article, Row
+from stages.landmarks.sources import AnyText, Article, Row
 from stages.landmarks.tables import LANDMARKS, TEXTS, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -29,7 +28,7 @@ class TextParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Annotated[SimulatedText, Field(discriminator="kind")] = Field(description="Source of the texts.")
+    source: AnyText = Field(description="Source of the texts.")
 
 
 class TextStage(Stage[TextParams]):
