@@ -105,8 +105,8 @@ def _geojson(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def _world_png(rows: Sequence[Row]) -> bytes:
-    from stages.sample.picture import draw_world
-    from stages.sample.world import load_land_share
+    from stages.sample.earth_data import load_land_share
+    from stages.sample.overview_map import draw_overview
 
-    picture = draw_world(load_land_share(), sampled_points(rows))
+    picture = draw_overview(load_land_share(), sampled_points(rows))
     return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1])
