@@ -12,7 +12,7 @@ import torch
 import yaml
 
 import mapdata
-from mapdata.recipe import load_recipe
+from mapdata.recipes import load_recipe
 from matcher.checkpoints import load_strictly, packaged, read_weights
 from matcher.errors import MatcherError, MatcherUnavailable, WeightsError
 from matcher.mapglue.config import SHIPPED
