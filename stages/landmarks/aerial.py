@@ -103,6 +103,7 @@ def write_chips(
                 "height": params.size,
                 "lon": place["lon"],
                 "lat": place["lat"],
+                "ground_m": params.size * params.gsd,
                 "year": chip.year,
                 "date": chip.date,
                 "items": list(chip.items),

@@ -58,6 +58,7 @@ IMAGES = pa.schema(
         ("height", pa.int32()),
         ("lon", pa.float64()),  # of the centre of an aerial image; null on the ground
         ("lat", pa.float64()),
+        ("ground_m", pa.float64()),  # width of an aerial image on the ground, metres; null on the ground
         ("year", pa.int32()),  # of an aerial image; null on the ground
         ("date", pa.string()),  # ISO 8601, as precise as known; "" if unknown
         ("items", pa.list_(pa.string())),  # ids of the source's items that it was made of
