@@ -78,7 +78,9 @@ def evaluate(
         RetrievalError: The benchmark has not these modalities, or embeddings are missing.
     """
     if task.query not in benchmark.queries or task.gallery not in benchmark.galleries:
-        raise RetrievalError(f"{benchmark.name} has no {task.query} queries or no {task.gallery} gallery for {task.name}")
+        raise RetrievalError(
+            f"{benchmark.name} has no {task.query} queries or no {task.gallery} gallery for {task.name}"
+        )
     queries, gallery = benchmark.queries[task.query], benchmark.galleries[task.gallery]
     order = embeddings[task.gallery].gallery_order(gallery)
     landmarks = gallery.landmarks[order]

@@ -1,7 +1,7 @@
 """Statistics of an image that need no training: colours, oriented gradients and texture of a pyramid of cells.
 
-They are the frozen encoder of the small baseline: of a photograph or an aerial image they keep what materials, vegetation,
-water, sky and repeated lines leave in a cell, and forget where exactly it is.
+They are the frozen encoder of the small baseline: of a photograph or an aerial image they keep what materials,
+vegetation, water, sky and repeated lines leave in a cell, and forget where exactly it is.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ class LocationEncoder(nn.Module):
         """
         super().__init__()
         self.parts = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, dimensions))
+            nn.Sequential(
+                nn.Linear(2 * features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, dimensions)
+            )
             for _ in scales
         )
         for number, scale in enumerate(scales):

@@ -19,7 +19,9 @@ class Heads(nn.Module):
         temperature: Logarithm of the factor on cosine similarities.
     """
 
-    def __init__(self, inputs: Mapping[Modality, int], dimensions: int = 128, hidden: int = 256, dropout: float = 0.2) -> None:
+    def __init__(
+        self, inputs: Mapping[Modality, int], dimensions: int = 128, hidden: int = 256, dropout: float = 0.2
+    ) -> None:
         """Make the heads.
 
         Args:
@@ -32,7 +34,12 @@ class Heads(nn.Module):
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(
-                    nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dimensions)
+                    nn.LayerNorm(size),
+                    nn.Dropout(dropout),
+                    nn.Linear(size, hidden),
+                    nn.GELU(),
+                    nn.Dropout(dropout),
+                    nn.Linear(hidden, dimensions),
                 )
                 for name, size in inputs.items()
             }

@@ -1,7 +1,7 @@
 """Exact search: where each query's right answers stand when the whole gallery is ordered by its scores.
 
-Scores are inner products of vectors as they are given (cosine similarity if they have unit length). Queries are taken in
-groups, each scored against the whole gallery before the next, so that memory is bounded and ranks are exact.
+Scores are inner products of vectors as they are given (cosine similarity if they have unit length). Queries are taken
+in groups, each scored against the whole gallery before the next, so that memory is bounded and ranks are exact.
 
 Ties: an item that is not a right answer stands before a right answer of the same score. A model that gives every item
 the same score therefore finds nothing, and no result depends on the order of the gallery.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ def describe_text(text: str) -> npt.NDArray[np.float32]:
     """
     words = [word.lower() for word in _WORD.findall(text)]
     vector = np.zeros(DIMENSIONS, np.float32)
-    for token in [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]:
+    for token in [*words, *(f"{a} {b}" for a, b in pairwise(words))]:
         digest = int.from_bytes(blake2b(token.encode(), digest_size=8).digest(), "little")
         vector[digest % DIMENSIONS] += 1.0 if digest >> 63 else -1.0
     vector = np.sign(vector) * np.log1p(np.abs(vector))

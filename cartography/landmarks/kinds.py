@@ -65,7 +65,9 @@ def _church(random: Random) -> list[Part]:
 def _town_hall(random: Random) -> list[Part]:
     length, depth, height = random.uniform(40, 64), random.uniform(16, 24), random.uniform(12, 20)
     parts = [Part(_box(0, 0, length, depth), "public", height, "hipped")]
-    parts += [Part(_box(s * (length / 2 - 6), -depth * 0.6, 12, depth), "public", height * 0.9, "hipped") for s in (-1, 1)]
+    parts += [
+        Part(_box(s * (length / 2 - 6), -depth * 0.6, 12, depth), "public", height * 0.9, "hipped") for s in (-1, 1)
+    ]
     return [*parts, Part(_box(0, -depth / 2 + 3, 8, 8), "public", height * random.uniform(1.8, 2.6), "hipped")]
 
 
@@ -112,7 +114,10 @@ def _mill(random: Random) -> list[Part]:
     length, height = random.uniform(50, 90), random.uniform(16, 24)
     hall = Part(_box(0, 0, length, random.uniform(18, 26)), "industrial", height, "gabled")
     shed = Part(_box(length * 0.2, 26, length * 0.5, 18), "industrial", height * 0.5)
-    chimneys = [Part(_round(length * 0.35, 20 + 9 * n, 2.4, 10), "public", height * 2.6) for n in range(int(random.integers(1, 3)))]
+    chimneys = [
+        Part(_round(length * 0.35, 20 + 9 * n, 2.4, 10), "public", height * 2.6)
+        for n in range(int(random.integers(1, 3)))
+    ]
     return [hall, shed, *chimneys]
 
 
@@ -125,7 +130,9 @@ def _gasometer(random: Random) -> list[Part]:
 def _school(random: Random) -> list[Part]:
     length, depth, height = random.uniform(50, 84), random.uniform(14, 18), random.uniform(9, 14)
     long_wing = Part(_box(0, 0, length, depth), "public", height, "gabled")
-    wings = [Part(_box(x * length, depth * 1.3, depth, depth * 2), "public", height, "gabled") for x in (-0.4, 0.0, 0.4)]
+    wings = [
+        Part(_box(x * length, depth * 1.3, depth, depth * 2), "public", height, "gabled") for x in (-0.4, 0.0, 0.4)
+    ]
     return [long_wing, *wings[: int(random.integers(1, 4))]]
 
 

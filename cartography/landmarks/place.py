@@ -104,7 +104,9 @@ class Country:
         # One key, so that all parts are of one material.
         building = mix(self.seed, number, 0xB1D)
         parts = [self._building(part, centre, turn, building) for part in kind.parts(random)]
-        hull = shapely.union_all([part.geometry for part in parts]).buffer(float(random.uniform(9, 20)), join_style="mitre")
+        hull = shapely.union_all([part.geometry for part in parts]).buffer(
+            float(random.uniform(9, 20)), join_style="mitre"
+        )
         ground = "square" if random.random() < 0.55 else "park"
         yard = Area(shapely.convex_hull(hull), ground, mix(self.seed, number, 0xA4EA))
         town = name_of(mix(self.seed, number, 0x70), "latin")

@@ -7,7 +7,7 @@ import shapely
 
 from cartography.hashing import generator, mix, unit_of
 from cartography.imagery.palette import Palette
-from cartography.landmarks.place import Landmark, Country
+from cartography.landmarks.place import Country, Landmark
 from cartography.procedural.names import name_of
 from cartography.scene import Scene, geometries
 from cartography.street.facades import MATERIALS
@@ -72,7 +72,11 @@ def _surroundings(landmark: Landmark, scene: Scene) -> str:
         return np.asarray(shapely.distance(shapes, here)) < _NEAR if len(features) else np.zeros(0, bool)
 
     found = []
-    kinds = {area.kind for area, close in zip(scene.areas, near(scene.areas), strict=True) if close and area is not landmark.yard}
+    kinds = {
+        area.kind
+        for area, close in zip(scene.areas, near(scene.areas), strict=True)
+        if close and area is not landmark.yard
+    }
     for kind, words in (
         ("water", "water"), ("forest", "a forest"), ("park", "a park"), ("farmland", "fields"),
         ("pitch", "playing fields"), ("parking", "a car park"), ("industrial", "industry"),

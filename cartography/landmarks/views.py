@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from cartography.hashing import generator, mix
-from cartography.landmarks.place import Landmark, Country
+from cartography.landmarks.place import Country, Landmark
 from cartography.scene import Scene
 from cartography.street import StreetCamera, Weather, random_weather
 
@@ -74,5 +74,3 @@ def away(camera: StreetCamera) -> StreetCamera:
     return StreetCamera(
         camera.position, camera.heading + 180, camera.pitch, camera.focal_px, camera.width, camera.height
     )
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,9 +25,9 @@ from cartography.street.facades import MATERIALS, facade_of
 from cartography.street.planes import Face, faces_of
 from cartography.street.weather import Weather, exposed, paint_sky
 
-REACH = 160.0
+REACH = 130.0
 """Metres from the camera within which things are drawn."""
-GROUND_GSD = 0.6
+GROUND_GSD = 0.8
 _TREES = 60
 """The nearest trees that are drawn."""
 _CAR = ((4.3, 1.8, 1.45), ((150, 24, 24), (30, 40, 92), (200, 200, 204), (40, 40, 44), (120, 124, 128)))
@@ -51,8 +52,13 @@ class Ground:
         frame = Frame(centre[0] - REACH, centre[1] + REACH, GROUND_GSD, side, side)
         bare = replace(scene, buildings=(), trees=(), barriers=())
         plain = replace(conditions, relief_displacement=(0.0, 0.0), haze=0.0, noise=0.0, jpeg_quality=0, blur_px=0.4)
-        image = render_image(bare, frame, plain, Textures.procedural(GROUND_GSD, conditions.materials))
+        image = render_image(bare, frame, plain, _textures(conditions.materials % 8))
         return cls(image.astype(np.float32), frame)
+
+
+@lru_cache(maxsize=8)
+def _textures(seed: int) -> Textures:
+    return Textures.procedural(GROUND_GSD, seed)
 
 
 class _Canvas:
@@ -205,9 +211,7 @@ def _paint_cars(canvas: _Canvas, scene: Scene, conditions: Conditions) -> None:
             draw = random.random(2)
             if draw[0] > 0.3 * min(conditions.traffic, 2.0):
                 continue
-            here, ahead = (
-                shapely.get_coordinates(road.geometry.interpolate(metres + step))[0] for step in (0.0, 0.5)
-            )
+            here, ahead = (shapely.get_coordinates(road.geometry.interpolate(metres + step))[0] for step in (0.0, 0.5))
             along = (ahead - here) / max(float(np.linalg.norm(ahead - here)), 1e-6)
             aside = np.array([-along[1], along[0]])
             centre = here + aside * (road.width / 2 - 1.1)

@@ -1,4 +1,5 @@
-"""The schema of landmarks: photographs from the ground and aerial images of several years, with texts and coordinates."""
+"""The schema of landmarks: photographs from the ground and aerial images of several years, with texts and
+coordinates."""
 
 from catalog.landmarks.schema import LandmarkSchema
 

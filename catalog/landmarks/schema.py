@@ -22,8 +22,8 @@ _FORBIDDEN = ("NC", "ND")
 
 _TASKS = """\
 Photographs, aerial images, texts and coordinates of a landmark belong together by `landmark_id`. Landmarks of the split
-`query` ask; the galleries are their images of the other modality with the distractors of the split `index`. Landmarks of
-different splits lie apart, and no image is nearly the same as one of another split."""
+`query` ask; the galleries are their images of the other modality with the distractors of the split `index`. Landmarks
+of different splits lie apart, and no image is nearly the same as one of another split."""
 
 
 class LandmarkSchema(Schema[Landmark]):
@@ -43,7 +43,7 @@ class LandmarkSchema(Schema[Landmark]):
     tags: ClassVar[tuple[str, ...]] = ("image-retrieval", "geolocation", "remote-sensing", "landmarks")
     holds: ClassVar[Mapping[Format, str]] = {
         Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images",
-        Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: one an image",
+        Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: an image",
     }
     loading: ClassVar[tuple[str, ...]] = (
         'from mapdata import open_dataset\n\ntrain = open_dataset("PATH", split="train")  # a PyTorch Dataset\n'
@@ -70,7 +70,9 @@ class LandmarkSchema(Schema[Landmark]):
         self, contents: Contents[Landmark], manifest: pa.Table, placed: Mapping[str, list[Placed]]
     ) -> Iterator[Json]:
         """Yield an item a landmark."""
-        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted")).select(["landmark_id", "modality", "image_date"])
+        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted")).select(
+            ["landmark_id", "modality", "image_date"]
+        )
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         dates: dict[str, list[str]] = defaultdict(list)
         for row in rows.to_pylist():
@@ -103,9 +105,17 @@ class LandmarkSchema(Schema[Landmark]):
     def credits(self, contents: Contents[Landmark]) -> Iterator[Credit]:
         """Yield whom to name for texts and for kinds of images; single authors stand in the manifest."""
         for landmark in contents.originals:
-            yield Credit("text", landmark.text_url.split("/")[2] if "//" in landmark.text_url else "", landmark.text_licence, landmark.text_attribution, "")
+            yield Credit(
+                "text",
+                landmark.text_url.split("/")[2] if "//" in landmark.text_url else "",
+                landmark.text_licence,
+                landmark.text_attribution,
+                "",
+            )
         columns = ("modality", "image_licence")
-        for modality, licence in sorted(set(zip(*(contents.records[name].to_pylist() for name in columns), strict=True))):
+        for modality, licence in sorted(
+            set(zip(*(contents.records[name].to_pylist() for name in columns), strict=True))
+        ):
             yield Credit(modality, "see the columns of the manifest", licence, "see the column image_attribution", "")
 
     def sections(self) -> Mapping[str, str]:

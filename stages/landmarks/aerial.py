@@ -1,8 +1,8 @@
 """Stage `aerial`: aerial images of a landmark, one of each year that the source has, and of distractors.
 
-Input: the landmarks of `resolve`. Outputs, a unit a landmark: `landmarks/aerial/<ab>/<id>/<image>.jpg`, square and centred
-on the landmark, and `images.parquet`. Images with more no-data than `most_nodata` are left out; a landmark without any is
-no-data.
+Input: the landmarks of `resolve`. Outputs, a unit a landmark: `landmarks/aerial/<ab>/<id>/<image>.jpg`, square and
+centred on the landmark, and `images.parquet`. Images with more no-data than `most_nodata` are left out; a landmark
+without any is no-data.
 """
 
 from __future__ import annotations

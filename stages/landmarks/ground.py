@@ -1,10 +1,10 @@
 """Stage `ground`: photographs of a landmark, taken from the ground.
 
 Input: the landmarks of `resolve`. Outputs, a unit a landmark: `landmarks/ground/<ab>/<id>/<image>.jpg`, longest side at
-most 800 px, and beside them `images.parquet` and `refused.parquet`. A photograph is refused if its licence does not allow
-to publish it or if it cannot be decoded; it is flagged, not refused, where its title or categories say that it may not
-show the landmark from outside, or if it is nearly the same as another of the landmark. A landmark without a photograph is
-no-data.
+most 800 px, and beside them `images.parquet` and `refused.parquet`. A photograph is refused if its licence does not
+allow to publish it or if it cannot be decoded; it is flagged, not refused, where its title or categories say that it
+may not show the landmark from outside, or if it is nearly the same as another of the landmark. A landmark without a
+photograph is no-data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, s
 from stages.tables import write_table
 from stages.tile.statistics import THUMBNAIL_PX, perceptual_hashes
 
-REFUSED = pa.schema([("landmark_id", pa.string()), ("name", pa.string()), ("page_url", pa.string()), ("reason", pa.string())])
+REFUSED = pa.schema(
+    [("landmark_id", pa.string()), ("name", pa.string()), ("page_url", pa.string()), ("reason", pa.string())]
+)
 """Photographs that are not published, and why."""
 
 _MOST_PIXELS = 100_000_000

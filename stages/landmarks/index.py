@@ -1,8 +1,10 @@
-"""Stage `index`: distractors, images of places and things that are no landmark, among which the landmarks must be found.
+"""Stage `index`: distractors, images of places and things that are no landmark, among which the landmarks must be
+found.
 
-Input: the landmarks of `resolve`. Output, a unit for each 50 points: aerial images under `landmarks/index/<number>/` with
-`images.parquet`. A point lies more than `least_distance_m` from every landmark; where the source is no synthetic country,
-points are drawn about landmarks, each displaced by some kilometres, so that they are distributed as the landmarks are.
+Input: the landmarks of `resolve`. Output, a unit for each 50 points: aerial images under `landmarks/index/<number>/`
+with `images.parquet`. A point lies more than `least_distance_m` from every landmark; where the source is no synthetic
+country, points are drawn about landmarks, each displaced by some kilometres, so that they are distributed as the
+landmarks are.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ class IndexStage(Stage[IndexParams]):
             left_out += without
         rows.sort(key=lambda row: str(row["image_id"]))
         write_table(folder / "images.parquet", rows, IMAGES)
-        return Result(image_outputs(workspace, rows, folder / "images.parquet"), {"images": len(rows), "without data": left_out})
+        return Result(
+            image_outputs(workspace, rows, folder / "images.parquet"), {"images": len(rows), "without data": left_out}
+        )
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count the points."""

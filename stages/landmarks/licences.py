@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_URLS = re.compile(r"https?://creativecommons\.org/(?:licenses|publicdomain)/([a-z0-9-]+)(?:/(\d(?:\.\d)?))?", re.IGNORECASE)
+_URLS = re.compile(
+    r"https?://creativecommons\.org/(?:licenses|publicdomain)/([a-z0-9-]+)(?:/(\d(?:\.\d)?))?", re.IGNORECASE
+)
 _CC = re.compile(r"^cc[ -]?(by(?:-(?:sa|nc|nd))*)(?:[ -](\d(?:\.\d)?))?", re.IGNORECASE)
 _PUBLIC = re.compile(r"^(?:pd|public[ -]domain|no (?:known )?(?:copyright )?restrictions|pdm)\b|^pd-", re.IGNORECASE)
 
@@ -31,7 +33,9 @@ def spdx_of(name: str, url: str = "") -> str:
     if not found:
         return ""
     kind = found[1].lower()
-    return {"zero": "CC0-1.0", "mark": "Public-Domain"}.get(kind) or (_cc(kind, found[2]) if kind.startswith("by") else "")
+    return {"zero": "CC0-1.0", "mark": "Public-Domain"}.get(kind) or (
+        _cc(kind, found[2]) if kind.startswith("by") else ""
+    )
 
 
 def refusal(licence: str) -> str:

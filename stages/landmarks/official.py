@@ -1,8 +1,8 @@
 """Writing the layout of the published MMLandmarks release, which its own dataset classes read.
 
-`{train,query,index}/{ground,satellite,text}/{a}/{b}/{c}/{id}.{jpg|json}`, where a, b, c are the first characters of the id;
-tables as CSV, whose `images` columns hold ids separated by spaces, those of aerial images in the order of time; tar shards
-with their MD5 beside them.
+`{train,query,index}/{ground,satellite,text}/{a}/{b}/{c}/{id}.{jpg|json}`, where a, b, c are the first characters of the
+id; tables as CSV, whose `images` columns hold ids separated by spaces, those of aerial images in the order of time; tar
+shards with their MD5 beside them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def write_official(
     """
     split_of = {row["landmark_id"]: row["split"] for row in landmarks}
     for row in images:
-        _link(workspace / row["path"], _place(target, row["split"], _MODALITIES[row["modality"]], row["image_id"], ".jpg"))
+        _link(
+            workspace / row["path"], _place(target, row["split"], _MODALITIES[row["modality"]], row["image_id"], ".jpg")
+        )
     for row in texts:
         path = _place(target, split_of[row["landmark_id"]], "text", row["landmark_id"], ".json")
         sections = json.loads(row["sections"])
@@ -77,13 +79,17 @@ def write_shards(target: Path, most_bytes: int = SHARD_BYTES) -> list[Path]:
     for split in ("train", "query", "index"):
         for modality in ("ground", "satellite", "text"):
             folder = target / split / modality
-            files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".json"))
+            files = sorted(
+                path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".json")
+            )
             for number, members in enumerate(_groups(files, most_bytes)):
                 made.append(_write_tar(folder / f"images_{number:03d}.tar", members, folder))
     return made
 
 
-def _write_split(folder: Path, split: str, landmarks: Sequence[Row], images: Sequence[Row], texts: Sequence[Row]) -> None:
+def _write_split(
+    folder: Path, split: str, landmarks: Sequence[Row], images: Sequence[Row], texts: Sequence[Row]
+) -> None:
     places = [(row["landmark_id"], row["commons_category"], row["lat"], row["lon"]) for row in landmarks]
     _write_csv(folder / f"mml_{split}.csv", ("landmark_id", "CommonsCategory", "lat", "lon"), places)
     own = {row["landmark_id"] for row in landmarks}
@@ -110,7 +116,9 @@ def _write_split(folder: Path, split: str, landmarks: Sequence[Row], images: Seq
     _write_csv(folder / f"mml_{split}_licenses.csv", ("landmark_id", "images", "license"), sorted(licences))
 
 
-def _listed(own: Iterable[str], ids: Mapping[tuple[str, str], Sequence[str]], modality: str) -> Iterable[tuple[str, str]]:
+def _listed(
+    own: Iterable[str], ids: Mapping[tuple[str, str], Sequence[str]], modality: str
+) -> Iterable[tuple[str, str]]:
     for landmark in sorted(own):
         if names := ids.get((modality, landmark)):
             yield landmark, " ".join(names)

@@ -19,7 +19,8 @@ WIKI_TAGS = ("wikidata", "wikipedia", "wikimedia_commons")
 _QID = re.compile(r"Q[1-9][0-9]*")
 _GEOD = Geod(ellps="WGS84")
 _CATEGORY_TAGS = (
-    "building", "historic", "tourism", "amenity", "leisure", "man_made", "landuse", "natural", "railway", "shop", "office",
+    "building", "historic", "tourism", "amenity", "leisure", "man_made", "landuse", "natural", "railway", "shop",
+    "office",
 )  # fmt: skip
 
 

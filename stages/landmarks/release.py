@@ -1,8 +1,8 @@
 """Stage `release`: the tables of the run and its images -> one release folder (see `catalog.build`).
 
-Inputs: the tables of all earlier stages and the images. Output: `release/`: the images as links, `manifest.parquet` with a
-row an image, `landmarks.parquet`, `texts.parquet`, a STAC catalog with an item a landmark, the card, Croissant metadata and
-checksums; and `release-page/index.html`, a page to look at it.
+Inputs: the tables of all earlier stages and the images. Output: `release/`: the images as links, `manifest.parquet`
+with a row an image, `landmarks.parquet`, `texts.parquet`, a STAC catalog with an item a landmark, the card, Croissant
+metadata and checksums; and `release-page/index.html`, a page to look at it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ class Tables:
             "landmarks": LANDMARKS, "texts": TEXTS, "ground": IMAGES, "aerial": IMAGES, "index": IMAGES,
             "split_landmarks": SPLIT_LANDMARKS, "split_images": SPLIT_IMAGES,
         }  # fmt: skip
-        read = {name: read_tables([workspace / path for path in paths[name]], schema) for name, schema in schemas.items()}
+        read = {
+            name: read_tables([workspace / path for path in paths[name]], schema) for name, schema in schemas.items()
+        }
         landmarks = read["landmarks"].join(read["split_landmarks"].select(["landmark_id", "split"]), "landmark_id")
         images = pa.concat_tables([read["ground"], read["aerial"], read["index"]])
         # A join cannot carry lists; positions can be joined instead.
@@ -194,7 +196,17 @@ class Tables:
 
 
 def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
-    names = ("name", "qid", "osm_type", "osm_id", "wikipedia", "commons_category", "category", "state", "hierarchical_category")
+    names = (
+        "name",
+        "qid",
+        "osm_type",
+        "osm_id",
+        "wikipedia",
+        "commons_category",
+        "category",
+        "state",
+        "hierarchical_category",
+    )
     return Landmark(
         row["landmark_id"], row["split"], {name: row[name] for name in names}, (row["lon"], row["lat"]), _box(row),
         text["sentence"], json.loads(text["sections"]), text["licence"], text["attribution"], text["source_url"],
@@ -210,4 +222,6 @@ def _ground_of(row: Mapping[str, Any]) -> bytes:
     """Return the ground of a square aerial image, from its centre; its width is taken as written by the stage."""
     half = row["ground_m"] / 2 / _METRES_A_DEGREE
     across = half / max(float(np.cos(np.radians(row["lat"]))), 1e-6)
-    return bytes(shapely.to_wkb(shapely.box(row["lon"] - across, row["lat"] - half, row["lon"] + across, row["lat"] + half)))
+    return bytes(
+        shapely.to_wkb(shapely.box(row["lon"] - across, row["lat"] - half, row["lon"] + across, row["lat"] + half))
+    )

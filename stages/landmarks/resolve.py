@@ -1,14 +1,14 @@
 """Stage `resolve`: candidates -> landmarks whose pages exist, with category, state and the title of each page.
 
-Input: the candidates of `select`. Output, a unit for each 50 candidates: `landmarks/resolve/<number>/landmarks.parquet` and
-`rejected.parquet` (see `stages.landmarks.tables`).
+Input: the candidates of `select`. Output, a unit for each 50 candidates: `landmarks/resolve/<number>/landmarks.parquet`
+and `rejected.parquet` (see `stages.landmarks.tables`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,7 +58,11 @@ class ResolveStage(Stage[ResolveParams]):
         unique = {row["landmark_id"]: row for row in rows}
         ordered = [unique[key] for key in sorted(unique)]
         return [
-            self.unit(f"{start // BATCH:05d}", {"candidates": ordered[start : start + BATCH]}, weight=len(ordered[start : start + BATCH]))
+            self.unit(
+                f"{start // BATCH:05d}",
+                {"candidates": ordered[start : start + BATCH]},
+                weight=len(ordered[start : start + BATCH]),
+            )
             for start in range(0, len(ordered), BATCH)
         ]
 

@@ -1,8 +1,8 @@
 """Stage `select`: what may be a landmark, from an OpenStreetMap extract or a synthetic country.
 
 Output, a unit each source: `landmarks/select/<source>/candidates.parquet` and `rejected.parquet` (see
-`stages.landmarks.tables`). Of several objects with one Wikidata item the largest is taken, of equal ones the relation, then
-the lowest id. Candidates have no category, state or page yet unless the source gives them.
+`stages.landmarks.tables`). Of several objects with one Wikidata item the largest is taken, of equal ones the relation,
+then the lowest id. Candidates have no category, state or page yet unless the source gives them.
 """
 
 from __future__ import annotations
@@ -125,7 +125,10 @@ class SelectStage(Stage[SelectParams]):
         """Select. Raises PermanentError if a source cannot be read."""
         candidates, rejected = self.params.sources[unit.payload["source"]].rows()
         folder = workspace / "landmarks" / "select" / unit.name
-        tables = ((folder / "candidates.parquet", candidates, LANDMARKS), (folder / "rejected.parquet", rejected, REJECTED))
+        tables = (
+            (folder / "candidates.parquet", candidates, LANDMARKS),
+            (folder / "rejected.parquet", rejected, REJECTED),
+        )
         for path, rows, schema in tables:
             write_table(path, rows, schema)
         data = {"candidates": len(candidates), "rejected": _counted(rejected)}
@@ -135,7 +138,9 @@ class SelectStage(Stage[SelectParams]):
         """Count the landmarks that are expected."""
         sizes = [Path(s.path).stat().st_size for s in self._extracts() if s.path.is_file()]
         count = sum(source.count() for source in self.params.sources.values())
-        return Estimate(len(self.params.sources), seconds=1 + sum(sizes) * _SECONDS_A_BYTE, propagated={"landmarks": count})
+        return Estimate(
+            len(self.params.sources), seconds=1 + sum(sizes) * _SECONDS_A_BYTE, propagated={"landmarks": count}
+        )
 
     def _extracts(self) -> Iterator[OsmSelection]:
         return (source for source in self.params.sources.values() if isinstance(source, OsmSelection))

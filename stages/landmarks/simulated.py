@@ -20,7 +20,7 @@ from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import random_conditions
-from cartography.landmarks import Landmark, Country, describe
+from cartography.landmarks import Country, Landmark, describe
 from cartography.landmarks.place import YEARS
 from cartography.landmarks.views import away, photograph
 from cartography.scene import Bounds, Scene
@@ -39,6 +39,11 @@ _QUALITY = 88
 def country(seed: int) -> Country:
     """Return the synthetic country of a seed; a process keeps the last few."""
     return Country(seed)
+
+
+@lru_cache(maxsize=4)
+def _textures(gsd: float, seed: int) -> Textures:
+    return Textures.procedural(gsd, seed)
 
 
 @lru_cache(maxsize=8)
@@ -170,9 +175,11 @@ class SimulatedAerial(AerialSource):
         conditions = replace(random_conditions(mix(self.world, 0xD15, number)), materials_seed=materials)
         return self._chip(scenes, centre, conditions, YEARS[0] + number % (YEARS[1] - YEARS[0]), size, gsd)
 
-    def _chip(self, scenes: Any, centre: tuple[float, float], conditions: Any, year: int, size: int, gsd: float) -> Chip:
+    def _chip(
+        self, scenes: Any, centre: tuple[float, float], conditions: Any, year: int, size: int, gsd: float
+    ) -> Chip:
         frame = Frame(centre[0] - size * gsd / 2, centre[1] + size * gsd / 2, gsd, size, size)
-        image = render_image(scenes, frame, conditions, Textures.procedural(gsd, self.world))
+        image = render_image(scenes, frame, conditions, _textures(gsd, self.world))
         pixels = np.dstack([image, np.full((size, size), 255, np.uint8)])
         return Chip(year, pixels, (f"synthetic-{year}",), str(year), LICENCE, ATTRIBUTION)
 

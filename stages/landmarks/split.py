@@ -1,13 +1,14 @@
 """Stage `split`: landmarks -> train and query, so that no place, landmark or photograph is in both.
 
 Inputs: the landmarks of `resolve`, the tables of images of `ground`, `aerial` and `index`, the texts. Output, one unit:
-`landmarks/split/landmarks.parquet`, a row a landmark with its split, and `images.parquet`, a row an image with its split,
-verdict and reasons.
+`landmarks/split/landmarks.parquet`, a row a landmark with its split, and `images.parquet`, a row an image with its
+split, verdict and reasons.
 
-A landmark takes part if it has at least one photograph, one aerial image and one text; the others are rejected with what
-they lack. Landmarks closer than `distance_km` form a cluster, which stays whole; clusters are dealt in an order drawn from
-the run's seed. Then images are compared across splits by their perceptual hashes: of near duplicates in two splits, the
-one in the training split is rejected, or the one in the index; so is a distractor that lies too close to a landmark.
+A landmark takes part if it has at least one photograph, one aerial image and one text; the others are rejected with
+what they lack. Landmarks closer than `distance_km` form a cluster, which stays whole; clusters are dealt in an order
+drawn from the run's seed. Then images are compared across splits by their perceptual hashes: of near duplicates in two
+splits, the one in the training split is rejected, or the one in the index; so is a distractor that lies too close to a
+landmark.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ class SplitStage(Stage[SplitParams]):
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
-        found = [outputs_named(run.read("resolve"), "landmarks.parquet"), outputs_named(run.read("text"), "texts.parquet")]
+        found = [
+            outputs_named(run.read("resolve"), "landmarks.parquet"),
+            outputs_named(run.read("text"), "texts.parquet"),
+        ]
         found += [outputs_named(run.read(stage), "images.parquet") for stage in ("ground", "aerial", "index")]
         names = ("landmarks", "texts", "ground", "aerial", "index")
         tables = {name: [entry.path for entry in entries] for name, entries in zip(names, found, strict=True)}
@@ -82,7 +86,9 @@ class SplitStage(Stage[SplitParams]):
         images = read_tables([p for n in ("ground", "aerial", "index") for p in tables[n]], IMAGES).sort_by("image_id")
         rows = judged_images(images)
         lacking = missing_sides(landmarks["landmark_id"].to_pylist(), rows, texts)
-        whole = landmarks.filter(pa.array([not lacking[each] for each in landmarks["landmark_id"].to_pylist()], pa.bool_()))
+        whole = landmarks.filter(
+            pa.array([not lacking[each] for each in landmarks["landmark_id"].to_pylist()], pa.bool_())
+        )
         clusters, splits = self._divided(whole, unit.payload["seed"])
         for row in rows:
             self._assign(row, splits, lacking)
@@ -93,12 +99,18 @@ class SplitStage(Stage[SplitParams]):
             for each in landmarks["landmark_id"].to_pylist()
         ]
         write_table(folder / "landmarks.parquet", table, SPLIT_LANDMARKS)
-        write_table(folder / "images.parquet", [{name: row[name] for name in SPLIT_IMAGES.names} for row in rows], SPLIT_IMAGES)
+        write_table(
+            folder / "images.parquet", [{name: row[name] for name in SPLIT_IMAGES.names} for row in rows], SPLIT_IMAGES
+        )
         counts: dict[str, int] = defaultdict(int)
         for split in splits.values():
             counts[split] += 1
         rejected = sum(row["verdict"] == "rejected" for row in rows)
-        data = {"landmarks": dict(counts), "without a side": sum(map(bool, lacking.values())), "rejected images": rejected}
+        data = {
+            "landmarks": dict(counts),
+            "without a side": sum(map(bool, lacking.values())),
+            "rejected images": rejected,
+        }
         return Result(tuple(output(workspace, folder / f"{name}.parquet") for name in ("landmarks", "images")), data)
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
@@ -112,7 +124,13 @@ class SplitStage(Stage[SplitParams]):
         if not ids:
             return {}, {}
         boxes = shapely.box(*(landmarks[name].to_numpy() for name in ("min_lon", "min_lat", "max_lon", "max_lat")))
-        places = pa.table({"point_id": ids, "site_id": ["1"] * len(ids), "geometry": pa.array(shapely.to_wkb(boxes).tolist(), pa.binary())})
+        places = pa.table(
+            {
+                "point_id": ids,
+                "site_id": ["1"] * len(ids),
+                "geometry": pa.array(shapely.to_wkb(boxes).tolist(), pa.binary()),
+            }
+        )
         clusters = cluster_points(places, self.params.distance_km)
         sizes: dict[str, int] = defaultdict(int)
         for each in ids:

@@ -1,7 +1,7 @@
 """The tables that the stages of landmarks write. Every table is Parquet; the same rows give the same bytes.
 
-Ids of landmarks and images are 16 hexadecimal digits, the beginning of a BLAKE3 digest of what they stand for. Paths are
-POSIX and relative to the workspace. Longitudes and latitudes are degrees (WGS84).
+Ids of landmarks and images are 16 hexadecimal digits, the beginning of a BLAKE3 digest of what they stand for. Paths
+are POSIX and relative to the workspace. Longitudes and latitudes are degrees (WGS84).
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ LANDMARKS = pa.schema(
 """One row a landmark, ordered by landmark_id."""
 
 REJECTED = pa.schema(
-    [("name", pa.string()), ("osm_type", pa.string()), ("osm_id", pa.int64()), ("qid", pa.string()), ("reason", pa.string())]
+    [
+        ("name", pa.string()),
+        ("osm_type", pa.string()),
+        ("osm_id", pa.int64()),
+        ("qid", pa.string()),
+        ("reason", pa.string()),
+    ]
 )
 """What was no landmark, and why; ordered by (osm_type, osm_id)."""
 
@@ -71,7 +77,10 @@ IMAGES = pa.schema(
         ("page_url", pa.string()),  # of its description
         ("sha1", pa.string()),  # of the original, if the source gives it
         ("hash", pa.uint64()),  # perceptual; see `stages.tile.statistics.perceptual_hashes`
-        ("flags", pa.list_(pa.string())),  # what it seems to be: portrait, map, coat of arms, interior, near duplicate...
+        (
+            "flags",
+            pa.list_(pa.string()),
+        ),  # what it seems to be: portrait, map, coat of arms, interior, near duplicate...
     ]
 )
 """One row an image, ordered by image_id."""
