@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes
+from raster.image import Image
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.fetch.answers import SuspiciousAnswer, TileCheck
@@ -22,7 +23,6 @@ from stages.fetch.background import iterate
 from stages.fetch.client import Client, Politeness, Request
 from stages.fetch.tilestore import TileStore, make_room
 from stages.providers import Provider, find_provider
-from stages.rasters import Image
 
 CACHE = "cache"
 _ROWS_AHEAD = 2
