@@ -193,10 +193,11 @@ def open_raster(
         RasterError: The raster is missing, damaged, none at all, or its values are no colours.
     """
     name = name or str(address)
-    with Session(siblings=siblings).activate(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with Session(siblings=siblings).activate():
         try:
-            dataset = rasterio.open(address)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(address)
         except RasterioError as error:
             if isinstance(address, Path) and not address.exists():
                 raise RasterError(f"{name}: there is no such file; check the path") from error
