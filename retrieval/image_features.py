@@ -36,15 +36,15 @@ def describe(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / np.array([100, 64, 64], np.float32)
-    grey = lab[..., 0]
+    grey: npt.NDArray[np.float32] = np.ascontiguousarray(lab[..., 0], np.float32)
     dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     size = np.hypot(dx, dy)
     turn = (np.arctan2(dy, dx) % np.pi) / np.pi * _ORIENTATIONS
     bins = np.minimum(turn.astype(int), _ORIENTATIONS - 1)
     oriented = np.zeros((SIDE, SIDE, _ORIENTATIONS), np.float32)
     np.put_along_axis(oriented, bins[..., None], size[..., None], axis=2)
-    fine = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.5))
-    coarse = np.abs(cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 6))
+    smooth, smoother = (np.asarray(cv2.GaussianBlur(grey, (0, 0), sigma), np.float32) for sigma in (1.5, 6))
+    fine, coarse = np.abs(grey - smooth), np.abs(smooth - smoother)
     hue = (np.arctan2(lab[..., 2], lab[..., 1]) % (2 * np.pi)) / (2 * np.pi) * _HUES
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     hues = np.zeros((SIDE, SIDE, _HUES), np.float32)

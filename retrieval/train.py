@@ -108,11 +108,8 @@ def train(
     torch.manual_seed(config.seed)
     heads = Heads({name: each.values.shape[2] for name, each in features.items()}, config.dimensions).to(device)
     decayed = [p for n, p in heads.named_parameters() if n != "temperature"]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed}, {"params": [heads.temperature], "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": [heads.temperature], "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, config.steps)
     state = _State(heads, optimiser, schedule, folder / "checkpoint.pt", config)
     sampler = _Sampler(features, lonlat, training, config, device)
@@ -122,7 +119,7 @@ def train(
         heads.train()
         loss = _loss(heads, sampler.batch(step), config.pairing)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
         with torch.no_grad():

@@ -21,7 +21,7 @@ from cartography.landmarks.kinds import KINDS, Kind, Part
 from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from cartography.procedural.names import name_of
-from cartography.scene import Area, Bounds, Building, Scene
+from cartography.scene import Area, AreaKind, Bounds, Building, Scene
 
 REGIONS: tuple[tuple[str, LandscapeName, float, float], ...] = (
     ("Norwald", "city", -122.3, 47.4), ("Cormar", "coast", -118.2, 34.1), ("Highfen", "mountain", -106.5, 39.1),
@@ -107,8 +107,10 @@ class Country:
         hull = shapely.union_all([part.geometry for part in parts]).buffer(
             float(random.uniform(9, 20)), join_style="mitre"
         )
-        ground = "square" if random.random() < 0.55 else "park"
-        yard = Area(shapely.convex_hull(hull), ground, mix(self.seed, number, 0xA4EA))
+        ground: AreaKind = "square" if random.random() < 0.55 else "park"
+        outline = shapely.convex_hull(hull)
+        assert isinstance(outline, Polygon)
+        yard = Area(outline, ground, mix(self.seed, number, 0xA4EA))
         town = name_of(mix(self.seed, number, 0x70), "latin")
         title = f"{name_of(mix(self.seed, number, 0x71), 'latin')} {kind.label.title()}"
         built = int(random.integers(*YEARS)) if random.random() < 0.3 and len(parts) > 1 else 0

@@ -6,9 +6,10 @@ the nearest stays. Ground comes from the aerial renderer without what stands on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +32,11 @@ GROUND_GSD = 0.8
 _TREES = 60
 """The nearest trees that are drawn."""
 _CAR = ((4.3, 1.8, 1.45), ((150, 24, 24), (30, 40, 92), (200, 200, 204), (40, 40, 44), (120, 124, 128)))
+
+
+F = TypeVar("F", Building, Tree)
+Paint: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Colours (N, 3) of places on a face: metres along its first side and metres up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +74,7 @@ class _Canvas:
         self.camera, self.weather = camera, weather
         norm = np.linalg.norm(camera.rays, axis=2)
         self.colours = paint_sky(weather, camera.rays[..., 2] / norm)
-        self.depths = np.full(camera.rays.shape[:2], np.inf, np.float32)
+        self.depths: np.ndarray = np.full(camera.rays.shape[:2], np.inf, np.float32)
 
     def put(self, box: tuple[slice, slice], nearer: np.ndarray, colours: np.ndarray, depths: np.ndarray) -> None:
         """Write colours (N, 3) and depths (N,) to the pixels of a box that `nearer` marks, faded by the air."""
@@ -100,7 +106,7 @@ def render_street(
     return exposed(canvas.colours, weather)
 
 
-def _near(features: Sequence[Building] | Sequence[Tree], camera: StreetCamera) -> list:  # type: ignore[type-arg]
+def _near(features: Sequence[F], camera: StreetCamera) -> list[F]:
     """Return the features within reach and not behind the camera, the nearest first."""
     if not features:
         return []
@@ -129,7 +135,7 @@ def _paint_ground(canvas: _Canvas, ground: Ground) -> None:
     canvas.put(box, everywhere, colours.reshape(-1, 3), depths.reshape(-1).astype(np.float32))
 
 
-def _paint_face(canvas: _Canvas, face: Face, paint) -> None:  # type: ignore[no-untyped-def]
+def _paint_face(canvas: _Canvas, face: Face, paint: Paint) -> None:
     """Paint a face where it is nearest; `paint(along, up)` gives colours for metres on the face."""
     camera, corners = canvas.camera, face.corners
     normal = face.normal
@@ -185,14 +191,12 @@ def _paint_buildings(canvas: _Canvas, buildings: list[Building], conditions: Con
         for face in faces_of(building):
             lit = 0.62 + 0.5 * canvas.weather.direct * max(float(face.normal @ sun), 0.0)
             if face.wall:
-                _paint_face(
-                    canvas, face, lambda along, up, f=facade, k=lit: f.paint(along, up, k, canvas.weather.night)
-                )
+                _paint_face(canvas, face, partial(facade.paint, light=lit, night=canvas.weather.night))
             else:
-                _paint_face(canvas, face, lambda along, up, c=roof, k=lit: _tiles(c, up, k))
+                _paint_face(canvas, face, partial(_tiles, colour=roof, light=lit))
 
 
-def _tiles(colour: np.ndarray, up: np.ndarray, light: float) -> np.ndarray:
+def _tiles(along: np.ndarray, up: np.ndarray, colour: np.ndarray, light: float) -> np.ndarray:
     """Return the colours (N, 3) of a roof with rows of tiles."""
     return np.asarray(colour * (light * (1 + 0.06 * np.sin(up * (2 * np.pi / 0.5))))[:, None], np.float32)
 
@@ -221,13 +225,13 @@ def _paint_cars(canvas: _Canvas, scene: Scene, conditions: Conditions) -> None:
             box = Building(shapely.Polygon(ring), "shed", height, "flat", road.key)
             colour = np.array(colours[int(draw[1] * len(colours))], np.float32)
             for face in faces_of(box):
-                _paint_face(canvas, face, lambda along, up, c=colour: _car(c, up, height))
+                _paint_face(canvas, face, partial(_car, colour=colour, height=height))
 
 
 _SQUARE = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 
-def _car(colour: np.ndarray, up: np.ndarray, height: float) -> np.ndarray:
+def _car(along: np.ndarray, up: np.ndarray, colour: np.ndarray, height: float) -> np.ndarray:
     """Return the colours (N, 3) of a car's side: wheels, body, windows."""
     share = up / height
     shade = np.where(share < 0.2, 0.25, np.where((share > 0.58) & (share < 0.92), 0.35, 0.9))
@@ -249,7 +253,7 @@ def _paint_trees(canvas: _Canvas, trees: list[Tree], conditions: Conditions) -> 
         depth = float(foot[2])
         if depth < 2.0:
             continue
-        (u, v), (_, floor) = camera.to_pixels(np.stack([centre, foot]))
+        (u, v), (_, floor) = camera.to_pixels(np.stack([centre, foot])).tolist()
         radius = camera.focal_px * crown / depth
         _disc(canvas, (u, v, radius), depth, leaf.astype(np.float32), conditions.season == "winter", tree.key)
         half = max(camera.focal_px * 0.16 / depth, 0.5)

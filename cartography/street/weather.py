@@ -108,4 +108,5 @@ def exposed(light: np.ndarray, weather: Weather) -> np.ndarray:
     done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, weather.jpeg_quality])
     assert done
     decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    assert decoded is not None
     return np.ascontiguousarray(decoded[..., ::-1])

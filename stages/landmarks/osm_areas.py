@@ -79,7 +79,8 @@ def wiki_areas(path: Path) -> Iterator[OsmArea]:
     factory = osmium.geom.WKBFactory()
     # Relations that are no areas (routes, networks) are not looked at; ways come as areas where they are closed.
     try:
-        for thing in osmium.FileProcessor(str(path)).with_areas().with_filter(osmium.filter.KeyFilter(*WIKI_TAGS)):
+        things: Any = osmium.FileProcessor(str(path)).with_areas().with_filter(osmium.filter.KeyFilter(*WIKI_TAGS))
+        for thing in things:
             if thing.is_area():
                 yield _area(thing, factory)
     except (RuntimeError, OSError) as error:
