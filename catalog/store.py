@@ -65,8 +65,8 @@ def write_store(schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root
 
             def write(start: int, array: Any = array, files: list[str] = files, index: list[int] = index) -> None:
                 chosen = slice(start, start + SHARD)
-                tiles = [read_image(root / file, at) for file, at in zip(files[chosen], index[chosen], strict=True)]
-                array[start : start + len(tiles)] = _stack(tiles, files[chosen], size)
+                images = [read_image(root / file, at) for file, at in zip(files[chosen], index[chosen], strict=True)]
+                array[start : start + len(images)] = _stack(images, files[chosen], size)
 
             for _ in pool.map(write, shards):
                 pass
@@ -131,8 +131,8 @@ def _common_size(rows: pa.Table) -> int:
     return int(sizes[0]) if sizes else 512
 
 
-def _stack(tiles: list[Image], files: list[str], size: int) -> Image:
-    for tile, file in zip(tiles, files, strict=True):
-        if tile.shape != (size, size, 3):
-            raise CatalogError(f"{file}: has shape {tile.shape}, the manifest says {(size, size, 3)}; make it again")
-    return np.stack(tiles)
+def _stack(images: list[Image], files: list[str], size: int) -> Image:
+    for image, file in zip(images, files, strict=True):
+        if image.shape != (size, size, 3):
+            raise CatalogError(f"{file}: has shape {image.shape}, the manifest says {(size, size, 3)}; make it again")
+    return np.stack(images)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ import torch
 from matcher.dense.learned import ENERGY_FLOOR, LearnedField
 from matcher.dense.matcher import LAST_STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View as Picture
-from matcher.fit import transform
 from matcher.images import RGBImage
+from matcher.mapglue.config import Mode
 from matcher.mapglue.model import MapGlue
 from matcher.mapglue.pose import searched_poses, straight_pose
 from matcher.mapglue.refinement import Refined, refine
@@ -26,6 +25,7 @@ from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.views import Encoder, Matrix, reduced
 from matcher.mapglue.weights import load_field, load_model
 from matcher.types import Matcher, Matches
+from raster.homography import apply_homography
 
 POSES, LONG_LIST = 3, 10
 """Poses that the network judges, and from how many the dense matcher chooses them."""
@@ -35,10 +35,6 @@ LEAST_MERIT = 0.09
 """A motion of less merit is chance. Chosen on 32 pairs of maps and images that do not belong together (SRIF,
 development part), the best of which reached 0.082 from three poses; of all 56 such pairs two reached more, 0.11 and
 0.14. Ten poses give chance more to choose from: then four of the 56 are declared matched."""
-
-Mode = Literal["full", "network", "single-pass"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-"""How much a matcher does: poses, network and dense last word; network and search; the network once."""
 
 TOUCH_PX = 12.0
 """The dense matcher's motion is taken when half the matches lie as near to it, in pixels of image 0."""
@@ -122,7 +118,7 @@ def _dense(field: LearnedField, device: torch.device) -> DenseMatcher:
 def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: Picture) -> Matches:
     """Move the matches onto the dense matcher's motion, where that is close to the network's."""
     matrix, _ = dense.follow(picture0, picture1, found.matrix, LAST_STEPS)
-    points1 = transform(matrix, found.matches.points0).astype(np.float32)
+    points1 = apply_homography(matrix, found.matches.points0).astype(np.float32)
     apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
     close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
     return replace(found.matches, points1=points1) if close else found.matches
@@ -130,8 +126,8 @@ def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: P
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:
     """Take matches of reduced images to the originals' pixels."""
-    points0 = transform(matrix0, matches.points0).astype(np.float32)
-    return Matches(points0, transform(matrix1, matches.points1).astype(np.float32), matches.scores)
+    points0 = apply_homography(matrix0, matches.points0).astype(np.float32)
+    return Matches(points0, apply_homography(matrix1, matches.points1).astype(np.float32), matches.scores)
 
 
 def _best(matches: Matches, count: int) -> Matches:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
+from raster.grid import Grid, georeferenced_homography, project
 from stages.align.result import Alignment, Patch, Transform
-from stages.grid import Grid, georeferenced_homography, project
 
 PATCH_PX = 1024
 TOLERANCE_PX = 0.1

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.align.model import least_squares
-from stages.grid import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography
+from raster.least_squares import least_squares
 from stages.tiepoints import TiePoint, arrays
 
 TOLERANCE_SHARE = 0.004

@@ -1,0 +1,50 @@
+"""3x3 homographies between pixel coordinates: apply, invert, normalise, compose from scales and shifts."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+Matrix: TypeAlias = NDArray[np.float64]
+"""A 3x3 homography."""
+
+
+def apply_homography(homography: Matrix, points: ArrayLike) -> FloatArray:
+    """Map points by a homography.
+
+    Args:
+        homography: 3x3 matrix, scaled so that the points in front of the horizon have positive depths; a last element
+            of 1 does that for the surroundings of the origin.
+        points: (N, 2) coordinates (x, y).
+
+    Returns:
+        (N, 2) float64. A point sent to the horizon or beyond becomes infinite.
+    """
+    x, y = np.asarray(points, dtype=np.float64).T
+    u, v, w = homography @ np.stack([x, y, np.ones_like(x)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((w > 0)[:, None], np.stack([u / w, v / w], axis=1), np.inf)
+
+
+def inverse(homography: Matrix) -> Matrix:
+    """Return the inverse of a 3x3 matrix. Raises numpy.linalg.LinAlgError if it has none."""
+    return np.linalg.inv(homography).astype(np.float64)
+
+
+def normalised(homography: NDArray[np.floating]) -> Matrix:
+    """Scale a homography so that its last element is 1."""
+    return np.asarray(homography / homography[2, 2], np.float64)
+
+
+def translation(x: float, y: float) -> Matrix:
+    """Return the matrix of a shift by (x, y) pixels."""
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=np.float64)
+
+
+def resizing(scale_x: float, scale_y: float) -> Matrix:
+    """Return the matrix from pixels of an image to those of its resized version: corners, not centres, are kept."""
+    return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=np.float64)
