@@ -1,4 +1,4 @@
-"""The least free transformation that explains the tie points, found robustly over the whole raster at once."""
+"""The lowest-order transformation that explains the tie points, found robustly over the whole raster at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from matcher.dense.poses import inverse
 from stages.grid import FloatArray, apply_homography
 
-FREEDOM = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
-"""Numbers that each kind of transformation leaves open, from the least free to the most."""
+DEGREES_OF_FREEDOM = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
+"""Degrees of freedom of each kind of transformation, from the lowest order to the highest."""
 
 ITERATIONS = 30
 OVERLAP = 6.0
-"""Windows overlap, so this many count as one independent observation when freedom is paid for."""
+"""Windows overlap, so this many count as one independent observation in the complexity penalty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +34,28 @@ class Fitted:
         return float(np.sqrt(np.mean(self.residuals[self.inliers] ** 2))) if self.inliers.any() else float("nan")
 
 
-def fit_least_free(
+def fit_lowest_order(
     expected: FloatArray,
     found: FloatArray,
     weights: FloatArray,
     tolerance: float,
-    least: str = "shift",
-    most: str = "homography",
+    lowest: str = "shift",
+    highest: str = "homography",
 ) -> Fitted | None:
-    """Fit shift, similarity, affine and homography, each started from the one before; of those from `least` to `most`,
-    keep the one whose Bayesian information criterion is least, residuals being cut at `tolerance`.
-    None if there are too few points.
+    """Fit shift, similarity, affine and homography, each started from the one before, and choose the order.
+
+    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`.
+
+    Args:
+        expected: Points (N, 2) in the visible frame.
+        found: Where they were found (N, 2), same units.
+        weights: Weight of each (N,).
+        tolerance: Largest residual of an inlier, in the units of the points.
+        lowest: Lowest order that may be chosen, a key of `DEGREES_OF_FREEDOM`.
+        highest: Highest order that may be chosen.
+
+    Returns:
+        The model of least criterion, None if there are too few points.
     """
     if len(expected) < 2:
         return None
@@ -52,16 +63,16 @@ def fit_least_free(
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], dtype=np.float64)
     best, best_cost = None, np.inf
     count = max(len(expected) / OVERLAP, 1.0)
-    for kind, freedom in FREEDOM.items():
-        if len(expected) * 2 < freedom + 2:
+    for kind, degrees in DEGREES_OF_FREEDOM.items():
+        if len(expected) * 2 < degrees + 2:
             break
         matrix = _reweighted(kind, matrix, expected, found, weights, tolerance)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
-        cost = count * np.log(cut + 0.01) + freedom * np.log(max(count, 2.0)) / 2
-        if freedom >= FREEDOM[least] and cost < best_cost:
+        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2
+        if degrees >= DEGREES_OF_FREEDOM[lowest] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
-        if kind == most:
+        if kind == highest:
             break
     return best
 
@@ -74,7 +85,7 @@ def _reweighted(
         reach = tolerance * max(1.0, 3.0 * 0.8**iteration)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         robust = weights * np.clip(1 - (residuals / reach) ** 2, 0, None) ** 2
-        if np.count_nonzero(robust) * 2 < FREEDOM[kind] + 2:
+        if np.count_nonzero(robust) * 2 < DEGREES_OF_FREEDOM[kind] + 2:
             return matrix
         update = least_squares(kind, expected, found, robust)
         if (
@@ -87,8 +98,17 @@ def _reweighted(
 
 
 def least_squares(kind: str, source: FloatArray, target: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the weighted least-squares matrix of a kind, source (N, 2) -> target (N, 2); a homography minimises the
-    algebraic error on normalised points."""
+    """Return the weighted least-squares transformation of a kind; a homography minimises the algebraic error.
+
+    Args:
+        kind: A key of `DEGREES_OF_FREEDOM`.
+        source: Points (N, 2).
+        target: Where they shall lie (N, 2).
+        weights: Weight of each (N,).
+
+    Returns:
+        The matrix (3x3), source -> target.
+    """
     centre, scale = np.average(source, axis=0, weights=weights), max(float(np.ptp(source)), 1.0)
     x, y = ((source - centre) / scale).T
     u, v = ((target - centre) / scale).T
