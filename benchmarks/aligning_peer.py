@@ -27,9 +27,9 @@ from _machine import report
 from affine import Affine
 from alignment import IMAGE, MAP, PIXEL, SHARED, assemble, placed, saved
 
+from raster.homography import apply_homography
 from stages.align.pair import align_pair
 from stages.align.source import open_side
-from stages.grid import apply_homography
 
 REACH_PX = 10.0
 SEARCH_PX = 25

@@ -28,9 +28,10 @@ import torch
 from _machine import PROJECT, report
 from affine import Affine
 
+from raster.grid import Grid
+from raster.homography import apply_homography
 from stages.align.pair import align_pair
 from stages.align.source import open_side
-from stages.grid import Grid, apply_homography
 from stages.rasters import write_raster
 
 HALF = 20037508.342789244

@@ -33,10 +33,10 @@ from matcher.benchmark.levels import LEVELS, at_level, seeded
 from matcher.benchmark.metrics import score_fit, share_within
 from matcher.benchmark.pairs import Pair, srif_pairs
 from matcher.benchmark.statistics import bootstrap
-from matcher.fit import fit
 from matcher.registry import load_matcher
 from matcher.training.tiles import Mosaic, TileRange, read_mosaic
 from matcher.types import Matcher
+from raster.fit import fit
 
 SIDE, STRIDE = 512, 256
 EAST = TileRange(16, 34519, 34524, 23054, 23062)
@@ -104,7 +104,7 @@ def _judge(name: str, pair: Pair) -> float | None:
         torch.set_num_threads(1)
         _matcher = load_matcher(name, "cpu")
     matches = _matcher.match(pair.image0, pair.image1)
-    fitted = fit(matches)
+    fitted = fit(matches.points0, matches.points1)
     return None if fitted.matrix is None else score_fit(matches, fitted, pair).corner_error_px
 
 

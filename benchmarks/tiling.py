@@ -41,9 +41,9 @@ from _machine import PROJECT, report
 from affine import Affine
 
 from pipeline.stage import Outcome, Result, RunView, Unit, output
+from raster.grid import Grid
 from stages.align import AlignStage
 from stages.align.result import Alignment
-from stages.grid import Grid
 from stages.memory import keep_freed_memory
 from stages.rasters import Image, Raster, open_raster, write_raster
 from stages.tile import TileParams, TileStage

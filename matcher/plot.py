@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from matcher.fit import Fit
 from matcher.images import RGBImage
 from matcher.types import Matches
+from raster.fit import Fit
 
 INLIER, OUTLIER = (0, 200, 0), (230, 60, 60)
 MAX_LINES = 300

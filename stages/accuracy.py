@@ -18,9 +18,10 @@ import numpy as np
 from cartography.disturbance import Disturbance
 from pipeline.errors import PermanentError
 from pipeline.files import write_json
+from raster.grid import Grid, project
+from raster.homography import FloatArray, apply_homography
 from stages.acquire.simulated import TRUTH_FILE, read_truth
 from stages.align.result import Alignment
-from stages.grid import FloatArray, Grid, apply_homography, project
 from stages.rasters import open_raster
 
 REPORT = Path("alignment") / "true-errors.json"

@@ -17,8 +17,8 @@ from rasterio.windows import Window
 
 from pipeline.errors import PermanentError
 from pipeline.files import atomic_path
-from stages.gdal import Session, TiffLayout
-from stages.grid import Grid
+from raster.gdal import Session, TiffLayout
+from raster.grid import Grid
 
 Image = NDArray[np.uint8]
 SIDES = ("map", "visible")

@@ -27,7 +27,7 @@ from catalog.schema import PAIRS as CATALOG_PAIRS
 from catalog.schema import SOURCES
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
-from stages.grid import Grid
+from raster.grid import Grid
 from stages.tables import CLEAN, PAIRS, SITES, SPLIT, read_tables
 
 FOLDER = "release"

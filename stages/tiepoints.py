@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.errors import PermanentError
 from pipeline.files import write_bytes
-from stages.grid import Grid, reproject
+from raster.grid import Grid, reproject
 
 SUFFIXES = (".points", ".geojson", ".csv")
 

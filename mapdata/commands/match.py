@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from matcher.fit import Fit
     from matcher.images import RGBImage
     from matcher.types import Matches
+    from raster.fit import Fit
 
 
 def register(app: typer.Typer) -> None:
@@ -38,13 +38,13 @@ def match(
 
     from mapdata.image_files import read_image_file
     from matcher import load_matcher
-    from matcher.fit import fit
+    from raster.fit import fit
 
     images = read_image_file(image0), read_image_file(image1)
     model = load_matcher(matcher, device)
     begin = time.perf_counter()
     matches = model.match(*images)
-    fitted = fit(matches)
+    fitted = fit(matches.points0, matches.points1)
     summary = {
         "matcher": model.name,
         "image0": str(image0),

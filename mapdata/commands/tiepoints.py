@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stages.grid import Grid
+    from raster.grid import Grid
 
 Workspace = Annotated[Path, typer.Option(help="Folder of the run.")]
 Site = Annotated[str, typer.Argument(help="Point and site, such as 001/1.")]

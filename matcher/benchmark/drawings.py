@@ -9,8 +9,8 @@ import numpy as np
 
 from matcher.benchmark.levels import corners_of
 from matcher.benchmark.pairs import Matrix, Pair
-from matcher.fit import transform
 from matcher.images import RGBImage
+from raster.homography import apply_homography
 
 SIDE = 256
 _SQUARES = 8
@@ -26,10 +26,10 @@ def draw_pair(pair: Pair, estimate: Matrix | None) -> str:
     outlined = pair.image1.copy()
     corners = corners_of(pair.image0.shape[1], pair.image0.shape[0])
     thickness = max(1, round(max(height, width) / SIDE * 2))
-    _outline(outlined, transform(pair.homography, corners), _TRUE, thickness)
+    _outline(outlined, apply_homography(pair.homography, corners), _TRUE, thickness)
     laid = pair.image1
     if estimate is not None:
-        _outline(outlined, transform(estimate, corners), _FOUND, thickness)
+        _outline(outlined, apply_homography(estimate, corners), _FOUND, thickness)
         laid = _chessboard(pair.image1, pair.image0, estimate)
     strip = np.concatenate([_fit(image) for image in (pair.image0, outlined, laid)], axis=1)
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(strip[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 80])

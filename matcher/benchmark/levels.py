@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from matcher.benchmark.pairs import Pair
 from matcher.errors import InputError
-from matcher.fit import transform
+from raster.homography import apply_homography
 
 Matrix = npt.NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def _largest(holds: Callable[[float], bool]) -> float:
 
 def _is_inside(inverse: Matrix, share: float, width: int, height: int) -> bool:
     left, top, columns, rows = _centred(share, width, height)
-    corners = transform(inverse, corners_of(columns, rows) + np.array([left, top]))
+    corners = apply_homography(inverse, corners_of(columns, rows) + np.array([left, top]))
     return bool((corners >= 0).all() and (corners <= (width - 1, height - 1)).all())
 
 

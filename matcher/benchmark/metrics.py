@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from matcher.benchmark.levels import corners_of
 from matcher.benchmark.pairs import Pair
-from matcher.fit import Estimator, Fit, Model, fit, transform
 from matcher.types import Matches
+from raster.fit import Estimator, Fit, Model, fit
+from raster.homography import apply_homography
 
 Matrix = npt.NDArray[np.float64]
 Errors = Sequence[float] | npt.NDArray[np.float64]
@@ -43,7 +44,7 @@ class PairScore:
 
 def score_pair(matches: Matches, pair: Pair, model: Model = "homography", estimator: Estimator = "magsac") -> PairScore:
     """Fit a model to the matches and judge both the model and the matches by the pair's ground truth."""
-    return score_fit(matches, fit(matches, model, estimator=estimator), pair)
+    return score_fit(matches, fit(matches.points0, matches.points1, model, estimator=estimator), pair)
 
 
 def score_fit(matches: Matches, fitted: Fit, pair: Pair) -> PairScore:
@@ -70,13 +71,13 @@ def corner_error(fitted: Fit, truth: Matrix, width: int, height: int) -> float:
     if fitted.matrix is None:
         return float("inf")
     corners = corners_of(width, height)
-    expected, found = transform(truth, corners), transform(fitted.matrix, corners)
+    expected, found = apply_homography(truth, corners), apply_homography(fitted.matrix, corners)
     return float(np.linalg.norm(found - expected, axis=1).mean()) if np.isfinite(found).all() else float("inf")
 
 
 def match_errors(matches: Matches, truth: Matrix) -> npt.NDArray[np.float64]:
     """Return each match's distance, in image 1, from where the truth puts its point of image 0: (N,)."""
-    return np.asarray(np.linalg.norm(transform(truth, matches.points0) - matches.points1, axis=1))
+    return np.asarray(np.linalg.norm(apply_homography(truth, matches.points0) - matches.points1, axis=1))
 
 
 def share_within(errors: Errors, threshold_px: float) -> float:

@@ -27,8 +27,8 @@ from matcher.benchmark.pairs import Pair
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, make_row
 from matcher.errors import MatcherError
-from matcher.fit import fit
 from matcher.types import Matcher, Matches
+from raster.fit import fit
 
 WARM_UP_PX = 128
 
@@ -61,7 +61,7 @@ def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Leve
         times = {"warp_s": warped - started, "match_s": time.perf_counter() - warped}
         return make_row(identity, "error", f"{type(error).__name__}: {error}"[:500], FAILED, **times)
     matched = time.perf_counter()
-    fitted = fit(matches)
+    fitted = fit(matches.points0, matches.points1)
     fit_s = time.perf_counter() - matched
     score = score_fit(matches, fitted, seen)
     scored = time.perf_counter()

@@ -15,11 +15,13 @@ import torch
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
 from matcher.dense.pooling import PRICE, pool_surfaces
-from matcher.dense.poses import Matrix, Pose, View, inverse, resizing, search_poses
+from matcher.dense.poses import Matrix, Pose, View, search_poses
 from matcher.dense.windows import correlation_surfaces, window_grid
-from matcher.fit import Model, transform
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
+from raster.fit import Model
+from raster.homography import apply_homography, inverse, resizing
+from raster.warp import warp
 
 ROTATIONS = 72
 SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
@@ -191,11 +193,11 @@ class _Aligned:
         peak = find_peak(surfaces)
         shifts = peak.place.double().cpu().numpy() - surfaces.shape[-1] // 2
         scores = peak.value.double().cpu().numpy()
-        moved = transform(change, centres)
+        moved = apply_homography(change, centres)
         away = np.linalg.norm(centres + shifts - moved, axis=1)
         kept = (away <= LEEWAY / self.stride) & (scores > 0)
-        points0 = transform(inverse(self.to_field0), centres[kept])
-        points1 = transform(inverse(self.to_field1), moved[kept])
+        points0 = apply_homography(inverse(self.to_field0), centres[kept])
+        points1 = apply_homography(inverse(self.to_field1), moved[kept])
         order = np.argsort(-scores[kept], kind="stable")
         return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
 
@@ -217,21 +219,6 @@ def _common_scale(matrix: Matrix, view1: View) -> float:
     """Return the share of image 1's size at which both images are compared: neither is enlarged, by more than half."""
     enlargement = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
     return min(1.0, FINE_SIDE / max(view1.image.shape[:2]), max(0.5, 1 / enlargement))
-
-
-def warp(
-    image: RGBImage, mask: npt.NDArray[np.bool_], matrix: Matrix, width: int, height: int
-) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
-    """Warp an image and its mask by a homography onto `width` x `height` pixels, averaging where it shrinks."""
-    centre = np.array([[(width - 1) / 2, (height - 1) / 2]])
-    back = inverse(matrix)
-    here, right = transform(back, centre), transform(back, centre + np.array([[1.0, 0.0]]))
-    shrink = float(np.linalg.norm(right - here))
-    if math.isfinite(shrink) and shrink > 1.5:  # OpenCV's warp samples; blur first by what falls into one pixel
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 * shrink), np.uint8)
-    warped = cv2.warpPerspective(np.asarray(image), matrix, (width, height), flags=cv2.INTER_LINEAR)
-    inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return np.asarray(warped, np.uint8), np.asarray(inside > 250)
 
 
 @torch.no_grad()

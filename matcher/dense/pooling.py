@@ -13,8 +13,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from matcher.dense.harmonics import gaussian_blur
-from matcher.dense.poses import inverse
-from matcher.fit import Model
+from raster.fit import Model
+from raster.homography import inverse
 
 Matrix = npt.NDArray[np.float64]
 

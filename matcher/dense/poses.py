@@ -15,8 +15,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from matcher.dense.harmonics import CHANNELS, orientation_harmonics, turn_harmonics
+from raster.homography import Matrix, inverse, resizing
 
-Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 BATCH = 12
@@ -59,16 +59,6 @@ class View:
         """Return the harmonics (1 x 4 x H x W) of the image resized by `scale`, and the matrix to its pixels."""
         image, mask, matrix = self.resized(scale)
         return orientation_harmonics(image, mask, saturated=saturated), matrix
-
-
-def inverse(matrix: Matrix) -> Matrix:
-    """Return the inverse of a 3 x 3 matrix. Raises numpy.linalg.LinAlgError if it has none."""
-    return np.linalg.inv(matrix).astype(np.float64)
-
-
-def resizing(scale_x: float, scale_y: float) -> Matrix:
-    """Return the matrix from pixels of an image to those of its resized version: corners, not centres, are kept."""
-    return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=np.float64)
 
 
 def search_poses(

@@ -17,7 +17,6 @@ import torch
 from matcher.dense.learned import ENERGY_FLOOR, LearnedField
 from matcher.dense.matcher import LAST_STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View as Picture
-from matcher.fit import transform
 from matcher.images import RGBImage
 from matcher.mapglue.model import MapGlue
 from matcher.mapglue.pose import searched_poses, straight_pose
@@ -26,6 +25,7 @@ from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.views import Encoder, Matrix, reduced
 from matcher.mapglue.weights import load_field, load_model
 from matcher.types import Matcher, Matches
+from raster.homography import apply_homography
 
 POSES, LONG_LIST = 3, 10
 """Poses that the network judges, and from how many the dense matcher chooses them."""
@@ -122,7 +122,7 @@ def _dense(field: LearnedField, device: torch.device) -> DenseMatcher:
 def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: Picture) -> Matches:
     """Move the matches onto the dense matcher's motion, where that is close to the network's."""
     matrix, _ = dense.follow(picture0, picture1, found.matrix, LAST_STEPS)
-    points1 = transform(matrix, found.matches.points0).astype(np.float32)
+    points1 = apply_homography(matrix, found.matches.points0).astype(np.float32)
     apart = np.linalg.norm(points1 - found.matches.points1, axis=1)
     close = float(np.median(apart)) <= TOUCH_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
     return replace(found.matches, points1=points1) if close else found.matches
@@ -130,8 +130,8 @@ def _touched(found: Refined, dense: DenseMatcher, picture0: Picture, picture1: P
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:
     """Take matches of reduced images to the originals' pixels."""
-    points0 = transform(matrix0, matches.points0).astype(np.float32)
-    return Matches(points0, transform(matrix1, matches.points1).astype(np.float32), matches.scores)
+    points0 = apply_homography(matrix0, matches.points0).astype(np.float32)
+    return Matches(points0, apply_homography(matrix1, matches.points1).astype(np.float32), matches.scores)
 
 
 def _best(matches: Matches, count: int) -> Matches:

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from matcher.dense.matcher import CANDIDATES, likely_poses
 from matcher.dense.poses import View as Picture
-from matcher.fit import Matrix, fit
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.local import vertex
 from matcher.mapglue.semantic import cell_centres
 from matcher.mapglue.views import View
 from matcher.types import Matches
+from raster.fit import fit
+from raster.homography import Matrix
 
 THRESHOLD_PX = 10.0
 """Matches of cells agree with a similarity when they are within this."""
@@ -32,7 +33,8 @@ def searched_poses(picture0: Picture, picture1: Picture, count: int) -> list[Mat
 
 def straight_pose(view0: View, view1: View) -> list[Matrix]:
     """Return the similarity that most matches of two encoded images agree with, or nothing."""
-    fitted = fit(match_cells(view0, view1), "similarity", threshold_px=THRESHOLD_PX)
+    matches = match_cells(view0, view1)
+    fitted = fit(matches.points0, matches.points1, "similarity", threshold_px=THRESHOLD_PX)
     return [] if fitted.matrix is None else [fitted.matrix]
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from matcher.dense.pooling import pool_surfaces
-from matcher.fit import Matrix, Model, transform
 from matcher.images import RGBImage
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.local import correlation_volume, local_matches
 from matcher.mapglue.views import Encoder, View, seen_through
 from matcher.types import Matches
+from raster.fit import Model
+from raster.homography import Matrix, apply_homography
 
 PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
     (5, ("similarity",)),
@@ -93,6 +94,6 @@ def _agreeing(view0: View, view1: View, matrix: Matrix) -> Refined:
     points0, points1, scores = local_matches(grids, cells, view0.matchable, RADIUS, SUPPORT)
     agreeing = (points1 - points0).norm(dim=1) < AGREEING_PX
     kept0 = points0[agreeing].cpu().numpy()
-    matches = Matches(kept0, transform(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
+    matches = Matches(kept0, apply_homography(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
     both, all0 = int((view0.cells & view1.cells).sum()), int(view0.cells.sum())
     return Refined(matrix, matches, len(matches) ** 2 / max(both * all0, 1))

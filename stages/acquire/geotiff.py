@@ -12,10 +12,10 @@ from pydantic import Field
 from rasterio.windows import Window
 
 from pipeline.config import ConfigPath
+from raster.gdal import Session
+from raster.grid import Grid
 from stages.acquire.rgba import RgbaReader
 from stages.acquire.source import Site, Source, Strips, window_of
-from stages.gdal import Session
-from stages.grid import Grid
 from stages.rasters import Image, grid_of, open_dataset
 
 ROWS = 512

@@ -6,8 +6,8 @@ import numpy as np
 from affine import Affine
 from pyproj import Geod
 
+from raster.grid import Grid, reproject
 from stages.acquire.source import Site
-from stages.grid import Grid, reproject
 
 _GEOD = Geod(ellps="WGS84")
 

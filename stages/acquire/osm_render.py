@@ -27,10 +27,11 @@ from cartography.osm import VectorFileError, read_scene
 from cartography.scene import Scene
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.grid import Grid, reproject
+from raster.homography import FloatArray
 from stages.acquire.local_grid import local_grid, utm_zone
 from stages.acquire.source import Site, Source, Strips, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.grid import FloatArray, Grid, reproject
 from stages.rasters import Image, grid_of, open_dataset
 
 ROWS = 1024

@@ -27,9 +27,9 @@ from cartography.mapnik_renderer import MapnikRenderer
 from cartography.procedural import World
 from cartography.procedural.landscape import LandscapeName
 from pipeline.files import write_json
+from raster.grid import Grid
 from stages.acquire.local_grid import local_grid
 from stages.acquire.source import Site, Source, Strips
-from stages.grid import Grid
 from stages.rasters import Image
 
 ROWS = 1024

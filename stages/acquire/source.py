@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
-from stages.grid import Grid, reproject
+from raster.grid import Grid, reproject
 from stages.rasters import Image
 
 

@@ -25,14 +25,14 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError, TransientError
+from raster.gdal import Session
+from raster.grid import Grid
 from stages.acquire.local_grid import local_grid
 from stages.acquire.rgba import RgbaReader
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips
 from stages.fetch.client import Client, Politeness, Request
 from stages.fetch.gate import HostGate
-from stages.gdal import Session
-from stages.grid import Grid
 from stages.rasters import Image
 
 T = TypeVar("T")

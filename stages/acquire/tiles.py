@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from affine import Affine
 
+from raster.grid import Grid
 from stages.acquire.source import Site, window_of
-from stages.grid import Grid
 from stages.rasters import Image
 
 _HALF_WORLD_M = 20037508.342789244

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from raster.grid import Grid
 from stages.align.georeference import align_by_georeference
-from stages.grid import Grid
 from stages.rasters import SIDES
 from stages.tiepoints import SUFFIXES
 

@@ -12,12 +12,12 @@ import torch
 
 from matcher import load_matcher
 from matcher.dense.matcher import DenseMatcher, Step, distinct_poses, refine_pose
-from matcher.dense.poses import View, inverse, search_poses
+from matcher.dense.poses import View, search_poses
 from matcher.dense.windows import window_grid
-from matcher.fit import fit
-from matcher.types import Matches
+from raster.fit import fit
+from raster.grid import georeferenced_homography
+from raster.homography import FloatArray, apply_homography, inverse
 from stages.align.source import Side
-from stages.grid import FloatArray, apply_homography, georeferenced_homography
 
 SIDE = 1024
 """Longer side, in pixels, of the rasters that this step looks at; at most twice that."""
@@ -139,12 +139,9 @@ def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, na
         [np.ascontiguousarray(image) for _, _, image in pairs],
         [np.ascontiguousarray(visible.image[y : y + TILE, x : x + TILE]) for _, (x, y), _ in pairs],
     )
-    pooled = Matches(
-        np.concatenate([m.points0 + np.array(c, np.float32) for m, (c, _, _) in zip(found, pairs, strict=True)]),
-        np.concatenate([m.points1 + np.array(c, np.float32) for m, (_, c, _) in zip(found, pairs, strict=True)]),
-        np.concatenate([m.scores for m in found]),
-    )
-    fitted = fit(pooled, "similarity", threshold_px=6.0)
+    points0 = np.concatenate([m.points0 + np.array(c, np.float32) for m, (c, _, _) in zip(found, pairs, strict=True)])
+    points1 = np.concatenate([m.points1 + np.array(c, np.float32) for m, (_, c, _) in zip(found, pairs, strict=True)])
+    fitted = fit(points0, points1, "similarity", threshold_px=6.0)
     if fitted.matrix is None:
         return None
     homography = inverse(to_visible) @ fitted.matrix @ to_view

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.files import write_json
+from raster.homography import FloatArray, apply_homography
 from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
 from stages.align.source import Side
 from stages.align.verdict import TOLERANCE
-from stages.grid import FloatArray, apply_homography
 from stages.tables import write_table
 from stages.tiepoints import arrays
 

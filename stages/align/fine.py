@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matcher.dense.poses import View, inverse, resizing
+from matcher.dense.poses import View
 from matcher.dense.windows import match_windows
+from raster.homography import FloatArray, apply_homography, inverse, resizing
 from stages.align.small_components import find_small_components
 from stages.align.source import Side
-from stages.grid import FloatArray, apply_homography
 
 BLOCK = 2048
 """Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""

@@ -6,8 +6,9 @@ import numpy as np
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
+from raster.grid import Grid, georeferenced_homography, project
+from raster.homography import FloatArray
 from stages.align.result import Alignment, Patch, Transform
-from stages.grid import FloatArray, Grid, georeferenced_homography, project
 
 PATCH_PX = 1024
 TOLERANCE_PX = 0.1

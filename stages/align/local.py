@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.dense.poses import inverse
+from raster.homography import FloatArray, apply_homography, fit_homography, inverse
 from stages.align.fine import Windows
 from stages.align.model import Fitted
 from stages.align.result import Patch, Transform
 from stages.align.source import Side
-from stages.grid import FloatArray, apply_homography, fit_homography
 
 PATCH_PX = 1024
 REACH_STEPS = 1.5

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from raster.homography import FloatArray, apply_homography
 from stages.align.model import least_squares
-from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
 TOLERANCE_SHARE = 0.004

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.dense.poses import inverse
-from stages.grid import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography, inverse
 
 DEGREES_OF_FREEDOM = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
 """Degrees of freedom of each kind of transformation, from the lowest order to the highest."""

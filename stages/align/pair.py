@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from raster.homography import FloatArray, apply_homography
 from stages.align.coarse import coarse_candidates, prior_of
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
@@ -18,7 +19,6 @@ from stages.align.passes import Answer, Points, approach, ground_shift, leads_to
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
 from stages.align.verdict import MAX_BUILDING_LEAN, Check, apart, judge
-from stages.grid import FloatArray, apply_homography
 from stages.tiepoints import TiePoint, arrays
 
 ENOUGH_MANUAL = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.dense.poses import inverse
 from matcher.dense.windows import window_grid
+from raster.homography import FloatArray, apply_homography, inverse
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
 from stages.align.model import Fitted, fit_lowest_order
@@ -20,7 +20,6 @@ from stages.align.verdict import (
     bounding_corners,
     corner_distance,
 )
-from stages.grid import FloatArray, apply_homography
 
 Points = tuple[FloatArray, FloatArray]
 """Points (N, 2) on the map and on the visible raster, full-resolution pixels."""

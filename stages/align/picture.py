@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.files import write_bytes
+from raster.homography import FloatArray, apply_homography
 from stages.align.pair import Evidence
 from stages.align.source import Side
-from stages.grid import FloatArray, apply_homography
 
 WIDTH = 760
 CHEQUERS = 10

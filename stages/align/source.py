@@ -18,12 +18,13 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from matcher.dense.matcher import warp
-from matcher.dense.poses import View, inverse, resizing
+from matcher.dense.poses import View
 from matcher.images import as_rgb
 from pipeline.errors import PermanentError
-from stages.gdal import Session
-from stages.grid import FloatArray, Grid, apply_homography
+from raster.gdal import Session
+from raster.grid import Grid
+from raster.homography import FloatArray, apply_homography, inverse, resizing
+from raster.warp import warp
 from stages.rasters import grid_of, open_dataset
 
 Image = NDArray[np.uint8]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raster.homography import FloatArray, apply_homography
 from stages.align.fine import Windows
 from stages.align.model import Fitted
-from stages.grid import FloatArray, apply_homography
 
 MIN_WINDOWS = 50
 MIN_AGREEMENT = 0.6

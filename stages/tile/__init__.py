@@ -21,8 +21,8 @@ import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from raster.grid import Grid
 from stages.align.result import Alignment
-from stages.grid import Grid
 from stages.memory import keep_freed_memory
 from stages.rasters import SIDES, open_raster
 from stages.tables import PAIRS, write_table

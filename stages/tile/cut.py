@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from raster.grid import Grid, georeferenced_homography
 from stages.align.result import Alignment, Transform
-from stages.grid import Grid, georeferenced_homography
 from stages.rasters import Image, Raster
 from stages.tile.statistics import Thumbnail, thumbnail
 from stages.tile.warp import sample_tile

@@ -13,8 +13,8 @@ import shapely
 
 from pipeline.files import atomic_path, digest_bytes
 from pipeline.stage import Output, output
+from raster.grid import Grid
 from stages.align.result import Transform
-from stages.grid import Grid
 from stages.rasters import SIDES, Image
 from stages.tables import PAIRS
 from stages.tile.batch import FileBatch

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.grid import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography
 from stages.rasters import Image, Raster
 
 NODE_PX = 16

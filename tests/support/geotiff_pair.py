@@ -9,7 +9,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
-from stages.grid import Grid, project
+from raster.grid import Grid, project
 
 VISIBLE = Grid("EPSG:32632", Affine(0.5, 0, 560000, 0, -0.5, 5202000), 1400, 1100)
 

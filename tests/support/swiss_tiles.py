@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from affine import Affine
 
-from stages.grid import Grid
+from raster.grid import Grid
 from stages.rasters import write_raster
 
 HALF = 20037508.342789244

@@ -19,7 +19,7 @@ from matcher.benchmark.levels import LEVELS, at_level
 from matcher.benchmark.metrics import corner_error
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError, MatcherUnavailable
-from matcher.fit import Fit
+from raster.fit import Fit
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from matcher.benchmark.levels import LEVELS, at_level
 from matcher.benchmark.readers import PairSpec, open_pairs
-from matcher.fit import transform
+from raster.homography import apply_homography
 from matcher.types import Matcher, Matches
 
 SPEC = PairSpec(os.environ["BENCHMARK_TEST_PAIRS"], "csv")
@@ -56,7 +56,7 @@ class Oracle(Matcher):
             for level in LEVELS:
                 seen = at_level(pair, level)
                 if np.array_equal(seen.image0, image0) and np.array_equal(seen.image1, image1):
-                    points = transform(seen.homography, grid(image0))
+                    points = apply_homography(seen.homography, grid(image0))
                     return matches(grid(image0), points)
         return Matches.empty()
 

@@ -9,13 +9,18 @@ import pytest
 import torch
 
 from matcher.errors import MatcherUnavailable, WeightsError
-from matcher.fit import fit, transform
 from matcher.registry import load_matcher, matcher_names
-from matcher.types import PARITY_PX, PARITY_SHARE
+from matcher.types import PARITY_PX, PARITY_SHARE, Matches
+from raster.fit import Fit, fit
+from raster.homography import apply_homography
 
 pytestmark = pytest.mark.integration
 
 WITHOUT_NETWORK = ("rootsift", "akaze")
+
+
+def _fitted(matches: Matches) -> Fit:
+    return fit(matches.points0, matches.points1)
 
 
 def moved_scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,7 +49,7 @@ def test_cuda_finds_what_the_cpu_finds(name: str) -> None:
     nearest = np.abs(ends[0][:, None] - ends[1][None]).max(2).min(1)
     assert (nearest <= PARITY_PX).mean() >= PARITY_SHARE
     corners = np.array([[0, 0], [255, 0], [255, 255], [0, 255]])
-    moved = [transform(matrix, corners) for matches in found if (matrix := fit(matches).matrix) is not None]
+    moved = [apply_homography(matrix, corners) for matches in found if (matrix := _fitted(matches).matrix) is not None]
     assert np.abs(moved[0] - moved[1]).max() < 1
 
 
@@ -64,10 +69,10 @@ def test_damaged_weights_of_a_package_are_named(name: str, tmp_path: Path, monke
 @pytest.mark.skipif(importlib.util.find_spec("vismatch") is None, reason="vismatch is not installed")
 def test_a_matcher_of_vismatch() -> None:
     image0, image1, turn = moved_scene()
-    fitted = fit(load_matcher("vismatch:sift-nn", "cpu").match(image0, image1))
+    fitted = _fitted(load_matcher("vismatch:sift-nn", "cpu").match(image0, image1))
     assert fitted.matrix is not None
     np.testing.assert_allclose(
-        transform(fitted.matrix, np.array([[9.0, 9]])), transform(turn, np.array([[9.0, 9]])), atol=2
+        apply_homography(fitted.matrix, np.array([[9.0, 9]])), apply_homography(turn, np.array([[9.0, 9]])), atol=2
     )
     with pytest.raises(MatcherUnavailable, match="vismatch has no 'nonsense'"):
         load_matcher("vismatch:nonsense", "cpu")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from matcher.errors import InputError, MatcherUnavailable
-from matcher.fit import fit
 from matcher.registry import load_matcher, matcher_names
 from matcher.types import Matcher, Matches
+from raster.fit import fit
 
 pytestmark = pytest.mark.integration
 
@@ -82,7 +82,8 @@ def test_any_image(matcher: Matcher, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["1 x 1", "black", "one dot"])
 def test_nothing_to_see_gives_no_homography(matcher: Matcher, kind: str) -> None:
     skip_if_slow(matcher, kind != "black")
-    assert fit(matcher.match(IMAGES[kind], scene())).matrix is None
+    matches = matcher.match(IMAGES[kind], scene())
+    assert fit(matches.points0, matches.points1).matrix is None
 
 
 def test_identical_images_lie_on_each_other(matcher: Matcher) -> None:

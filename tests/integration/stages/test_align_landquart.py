@@ -13,9 +13,9 @@ from swiss_tiles import Tiles, assemble, change_about, save
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
+from raster.homography import apply_homography
 from stages.align.pair import align_pair
 from stages.align.source import open_side
-from stages.grid import apply_homography
 from stages.tiepoints import TiePoint, write_tiepoints
 
 pytestmark = pytest.mark.integration

@@ -14,9 +14,10 @@ from cartography.imagery.conditions import Conditions
 from cartography.light import render_map
 from cartography.procedural import World
 from cartography.styles import named
+from raster.grid import Grid
+from raster.homography import apply_homography
 from stages.align.pair import align_pair
 from stages.align.source import open_side
-from stages.grid import Grid, apply_homography
 from stages.rasters import write_raster
 
 pytestmark = pytest.mark.integration

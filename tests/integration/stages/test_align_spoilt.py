@@ -12,9 +12,9 @@ import rasterio
 from rasterio.enums import ColorInterp
 from swiss_tiles import Tiles, assemble, save
 
+from raster.homography import apply_homography
 from stages.align.pair import Evidence, align_pair
 from stages.align.source import open_side
-from stages.grid import apply_homography
 
 pytestmark = pytest.mark.integration
 

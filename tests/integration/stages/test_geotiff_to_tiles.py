@@ -17,10 +17,10 @@ from geotiff_pair import VISIBLE, ground, map_grid, picture, write_geotiff, writ
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
 from pipeline.stage import Outcome, Result, RunView, Stage
+from raster.grid import Grid
 from stages.acquire import AcquireStage
 from stages.align import AlignStage
 from stages.clean import CleanStage
-from stages.grid import Grid
 from stages.sample import SampleStage
 from stages.split import SplitStage
 from stages.tile import TileStage

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from cartography.styles import NAMES
 from pipeline.errors import PermanentError
+from raster.grid import Grid
 from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
-from stages.grid import Grid
 from stages.rasters import grid_of
 
 pytestmark = pytest.mark.integration

@@ -12,12 +12,12 @@ import shapely
 from pydantic import ValidationError
 
 from pipeline.errors import PermanentError
+from raster.grid import Grid
 from stages.accuracy import REPORT, summary, true_errors, write_report
 from stages.acquire import simulated
 from stages.acquire.simulated import Misregistration, SimulatedImageSource, SimulatedMapSource, read_truth
 from stages.acquire.source import Site
 from stages.align.result import Alignment, Transform
-from stages.grid import Grid
 from stages.rasters import write_raster
 
 pytestmark = pytest.mark.integration

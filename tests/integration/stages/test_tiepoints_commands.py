@@ -10,7 +10,7 @@ from affine import Affine
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
-from stages.grid import Grid
+from raster.grid import Grid
 from stages.rasters import write_raster
 from stages.tiepoints import TiePoint, read_tiepoints, write_tiepoints
 

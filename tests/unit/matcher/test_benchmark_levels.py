@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from matcher.benchmark.levels import LEVELS, CornerNoise, Motion, at_level, corners_of, seeded
 from matcher.benchmark.pairs import Pair
-from matcher.fit import transform
+from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +25,7 @@ def test_the_truth_follows_the_warp(level: str, name: str) -> None:
     view = at_level(gradient_pair(name), level)
     height, width = view.image1.shape[:2]
     points1 = np.random.default_rng(0).integers(0, [width, height], (200, 2))
-    points0 = transform(np.linalg.inv(view.homography), points1)
+    points0 = apply_homography(np.linalg.inv(view.homography), points1)
     inside = (points0 >= 1).all(1) & (points0 <= [237, 197]).all(1)
     seen = view.image1[points1[:, 1], points1[:, 0], :2].astype(float)
     assert inside.sum() > 60
@@ -42,7 +42,7 @@ def test_the_truth_of_an_unaligned_pair_is_kept() -> None:
 def test_gentle_levels_show_only_image(level: str, name: str) -> None:
     view = at_level(gradient_pair(name), level)
     height, width = view.image1.shape[:2]
-    corners0 = transform(np.linalg.inv(view.homography), corners_of(width, height))
+    corners0 = apply_homography(np.linalg.inv(view.homography), corners_of(width, height))
     if level == "easy":
         assert corners0.min() >= -1e-6
         assert (corners0 <= [239 + 1e-6, 199 + 1e-6]).all()
@@ -75,8 +75,8 @@ def test_motions_stay_within_their_limits(seed: int, level: str) -> None:
     assert isinstance(motion, Motion)
     matrix = motion.sample(np.random.default_rng(seed), 401, 301)
     centre = np.array([[200.0, 150.0]])
-    assert (np.abs(transform(matrix, centre) - centre) <= np.array([401, 301]) * motion.shift + 1e-9).all()
-    local = (transform(matrix, centre + np.array([1e-4, 0])) - transform(matrix, centre))[0] / 1e-4
+    assert (np.abs(apply_homography(matrix, centre) - centre) <= np.array([401, 301]) * motion.shift + 1e-9).all()
+    local = (apply_homography(matrix, centre + np.array([1e-4, 0])) - apply_homography(matrix, centre))[0] / 1e-4
     slack = 1 + 401 * motion.perspective
     assert 1 / motion.scale / slack <= np.hypot(*local) <= motion.scale * slack
     if motion.rotation_deg < 180:
@@ -86,7 +86,7 @@ def test_motions_stay_within_their_limits(seed: int, level: str) -> None:
 def test_corner_noise_without_noise_enlarges_the_patch() -> None:
     matrix = CornerNoise(patch=0.5, amplitude=0, angle_deg=0).sample(np.random.default_rng(0), 101, 101)
     np.testing.assert_allclose(
-        transform(matrix, np.array([[25.0, 25], [50, 50], [75, 25]])), [[0, 0], [50, 50], [100, 0]], atol=1e-3
+        apply_homography(matrix, np.array([[25.0, 25], [50, 50], [75, 25]])), [[0, 0], [50, 50], [100, 0]], atol=1e-3
     )
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from matcher.benchmark.metrics import auc, corner_error, match_errors, score_pair, share_within, srif_rmse
 from matcher.benchmark.pairs import Pair
-from matcher.fit import Fit
 from matcher.types import Matches
+from raster.fit import Fit
 
 pytestmark = pytest.mark.unit
 

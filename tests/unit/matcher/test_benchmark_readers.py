@@ -22,7 +22,7 @@ from matcher.benchmark.leakage import read_record, refuse_trained
 from matcher.benchmark.levels import LEVELS, at_level, read_levels
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError
-from matcher.fit import transform
+from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +63,7 @@ def test_csv_reads_paths_beside_it_and_homographies(tmp_path: Path) -> None:
     table.write_text('name,image0,image1,homography\nx,a.png,b.png,"1 0 5, 0 1 -2, 0 0 1"\n,a.png,b.png,\n')
     pairs = open_pairs(PairSpec(str(table), "csv"))
     assert [pair.name for pair in pairs] == ["x", "pairs/2"]
-    np.testing.assert_array_equal(transform(pairs[0].load().homography, np.zeros((1, 2))), [[5, -2]])
+    np.testing.assert_array_equal(apply_homography(pairs[0].load().homography, np.zeros((1, 2))), [[5, -2]])
     np.testing.assert_array_equal(pairs[1].load().homography, np.eye(3))
 
 
@@ -96,7 +96,7 @@ def test_multimodality_truth_is_transposed_and_one_based(tmp_path: Path, version
     pairs = open_pairs(PairSpec(str(tmp_path), "multimodality"))
     assert [pair.name for pair in pairs] == ["Map_Optical/MO2", "Map_Optical/MO10"]  # MO3 has no images
     # The first pixel is (1, 1) there: 2 * 1 + 3 = 5, 2 * 1 + 4 = 6; counted from 0 that is (4, 5).
-    np.testing.assert_allclose(transform(pairs[0].load().homography, np.zeros((1, 2))), [[4, 5]])
+    np.testing.assert_allclose(apply_homography(pairs[0].load().homography, np.zeros((1, 2))), [[4, 5]])
 
 
 def test_multimodality_truth_takes_landmarks_of_b_to_those_of_a(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_multimodality_truth_takes_landmarks_of_b_to_those_of_a(tmp_path: Path) 
         _picture(tmp_path / name, 0)
     savemat(tmp_path / "MO1.mat", {"T": turn})
     (pair,) = open_pairs(PairSpec(str(tmp_path), "multimodality"))
-    found = transform(pair.load().homography, in_b[:, :2] - 1)
+    found = apply_homography(pair.load().homography, in_b[:, :2] - 1)
     np.testing.assert_allclose(found, in_a[:, :2] / in_a[:, 2:] - 1, atol=1e-9)
     assert pair.path0.name == "MO1b.png"
 

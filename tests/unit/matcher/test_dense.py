@@ -17,7 +17,8 @@ from matcher.dense.matcher import DenseMatcher, Step, data_mask
 from matcher.dense.pooling import PRICE, pool_surfaces
 from matcher.dense.poses import View, search_poses
 from matcher.dense.windows import correlation_surfaces, match_windows, window_grid
-from matcher.fit import fit, transform
+from raster.fit import fit
+from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
@@ -111,7 +112,7 @@ def test_pose_search_finds_rotation_scale_and_shift() -> None:
     assert np.rad2deg(best.angle) == pytest.approx(40)
     assert best.scale == 0.8
     corners = np.array([[60.0, 60], [250, 60], [250, 190], [60, 190]])
-    assert np.abs(transform(best.matrix, corners) - transform(matrix, corners)).max() < 4
+    assert np.abs(apply_homography(best.matrix, corners) - apply_homography(matrix, corners)).max() < 4
 
 
 def test_windows_find_a_sub_pixel_shift_and_come_back() -> None:
@@ -130,21 +131,21 @@ def test_pooled_surfaces_find_what_single_windows_do_not() -> None:
     generator = np.random.default_rng(7)
     centres = generator.uniform(0, 400, (60, 2))
     matrix = np.array([[1.01, -0.015, 3.0], [0.015, 1.01, -6.0], [0, 0, 1]])
-    shifts = transform(matrix, centres) - centres
+    shifts = apply_homography(matrix, centres) - centres
     y, x = np.mgrid[-20:21, -20:21]
     surfaces = generator.normal(0, 0.1, (60, 41, 41))
     for surface, (dx, dy) in zip(surfaces, shifts, strict=True):
         surface += 0.3 * np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 8)
         surface[tuple(generator.integers(0, 41, 2))] += 1.0  # the highest peak of every window is wrong
     found, _ = pool_surfaces(torch.from_numpy(surfaces), centres)
-    assert np.abs(transform(found, centres) - transform(matrix, centres)).max() < 0.5
+    assert np.abs(apply_homography(found, centres) - apply_homography(matrix, centres)).max() < 0.5
 
 
 def test_freedom_is_used_as_far_as_its_price_allows() -> None:
     centres = np.stack(np.meshgrid(np.arange(0, 401, 50.0), np.arange(0, 401, 50.0)), axis=-1).reshape(-1, 2)
     tilt = np.array([[1, 0, 0], [0, 1, 0], [1e-4, 0, 1]])
     y, x = np.mgrid[-20:21, -20:21]
-    shifts = transform(tilt, centres) - centres
+    shifts = apply_homography(tilt, centres) - centres
     surfaces = np.stack([np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 50) for dx, dy in shifts])
 
     def followed(price: float) -> float:
@@ -196,10 +197,10 @@ def test_match_recovers_a_turned_and_inverted_image() -> None:
     matrix[:2, 2] = np.array([160, 128]) - turn @ [160, 128] + [7, -5]
     moved = 255 - cv2.warpPerspective(image, matrix, (320, 256), borderMode=cv2.BORDER_REFLECT)
     matches = DenseMatcher().match(image, moved)
-    fitted = fit(matches)
+    fitted = fit(matches.points0, matches.points1)
     assert fitted.matrix is not None
     points = np.array([[100.0, 80], [220, 80], [220, 180], [100, 180]])
-    assert np.abs(transform(fitted.matrix, points) - transform(matrix, points)).max() < 1.5
+    assert np.abs(apply_homography(fitted.matrix, points) - apply_homography(matrix, points)).max() < 1.5
     again = DenseMatcher().match(image, moved)
     assert np.array_equal(matches.points1, again.points1)
 

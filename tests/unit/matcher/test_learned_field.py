@@ -14,9 +14,9 @@ from matcher.dense.learned import ENERGY_FLOOR, STRIDE, LearnedField
 from matcher.dense.matcher import LAST_STEPS, STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View
 from matcher.errors import WeightsError
-from matcher.fit import transform
 from matcher.mapglue.weights import load_field, load_model, save_weights
 from matcher.training.field_loss import field_losses, surface_losses
+from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
@@ -65,10 +65,10 @@ def test_the_dense_matcher_follows_a_pose_on_it(untrained: LearnedField) -> None
     corners = np.array([[40.0, 60], [250, 60], [250, 200], [40, 200]])
     for steps in (STEPS, LAST_STEPS):
         found, _ = matcher.follow(*views, rough, steps)
-        assert np.abs(transform(found, corners) - transform(truth, corners)).max() < 1
+        assert np.abs(apply_homography(found, corners) - apply_homography(truth, corners)).max() < 1
     wrong = [rough @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in ((60, 10), (-10, -70))]
     (likeliest,) = matcher.likeliest(*views, [wrong[0], rough, wrong[1]], 1)
-    assert np.abs(transform(likeliest, corners) - transform(truth, corners)).max() < 5
+    assert np.abs(apply_homography(likeliest, corners) - apply_homography(truth, corners)).max() < 5
 
 
 def test_surfaces_that_peak_at_the_truth_cost_little_and_flat_ones_what_chance_costs() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from matcher.fit import Fit
 from matcher.plot import GAP, INLIER, OUTLIER, draw_matches
 from matcher.types import Matches
+from raster.fit import Fit
 
 pytestmark = pytest.mark.unit
 

@@ -9,9 +9,10 @@ import torch
 from rectangles import scene
 
 from matcher.benchmark.levels import corners_of
-from matcher.fit import fit, transform
 from matcher.mapglue.inference import MapGlueMatcher
 from matcher.precision import mixed_precision
+from raster.fit import fit
+from raster.homography import apply_homography
 
 CPU = torch.device("cpu")
 
@@ -58,7 +59,8 @@ def test_both_precisions_find_the_same_motion(monkeypatch: pytest.MonkeyPatch) -
     corners = []
     for capabilities in ((), ("avx512_bf16",)):
         with_capabilities(monkeypatch, *capabilities)
-        matrix = fit(matcher.match(image, moved)).matrix
+        matches = matcher.match(image, moved)
+        matrix = fit(matches.points0, matches.points1).matrix
         assert matrix is not None
-        corners.append(transform(matrix, corners_of(256, 256)))
+        corners.append(apply_homography(matrix, corners_of(256, 256)))
     assert 0 < np.abs(corners[0] - corners[1]).max() < 0.5

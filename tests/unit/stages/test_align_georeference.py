@@ -9,9 +9,10 @@ import pytest
 from affine import Affine
 
 from pipeline.errors import PermanentError
+from raster.grid import Grid, project
+from raster.homography import apply_homography
 from stages.align.georeference import TOLERANCE_PX, align_by_georeference
 from stages.align.result import Alignment
-from stages.grid import Grid, apply_homography, project
 
 pytestmark = pytest.mark.unit
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from raster.homography import apply_homography
 from stages.align.fine import Windows
 from stages.align.local import local_field
 from stages.align.model import fit_lowest_order, least_squares
 from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
-from stages.grid import apply_homography
 
 pytestmark = pytest.mark.unit
 

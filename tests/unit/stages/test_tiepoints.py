@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PermanentError
+from raster.grid import Grid
+from raster.homography import apply_homography
 from stages.align.manual import fit_manual
-from stages.grid import Grid, apply_homography
 from stages.tiepoints import TiePoint, centre_to_corner, corner_to_centre, read_tiepoints, write_tiepoints
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stages.grid import Grid
+from raster.grid import Grid
 from stages.rasters import Raster, open_raster, write_raster
 from stages.tile.warp import sample_tile
 

@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from stages.grid import (
-    Grid,
-    apply_homography,
-    fit_homography,
-    georeferenced_homography,
-    project,
-)
+from raster.grid import Grid, georeferenced_homography, project
+from raster.homography import apply_homography, fit_homography
 
 pytestmark = pytest.mark.unit
 

@@ -1,4 +1,4 @@
-"""From correspondences to a transformation, robustly: the one place where models are fitted.
+"""From correspondences with outliers to a transformation.
 
 A fit that cannot be trusted is a result that says why, with no matrix; never a wild matrix.
 """
@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from matcher.types import Matches
+from raster.homography import FloatArray, Matrix, apply_homography, dlt_equations, normalised, normalising
 
 Model = Literal["homography", "affine", "similarity"]
 Estimator = Literal["magsac", "ransac"]
-Matrix = npt.NDArray[np.float64]
 
 MINIMAL_SAMPLE: dict[Model, int] = {"homography": 4, "affine": 3, "similarity": 2}
 MAX_ITERATIONS = 10_000
@@ -51,47 +50,56 @@ class Fit:
 
 
 def fit(
-    matches: Matches, model: Model = "homography", threshold_px: float = 3.0, estimator: Estimator = "magsac"
+    points0: npt.ArrayLike,
+    points1: npt.ArrayLike,
+    model: Model = "homography",
+    threshold_px: float = 3.0,
+    estimator: Estimator = "magsac",
 ) -> Fit:
-    """Fit `model` to `matches`; the same matches give the same result, bit for bit.
+    """Fit a transformation to correspondences with outliers; the same points give the same result, bit for bit.
 
     The homography's estimator and settings are those of FastMapGlue's public demo: MAGSAC++, 3 px, 10,000 iterations,
     confidence 0.9999. "ransac" is plain RANSAC with the same limits. A similarity is always found by RANSAC and
     refined by least squares, as OpenCV has no MAGSAC for it. At least one correspondence more than the minimal sample
     must agree (any minimal sample agrees with itself), more than chance explains, spread over more than a line or a
-    spot, with a transformation that neither mirrors nor distorts beyond reason. Raises ValueError for an unknown model
-    or estimator.
+    spot, with a transformation that neither mirrors nor distorts beyond reason.
+
+    Args:
+        points0: (N, 2) pixel coordinates (x, y) in image 0.
+        points1: (N, 2) pixel coordinates in image 1 that correspond to them.
+        model: The kind of transformation, image 0 -> image 1.
+        threshold_px: Largest transfer error of an inlier, in pixels of image 1.
+        estimator: The robust estimator.
+
+    Returns:
+        The transformation and its inliers, or the reason why none can be trusted.
+
+    Raises:
+        ValueError: The model or the estimator is unknown.
     """
     if model not in MINIMAL_SAMPLE or estimator not in ("magsac", "ransac"):
         raise ValueError(f"no fit of a {model!r} by {estimator!r}: models are {', '.join(MINIMAL_SAMPLE)}")
-    needed = MINIMAL_SAMPLE[model] + 1
-    if len(matches) < needed:
-        return _rejected(matches, f"{len(matches)} matches: a {model} needs {needed}")
-    points0, points1 = matches.points0.astype(np.float64), matches.points1.astype(np.float64)
-    matrix = _ESTIMATE[model](points0, points1, threshold_px, estimator)
+    source, target = np.asarray(points0, np.float64), np.asarray(points1, np.float64)
+    count, needed = len(source), MINIMAL_SAMPLE[model] + 1
+    if count < needed:
+        return _rejected(count, f"{count} matches: a {model} needs {needed}")
+    matrix = _ESTIMATE[model](source, target, threshold_px, estimator)
     if matrix is None:
-        return _rejected(matches, f"no {model} agrees with the matches")
-    errors = np.linalg.norm(transform(matrix, points0) - points1, axis=1)
+        return _rejected(count, f"no {model} agrees with the matches")
+    errors = np.linalg.norm(apply_homography(matrix, source) - target, axis=1)
     inliers = errors <= threshold_px
-    agreeing = len(np.unique(np.hstack([points0, points1])[inliers], axis=0))
+    agreeing = len(np.unique(np.hstack([source, target])[inliers], axis=0))
     if agreeing < needed:
-        return _rejected(matches, f"{agreeing} distinct matches agree: a {model} needs {needed}")
-    area = float(np.prod(np.ptp(points1, axis=0) + 2 * threshold_px))
-    if false_alarms(len(matches), agreeing, needed - 1, np.pi * threshold_px**2 / area) > MAX_FALSE_ALARMS:
-        return _rejected(matches, f"{agreeing} of {len(matches)} matches agree: no more than chance explains")
-    reason = _degeneracy(points0[inliers], points1[inliers], model, threshold_px) or _distortion(
-        matrix, points0, points0[inliers].mean(0)
+        return _rejected(count, f"{agreeing} distinct matches agree: a {model} needs {needed}")
+    area = float(np.prod(np.ptp(target, axis=0) + 2 * threshold_px))
+    if false_alarms(count, agreeing, needed - 1, np.pi * threshold_px**2 / area) > MAX_FALSE_ALARMS:
+        return _rejected(count, f"{agreeing} of {count} matches agree: no more than chance explains")
+    reason = _degeneracy(source[inliers], target[inliers], model, threshold_px) or _distortion(
+        matrix, source, source[inliers].mean(0)
     )
     if reason:
-        return _rejected(matches, reason)
+        return _rejected(count, reason)
     return Fit(matrix, inliers, residual_px=float(np.sqrt(np.mean(errors[inliers] ** 2))))
-
-
-def transform(matrix: Matrix, points: np.ndarray) -> npt.NDArray[np.float64]:
-    """Apply a 3 x 3 matrix to (N, 2) points (x, y); a point sent to or beyond the horizon becomes infinite."""
-    homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
-    depth = np.where(homogeneous[:, 2:] > 0, homogeneous[:, 2:], np.nan)
-    return np.nan_to_num(homogeneous[:, :2] / depth, nan=np.inf)
 
 
 def false_alarms(matches: int, agreeing: int, sample: int, probability: float) -> float:
@@ -109,8 +117,8 @@ def _log_binomial(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def _rejected(matches: Matches, reason: str) -> Fit:
-    return Fit(None, np.zeros(len(matches), bool), reason)
+def _rejected(count: int, reason: str) -> Fit:
+    return Fit(None, np.zeros(count, bool), reason)
 
 
 def _homography(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
@@ -118,7 +126,7 @@ def _homography(points0: Matrix, points1: Matrix, threshold_px: float, estimator
     matrix, _ = cv2.findHomography(
         points0, points1, method, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
     )
-    return _normalised(matrix)
+    return _scaled(matrix)
 
 
 def _affine(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
@@ -126,14 +134,14 @@ def _affine(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Es
     matrix, _ = cv2.estimateAffine2D(
         points0, points1, None, method, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
     )
-    return None if matrix is None else _normalised(np.vstack([matrix, [0.0, 0.0, 1.0]]))
+    return None if matrix is None else _scaled(np.vstack([matrix, [0.0, 0.0, 1.0]]))
 
 
 def _similarity(points0: Matrix, points1: Matrix, threshold_px: float, estimator: Estimator) -> Matrix | None:
     matrix, _ = cv2.estimateAffinePartial2D(
         points0, points1, None, cv2.RANSAC, threshold_px, maxIters=MAX_ITERATIONS, confidence=CONFIDENCE
     )
-    return None if matrix is None else _normalised(np.vstack([matrix, [0.0, 0.0, 1.0]]))
+    return None if matrix is None else _scaled(np.vstack([matrix, [0.0, 0.0, 1.0]]))
 
 
 _ESTIMATE: dict[Model, Callable[[Matrix, Matrix, float, Estimator], Matrix | None]] = {
@@ -143,11 +151,11 @@ _ESTIMATE: dict[Model, Callable[[Matrix, Matrix, float, Estimator], Matrix | Non
 }
 
 
-def _normalised(matrix: np.ndarray | None) -> Matrix | None:
+def _scaled(matrix: np.ndarray | None) -> Matrix | None:
     """Scale to a last element of 1. The origin of image 0 on the horizon, or no matrix, is no model."""
     if matrix is None or not np.isfinite(matrix).all() or abs(matrix[2, 2]) < 1e-12:
         return None
-    return np.asarray(matrix / matrix[2, 2], np.float64)
+    return normalised(matrix)
 
 
 def _degeneracy(points0: Matrix, points1: Matrix, model: Model, threshold_px: float) -> str:
@@ -163,7 +171,7 @@ def _degeneracy(points0: Matrix, points1: Matrix, model: Model, threshold_px: fl
     return ""
 
 
-def _distortion(matrix: Matrix, points0: Matrix, centre: npt.NDArray[np.float64]) -> str:
+def _distortion(matrix: Matrix, points0: Matrix, centre: FloatArray) -> str:
     """Say how the transformation distorts beyond reason over all of `points0` or at `centre`, or nothing."""
     depths = points0 @ matrix[2, :2] + 1
     if depths.min() <= 0 or depths.max() / depths.min() > MAX_PERSPECTIVE:
@@ -179,7 +187,7 @@ def _distortion(matrix: Matrix, points0: Matrix, centre: npt.NDArray[np.float64]
     return ""
 
 
-def _jacobian(matrix: Matrix, point: npt.NDArray[np.float64]) -> Matrix:
+def _jacobian(matrix: Matrix, point: FloatArray) -> Matrix:
     """Return the 2 x 2 derivative of the transformation at a point (x, y)."""
     x, y, depth = matrix @ np.append(point, 1.0)
     return np.asarray((matrix[:2, :2] - np.outer([x, y], matrix[2, :2]) / depth) / depth)
@@ -190,15 +198,6 @@ def _condition(points0: Matrix, points1: Matrix) -> float:
 
     It is the second smallest singular value of the normalised direct linear transform, relative to the largest.
     """
-    (x0, y0), (x1, y1) = _centred(points0).T, _centred(points1).T
-    zero, one = np.zeros_like(x0), np.ones_like(x0)
-    rows_x = np.column_stack([x0, y0, one, zero, zero, zero, -x1 * x0, -x1 * y0, -x1])
-    rows_y = np.column_stack([zero, zero, zero, x0, y0, one, -y1 * x0, -y1 * y0, -y1])
-    singular = np.linalg.svd(np.vstack([rows_x, rows_y]), compute_uv=False)
+    unit0, unit1 = (apply_homography(normalising(points), points) for points in (points0, points1))
+    singular = np.linalg.svd(dlt_equations(unit0, unit1), compute_uv=False)
     return float(singular[-2] / singular[0])
-
-
-def _centred(points: Matrix) -> Matrix:
-    """Move the mean to the origin and the root mean square distance to the square root of 2 (Hartley, 1997)."""
-    points = points - points.mean(0)
-    return np.asarray(points * np.sqrt(2 / np.mean((points**2).sum(1))))

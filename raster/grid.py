@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pyproj import Geod, Transformer
 from shapely import Polygon
 
-FloatArray = NDArray[np.float64]
+from raster.homography import FloatArray, apply_homography, fit_homography, inverse
 
 _HALF_PIXEL = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 _GEOD = Geod(ellps="WGS84")
@@ -52,7 +52,7 @@ class Grid:
     def matrix(self) -> FloatArray:
         """3x3 affine: pixel coordinates (centre convention) -> CRS coordinates."""
         corner: FloatArray = np.array(self.transform, dtype=np.float64).reshape(3, 3)
-        return corner @ _HALF_PIXEL
+        return np.asarray(corner @ _HALF_PIXEL)
 
     def to_world(self, points: ArrayLike) -> FloatArray:
         """Return CRS coordinates (N, 2) of pixel coordinates (N, 2)."""
@@ -60,7 +60,7 @@ class Grid:
 
     def to_pixel(self, points: ArrayLike) -> FloatArray:
         """Return pixel coordinates (N, 2) of CRS coordinates (N, 2)."""
-        return apply_homography(_inverse(self.matrix), points)
+        return apply_homography(inverse(self.matrix), points)
 
     def to_lonlat(self, points: ArrayLike) -> FloatArray:
         """Return WGS84 longitude and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
@@ -106,43 +106,6 @@ def reproject(points: FloatArray, source: str, target: str) -> FloatArray:
     return np.stack(_transformer(source, target).transform(points[:, 0], points[:, 1]), axis=1)
 
 
-def apply_homography(homography: FloatArray, points: ArrayLike) -> FloatArray:
-    """Map points (N, 2) by a 3x3 homography."""
-    x, y = np.asarray(points, dtype=np.float64).T
-    u, v, w = homography @ np.stack([x, y, np.ones_like(x)])
-    return np.stack([u / w, v / w], axis=1)
-
-
-def fit_homography(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Return the 3x3 homography that maps `source` (N, 2) to `target` (N, 2), N >= 4, in the least-squares sense.
-
-    Direct linear transform on normalised points (Hartley and Zisserman, Multiple View Geometry, algorithm 4.2).
-    """
-    from_unit, to_unit = _normaliser(source), _normaliser(target)
-    x, y = apply_homography(from_unit, source).T
-    u, v = apply_homography(to_unit, target).T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    equations = np.concatenate(
-        [
-            np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1),
-            np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1),
-        ]
-    )
-    solution = np.linalg.svd(equations, full_matrices=False)[2][-1].reshape(3, 3)
-    homography: FloatArray = _inverse(to_unit) @ solution @ from_unit
-    return homography / homography[2, 2]
-
-
-def _inverse(matrix: FloatArray) -> FloatArray:
-    return np.linalg.inv(matrix).astype(np.float64)
-
-
-def _normaliser(points: FloatArray) -> FloatArray:
-    centre = points.mean(axis=0)
-    scale = np.sqrt(2) / np.linalg.norm(points - centre, axis=1).mean()
-    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
-
-
 def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
     """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone."""
     with np.errstate(invalid="ignore"):  # what has no image stays without one
@@ -159,7 +122,7 @@ def georeferenced_homography(
     Raises ValueError where the target's ground lies outside the domain of the source's CRS.
     """
     if source.crs == target.crs:
-        return _inverse(target.matrix) @ source.matrix, 0.0
+        return inverse(target.matrix) @ source.matrix, 0.0
     x0, y0, x1, y1 = bounds or (-0.5, -0.5, target.width - 0.5, target.height - 0.5)
     lattice = np.stack(np.meshgrid(np.linspace(x0, x1, 15), np.linspace(y0, y1, 15)), axis=-1).reshape(-1, 2)
     origin = project(lattice, target, source)

@@ -1,0 +1,63 @@
+"""One antialiased warp of an image with its mask by a homography."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from raster.homography import Matrix, apply_homography, inverse
+
+Image: TypeAlias = NDArray[np.uint8]
+"""H x W x 3, uint8, RGB."""
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""H x W, True where there is data."""
+
+SHRINK = 1.5
+"""Where more pixels than so many fall into one of the result, along a side, they are averaged."""
+
+SIGMA = 0.4
+"""Standard deviation of the Gaussian that averages them, in pixels of the result."""
+
+
+def warp(image: Image, mask: Mask, matrix: Matrix, width: int, height: int) -> tuple[Image, Mask]:
+    """Warp an image and its mask by a homography, averaging where it shrinks.
+
+    Args:
+        image: H x W x 3 uint8.
+        mask: H x W bool, True where there is data.
+        matrix: 3x3, from pixels of the image to those of the result.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+
+    Returns:
+        The image (height, width, 3), black where there is nothing, and the mask (height, width): True where all that
+        a pixel is interpolated from has data.
+    """
+    smooth = antialiased(image, shrinkage(inverse(matrix), width, height))
+    warped = cv2.warpPerspective(smooth, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, np.uint8), np.asarray(inside > 250)
+
+
+def antialiased(image: Image, shrink: float) -> Image:
+    """Blur an image that is about to be sampled at every `shrink`-th pixel, as far as that would alias."""
+    if not SHRINK < shrink < math.inf:
+        return np.asarray(image)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), SIGMA * shrink), np.uint8)
+
+
+def shrinkage(to_source: Matrix, width: int, height: int) -> float:
+    """Return how many pixels of the source a step to the right takes amid a view of `width` x `height` pixels.
+
+    `to_source` (3x3) leads from the view's pixels to those of the source. Infinite where they lie beyond the horizon.
+    """
+    x, y = (width - 1) / 2, (height - 1) / 2
+    here, right = apply_homography(to_source, [[x, y], [x + 1, y]])
+    with np.errstate(invalid="ignore"):
+        step = float(np.linalg.norm(right - here))
+    return step if math.isfinite(step) else math.inf
