@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import shapely
 from pydantic import BaseModel, ConfigDict, Field
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
-from stages.rasters import Image
+from raster.image import Image, Mask
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,23 @@ class Strips:
     tags: Mapping[str, str]
 
 
+def rgba(pixels: Image, mask: Mask) -> Image:
+    """Return a strip of pixels (rows, width, 3) and their mask as RGBA."""
+    return np.dstack([pixels, np.where(mask, np.uint8(255), np.uint8(0))])
+
+
 class Source(BaseModel, ABC):
-    """Base of all sources. A subclass adds `kind: Literal[...]` and joins the union `AnySource` of `stages.acquire`."""
+    """Base of all sources. A configuration chooses one by `kind`: a name of `stages.acquire.SOURCES`, or module:Class.
+
+    Another package declares its sources as entry points of the group `mapdata.sources`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     SECONDS_A_PIXEL: ClassVar[float] = 3e-8
     """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
 
+    kind: str = Field(description="Which source: a name, or module:Class.")
     source: str = Field(description="What the imagery is, for the manifest: service or collection and layer.")
     licence: str = Field(description="Licence of the imagery: SPDX identifier or the name of its terms.")
     attribution: str = Field(description="Line of credit that the licence asks for.")
