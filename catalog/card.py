@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.manifest import SPLITS, published
+from catalog.manifest import published
 from catalog.model import Benchmark, Contents, Format
 from catalog.schema import Schema, markdown
 
@@ -64,7 +64,7 @@ def _quoted(text: str) -> str:
 def _counts(schema: Schema[Any], manifest: pa.Table) -> str:
     rows = published(manifest)
     lines = [f"| split | {schema.group.removesuffix('_id')}s | {schema.name} |", "|---|---:|---:|"]
-    for name in SPLITS:
+    for name in schema.splits:
         chosen = rows.filter(pc.equal(rows["split"], name))
         lines.append(f"| {name} | {pc.count_distinct(chosen[schema.group]).as_py()} | {chosen.num_rows} |")
     lines.append(f"| rejected | | {manifest.num_rows - rows.num_rows} |")
@@ -93,7 +93,7 @@ def _sources(schema: Schema[Any], contents: Contents[Any]) -> str:
 
 def _splits(schema: Schema[Any], benchmark: Benchmark) -> str:
     results = benchmark.results
-    text = f"{schema.splitting} Train on `train`, choose on `val`; the benchmark is the split `{benchmark.split}`."
+    text = f"{schema.splitting} {schema.advice}; the benchmark is the split `{benchmark.split}`."
     if not results:
         return text
     text += f" {benchmark.note}." if benchmark.note else ""

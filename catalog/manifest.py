@@ -19,8 +19,6 @@ from catalog.geometry import bounds, enclosing, footprints, to_wkb
 from catalog.model import EXTENSIONS
 from catalog.schema import Role, Schema, conform
 
-SPLITS = ("train", "val", "test")
-
 
 def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     """Return the manifest of a table of `schema.columns`: ordered, with paths, Zarr positions and bounds added.
@@ -88,7 +86,7 @@ def _check(schema: Schema[Any], table: pa.Table) -> None:
         )
     rules: dict[str, set[str | None]] = {
         "verdict": {"accepted", "rejected"},
-        "split": {*SPLITS, None},
+        "split": {*schema.splits, None},
         "format": {*EXTENSIONS, "npy"},
     }
     for name, known in rules.items():

@@ -68,7 +68,7 @@ def _problems(schema: Schema[Any], path: Path, summary: dict[str, Any], formats:
     yield from check_files(path, digests)
     if manifest is not None:
         yield from check_manifest(schema, manifest)
-        if summary.get(schema.name) != count(manifest):
+        if summary.get(schema.name) != count(schema, manifest):
             yield Problem(RELEASE_NAME, "its counts are not those of the manifest", _RESTORE)
         if Format.FOLDERS in formats:
             yield from check_images(schema, path, manifest, digests)

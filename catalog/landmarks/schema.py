@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -38,11 +39,13 @@ class LandmarkSchema(Schema[Landmark]):
     columns: ClassVar[pa.Schema] = IMAGES
     roles: ClassVar[tuple[Role, ...]] = (Role("image", "images/{modality}/{landmark_id}/{image_id}"),)
     summaries: ClassVar[tuple[str, ...]] = ("mapdata:category", "mapdata:state")
+    advice: ClassVar[str] = "Train on `train`"
     splitting: ClassVar[str] = "Landmarks are split by place, so that no landmark and no ground is seen in two splits."
     keywords: ClassVar[tuple[str, ...]] = ("cross-view retrieval", "geolocation", "landmarks", "aerial imagery")
     tags: ClassVar[tuple[str, ...]] = ("image-retrieval", "geolocation", "remote-sensing", "landmarks")
     holds: ClassVar[Mapping[Format, str]] = {
-        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images",
+        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet` and "
+        "`texts.parquet`: a row a landmark",
         Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: an image",
     }
     loading: ClassVar[tuple[str, ...]] = (
@@ -61,6 +64,26 @@ class LandmarkSchema(Schema[Landmark]):
         lost = sorted(set(pc.unique(own["landmark_id"]).to_pylist()) - {landmark.id for landmark in contents.originals})
         if lost:
             raise CatalogError(f"no landmark is given for {', '.join(lost[:5])}, though images belong to it")
+
+    def tables(self, contents: Contents[Landmark]) -> Mapping[str, pa.Table]:
+        """Return the tables of landmarks and of texts, a row a landmark."""
+        landmarks = [
+            {"landmark_id": each.id, "split": each.split, "lon": each.lonlat[0], "lat": each.lonlat[1], **each.facts}
+            for each in contents.originals
+        ]
+        texts = [
+            {
+                "landmark_id": each.id,
+                "split": each.split,
+                "sentence": each.sentence,
+                "sections": json.dumps(dict(each.sections), ensure_ascii=False),
+                "licence": each.text_licence,
+                "attribution": each.text_attribution,
+                "source_url": each.text_url,
+            }
+            for each in contents.originals
+        ]
+        return {"landmarks.parquet": pa.Table.from_pylist(landmarks), "texts.parquet": pa.Table.from_pylist(texts)}
 
     def original_id(self, original: Landmark) -> str:
         """Return the landmark's id."""
