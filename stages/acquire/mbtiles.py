@@ -70,4 +70,4 @@ class MBTilesSource(Source):
         try:
             return check.decode(body)
         except (InvalidResponse, UnsafeResponse) as error:
-            raise PermanentError(f"{self.path}: {label} is {error}; mend or replace the file") from error
+            raise PermanentError(f"{self.path}: {label} is {error}; repair or replace the file") from error

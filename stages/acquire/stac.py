@@ -119,7 +119,7 @@ class StacSource(Source):
         return found
 
     def _reader(self, stack: ExitStack, item: pystac.Item, grid: Grid, limiters: Path) -> Callable[[Window], Image]:
-        """Return a function that reads a window of an item's raster on the site's grid, in the host's turn."""
+        """Return a function that reads a window of an item's raster on the site's grid within the host's rate limits."""
         href = item.assets[self.asset].get_absolute_href() or ""
         parts = urlsplit(href)
         remote = parts.scheme in ("http", "https")
@@ -174,7 +174,8 @@ def _visible(items: Sequence[pystac.Item], site: Site) -> list[pystac.Item]:
 
 
 def _within_limits(name: str, limiter: RateLimiter | None, action: Callable[[], T]) -> T:
-    """Do what reads from a host in its turn, and say which item failed: GDAL's own messages may hold the URL."""
+    """Run an action that reads from a host within its rate limits; name the item that failed, for GDAL's own messages may
+    hold the URL."""
 
     async def wait_and_do(limiter: RateLimiter) -> T:
         async with limiter.slot():

@@ -67,11 +67,11 @@ class _Retryable(Exception):
 
 
 class Client:
-    """An async context manager that asks politely.
+    """An asynchronous context manager that sends requests within the rate limits of their hosts.
 
     `get` returns what the request's check made of the body, or None if the service says that there is nothing, which is
-    a fact. It raises `TransientError` when the host stays unwell for all attempts, `PermanentError` for what asking
-    again cannot mend: a refusal (401, 403), another client error, a hostile answer. No message holds a URL.
+    a fact. It raises `TransientError` when the host stays unwell for all attempts, `PermanentError` for what repeating
+    cannot fix: a refusal (401, 403), another client error, a hostile answer. No message holds a URL.
     """
 
     def __init__(self, folder: Path, rate_limits: RateLimits) -> None:
