@@ -37,7 +37,7 @@ class TileServiceSource(Source):
 
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
-    url: str = Field(default="", description="Instead: template with {z}, {x}, {y} or {-y} (TMS), and perhaps {key}.")
+    url: str = Field(default="", description="Instead: template with {z}, {x}, {y} or {-y} (TMS), as of `Provider.url`.")
     tile_size: Literal[256, 512] = Field(default=256, description="With a url: size of its tiles in px.")
     zooms: tuple[int, int] = Field(default=(0, 22), description="With a url: least and greatest zoom it has.")
     key_variable: str = Field(default="", description="With a url: environment variable that holds {key}.")
