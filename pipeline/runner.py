@@ -46,7 +46,8 @@ class Runner:
         last = max((index for index, stage in enumerate(stages) if stage.name in only), default=len(stages) - 1)
         try:
             for stage in stages[: last + 1]:
-                plan = plan_stage(stage, RunView(self.workspace.root, seed, results), self.ledger)
+                view = RunView(self.workspace.root, seed, results).of(stage)
+                plan = plan_stage(stage, view, self.ledger)
                 self.ledger.replan(stage.name, plan.units, plan.stale)
                 if not only or stage.name in only:
                     self.reporter.stage_begins(stage.name, plan)
@@ -54,7 +55,7 @@ class Runner:
                 elif plan.due:
                     raise PipelineError(
                         f"{len(plan.due)} of {len(plan.units)} units of stage {stage.name} are not done yet, and what "
-                        f"was asked for needs them. `mapdata run` them first, all stages or with --only {stage.name}."
+                        f"was asked for needs them. Run them first, all stages or with --only {stage.name}."
                     )
                 results[stage.name] = self.ledger.results(stage.name)
         finally:
@@ -85,7 +86,7 @@ class _StageRun:
         while self._due or self._suspects or self._waiting or self._in_flight:
             self._wake()
             self._submit()
-            for unit, attempt in self._runner.executor.ended(self._patience()):
+            for unit, attempt in self._runner.executor.ended(self._longest_wait()):
                 self._in_flight -= 1
                 if unit.name == self._suspect_in_flight:
                     self._suspect_in_flight = ""
@@ -97,7 +98,7 @@ class _StageRun:
             losses = self._failures[unit.name, Kind.LOST_WORKER]
             (self._suspects if losses >= _SUSPICIOUS_LOSSES else self._due).append(unit)
 
-    def _patience(self) -> float:
+    def _longest_wait(self) -> float:
         until_next = self._waiting[0][0] - time.monotonic() if self._waiting else _LONGEST_WAIT_SECONDS
         return min(max(until_next, 0.01), _LONGEST_WAIT_SECONDS)
 

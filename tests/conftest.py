@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mapdata.cli import PATIENCE
+from mapdata.cli import THREAD_SETTINGS
 
-os.environ.update(PATIENCE)
+os.environ.update(THREAD_SETTINGS)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

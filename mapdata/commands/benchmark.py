@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mapdata.commands.run import told
+from mapdata.commands.run import report_stop
 
 _MANY = "May be given several times."
 
@@ -50,7 +50,7 @@ def benchmark(
     """
     from pydantic import ValidationError
 
-    from mapdata.recipe import load_recipe
+    from mapdata.recipes import load_recipe
     from pipeline.report import print_summary
     from pipeline.run import Request, Stopped
     from pipeline.run import run as run_recipe
@@ -100,12 +100,12 @@ def benchmark(
     try:
         summary = run_recipe(stages, place, request)
     except Stopped as stop:
-        raise told(stop) from None
+        raise report_stop(stop) from None
     found = place.root / "benchmark" / "results.json"
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)
     elif not as_json:
-        print_summary(summary, folder)
+        print_summary(summary, folder, "mapdata")
         if found.exists():
             typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
     raise typer.Exit(1 if summary.failures else 0)

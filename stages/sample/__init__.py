@@ -88,8 +88,8 @@ class SampleStage(Stage[SampleParams]):
             points, sites = len({row["point_id"] for row in rows}), len(rows)
             pixels = float(sum(row["width"] * row["height"] for row in rows))
             gsd = sum(row["gsd"] for row in rows) / len(rows)
-        handed = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
-        return Estimate(1, seconds=2 + 0.03 * sites, handed=handed)
+        amounts = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
+        return Estimate(1, seconds=2 + 0.03 * sites, propagated=amounts)
 
 
 def _geojson(rows: Sequence[Row]) -> dict[str, object]:
