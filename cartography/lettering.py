@@ -1,7 +1,7 @@
-"""Lettering for the light renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
+"""Lettering for the OpenCV renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
 
-Latin text uses OpenCV's stroke fonts; the characters of other scripts are synthetic glyphs of random strokes, always the same
-for the same character.
+Latin text uses OpenCV's stroke fonts. The characters of other scripts are synthetic glyphs of random strokes, always
+the same for the same character.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pipeline.config import ConfigPath
 from raster.gdal import Session
 from raster.grid import Grid
 from stages.acquire.rgba import RgbaReader
-from stages.acquire.source import Site, Source, Strips, window_of
+from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.rasters import Image, grid_of, open_dataset
 
 ROWS = 512
@@ -37,7 +37,7 @@ class GeoTiffSource(Source):
 
     def file(self, site: Site) -> Path:
         """Return the file of a site."""
-        return Path(str(self.path).format(point_id=site.point_id, site_id=site.site_id))
+        return site_path(self.path, site)
 
     def identity(self, site: Site) -> str:
         """Return size and time of change of the site's file: reading gigabytes just to plan would take too long."""

@@ -29,8 +29,8 @@ from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
-from stages.acquire.local_grid import local_grid, utm_zone
-from stages.acquire.source import Site, Source, Strips, window_of
+from stages.acquire.local_grid import local_crs, local_grid
+from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.rasters import Image, grid_of, open_dataset
 
@@ -83,7 +83,7 @@ class OsmRenderSource(Source):
         """Draw the map of a site strip by strip; see `Source.open`."""
         grid = self._grid(site)
         centre = site.footprint.centroid
-        crs = utm_zone(centre.x, centre.y)
+        crs = local_crs(centre.x, centre.y)
         try:
             whole = _read(self.path, crs, self.identity(site))
         except VectorFileError as error:
@@ -103,7 +103,7 @@ class OsmRenderSource(Source):
             return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
-        path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
+        path = site_path(self.like, site)
         with open_dataset(path) as dataset:
             return window_of(site, grid_of(dataset, path), str(path))
 

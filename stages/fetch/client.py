@@ -54,8 +54,9 @@ class RateLimits(BaseModel):
 
 @dataclass(frozen=True)
 class Response:
-    """A valid HTTP response: its body, unpacked, and its headers."""
+    """A valid HTTP response: its status (200 or 206), its body, unpacked, and its headers."""
 
+    status: int
     body: bytes
     headers: Mapping[str, str]
 
@@ -224,7 +225,7 @@ class Client:
             body = decoded(packed, response.headers.get("Content-Encoding", ""), request.max_bytes)
         except InvalidResponse as error:
             raise _Retryable(str(error)) from error
-        return Response(body, response.headers)
+        return Response(status, body, response.headers)
 
     def _limiter(self, url: str) -> RateLimiter:
         host = _host(url)

@@ -30,8 +30,8 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
         The body without its encodings.
 
     Raises:
-        InvalidResponse: The body is not packed as the header says.
-        UnsafeResponse: It unpacks to more than the limit, or its encoding is unknown.
+        InvalidResponse: The body ends too early.
+        UnsafeResponse: It is not packed as the header says, unpacks to more than the limit, or its encoding is unknown.
     """
     layers = [name for part in encoding.split(",") if (name := part.strip().lower()) not in _PLAIN]
     if len(layers) > _MAX_LAYERS:
@@ -58,7 +58,8 @@ def _inflated(body: bytes, name: str, limit: int) -> bytes:
             continue
         if stream.eof or len(result) > limit:
             return result
-    raise InvalidResponse(f"a body that is not packed as {name!r}, as its header says, or is cut short")
+        raise InvalidResponse(f"a body packed as {name!r} that is cut short")
+    raise UnsafeResponse(f"a body that is not packed as {name!r}, as its header says")
 
 
 def _decompressed(body: bytes, name: str, limit: int) -> bytes:
@@ -66,4 +67,4 @@ def _decompressed(body: bytes, name: str, limit: int) -> bytes:
         with pyarrow.CompressedInputStream(pyarrow.BufferReader(body), _ARROW[name]) as stream:
             return bytes(stream.read(limit + 1))
     except (OSError, pyarrow.ArrowException) as error:
-        raise InvalidResponse(f"a body that is not packed as {name!r}, as its header says, or is cut short") from error
+        raise UnsafeResponse(f"a body that is not packed as {name!r}, as its header says, or is cut short") from error

@@ -112,3 +112,12 @@ def _describe(body: bytes, error: Exception) -> str:
     if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg", b"{", b"<service")):
         return "a text page instead of a picture"
     return f"no whole picture ({type(error).__name__}, {len(body)} bytes)"
+
+
+def picture_width(body: bytes) -> int:
+    """Return the width of a tile in px, one of `TILE_SIZES`; the first of them if the body does not tell."""
+    try:
+        with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
+            return image.width if image.width in TILE_SIZES else TILE_SIZES[0]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return TILE_SIZES[0]

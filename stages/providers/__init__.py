@@ -16,7 +16,7 @@ from typing import Literal
 import xyzservices
 import xyzservices.providers
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import PermanentError
 from stages.providers import template
@@ -96,13 +96,23 @@ def registry() -> dict[str, Provider]:
 
 
 def find_provider(name: str) -> Provider:
-    """Return a provider of the registry, or any of xyzservices as `xyz:NAME`. Raises `PermanentError`."""
+    """Return a provider of the registry, or any of xyzservices as `xyz:NAME`.
+
+    Raises:
+        PermanentError: There is no such provider, or its URL cannot be filled in here.
+    """
     if name.startswith(XYZ_PREFIX):
         tiles = _xyz(name.removeprefix(XYZ_PREFIX))
         attribution = tiles.get("attribution", "")
-        return Provider(
-            name=name, url=_template(tiles), licence="see attribution", attribution=attribution, zooms=_zooms(tiles)
-        )
+        try:
+            return Provider(
+                name=name, url=_template(tiles), licence="see attribution", attribution=attribution, zooms=_zooms(tiles)
+            )
+        except ValueError as error:  # also pydantic's
+            raise PermanentError(
+                f"provider {name!r} needs values that only its owner gives, such as a key: write its URL with {{key}} "
+                "and key_variable in the source's own fields instead of `provider`"
+            ) from error
     if name not in registry():
         near = difflib.get_close_matches(name, registry(), 3) or sorted(registry())
         raise PermanentError(f"no provider is called {name!r}; did you mean {', '.join(near)}?")

@@ -133,7 +133,8 @@ def test_the_texts_use_the_terms_of_the_field() -> None:
 )
 def test_old_terms_are_found(text: str, instead: str) -> None:
     (message,) = violations("matcher/any.py", iter([(7, text)]))
-    assert message.startswith("matcher/any.py:7") and instead in message
+    assert message.startswith("matcher/any.py:7")
+    assert instead in message
 
 
 def test_ordinary_words_are_left_alone() -> None:
