@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-_CYLINDRICAL = frozenset({"merc", "webmerc", "eqc", "mill", "cea", "gall"})
-"""Projections of PROJ whose x is linear in the longitude, so that the globe repeats along it."""
+_CYLINDRICAL = ("popular visualisation pseudo mercator", "mercator (", "equidistant cylindrical", "plate carr", "miller")
+"""How the names of projections begin whose x is linear in the longitude, so that the globe repeats along it."""
 
 
 def wrapped(lon: FloatArray | float) -> FloatArray:
@@ -72,9 +72,10 @@ def period(crs: str) -> float | None:
     parsed = pyproj.CRS.from_user_input(crs)
     if parsed.is_geographic:
         return 360.0
-    if parsed.to_dict().get("proj") not in _CYLINDRICAL:
+    operation = (parsed.source_crs or parsed).coordinate_operation
+    if operation is None or not operation.method_name.lower().startswith(_CYLINDRICAL):
         return None
-    centre = float(parsed.to_dict().get("lon_0", 0.0))
+    centre = next((each.value for each in operation.params if each.name.startswith("Longitude of")), 0.0)
     to_crs = pyproj.Transformer.from_crs("EPSG:4326", parsed, always_xy=True)
     (x0, x1), _ = to_crs.transform([centre, centre + 1], [0.0, 0.0])
     return float(abs(x1 - x0) * 360)

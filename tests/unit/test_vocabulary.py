@@ -61,7 +61,9 @@ TERMS = (
 ALLOWED = {
     # A park's gate on a drawn map.
     ("cartography/procedural/zones.py", "rate limiter"),
-    *((f"stages/{name}/__init__.py", "propagated estimates") for name in ("acquire", "sample", "tile")),
+    # Configurations of earlier versions name the field so.
+    ("stages/acquire/service.py", "rate limits"),
+    ("stages/acquire/stac.py", "rate limits"),
 }
 """(file, replacement of the rule): uses of a word in its ordinary sense."""
 
