@@ -11,11 +11,16 @@ from functools import lru_cache
 import numpy as np
 import pyproj
 import shapely
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from raster.homography import FloatArray
 
-_CYLINDRICAL = ("popular visualisation pseudo mercator", "mercator (", "equidistant cylindrical", "plate carr", "miller")
+_CYLINDRICAL = (
+    "popular visualisation pseudo mercator",
+    "mercator (",
+    "equidistant cylindrical",
+    "plate carr",
+    "miller",
+)
 """How the names of projections begin whose x is linear in the longitude, so that the globe repeats along it."""
 
 
@@ -72,7 +77,7 @@ def period(crs: str) -> float | None:
     parsed = pyproj.CRS.from_user_input(crs)
     if parsed.is_geographic:
         return 360.0
-    operation = (parsed.source_crs or parsed).coordinate_operation
+    operation = (parsed.source_crs if parsed.is_bound and parsed.source_crs else parsed).coordinate_operation
     if operation is None or not operation.method_name.lower().startswith(_CYLINDRICAL):
         return None
     centre = next((each.value for each in operation.params if each.name.startswith("Longitude of")), 0.0)

@@ -17,8 +17,8 @@ from shapely import Polygon
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
+from raster.image import Image, Mask
 from raster.longitude import period, surrounds_pole, unwrapped
-from stages.rasters import Image
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Strips:
     grid: Grid
     pixels: Iterator[Image]
     tags: Mapping[str, str]
+
+
+def rgba(pixels: Image, mask: Mask) -> Image:
+    """Return a strip of pixels (rows, width, 3) and their mask as RGBA."""
+    return np.dstack([pixels, np.where(mask, np.uint8(255), np.uint8(0))])
 
 
 class Source(BaseModel, ABC):

@@ -11,30 +11,27 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
-import rasterio
 import shapely
 from pydantic import AliasChoices, Field, field_validator
-from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError
-from raster.gdal import Session
+from raster.errors import RasterError
 from raster.grid import Grid
+from raster.image import Image
+from raster.reader import ROWS, RasterReader, open_raster
 from stages.acquire.local_grid import local_grid
-from stages.acquire.rgba import RgbaReader
 from stages.acquire.service import CACHE
-from stages.acquire.source import Site, Source, Strips
+from stages.acquire.source import Site, Source, Strips, rgba
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
 from stages.fetch.remote_file import RemoteFile
-from stages.rasters import Image
 
-ROWS = 512
+Window = tuple[int, int, int, int]
+"""x, y, width, height."""
+
 _DRIVERS = ((b"II*\0", "GTiff"), (b"MM\0*", "GTiff"), (b"II+\0", "GTiff"), (b"MM\0+", "GTiff"))
 _JPEG2000 = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
 _log = logging.getLogger(__name__)
@@ -88,7 +85,7 @@ class StacSource(Source):
             grid = local_grid(site)
             days = sorted(moment.date().isoformat() for item in items for moment in (item.start, item.end) if moment)
             tag = "/".join(dict.fromkeys((days[0], days[-1]))) if days else ""
-            with Session().activate(), ExitStack() as stack:
+            with ExitStack() as stack:
                 readers = [self._reader(stack, item, grid, client) for item in items]
                 yield Strips(grid, self._strips(readers, grid), {"DATE": tag})
 
@@ -138,32 +135,21 @@ class StacSource(Source):
     ) -> Callable[[Window], Image]:
         """Return a function that reads a window of an item's raster on the site's grid."""
         name = f"item {item.id}, asset {self.asset!r}"
-        remote, dataset = _open_asset(item, item.assets[self.asset], name, client)
-        stack.enter_context(dataset)
+        remote, raster = _open_asset(stack, item, self.asset, self.bands, client)
         with _failures(name, remote):
-            view = WarpedVRT(
-                dataset,
-                crs=grid.crs,
-                transform=grid.transform,
-                width=grid.width,
-                height=grid.height,
-                resampling=Resampling.bilinear,
-                add_alpha=dataset.nodata is None and MaskFlags.per_dataset not in dataset.mask_flag_enums[0],
-            )
-            stack.enter_context(view)
-            pixels = RgbaReader(dataset, name, self.bands, view)
+            view = stack.enter_context(raster.on_grid(grid))
 
         def read(window: Window) -> Image:
             with _failures(name, remote):
-                return pixels.read(window)
+                return rgba(*view.read(*window))
 
         return read
 
     def _strips(self, readers: Sequence[Callable[[Window], Image]], grid: Grid) -> Iterator[Image]:
         """Lay the items over each other: a pixel is that of the first item that has data there."""
         for row in range(0, grid.height, ROWS):
-            window = Window(0, row, grid.width, min(ROWS, grid.height - row))
-            strip = np.zeros((window.height, window.width, 4), np.uint8)
+            window = (0, row, grid.width, min(ROWS, grid.height - row))
+            strip = np.zeros((window[3], grid.width, 4), np.uint8)
             for read in readers:
                 empty = strip[..., 3] == 0
                 if not empty.any():
@@ -180,38 +166,38 @@ def _day(value: str) -> date:
 
 
 def _open_asset(
-    item: StacItem, address: str, name: str, client: BlockingClient
-) -> tuple[RemoteFile | None, rasterio.DatasetReader]:
+    stack: ExitStack, item: StacItem, asset: str, bands: Sequence[int], client: BlockingClient
+) -> tuple[RemoteFile | None, RasterReader]:
     """Open an item's file with the driver that its first bytes call for, and with no other.
 
     A driver that follows references, such as VRT or WMS, is never tried, whatever the file's name says.
     """
+    name, address = f"item {item.id}, asset {asset!r}", item.assets[asset]
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
         remote = RemoteFile(client, address, name)
         driver = _driver(remote.read(12), name)
-        remote.seek(0)
-        suffix = "tif" if driver == "GTiff" else "jp2"
+        file = "asset.tif" if driver == "GTiff" else "asset.jp2"
 
         def opener(path: str, mode: str = "r") -> RemoteFile:
-            if not path.endswith(f"asset.{suffix}"):
+            if not path.endswith(file):
                 raise FileNotFoundError(path)  # files that GDAL looks for beside a raster
             remote.seek(0)
             return remote
 
         with _failures(name, remote):
-            return remote, rasterio.open(f"asset.{suffix}", driver=driver, opener=opener)
+            opened = open_raster(file, bands, name, siblings=False, driver=driver, opener=opener)
+            return remote, stack.enter_context(opened)
     if item.remote or scheme not in ("", "file"):
-        raise PermanentError(
-            f"{name}: refused an address of the kind {scheme or 'file'}:; only https: and http: are read"
-        )
+        kind = scheme or "file"
+        raise PermanentError(f"{name}: refused an address of the kind {kind}:; only https: and http: are read")
     path = local_path(address)
     if not path.is_file():
         raise PermanentError(f"{name}: there is no file {path}")
-    with path.open("rb") as file:
-        driver = _driver(file.read(12), name)
+    with path.open("rb") as head:
+        driver = _driver(head.read(12), name)
     with _failures(name, None):
-        return None, rasterio.open(path, driver=driver)
+        return None, stack.enter_context(open_raster(path, bands, name, driver=driver))
 
 
 def _driver(head: bytes, name: str) -> str:
@@ -228,10 +214,10 @@ def _failures(name: str, remote: RemoteFile | None) -> Iterator[None]:
     """Say which item failed and why: GDAL knows only that a read failed, and its messages may hold the URL."""
     try:
         yield
-    except (RasterioError, PermanentError):
+    except (RasterError, PermanentError) as error:
         if remote is not None and remote.error is not None:
             raise remote.error from None
-        raise PermanentError(f"{name}: cannot be read; the file is damaged or truncated") from None
+        raise PermanentError(str(error)) from None
     if remote is not None and remote.error is not None:
         raise remote.error
 

@@ -11,8 +11,8 @@ from affine import Affine
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid
+from raster.image import Image
 from stages.acquire.source import Site, site_outline
-from stages.rasters import Image
 
 _HALF_WORLD_M = 20037508.342789244
 _EQUATOR_M = 2 * _HALF_WORLD_M
