@@ -80,7 +80,7 @@ def period(crs: str) -> float | None:
     operation = (parsed.source_crs if parsed.is_bound and parsed.source_crs else parsed).coordinate_operation
     if operation is None or not operation.method_name.lower().startswith(_CYLINDRICAL):
         return None
-    centre = next((each.value for each in operation.params if each.name.startswith("Longitude of")), 0.0)
+    centre = next((float(each.value) for each in operation.params if each.name.startswith("Longitude of")), 0.0)
     to_crs = pyproj.Transformer.from_crs("EPSG:4326", parsed, always_xy=True)
     (x0, x1), _ = to_crs.transform([centre, centre + 1], [0.0, 0.0])
     return float(abs(x1 - x0) * 360)

@@ -305,7 +305,7 @@ def _footprint(document: Any) -> BaseGeometry:
         raise _BrokenDocument("its geometry has coordinates that are no numbers")
     if isinstance(shape, shapely.Polygon):
         # A ring from 179.9 to -179.9 means the strip between them, not the rest of the globe.
-        shape = shapely.Polygon(unwrapped(shapely.get_coordinates(shape.exterior)), shape.interiors)
+        shape = shapely.Polygon(unwrapped(shapely.get_coordinates(shape.exterior)), list(shape.interiors))
     return shape if shape.is_valid else shapely.make_valid(shape)
 
 

@@ -40,5 +40,7 @@ class BlockingClient:
 
     def get(self, request: Request[T]) -> T | None:
         """Send a request until there is a valid response; see `Client.get`."""
-        response: T | None = self._runner.run(self._client.get(request))
-        return response
+        return self._runner.run(self._get(request))
+
+    async def _get(self, request: Request[T]) -> T | None:
+        return await self._client.get(request)
