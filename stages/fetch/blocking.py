@@ -40,7 +40,5 @@ class BlockingClient:
 
     def get(self, request: Request[T]) -> T | None:
         """Send a request until there is a valid response; see `Client.get`."""
-        return self._runner.run(self._get(request))
-
-    async def _get(self, request: Request[T]) -> T | None:
-        return await self._client.get(request)
+        response = self._client.get(request)
+        return self._runner.run(response)
