@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pyproj
 import shapely
+import shapely.affinity
 
 from raster.homography import FloatArray
 
@@ -63,6 +64,26 @@ def ground_polygon(corners: FloatArray) -> shapely.Polygon:
         south, north = (lat.min(), 90.0) if lat.mean() > 0 else (-90.0, lat.max())
         return shapely.box(-180, south, 180, north)
     return shapely.Polygon(unwrapped(corners))
+
+
+def wrapped_ring(polygon: shapely.Polygon) -> shapely.Polygon:
+    """Return a polygon with wrapped longitudes: across the antimeridian, its ring jumps from 180 to -180 degrees."""
+    west, _, east, _ = polygon.bounds
+    if west >= -180 and east <= 180:
+        return polygon
+    return shapely.transform(polygon, lambda points: np.stack([wrapped(points[:, 0]), points[:, 1]], axis=1))
+
+
+def split_at_antimeridian(polygon: shapely.Polygon) -> shapely.Polygon | shapely.MultiPolygon:
+    """Return an unwrapped polygon as RFC 7946 wants it in GeoJSON: cut in two where it crosses the antimeridian."""
+    west, _, east, _ = polygon.bounds
+    if west >= -180 and east <= 180:
+        return polygon
+    parts = []
+    for turn in (-360.0, 0.0, 360.0):
+        turned = shapely.affinity.translate(polygon, turn)
+        parts += [part for part in shapely.get_parts(shapely.clip_by_rect(turned, -180, -90, 180, 90)) if part.area]
+    return shapely.MultiPolygon(parts)
 
 
 def surrounds_pole(polygon: shapely.Polygon) -> bool:

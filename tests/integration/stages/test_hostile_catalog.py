@@ -74,8 +74,7 @@ def acquire(address: object, workspace: Path, **changes: object) -> tuple[float 
         tag = strips.tags["DATE"]
     with open_raster(workspace / "a.tif") as raster:
         pixels, mask = raster.read(0, 0, raster.grid.width, raster.grid.height)
-    valid = np.ones(pixels.shape[:2], bool) if mask is None else mask > 0
-    return (float(pixels[valid].mean()) if valid.any() else None), tag
+    return (float(pixels[mask].mean()) if mask.any() else None), tag
 
 
 @pytest.fixture
