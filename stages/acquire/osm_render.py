@@ -30,8 +30,8 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
-from stages.acquire.local_grid import local_grid, utm_zone
-from stages.acquire.source import Site, Source, Strips, window_of
+from stages.acquire.local_grid import local_crs, local_grid
+from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.rasters import open_any
 
@@ -84,7 +84,7 @@ class OsmRenderSource(Source):
         """Draw the map of a site strip by strip; see `Source.open`."""
         grid = self._grid(site)
         centre = site.footprint.centroid
-        crs = utm_zone(centre.x, centre.y)
+        crs = local_crs(centre.x, centre.y)
         try:
             whole = _read(self.path, crs, self.identity(site))
         except VectorFileError as error:
@@ -104,7 +104,7 @@ class OsmRenderSource(Source):
             return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
-        path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
+        path = site_path(self.like, site)
         with open_any(path) as reader:
             return window_of(site, reader.grid, reader.name)
 
