@@ -68,6 +68,11 @@ class Embeddings:
         return np.array([self.rows[name] for name in items.ids], np.int64)
 
 
+def has_embeddings(folder: Path, modality: Modality) -> bool:
+    """Tell whether there is a table of a modality."""
+    return (folder / f"{modality}.npy").is_file() or (folder / f"{modality}.parquet").is_file()
+
+
 def read_embeddings(folder: Path, modality: Modality) -> Embeddings:
     """Read the table of a modality.
 

@@ -46,6 +46,18 @@ class QueryScores:
     first_rank: Values
 
 
+def checked_protocol(name: str) -> Protocol:
+    """Return the protocol of that name.
+
+    Raises:
+        RetrievalError: There is none.
+    """
+    for known in PROTOCOLS:
+        if known == name:
+            return known
+    raise RetrievalError(f"no protocol {name!r}; there are: {', '.join(PROTOCOLS)}")
+
+
 def score_queries(hits: Sequence[Hits], protocol: Protocol) -> QueryScores:
     """Score every query under a protocol.
 
@@ -56,8 +68,7 @@ def score_queries(hits: Sequence[Hits], protocol: Protocol) -> QueryScores:
     Raises:
         RetrievalError: The protocol is unknown, or a query has no right answer in the gallery.
     """
-    if protocol not in PROTOCOLS:
-        raise RetrievalError(f"no protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}")
+    checked_protocol(protocol)
     without = [number for number, each in enumerate(hits) if not each.positives]
     if without:
         raise RetrievalError(f"query {without[0]} and {len(without) - 1} more have no right answer in the gallery")

@@ -19,6 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from catalog.model import MANIFEST_NAME
+from pipeline.errors import PermanentError
 from pipeline.files import atomic_path, write_bytes
 
 Row = Mapping[str, Any]
@@ -27,41 +33,50 @@ LANDMARK_COLUMNS = (
     "landmark_id", "CommonsCategory", "WikipediaPage", "lat", "lon", "min_lat", "min_lon", "max_lat", "max_lon", "QID",
     "osm_type", "osm_id", "category", "state", "hierarchical_category",
 )  # fmt: skip
-_MODALITIES = {"ground": "ground", "aerial": "satellite"}
 SHARD_BYTES = 1 << 30
 """A tar shard is closed once it holds so many bytes."""
 
 
-def write_official(
-    target: Path, workspace: Path, landmarks: Sequence[Row], images: Sequence[Row], texts: Sequence[Row]
-) -> None:
-    """Write the folders and tables.
+def write_official(release: Path, target: Path) -> None:
+    """Write the folders and tables from a release of landmarks.
 
     Args:
-        target: Folder of the export; must be new or empty.
-        workspace: What the paths of images are relative to.
-        landmarks: Rows of `LANDMARKS` with `split` (train or query).
-        images: Rows of `IMAGES` with `split` (train, query or index), accepted ones only.
-        texts: Rows of `TEXTS` of these landmarks, one each.
+        release: Folder of the release.
+        target: Folder of the export, new or empty.
+
+    Raises:
+        PermanentError: The release cannot be read, or `target` holds something.
     """
-    split_of = {row["landmark_id"]: row["split"] for row in landmarks}
+    if target.exists() and any(target.iterdir()):
+        raise PermanentError(f"{target}: is not empty; name a new folder")
+    columns = [
+        "image_id", "landmark_id", "modality", "distractor", "split", "year", "items", "flags", "outdoor", "geometry",
+        "image_path", "image_licence",
+    ]  # fmt: skip
+    try:
+        manifest = pq.read_table(release / MANIFEST_NAME, columns=columns, filters=[("verdict", "=", "accepted")])
+        landmarks = pq.read_table(release / "landmarks.parquet").to_pylist()
+        texts = pq.read_table(release / "texts.parquet").to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise PermanentError(f"{release}: is no release of landmarks that can be read ({error})") from error
+    images = manifest.to_pylist()
+    boxes = {
+        row["landmark_id"]: shapely.from_wkb(row["geometry"]).bounds for row in images if row["modality"] == "ground"
+    }
     for row in images:
-        _link(
-            workspace / row["path"], _place(target, row["split"], _MODALITIES[row["modality"]], row["image_id"], ".jpg")
-        )
+        place = _place(target, row["split"], row["modality"], row["image_id"], Path(row["image_path"]).suffix)
+        _link(release / row["image_path"], place)
     for row in texts:
-        path = _place(target, split_of[row["landmark_id"]], "text", row["landmark_id"], ".json")
-        sections = json.loads(row["sections"])
-        lead = {row["title"]: sections.pop("", "")}
-        write_bytes(path, json.dumps(lead | sections, ensure_ascii=False, indent=1).encode())
-    _write_csv(target / "mmlandmarks.csv", LANDMARK_COLUMNS, (_landmark(row) for row in landmarks))
+        path = _place(target, row["split"], "text", row["landmark_id"], ".json")
+        write_bytes(path, json.dumps(json.loads(row["sections"]), ensure_ascii=False, indent=1).encode())
+    _write_csv(target / "mmlandmarks.csv", LANDMARK_COLUMNS, (_landmark(row, boxes) for row in landmarks))
     for split in ("train", "query"):
         own = [row for row in landmarks if row["split"] == split]
         _write_split(target / split, split, own, [row for row in images if row["split"] == split], texts)
     index = [row for row in images if row["split"] == "index"]
-    ground = [(row["image_id"], (row["items"] or [""])[0]) for row in index if row["modality"] == "ground"]
-    aerial = [(row["image_id"], row["lat"], row["lon"], row["year"]) for row in index if row["modality"] == "aerial"]
+    ground = [(row["image_id"], row["items"][0]) for row in index if row["modality"] == "ground"]
     _write_csv(target / "index" / "mml_index_ground.csv", ("images", "gldv2_id"), ground)
+    aerial = [(row["image_id"], *_latlon(row), row["year"]) for row in index if row["modality"] == "satellite"]
     _write_csv(target / "index" / "mml_index_satellite.csv", ("images", "lat", "lon", "year"), aerial)
 
 
@@ -100,7 +115,7 @@ def _write_split(
     ids = {key: [row["image_id"] for row in rows] for key, rows in of.items()}
     _write_csv(folder / f"mml_{split}_ground.csv", columns, _listed(own, ids, "ground"))
     outdoor = {key: [row["image_id"] for row in rows if _outdoor(row)] for key, rows in of.items()}
-    aerial = list(_listed(own, ids, "aerial"))
+    aerial = list(_listed(own, ids, "satellite"))
     if split == "train":
         _write_csv(folder / "mml_train_ground_subset.csv", columns, _listed(own, outdoor, "ground"))
         _write_csv(folder / "mml_train_satellite.csv", columns, aerial)
@@ -112,7 +127,9 @@ def _write_split(
         _write_csv(folder / "mml_query_text_sentences.csv", ("landmark_id", "sentences"), sorted(sentences))
     written = sorted(row["landmark_id"] for row in texts if row["landmark_id"] in own)
     _write_csv(folder / f"mml_{split}_text.csv", ("landmark_id", "json"), ((each, each) for each in written))
-    licences = [(row["landmark_id"], row["image_id"], row["licence"]) for row in images if row["modality"] == "ground"]
+    licences = [
+        (row["landmark_id"], row["image_id"], row["image_licence"]) for row in images if row["modality"] == "ground"
+    ]
     _write_csv(folder / f"mml_{split}_licenses.csv", ("landmark_id", "images", "license"), sorted(licences))
 
 
@@ -128,13 +145,18 @@ def _outdoor(row: Row) -> bool:
     return "interior" not in row["flags"] and (row.get("outdoor") is None or row["outdoor"] >= 0.5)
 
 
-def _landmark(row: Row) -> tuple[Any, ...]:
+def _landmark(row: Row, boxes: Mapping[str, tuple[float, float, float, float]]) -> tuple[Any, ...]:
     page = row["wikipedia"].partition(":")[2] or row["wikipedia"]
+    west, south, east, north = boxes[row["landmark_id"]]
     return (
-        row["landmark_id"], row["commons_category"], page, row["lat"], row["lon"], row["min_lat"], row["min_lon"],
-        row["max_lat"], row["max_lon"], row["qid"], row["osm_type"], row["osm_id"], row["category"], row["state"],
-        row["hierarchical_category"],
+        row["landmark_id"], row["commons_category"], page, row["lat"], row["lon"], south, west, north, east, row["qid"],
+        row["osm_type"], row["osm_id"], row["category"], row["state"], row["hierarchical_category"],
     )  # fmt: skip
+
+
+def _latlon(row: Row) -> tuple[float, float]:
+    centre = shapely.from_wkb(row["geometry"]).centroid
+    return centre.y, centre.x
 
 
 def _place(target: Path, split: str, modality: str, name: str, suffix: str) -> Path:

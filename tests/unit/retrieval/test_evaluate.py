@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from mapdata.cli import build_app
 from retrieval.benchmark import TASKS, Modality
 from retrieval.embeddings import read_embeddings, write_embeddings
 from retrieval.errors import RetrievalError
@@ -163,3 +166,18 @@ def test_what_is_wrong_is_named(release: Path, tmp_path: Path) -> None:
     (release / "query" / "mml_query.csv").write_text("landmark_id,lat\nL0,1\n")
     with pytest.raises(RetrievalError, match="no column 'lon'"):
         read_official(release)
+
+
+def test_the_command_writes_results_and_rows(release: Path, tmp_path: Path) -> None:
+    folder = encoded(release, tmp_path / "e", 0.5)
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(release), "--embeddings", str(folder), "--out", str(out)]
+    ran = CliRunner().invoke(build_app(), [*arguments, "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = {(each["task"], each["protocol"]): each["figures"] for each in json.loads(ran.stdout)}
+    assert {task for task, _ in found} == set(TASKS)
+    expected = results(release, folder, "S2G")["whole-gallery"]["mAP@1k"]
+    assert found["S2G", "whole-gallery"]["mAP@1k"]["value"] == expected
+    assert pq.read_table(out / "G2S-official.parquet").num_rows == LANDMARKS * PHOTOGRAPHS
+    told = CliRunner().invoke(build_app(), [*arguments, "--task", "G2X"])
+    assert told.exit_code == 2
