@@ -76,5 +76,6 @@ def _votes(faces: np.ndarray, lines: Sequence[LineString], side: float) -> np.nd
     lengths = np.hypot(along[:, 0], along[:, 1])
     right = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.maximum(lengths, 1e-12)[:, None]
     beside = shapely.points((starts + ends) / 2 + side * _ASIDE * right)
-    segment, face = shapely.STRtree(faces).query(beside, predicate="within")
+    # The tree holds the points: so each face, which may have very many vertices, is prepared once for all of them.
+    face, segment = shapely.STRtree(beside).query(faces, predicate="contains")
     return np.bincount(face, lengths[segment], minlength=len(faces))
