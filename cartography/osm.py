@@ -58,6 +58,17 @@ def read_scene(path: Path, crs: str | None = None, bounds: Bounds | None = None)
     `crs` is the projected system of the scene's coordinates ("EPSG:3857", ...), by default the UTM zone of the data.
     Widths and heights are converted to its units (Web Mercator's are longer than a metre on the ground). `bounds`, in
     that system, leaves out what lies outside. An extract without features gives an empty scene. Raises VectorFileError.
+
+    Args:
+        path: An extract (.osm.pbf) or any vector file that GDAL reads.
+        crs: Projected coordinate system of the scene; by default the UTM zone of the data.
+        bounds: Left, bottom, right and top in that system; everything by default.
+
+    Returns:
+        The scene.
+
+    Raises:
+        VectorFileError: The file cannot be read, or the coordinate system is not projected.
     """
     parts = list(_read(path))
     target = pyproj.CRS.from_user_input(crs) if crs else _utm_of(parts, path)
