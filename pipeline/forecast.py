@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.digests import DigestCache
 from pipeline.ledger import Ledger
 from pipeline.planning import plan_stage, results_before
 from pipeline.stage import Estimate, Result, RunView, Stage
@@ -30,8 +31,9 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
     estimates: dict[str, Estimate] = {}
     results: dict[str, dict[str, Result]] = {}
     complete = ledger is not None
+    digests = DigestCache(ledger.known_digests() if ledger is not None else {})
     for stage in stages:
-        view = RunView(run.workspace, run.seed, results).of(stage)
+        view = RunView(run.workspace, run.seed, results, digests=digests).of(stage)
         estimate = stage.estimate(view, estimates)
         row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
         row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "propagated": {}}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.attempt import Attempt, Failure, Kind
+from pipeline.digests import DigestCache
 from pipeline.errors import DiskFullError, PipelineError, WorkspaceError
 from pipeline.executors import Executor
 from pipeline.ledger import Ledger, State
@@ -43,11 +44,13 @@ class Runner:
         """
         self.ledger.set_stages([stage.name for stage in stages])
         results: dict[str, dict[str, Result]] = {}
+        digests = DigestCache(self.ledger.known_digests())
         last = max((index for index, stage in enumerate(stages) if stage.name in only), default=len(stages) - 1)
         try:
             for stage in stages[: last + 1]:
-                view = RunView(self.workspace.root, seed, results).of(stage)
+                view = RunView(self.workspace.root, seed, results, digests=digests).of(stage)
                 plan = plan_stage(stage, view, self.ledger)
+                self.ledger.remember_digests(digests.fresh)
                 self.ledger.replan(stage.name, plan.units, plan.stale)
                 self.ledger.refresh(stage.name, plan.refreshed)
                 if plan.damaged:

@@ -35,6 +35,7 @@ _LITERAL_SECRET = re.compile(r"[?&](?:[\w-]*(?:key|token|secret|signature|passwo
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable"})
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
     url: str = Field(default="", description="Instead: template with {z}, {x}, {y} or {-y} (TMS), and perhaps {key}.")

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
-from pipeline.files import digest_file
 from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
 from stages.sample.footprints import SampledFootprint, SizeRange, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
@@ -93,10 +92,6 @@ class PointFile(_SiteSizes):
     """
 
     path: ConfigPath = Field(description="The file.")
-
-    def identity(self) -> str:
-        """Return the digest of the file."""
-        return digest_file(self.path) if self.path.is_file() else "absent"
 
     def rows(self, seed: int) -> list[Row]:
         return self._place(load_earth_data(), self._read(), seed)

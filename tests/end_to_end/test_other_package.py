@@ -184,7 +184,7 @@ def test_a_source_and_a_recipe_go_through_every_command(package: Path, tmp_path:
     assert means["aerial"] == pytest.approx((255 + 100) / 2, abs=5)
     assert means["sar"] == pytest.approx(255 / 2, abs=5)
     with rasterio.open(workspace / "rasters/001/1/sar.tif") as raster:
-        assert raster.tags()["SOURCE"] == "boards"
+        assert raster.tags()["DATE"] == "2026-01-01"
     assert "0 faults" in mapdata(package, "verify", "--workspace", workspace)
     assert "mean 001/1/sar" in mapdata(
         package, "retry", "--workspace", workspace, "--state", "done", "--stage", "mean", "--unit", "*/sar"
