@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.attempt import Attempt, Failure, Kind
 from pipeline.digests import DigestCache
-from pipeline.errors import DiskFullError, PipelineError, WorkspaceError
+from pipeline.errors import ClusterError, DiskFullError, PipelineError, WorkspaceError
 from pipeline.executors import Executor
 from pipeline.ledger import Ledger, State
 from pipeline.planning import StagePlan, plan_stage
@@ -136,6 +136,11 @@ class _StageRun:
     def _record_failure(self, unit: Unit, failure: Failure, worker: str) -> None:
         if failure.kind is Kind.DISK_FULL:
             raise DiskFullError(f"{failure.reason}. Make room and run again: it goes on where it was.")
+        if failure.kind is Kind.OTHER_CODE:
+            raise ClusterError(
+                f"{failure.reason}. What has ended is kept: install the same version on every worker, restart the "
+                "workers, and run again."
+            )
         ledger, reporter = self._runner.ledger, self._runner.reporter
         attempts = self._attempts[unit.name]
         self._failures[unit.name, failure.kind] += 1

@@ -45,7 +45,8 @@ class Run:
         for name, fields in changes.items():
             sources[name] |= fields
         sites = {"sites": [{"point": "001", "raster": "visible.tif"}]}
-        stages = {"sample": sites, "acquire": sources, "align": {"method": "georeference"}, "release": {"formats": ["folders"]}}
+        stages = {"sample": sites, "acquire": sources, "align": {"method": "georeference"}}
+        stages["release"] = {"formats": ["folders"]}
         (self.folder / "run.yaml").write_text(yaml.safe_dump({"name": "keys", "stages": stages}))
 
     def again(self) -> set[str]:
