@@ -30,8 +30,8 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
-from stages.acquire.local_grid import local_grid, utm_zone
-from stages.acquire.source import Site, Source, Strips, window_of
+from stages.acquire.local_grid import local_crs, local_grid
+from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.rasters import open_any
 
@@ -74,14 +74,14 @@ class OsmRenderSource(Source):
 
     def files(self, site: Site) -> list[Path]:
         """Return the data, and the raster whose grid the map takes."""
-        return [self.path] if self.like is None else [self.path, self._like(site)]
+        return [self.path] if self.like is None else [self.path, site_path(self.like, site)]
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
         """Draw the map of a site strip by strip; see `Source.open`."""
         grid = self._grid(site)
         centre = site.footprint.centroid
-        crs = utm_zone(centre.x, centre.y)
+        crs = local_crs(centre.x, centre.y)
         try:
             whole = _read(self.path, crs, self.path.stat().st_mtime_ns)
         except VectorFileError as error:
@@ -101,11 +101,8 @@ class OsmRenderSource(Source):
             return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
-        with open_any(self._like(site)) as reader:
+        with open_any(site_path(self.like, site)) as reader:
             return window_of(site, reader.grid, reader.name)
-
-    def _like(self, site: Site) -> Path:
-        return Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
 
     def _strips(self, scene: Scene, frame: Frame, covered: FloatArray) -> Iterator[Image]:
         renderer = MapnikRenderer(scene, frame, styles.named(self.style))
