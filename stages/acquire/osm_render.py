@@ -30,6 +30,7 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
+from raster.pixels import to_corner
 from stages.acquire.local_grid import local_crs, local_grid
 from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
@@ -134,7 +135,7 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid) -> Scene:
 
     def move(layer: str, shapes: NDArray[np.object_], keys: NDArray[np.uint64]) -> NDArray[np.object_]:
         moved: NDArray[np.object_] = shapely.transform(
-            shapes, lambda points: (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+            shapes, lambda points: to_corner(grid.to_pixel(reproject(points, crs, grid.crs))) * scale
         )
         return moved
 

@@ -19,6 +19,7 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.image import Image, Mask
 from raster.longitude import period, surrounds_pole, unwrapped
+from raster.pixels import to_corner
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def site_outline(site: Site, crs: str) -> NDArray[np.float64]:
 
 def _pixel_window(whole: Grid, outline: NDArray[np.float64]) -> tuple[int, int, int, int]:
     """Return first and end columns and rows of what an outline covers of a grid; the end may lie before the first."""
-    corners = whole.to_pixel(outline) + 0.5
+    corners = to_corner(whole.to_pixel(outline))
     x0, y0 = (max(0, round(value)) for value in corners.min(axis=0))
     x1, y1 = (
         min(size, round(value)) for size, value in zip((whole.width, whole.height), corners.max(axis=0), strict=True)

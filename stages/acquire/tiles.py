@@ -12,6 +12,7 @@ from affine import Affine
 from pipeline.errors import PermanentError
 from raster.grid import Grid
 from raster.image import Image
+from raster.pixels import to_corner
 from stages.acquire.source import Site, site_outline
 
 _HALF_WORLD_M = 20037508.342789244
@@ -65,7 +66,7 @@ class TileWindow:
         outline = site_outline(site, world.crs)
         if not np.isfinite(outline).all():
             raise PermanentError(f"{what}: site {site.name} lies outside of Web Mercator, which ends at 85 degrees")
-        corners = world.to_pixel(outline) + 0.5
+        corners = to_corner(world.to_pixel(outline))
         left, right = (round(value) for value in (corners[:, 0].min(), corners[:, 0].max()))
         top, bottom = (min(max(0, round(value)), world.height) for value in (corners[:, 1].min(), corners[:, 1].max()))
         width, height = min(right - left, world.width), bottom - top
