@@ -59,7 +59,8 @@ class Code:
         return differing
 
 
-def packages_of(module: str) -> list[str]:
+@cache
+def packages_of(module: str) -> tuple[str, ...]:
     """Return the packages that code of `module` may use: its own and the engine's, and those that lie beside them.
 
     Of what is installed among other packages, only the packages themselves.
@@ -70,7 +71,7 @@ def packages_of(module: str) -> list[str]:
         place = _place(name)
         if place is not None and place.is_dir() and "site-packages" not in place.parts:
             found |= {path.parent.name for path in place.parent.glob("*/__init__.py")}
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def digests_of(packages: Iterable[str]) -> dict[str, str]:

@@ -14,10 +14,17 @@ from pipeline.workspace import Workspace
 
 
 def forecast(stages: Sequence[Stage[Any]], seed: int, workspace: Path | None) -> list[dict[str, Any]]:
-    """Return a row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker.
+    """Work out what a run would cost, without writing anything.
 
-    Counts are exact (`planned` true) for the stages whose predecessors have all ended in `workspace`; for later ones
-    they are the stages' own estimates, None where a stage offers none. Writes nothing.
+    Args:
+        stages: The stages in order.
+        seed: The run's seed.
+        workspace: Where an earlier run may have done part of the work; None or missing counts as nothing done.
+
+    Returns:
+        A row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker. Counts
+        are exact (`planned` true) for the stages whose predecessors have all ended in the workspace; for later ones
+        they are the stages' own estimates, None where a stage offers none.
     """
     if workspace is None or not workspace.exists():
         return _rows(stages, RunView(workspace or Path(), seed, {}), None)

@@ -150,11 +150,30 @@ class Stage(ABC, Generic[P]):
 
     @abstractmethod
     def plan(self, run: RunView) -> Sequence[Unit]:
-        """Return this stage's units, the same list in the same order for the same inputs."""
+        """Plan the stage.
+
+        Args:
+            run: The workspace, the seed and the results of the stages that this one reads.
+
+        Returns:
+            The units, the same list in the same order for the same inputs.
+        """
 
     @abstractmethod
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Do one unit. Outputs are written atomically under `workspace`; running twice gives the same bytes."""
+        """Do one unit. Outputs are written atomically; running twice gives the same bytes.
+
+        Args:
+            unit: The unit, as it was planned; in whichever process.
+            workspace: Folder under which outputs are written.
+
+        Returns:
+            What was made, or that there is no data, or that the unit was rejected and why.
+
+        Raises:
+            TransientError: It failed for a reason that may pass.
+            PermanentError: It failed for a reason that stays.
+        """
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return what this stage will cost, from its params and the estimates before it by stage name; None if unknown.
