@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -178,6 +179,7 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
             f"import signal; [signal.signal(each, signal.SIG_IGN) for each in {[int(each) for each in STOP_SIGNALS]}]"
         ],
     }
+    _start_resource_tracker()
     with (
         dask.config.set(settings),
         LocalCluster(
@@ -192,6 +194,18 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         Client(cluster) as client,
     ):
         yield DaskExecutor(client, workspace, run_id, lambda: _tend(cluster, workers))
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that watches over what worker processes share, deaf to the signals that stop a run.
+
+    Python makes it so for SIGINT and SIGTERM only; it would die before the workers have ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tend(cluster: Any, workers: int) -> None:
