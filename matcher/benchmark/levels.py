@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.pairs import Pair
 from matcher.errors import InputError
@@ -27,21 +27,18 @@ MIN_WINDOW = 0.5
 """Smallest side of the window, as a share of the image's."""
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Limits of a random motion about the image's centre, each drawn uniformly (the scale, in its logarithm).
+class HomographyRange(BaseModel):
+    """Limits of a random homography about the image's centre, each parameter uniform (the scale in its logarithm)."""
 
-    `rotation_deg`: at most, either way; `scale`: at most, and at least 1 / scale; `shift`: at most, as a share of
-    width and height; `perspective`: the largest last-row element, in 1 / px.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rotation_deg: float
-    scale: float
-    shift: float
-    perspective: float
+    rotation_deg: float = Field(ge=0, le=180, description="Largest rotation either way, degrees.")
+    scale: float = Field(ge=1, description="Largest scale; the smallest is 1 / scale.")
+    shift: float = Field(ge=0, description="Largest shift either way, as a share of width and height.")
+    perspective: float = Field(ge=0, description="Largest element of the last row, 1 / px.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
         angle = np.deg2rad(generator.uniform(-self.rotation_deg, self.rotation_deg))
         scale = np.exp(generator.uniform(-1, 1) * np.log(self.scale))
         shift_x, shift_y = generator.uniform(-self.shift, self.shift, 2) * (width, height)
@@ -58,19 +55,20 @@ class Motion:
         return np.asarray(centre @ turn @ tilt @ np.linalg.inv(centre))
 
 
-@dataclass(frozen=True)
-class CornerNoise:
-    """The corners of the image's central patch move and turn, and the patch fills the view, after MINIMA's synthetic
-    test: `patch` is its share of width and height, `amplitude` the largest move as a share of them, `angle_deg` the
-    largest turn, either way. What MINIMA's description leaves open (uniform draws) is ours.
+class CornerPerturbation(BaseModel):
+    """A random homography by its effect on the corners of the image's central patch, which then fills the image.
+
+    After MINIMA's synthetic test (Ren et al., 2025); its description leaves the distribution open, uniform is our choice.
     """
 
-    patch: float
-    amplitude: float
-    angle_deg: float
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch: float = Field(gt=0, le=1, description="Size of the patch, as a share of width and height.")
+    amplitude: float = Field(ge=0, description="Largest move of a corner either way, as a share of width and height.")
+    angle_deg: float = Field(ge=0, le=180, description="Largest rotation of the patch either way, degrees.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = corners_of(width, height)
         angle = np.deg2rad(generator.uniform(-self.angle_deg, self.angle_deg))
@@ -81,15 +79,15 @@ class CornerNoise:
         return np.asarray(cv2.getPerspectiveTransform(source.astype(np.float32), corners.astype(np.float32)))
 
 
-Level = Motion | CornerNoise | None
+Level = HomographyRange | CornerPerturbation | None
 """How image 1 is warped; None: not at all."""
 
 LEVELS: dict[str, Level] = {
     "aligned": None,
-    "easy": Motion(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
-    "normal": Motion(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
-    "hard": Motion(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4),
-    "minima": CornerNoise(patch=0.8, amplitude=0.05, angle_deg=10),
+    "easy": HomographyRange(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
+    "normal": HomographyRange(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
+    "hard": HomographyRange(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4),
+    "minima": CornerPerturbation(patch=0.8, amplitude=0.05, angle_deg=10),
 }
 
 
@@ -100,14 +98,14 @@ def read_levels(path: Path) -> dict[str, Level]:
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
         return {str(name): _level(fields) for name, fields in given.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not a file of levels ({error}); see configs/benchmark-levels.yaml") from error
 
 
 def _level(fields: dict[str, float] | None) -> Level:
     if fields is None:
         return None
-    return CornerNoise(**fields) if "patch" in fields else Motion(**fields)
+    return CornerPerturbation(**fields) if "patch" in fields else HomographyRange(**fields)
 
 
 def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pair:

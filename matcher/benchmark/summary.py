@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from matcher.benchmark.levels import CornerNoise, Level
+from matcher.benchmark.levels import CornerPerturbation, Level
 from matcher.benchmark.metrics import auc, share_within
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.rows import FAILURES, ROWS
@@ -154,5 +154,5 @@ def _estimate(estimate: Estimate) -> Json:
 def _describe(level: Level) -> Json | None:
     if level is None:
         return None
-    kind = "corner noise" if isinstance(level, CornerNoise) else "motion"
+    kind = "corner perturbation" if isinstance(level, CornerPerturbation) else "homography"
     return {"kind": kind, **{name: float(value) for name, value in vars(level).items()}}

@@ -8,11 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from matcher.benchmark.levels import Matrix, Motion
+from matcher.benchmark.levels import HomographyRange, Matrix
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair
-
-ZOOM = (0.86, 1.42)
 
 LOCAL_WARP_PX = 2.0
 """Generalisation moves a map's features by a few pixels; the truth does not know of it."""
@@ -37,7 +35,7 @@ class TrainingPair:
 
 
 def training_pair(
-    pair: AlignedPair, motion: Motion, size: int, rng: np.random.Generator, zoom: tuple[float, float] = ZOOM
+    pair: AlignedPair, homographies: HomographyRange, size: int, rng: np.random.Generator, zoom: tuple[float, float]
 ) -> TrainingPair:
     """Cut two views of size x size pixels, enlarged by a factor in the range `zoom`; the relative motion is drawn from
     `motion`, everything else is chance.
@@ -46,7 +44,7 @@ def training_pair(
     """
     images = [pair.map, pair.visible] if rng.random() < 0.5 else [pair.visible, pair.map]
     height, width = pair.labels.shape
-    relative = motion.sample(rng, size, size)
+    relative = homographies.sample(rng, size, size)
     shared = np.sqrt(abs(np.linalg.det(relative[:2, :2])))
     enlarged = np.exp(rng.uniform(*np.log(zoom))) / np.sqrt(shared)  # both views share the burden of the scale
     angle = rng.uniform(-np.pi, np.pi)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matcher.benchmark.levels import Motion
+from matcher.benchmark.levels import HomographyRange
 from matcher.training.augment import TrainingPair, training_pair
 from matcher.training.config import Schedule
-from matcher.training.sources import Source
+from matcher.training.sources import TrainingSource
 
 AHEAD = 2
 """Batches prepared while the trainer works on one."""
@@ -36,11 +36,11 @@ class Batch:
         return Batch(*moved)
 
 
-def make_batch(source: Source, schedule: Schedule, seed: int, step: int) -> Batch:
+def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int) -> Batch:
     """Return the batch of a step."""
     rng = np.random.default_rng([seed, step])
     motion = ramped(schedule, step)
-    pairs = [training_pair(source.draw(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
+    pairs = [training_pair(source.sample(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
     return collate(pairs)
 
 
@@ -53,23 +53,14 @@ def collate(pairs: list[TrainingPair]) -> Batch:
     return Batch(images, masks, labels, torch.from_numpy(np.stack([pair.homography for pair in pairs])).float())
 
 
-def ramped(schedule: Schedule, step: int) -> Motion:
-    """Return the motion of a step: linear between the first and the last over the ramp."""
-    share = min(1.0, step / max(schedule.motion_ramp, 1))
-    first, last = schedule.first_motion, schedule.last_motion
-
-    def between(a: float, b: float) -> float:
-        return a + share * (b - a)
-
-    return Motion(
-        rotation_deg=between(first.rotation_deg, last.rotation_deg),
-        scale=between(first.scale, last.scale),
-        shift=between(first.shift, last.shift),
-        perspective=between(first.perspective, last.perspective),
-    )
+def ramped(schedule: Schedule, step: int) -> HomographyRange:
+    """Return the range of homographies of a step: linear between the first and the last over the ramp."""
+    share = min(1.0, step / schedule.ramp_steps)
+    limits = zip(schedule.first_homography, schedule.last_homography, strict=True)
+    return HomographyRange(**{name: first + share * (last - first) for (name, first), (_, last) in limits})
 
 
-def prefetched(source: Source, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
+def prefetched(source: TrainingSource, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
     """Yield the batches of steps start, start + 1, ... up to the schedule's end."""
     with ThreadPoolExecutor(1) as executor:
         coming = [

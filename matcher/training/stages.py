@@ -95,17 +95,14 @@ class FieldStage(nn.Module):
         return DenseMatcher(device, self.model, ENERGY_FLOOR)
 
 
-Stage = ExtractorStage | FieldStage
+TrainingStage = ExtractorStage | FieldStage
 
 
-def build_stage(config: TrainingConfig) -> Stage:
-    """Return the stage that a configuration asks for, untrained. Raises ValueError for one that does not exist."""
-    if config.stage == "field":
+def build_stage(config: TrainingConfig) -> TrainingStage:
+    """Return the stage that a configuration asks for, with random weights."""
+    if config.stage == "feature-map":
         return FieldStage()
-    stages = {"extractor": ExtractorStage, "matcher": MatcherStage}
-    if config.stage not in stages:
-        raise ValueError(f"stage {config.stage!r}: there are {', '.join(stages)}, field")
-    return stages[config.stage](config.model())
+    return (MatcherStage if config.stage == "matcher" else ExtractorStage)(config.model())
 
 
 def halves(keypoints: Keypoints) -> tuple[Keypoints, Keypoints]:

@@ -11,7 +11,7 @@ import numpy as np
 from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import auc, score_pair, share_within
 from matcher.benchmark.pairs import Pair, srif_pairs
-from matcher.training.stages import Stage
+from matcher.training.stages import TrainingStage
 from matcher.types import Matches
 
 LEVEL = "easy"
@@ -40,14 +40,11 @@ class Validation:
     output: Path
 
     @classmethod
-    def find(cls, data: Path, output: Path) -> Validation | None:
-        """Read the development pairs below `data`; None where they are not there."""
-        folder = data / "pairs/srif/Optical-Map"
-        if not folder.is_dir():
-            return None
+    def read(cls, folder: Path, output: Path) -> Validation:
+        """Read the development pairs of a folder in SRIF's layout. Raises InputError."""
         return cls(moved_pairs(folder, DRAWS), output)
 
-    def __call__(self, stage: Stage, step: int) -> dict[str, float]:
+    def __call__(self, stage: TrainingStage, step: int) -> dict[str, float]:
         """Return "validation", the area under the curve of corner errors up to AUC_PX, and what is easier to grasp."""
         device = next(stage.parameters()).device
         matcher = stage.matcher(device)
