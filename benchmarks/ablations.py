@@ -23,7 +23,7 @@ from _machine import report
 
 from matcher.benchmark.levels import Motion
 from matcher.benchmark.metrics import auc, score_pair, share_within
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.statistics import bootstrap
 from matcher.mapglue.config import Mode
 from matcher.mapglue.inference import MapGlueMatcher
@@ -82,7 +82,7 @@ def trained(config: TrainingConfig, graph_steps: int) -> ExtractorStage:
     return stage
 
 
-def judged(stage: ExtractorStage, pairs: list[Pair], mode: Mode) -> dict[str, Any]:
+def judged(stage: ExtractorStage, pairs: list[ImagePair], mode: Mode) -> dict[str, Any]:
     """Return the share of pairs within `SUCCESS_PX` with its interval, and the area under the curve up to it."""
     matcher = MapGlueMatcher("ablation", torch.device("cpu"), mode=mode, search=False, network=stage.model)
     errors = np.array([score_pair(matcher.match(pair.image0, pair.image1), pair).corner_error_px for pair in pairs])

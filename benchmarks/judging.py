@@ -31,7 +31,7 @@ from _machine import report
 
 from matcher.benchmark.levels import LEVELS, at_level, seeded
 from matcher.benchmark.metrics import score_fit, share_within
-from matcher.benchmark.pairs import Pair, srif_pairs
+from matcher.benchmark.pairs import ImagePair, srif_pairs
 from matcher.benchmark.statistics import bootstrap
 from matcher.registry import load_matcher
 from matcher.training.tiles import Mosaic, TileRange, read_mosaic
@@ -51,7 +51,7 @@ def eastern_part(tiles: Path) -> tuple[Mosaic, Mosaic]:
     return read_mosaic(tiles / "lk25", EAST, imagery=False), read_mosaic(tiles / "swissimage", EAST, imagery=True)
 
 
-def eastern_pairs(tiles: Path) -> list[Pair]:
+def eastern_pairs(tiles: Path) -> list[ImagePair]:
     """Return map and image of every window of the eastern part that both show."""
     drawn, seen = eastern_part(tiles)
     height, width = drawn.mask.shape
@@ -60,17 +60,17 @@ def eastern_pairs(tiles: Path) -> list[Pair]:
         window = slice(y, y + SIDE), slice(x, x + SIDE)
         if (drawn.mask & seen.mask)[window].mean() >= MIN_DATA:
             image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (drawn, seen))
-            pairs.append(Pair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
+            pairs.append(ImagePair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
     return pairs
 
 
-def place_of(pair: Pair) -> tuple[int, int]:
+def place_of(pair: ImagePair) -> tuple[int, int]:
     """Return the top-left pixel (x, y) of a pair's window in the eastern part."""
     y, x = pair.name.rpartition("/")[2].split("-")
     return int(x), int(y)
 
 
-def whole_views(pairs: list[Pair], tiles: Path, draws: int) -> list[Pair]:
+def whole_views(pairs: list[ImagePair], tiles: Path, draws: int) -> list[ImagePair]:
     """Return each window's map with `draws` moved views of the image, as large as the window, one after another."""
     seen = eastern_part(tiles)[1]
     image = seen.image * seen.mask[..., None]
@@ -80,14 +80,14 @@ def whole_views(pairs: list[Pair], tiles: Path, draws: int) -> list[Pair]:
         x, y = place_of(pair)
         to_view = motion @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
         view = cv2.warpPerspective(image, to_view, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-        found.append(Pair(f"{pair.name}#{draw}", pair.image0, np.asarray(view, np.uint8), motion))
+        found.append(ImagePair(f"{pair.name}#{draw}", pair.image0, np.asarray(view, np.uint8), motion))
     return found
 
 
-def strangers(pairs: list[Pair], apart: Callable[[int, int], bool], most: int) -> list[Pair]:
+def negatives(pairs: list[ImagePair], apart: Callable[[int, int], bool], most: int) -> list[ImagePair]:
     """Return image 0 of a pair with image 1 of another that is `apart` from it, evenly chosen."""
     found = [
-        Pair(f"{first.name} with {second.name}", first.image0, second.image1, np.eye(3))
+        ImagePair(f"{first.name} with {second.name}", first.image0, second.image1, np.eye(3))
         for (i, first), (j, second) in product(enumerate(pairs), repeat=2)
         if apart(i, j)
     ]
@@ -97,7 +97,7 @@ def strangers(pairs: list[Pair], apart: Callable[[int, int], bool], most: int) -
 _matcher: Matcher | None = None
 
 
-def _judge(name: str, pair: Pair) -> float | None:
+def _judge(name: str, pair: ImagePair) -> float | None:
     """Return the corner error, None where nothing was found."""
     global _matcher
     if _matcher is None:
@@ -108,7 +108,7 @@ def _judge(name: str, pair: Pair) -> float | None:
     return None if fitted.matrix is None else score_fit(matches, fitted, pair).corner_error_px
 
 
-def judged(name: str, pairs: Iterable[Pair], processes: int) -> list[float | None]:
+def judged(name: str, pairs: Iterable[ImagePair], processes: int) -> list[float | None]:
     """Return the corner error of every pair, None where nothing was found."""
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         return list(pool.map(partial(_judge, name), pairs))
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--matcher", default="fast-mapglue")
     parser.add_argument("--draws", type=int, default=3, help="views of a window")
-    parser.add_argument("--strangers", type=int, default=60, help="of each kind, at most")
+    parser.add_argument("--negatives", type=int, default=60, help="of each kind, at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -144,12 +144,12 @@ def main() -> None:
     east = eastern_pairs(tiles)
     places = np.array([place_of(pair) for pair in east])
     kinds = {
-        "srif": strangers(
+        "srif": negatives(
             [files.load() for files in srif_pairs(arguments.data / "pairs/srif/Optical-Map", "development")],
             lambda i, j: i != j,
-            arguments.strangers,
+            arguments.negatives,
         ),
-        "landquart": strangers(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.strangers),
+        "landquart": negatives(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.negatives),
     }
     figures: dict[str, Any] = {
         "landquart_east": summary(run(whole_views(east, tiles, arguments.draws)), len(east)),

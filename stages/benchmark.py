@@ -20,7 +20,7 @@ from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
-from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
+from matcher.benchmark.readers import PairLayout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from matcher.mapglue.config import SIZES
@@ -43,7 +43,7 @@ class BenchmarkParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pairs: ConfigPath | None = Field(None, description="Folder (or CSV) of the pairs; default: this run's release.")
-    layout: Layout = Field("release", description="Its layout: release, mapdata, srif, multimodality or csv.")
+    layout: PairLayout = Field("release", description="Its layout: release, mapdata, srif, multimodality or csv.")
     split: Split = Field("test", description="Split of a release.")
     subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
     limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")

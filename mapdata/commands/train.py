@@ -37,4 +37,4 @@ def train(
     progress = run(settings, torch.device(chosen))
     weights = settings.output / "weights.safetensors"
     write_record(settings, weights.with_name(weights.name + ".training.json"))
-    typer.echo(f"{settings.output}: {progress.step} steps done; weights in {weights}, the record of their data beside them")
+    typer.echo(f"{settings.output}: {progress.step} steps done; weights and the record of their data in {weights}")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.errors import InputError
 from raster.homography import apply_homography
 
@@ -58,7 +58,8 @@ class HomographyRange(BaseModel):
 class CornerPerturbation(BaseModel):
     """A random homography by its effect on the corners of the image's central patch, which then fills the image.
 
-    After MINIMA's synthetic test (Ren et al., 2025); its description leaves the distribution open, uniform is our choice.
+    After MINIMA's synthetic test (Ren et al., 2025); its description leaves the distribution open, uniform is our
+    choice.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -108,7 +109,7 @@ def _level(fields: dict[str, float] | None) -> Level:
     return CornerPerturbation(**fields) if "patch" in fields else HomographyRange(**fields)
 
 
-def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pair:
+def at_level(pair: ImagePair, level: str, levels: Mapping[str, Level] = LEVELS) -> ImagePair:
     """Return the pair as a matcher sees it at a level: image 1 warped, the ground truth with it.
 
     Raises KeyError for an unknown level.
@@ -120,7 +121,7 @@ def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pa
     matrix = warp.sample(seeded(level, pair.name), width, height)
     matrix, size = _window(matrix, width, height)
     view = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return Pair(pair.name, pair.image0, np.asarray(view, np.uint8), matrix @ pair.homography)
+    return ImagePair(pair.name, pair.image0, np.asarray(view, np.uint8), matrix @ pair.homography)
 
 
 def seeded(*names: str) -> np.random.Generator:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.benchmark.levels import corners_of
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.types import Matches
 from raster.fit import Estimator, Fit, Model, fit
 from raster.homography import apply_homography
@@ -42,12 +42,14 @@ class PairScore:
     inlier_ratio: float
 
 
-def score_pair(matches: Matches, pair: Pair, model: Model = "homography", estimator: Estimator = "magsac") -> PairScore:
+def score_pair(
+    matches: Matches, pair: ImagePair, model: Model = "homography", estimator: Estimator = "magsac"
+) -> PairScore:
     """Fit a model to the matches and judge both the model and the matches by the pair's ground truth."""
     return score_fit(matches, fit(matches.points0, matches.points1, model, estimator=estimator), pair)
 
 
-def score_fit(matches: Matches, fitted: Fit, pair: Pair) -> PairScore:
+def score_fit(matches: Matches, fitted: Fit, pair: ImagePair) -> PairScore:
     """Judge a model that was fitted to the matches, and the matches, by the pair's ground truth."""
     errors = match_errors(matches, pair.homography)
     height, width = pair.image0.shape[:2]

@@ -23,7 +23,7 @@ SRIF_DEVELOPMENT_OTHERS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class ImagePair:
     """Two RGB images of one scene; `homography` (3 x 3 float64) takes pixels of image 0 to pixels of image 1."""
 
     name: str
@@ -44,7 +44,7 @@ class PairSource(Protocol):
     @property
     def footprint(self) -> bytes | None: ...
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images and the ground truth. Raises InputError for what is missing or cannot be decoded."""
 
     def digests(self) -> tuple[str, str]:
@@ -61,9 +61,9 @@ class PairFiles:
     read_homography: Callable[[], Matrix]
     footprint: bytes | None = None
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images and the ground truth. Raises InputError for a file that is missing or is no image."""
-        return Pair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
+        return ImagePair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
 
     def digests(self) -> tuple[str, str]:
         """Return BLAKE3 digests of the two files."""

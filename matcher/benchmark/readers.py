@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from matcher.benchmark.pairs import Matrix, Pair, PairFiles, PairSource, Subset, srif_pairs
+from matcher.benchmark.pairs import ImagePair, Matrix, PairFiles, PairSource, Subset, srif_pairs
 from matcher.errors import InputError
 from matcher.images import as_rgb
 
-Layout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
+PairLayout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
 Split = Literal["train", "val", "test"]
 
 TRUTH_PX = {("srif", "Optical-Map"): 3.0}
@@ -36,7 +36,7 @@ class PairSpec:
     """
 
     path: str
-    layout: Layout
+    layout: PairLayout
     split: Split = "test"
     subset: Subset = "all"
     limit: int | None = None
@@ -99,7 +99,7 @@ class _Redrawn:
     def footprint(self) -> bytes | None:
         return self.pair.footprint
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         return replace(self.pair.load(), name=self.name)
 
     def digests(self) -> tuple[str, str]:
@@ -115,10 +115,10 @@ class StoredPair:
     index: int
     footprint: bytes | None = None
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images. Raises InputError naming the store if it cannot be read."""
         image0, image1 = self._images()
-        return Pair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
+        return ImagePair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
 
     def digests(self) -> tuple[str, str]:
         """Return BLAKE3 digests of the two images' pixels: a store has no file a pair."""

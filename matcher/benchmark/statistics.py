@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ConfidenceInterval:
     """A figure and the interval that holds it with 95% confidence over the choice of pairs."""
 
     value: float
@@ -24,17 +24,17 @@ class Estimate:
     high: float
 
 
-def bootstrap(values: Values, statistic: Callable[[Values], float]) -> Estimate:
+def bootstrap(values: Values, statistic: Callable[[Values], float]) -> ConfidenceInterval:
     """Return a statistic of `values` (N,) with its percentile bootstrap interval: the same values, the same numbers.
 
     With one value, or none, the interval is the figure itself: nothing is known of its spread.
     """
     value = statistic(values)
     if len(values) < 2:
-        return Estimate(value, value, value)
+        return ConfidenceInterval(value, value, value)
     resampled = [statistic(values[chosen]) for chosen in _draws(len(values))]
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high))
+    return ConfidenceInterval(value, float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Comparison:
     just one of the two succeeds, if both were equally good.
     """
 
-    difference: Estimate
+    difference: ConfidenceInterval
     only_first: int
     only_second: int
     p_success: float
@@ -61,7 +61,7 @@ def compare(first: Values, second: Values, statistic: Callable[[Values], float],
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     only_first = int(((first <= success_px) & (second > success_px)).sum())
     only_second = int(((second <= success_px) & (first > success_px)).sum())
-    estimate = Estimate(value, float(low), float(high))
+    estimate = ConfidenceInterval(value, float(low), float(high))
     return Comparison(estimate, only_first, only_second, mcnemar(only_first, only_second))
 
 

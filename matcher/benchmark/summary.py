@@ -17,7 +17,7 @@ from matcher.benchmark.levels import CornerPerturbation, Level
 from matcher.benchmark.metrics import auc, share_within
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.rows import FAILURES, ROWS
-from matcher.benchmark.statistics import Estimate, Values, bootstrap, compare
+from matcher.benchmark.statistics import ConfidenceInterval, Values, bootstrap, compare
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 AUC_PX = (3, 5, 10, 20)
@@ -147,7 +147,7 @@ def _headline(groups: Mapping[tuple[str, str], Mapping[str, np.ndarray]], matche
     return headline
 
 
-def _estimate(estimate: Estimate) -> Json:
+def _estimate(estimate: ConfidenceInterval) -> Json:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 

@@ -17,7 +17,7 @@ LOCAL_WARP_PX = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class Crop:
     """A square crop as the network sees it: image S x S x 3 uint8, mask S x S (data), labels S x S."""
 
     image: RGBImage
@@ -29,8 +29,8 @@ class View:
 class TrainingPair:
     """Two views and the homography from pixels of the first to pixels of the second."""
 
-    view0: View
-    view1: View
+    view0: Crop
+    view1: Crop
     homography: Matrix
 
 
@@ -55,19 +55,19 @@ def training_pair(
     first = np.array([[cosine, -sine, middle], [sine, cosine, middle], [0, 0, 1]]) @ np.array(
         [[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]]
     )
-    view0 = _view(images[0], pair.labels, first, size, rng)
-    view1 = _view(images[1], pair.labels, relative @ first, size, rng, warp=True)
+    view0 = _crop(images[0], pair.labels, first, size, rng)
+    view1 = _crop(images[1], pair.labels, relative @ first, size, rng, warp=True)
     return TrainingPair(view0, view1, relative)
 
 
-def _view(
+def _crop(
     image: RGBImage,
     labels: npt.NDArray[np.uint8],
     matrix: Matrix,
     size: int,
     rng: np.random.Generator,
     warp: bool = False,
-) -> View:
+) -> Crop:
     """Show an aligned side through `matrix` (its pixels -> the view's), at times with local warps, always disturbed."""
     grid = _grid(np.asarray(np.linalg.inv(matrix), np.float64), size)
     shrink = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
@@ -90,7 +90,7 @@ def _view(
     )
     inside = ((grid >= 0) & (grid <= (labels.shape[1] - 1, labels.shape[0] - 1))).all(-1)
     disturbed, visible = disturb(np.asarray(cut, np.uint8), rng)
-    return View(disturbed, inside & visible, np.asarray(classes, np.uint8))
+    return Crop(disturbed, inside & visible, np.asarray(classes, np.uint8))
 
 
 def disturb(image: RGBImage, rng: np.random.Generator) -> tuple[RGBImage, npt.NDArray[np.bool_]]:

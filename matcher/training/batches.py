@@ -39,8 +39,11 @@ class Batch:
 def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int) -> Batch:
     """Return the batch of a step."""
     rng = np.random.default_rng([seed, step])
-    motion = ramped(schedule, step)
-    pairs = [training_pair(source.sample(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
+    homographies = ramped(schedule, step)
+    pairs = [
+        training_pair(source.sample(rng), homographies, schedule.crop, rng, schedule.zoom)
+        for _ in range(schedule.batch)
+    ]
     return collate(pairs)
 
 

@@ -40,7 +40,9 @@ class SyntheticScenes(_Model):
     """Scenes rendered as a map and as a simulated aerial image, from OSM extracts and procedural towns."""
 
     weight: float = Field(1.0, gt=0, description="How often a pair comes from here, relative to the other sources.")
-    folder: ConfigPath = Field(description="Folder that keeps the rendered scenes; scenes that are missing are rendered.")
+    folder: ConfigPath = Field(
+        description="Folder that keeps the rendered scenes; scenes that are missing are rendered."
+    )
     count: int = Field(2000, ge=1, description="How many scenes to render.")
     osm: ConfigPath | None = Field(None, description="Folder of OSM extracts (*.osm.pbf) for half of the scenes.")
     textures: tuple[Tiles, ...] = Field(
@@ -125,8 +127,8 @@ class TrainingConfig(_Model):
         None, description="Folder in SRIF's layout; its development pairs choose the checkpoint. Default: the last one."
     )
     sources: Sources
-    schedule: Schedule = Schedule()
-    ablation: Ablation = Ablation()
+    schedule: Schedule = Field({}, validate_default=True)
+    ablation: Ablation = Field({}, validate_default=True)
 
     def model(self) -> MapGlueConfig:
         """Return the configuration of the network."""

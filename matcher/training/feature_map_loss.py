@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from matcher.dense.learned import ENERGY_FLOOR, STRIDE
-from matcher.dense.pooling import MOTIONS
+from matcher.dense.feature_map import ENERGY_FLOOR, STRIDE
+from matcher.dense.pooling import GENERATORS
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.training.losses import look_up, project
 
 WINDOW, STEP, RADIUS = 48, 20, 7
 """Of the windows, in pixels of the field: side, distance, and how far each is searched for."""
 
-LEAST_DATA = 0.5
+MIN_DATA = 0.5
 """Share of a window that must hold data on both sides."""
 
 COARSE = 8
@@ -33,16 +33,16 @@ CLOSE_PX = 2.0
 RIVALS = 64
 """Motions a pair that compete with the true one."""
 
-USUAL_ERRORS = (2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 3.0, 3.0)
+ERROR_SIGMA = (2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 3.0, 3.0)
 """How far they are from it: shift, stretch and turn, aspect and shear, tilt, in pixels of the field at its border. All
 are made up to four times smaller, at random."""
 
-LEAST_WINDOWS = 6
+MIN_WINDOWS = 6
 """Of a pair, for its motion to count: fewer fit most rivals alike."""
 
 
 @dataclass
-class FieldLosses:
+class FeatureMapLosses:
     """The losses, and the shares of windows that peak close to the truth and of pairs whose true motion wins."""
 
     window: Tensor
@@ -51,9 +51,9 @@ class FieldLosses:
     right: Tensor
 
 
-def field_losses(
-    fields: Tensor, masks: Tensor, homographies: Tensor, temperature: Tensor, motion_temperature: Tensor
-) -> FieldLosses:
+def feature_map_losses(
+    fields: Tensor, masks: Tensor, homographies: Tensor, temperature: Tensor, homography_temperature: Tensor
+) -> FeatureMapLosses:
     """Losses of P pairs: `fields` 2P x C x h x w, views 0 first; `masks` 2P x 1 x H x W; `homographies` P x 3 x 3 in
     pixels of the images. Only windows that move by less than RADIUS and hold data on both sides count."""
     corners = window_grid(fields.shape[2], fields.shape[3], WINDOW, STEP)
@@ -71,11 +71,11 @@ def field_losses(
         look_up(held, (points + 0.5) / COARSE - 0.5)[..., 0]
         for held, points in zip(_held(masks).chunk(2), (pixels, moved), strict=True)
     ]
-    valid = (shifts.abs() < RADIUS - 0.5).all(-1) & (torch.minimum(*data) >= LEAST_DATA)
+    valid = (shifts.abs() < RADIUS - 0.5).all(-1) & (torch.minimum(*data) >= MIN_DATA)
     window, accuracy = surface_losses(surfaces[valid], shifts[valid], temperature)
-    enough = valid.sum(1) >= LEAST_WINDOWS
-    motion, right = motion_losses(surfaces[enough], shifts[enough], valid[enough], centres, motion_temperature)
-    return FieldLosses(window, accuracy, motion, right)
+    enough = valid.sum(1) >= MIN_WINDOWS
+    motion, right = homography_losses(surfaces[enough], shifts[enough], valid[enough], centres, homography_temperature)
+    return FeatureMapLosses(window, accuracy, motion, right)
 
 
 def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tup
     return loss.sum() / count, close.sum() / count
 
 
-def motion_losses(
+def homography_losses(
     surfaces: Tensor, shifts: Tensor, valid: Tensor, centres: Tensor, temperature: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the cross-entropy of the true motion among `RIVALS` others drawn around it, and the share of pairs where
@@ -108,9 +108,9 @@ def motion_losses(
     origin = centres.mean(0)
     extent = (centres - origin).abs().max()
     unit = F.pad((centres - origin) / extent, (0, 1), value=1.0)
-    steps = unit @ torch.from_numpy(MOTIONS).to(unit).transpose(1, 2)  # 8 x N x 3
+    steps = unit @ torch.from_numpy(GENERATORS).to(unit).transpose(1, 2)  # 8 x N x 3
     slopes = steps[..., :2] - unit[:, :2] * steps[..., 2:]
-    sizes = surfaces.new_tensor(USUAL_ERRORS) * 4 ** -torch.rand(pairs, RIVALS, 1, device=surfaces.device)
+    sizes = surfaces.new_tensor(ERROR_SIGMA) * 4 ** -torch.rand(pairs, RIVALS, 1, device=surfaces.device)
     errors = F.pad(sizes * torch.randn(pairs, RIVALS, 8, device=surfaces.device), (0, 0, 1, 0))  # the first is true
     places = shifts[:, None] + torch.einsum("pke,enc->pknc", errors, slopes)  # P x K x N x 2
     grid = (places * 2 / (side - 1)).permute(0, 2, 1, 3).reshape(pairs * windows, 1, RIVALS + 1, 2)

@@ -70,7 +70,7 @@ class PseudoSource(TrainingSource):
 
     def image(self, side: int, rng: np.random.Generator) -> RGBImage:
         """Return a square window of the imagery, `side` pixels wide."""
-        mosaic = self.mosaics[rng.integers(len(self.mosaics))]
+        mosaic = self.mosaics[int(rng.integers(len(self.mosaics)))]
         return np.ascontiguousarray(mosaic.image[_window(mosaic.mask, side, rng)])
 
     def sample(self, rng: np.random.Generator) -> AlignedPair:
@@ -85,7 +85,7 @@ class ReleaseSource(TrainingSource):
         self.pairs = pairs
 
     def sample(self, rng: np.random.Generator) -> AlignedPair:
-        pair = self.pairs[rng.integers(len(self.pairs))].load()
+        pair = self.pairs[int(rng.integers(len(self.pairs)))].load()
         return _unlabelled(pair.image0, pair.image1)
 
 

@@ -7,22 +7,22 @@ import math
 import torch
 from torch import Tensor, nn
 
-from matcher.dense.learned import ENERGY_FLOOR, LearnedField
+from matcher.dense.feature_map import ENERGY_FLOOR, FeatureMapNetwork
 from matcher.dense.matcher import DenseMatcher
 from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.extractor import Features, Keypoints
 from matcher.mapglue.inference import MapGlueMatcher
-from matcher.mapglue.model import Image, MapGlue
+from matcher.mapglue.model import GraphInput, MapGlue
 from matcher.training.assignment_loss import assignment_loss, true_assignment
 from matcher.training.batches import Batch
 from matcher.training.config import TrainingConfig
-from matcher.training.field_loss import field_losses
+from matcher.training.feature_map_loss import feature_map_losses
 from matcher.training.losses import extractor_losses
 from matcher.types import Matcher
 
 FIRST_TEMPERATURE = 15.0
 LARGEST_TEMPERATURE = 50.0
-FIELD_TEMPERATURE, MOTION_TEMPERATURE = 40.0, 200.0
+WINDOW_TEMPERATURE, HOMOGRAPHY_TEMPERATURE = 40.0, 200.0
 """Of a window's correlation and of the mean of all windows', at first."""
 MATCHER_KEYPOINTS = 384
 """Keypoints an image in the matcher stage: a crop's share of what an image has at inference."""
@@ -64,7 +64,7 @@ class MatcherStage(ExtractorStage):
         tokens0, tokens1 = features.tokens.chunk(2)
         masks0, masks1 = batch.masks.chunk(2)
         truth = true_assignment((first, second), batch.homographies, (masks0, masks1))
-        layers = self.model.every_layer(Image(first, tokens0), Image(second, tokens1))
+        layers = self.model.every_layer(GraphInput(first, tokens0), GraphInput(second, tokens1))
         assignment = torch.stack([assignment_loss(*layer, truth) for layer in layers]).mean()
         final = layers[-1][0]
         right = truth.partners.gather(2, final.argmax(2, keepdim=True))[..., 0]
@@ -73,21 +73,21 @@ class MatcherStage(ExtractorStage):
         return {**losses, "assignment": assignment, "recall": recall, "total": losses["total"] + assignment}
 
 
-class FieldStage(nn.Module):
+class FeatureMapStage(nn.Module):
     """The learned field with the temperature of its correlations."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = LearnedField()
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(FIELD_TEMPERATURE)))
-        self.log_motion_temperature = nn.Parameter(torch.tensor(math.log(MOTION_TEMPERATURE)))
+        self.model = FeatureMapNetwork()
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(WINDOW_TEMPERATURE)))
+        self.log_homography_temperature = nn.Parameter(torch.tensor(math.log(HOMOGRAPHY_TEMPERATURE)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch."""
         fields = self.model(batch.images, batch.masks)
-        temperatures = self.log_temperature.exp(), self.log_motion_temperature.exp()
+        temperatures = self.log_temperature.exp(), self.log_homography_temperature.exp()
         with torch.autocast(batch.images.device.type, enabled=False):
-            losses = field_losses(fields.float(), batch.masks, batch.homographies, *temperatures)
+            losses = feature_map_losses(fields.float(), batch.masks, batch.homographies, *temperatures)
         return {**vars(losses), "total": losses.window + losses.motion, "temperature": temperatures[1]}
 
     def matcher(self, device: torch.device) -> Matcher:
@@ -95,13 +95,13 @@ class FieldStage(nn.Module):
         return DenseMatcher(device, self.model, ENERGY_FLOOR)
 
 
-TrainingStage = ExtractorStage | FieldStage
+TrainingStage = ExtractorStage | FeatureMapStage
 
 
 def build_stage(config: TrainingConfig) -> TrainingStage:
     """Return the stage that a configuration asks for, with random weights."""
     if config.stage == "feature-map":
-        return FieldStage()
+        return FeatureMapStage()
     return (MatcherStage if config.stage == "matcher" else ExtractorStage)(config.model())
 
 

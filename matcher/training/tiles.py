@@ -16,8 +16,8 @@ from matcher.training.config import Tiles
 TILE = 256
 WHITE = 250
 BLANK_SHARE = 0.25
-"""A tile of imagery of which a larger share is white, or of any one colour, is masked: real imagery repeats no colour so
-often, and services fill areas without data with one colour, white or another."""
+"""A tile of imagery of which a larger share is white, or of any one colour, is masked: real imagery repeats no
+colour so often, and services fill areas without data with one colour, white or another."""
 
 
 @dataclass(frozen=True, eq=False)

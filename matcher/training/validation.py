@@ -10,7 +10,7 @@ import numpy as np
 
 from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import auc, score_pair, share_within
-from matcher.benchmark.pairs import Pair, srif_pairs
+from matcher.benchmark.pairs import ImagePair, srif_pairs
 from matcher.training.stages import TrainingStage
 from matcher.types import Matches
 
@@ -26,7 +26,7 @@ SHOWN = 3
 """Pairs whose matches are drawn at every validation."""
 
 
-def moved_pairs(folder: Path, draws: int) -> list[Pair]:
+def moved_pairs(folder: Path, draws: int) -> list[ImagePair]:
     """Return every development pair of a folder in SRIF's layout, moved in `draws` ways."""
     pairs = [files.load() for files in srif_pairs(folder, "development")]
     return [at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL) for draw in range(draws) for pair in pairs]
@@ -36,7 +36,7 @@ def moved_pairs(folder: Path, draws: int) -> list[Pair]:
 class Validation:
     """Judges a training stage's network; pictures of matches go to `output`/validation."""
 
-    pairs: list[Pair]
+    pairs: list[ImagePair]
     output: Path
 
     @classmethod
@@ -58,7 +58,7 @@ class Validation:
         return {"validation": auc(errors, AUC_PX), "success_10px": success, "median_px": median}
 
     @staticmethod
-    def _draw(matches: Matches, pair: Pair, path: Path) -> None:
+    def _draw(matches: Matches, pair: ImagePair, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         height = max(pair.image0.shape[0], pair.image1.shape[0])
         sides = [

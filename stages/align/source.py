@@ -18,7 +18,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.images import as_rgb
 from pipeline.errors import PermanentError
 from raster.gdal import Session
@@ -97,14 +97,14 @@ class Side:
         low, high = np.percentile(data, (0.5, 99.5)) if data.size else (0.0, 1.0)
         return float(low), float(high)
 
-    def view(self, side: int, bounds: tuple[int, int, int, int] | None = None) -> tuple[View, FloatArray]:
+    def view(self, side: int, bounds: tuple[int, int, int, int] | None = None) -> tuple[MaskedImage, FloatArray]:
         """Return the part within `bounds` (x0, y0, x1, y1; by default all) so reduced that its longer side is about
         `side` pixels or less than twice that, and the matrix from the raster's pixels to the view's."""
         x0, y0, x1, y1 = bounds or (0, 0, self.width, self.height)
         reduce = max(1, max(x1 - x0, y1 - y0) // side)
         image, mask = self.read(x0, y0, x1 - x0, y1 - y0, reduce)
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
-        return View(image, mask, torch.device("cpu")), resizing(1 / reduce, 1 / reduce) @ shift
+        return MaskedImage(image, mask, torch.device("cpu")), resizing(1 / reduce, 1 / reduce) @ shift
 
     def clip(self, points: FloatArray, margin: float = 0.0) -> tuple[int, int, int, int] | None:
         """Return the bounds within the raster that hold `points` and `margin` pixels around them, or None."""

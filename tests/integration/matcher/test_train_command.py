@@ -15,7 +15,7 @@ import shapely
 import yaml
 
 from matcher.benchmark.leakage import read_record
-from matcher.mapglue.weights import load_field, load_model, read_state, state_digest
+from matcher.mapglue.weights import load_feature_map, load_model, read_state, state_digest
 from matcher.training.config import TrainingConfig
 from matcher.training.record import tile_bounds, write_record
 from matcher.training.sources import LANDQUART_TRAIN
@@ -56,7 +56,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stage: str
     assert started(config).wait(300) == 0
     whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
     assert state_digest(read_state(whole)) == state_digest(read_state(killed))  # a file's metadata has no order
-    loaded = load_field(killed) if stage == "field" else load_model("fast-mapglue", killed)
+    loaded = load_feature_map(killed) if stage == "field" else load_model("fast-mapglue", killed)
     assert loaded.config.name == ("learned-field" if stage == "field" else "fast-mapglue")
     assert json.loads(killed.with_name("weights.safetensors.training.json").read_text())["footprints"] == []
 

@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.benchmark.levels import LEVELS, CornerNoise, Motion, at_level, corners_of, seeded
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
 
-def gradient_pair(name: str, width: int = 240, height: int = 200, scale: float = 1.0) -> Pair:
+def gradient_pair(name: str, width: int = 240, height: int = 200, scale: float = 1.0) -> ImagePair:
     """An image whose red and green are its own x and y, so that a warped pixel tells where it came from."""
     y, x = np.mgrid[:height, :width]
     image = np.stack([x, y, np.full_like(x, 255)], axis=2).astype(np.uint8)
-    return Pair(name, image, image, np.diag([scale, scale, 1.0]))
+    return ImagePair(name, image, image, np.diag([scale, scale, 1.0]))
 
 
 @pytest.mark.parametrize("level", [name for name, warp in LEVELS.items() if warp])

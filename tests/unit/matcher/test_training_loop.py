@@ -17,7 +17,7 @@ from matcher.training.config import Schedule, TrainingConfig, read_dataclass
 from matcher.training.losses import correspond, descriptor_loss
 from matcher.training.scenes import scene_pool
 from matcher.training.sources import SceneSource
-from matcher.training.stages import FieldStage, MatcherStage, Stage, build_stage
+from matcher.training.stages import FeatureMapStage, MatcherStage, Stage, build_stage
 from matcher.training.trainer import Task, Trainer
 
 pytestmark = pytest.mark.unit
@@ -62,7 +62,7 @@ def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp
     assert not all(grained)
 
 
-@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FieldStage], ids=["matcher", "field"])
+@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FeatureMapStage], ids=["matcher", "field"])
 def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[], Stage]) -> None:
     for name in ("a", "b"):
         trainer(tmp_path / name, 3, stage).run()
