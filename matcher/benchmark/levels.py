@@ -1,9 +1,9 @@
-"""Levels of difficulty: how far a pair is turned, scaled, shifted and tilted before a matcher sees it.
+"""Levels of difficulty: random homographies that are applied to a pair before it is matched.
 
-Image 1 of a pair is warped, image 0 stays. What the matcher sees of the warped image is the largest centred window that
-lies wholly inside it (but at least half its width), so that no border tells where the image was; where a strong
-warp leaves the window partly outside, the image is continued by reflection. The random numbers depend on the names
-of the level and of the pair only.
+Image 1 of a pair is warped, image 0 is not. The matcher gets the largest centred window that lies wholly inside the
+warped image (but at least half its width), so that no border reveals where the image was; where a strong warp leaves
+the window partly outside, the image is continued by reflection. The random numbers depend on the names of the level and
+of the pair only.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.pairs import ImagePair
 from matcher.errors import InputError
-from raster.homography import apply_homography
-
-Matrix = npt.NDArray[np.float64]
+from raster.homography import Matrix, apply_homography
 
 MIN_WINDOW = 0.5
 """Smallest side of the window, as a share of the image's."""
@@ -94,8 +92,6 @@ LEVELS: dict[str, Level] = {
 
 def read_levels(path: Path) -> dict[str, Level]:
     """Read levels by name from YAML (see configs/benchmark-levels.yaml). Raises InputError naming what is wrong."""
-    import yaml  # here, because training imports this module on machines that have little installed
-
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
         return {str(name): _level(fields) for name, fields in given.items()}
@@ -110,9 +106,15 @@ def _level(fields: dict[str, float] | None) -> Level:
 
 
 def at_level(pair: ImagePair, level: str, levels: Mapping[str, Level] = LEVELS) -> ImagePair:
-    """Return the pair as a matcher sees it at a level: image 1 warped, the ground truth with it.
+    """Return a pair at a level: image 1 warped, and the ground truth with it.
 
-    Raises KeyError for an unknown level.
+    Args:
+        pair: The pair; its name seeds the random homography.
+        level: Name of the level, which seeds it too.
+        levels: Levels by name.
+
+    Raises:
+        KeyError: There is no such level.
     """
     warp = levels[level]
     if warp is None:
@@ -120,12 +122,12 @@ def at_level(pair: ImagePair, level: str, levels: Mapping[str, Level] = LEVELS) 
     height, width = pair.image1.shape[:2]
     matrix = warp.sample(seeded(level, pair.name), width, height)
     matrix, size = _window(matrix, width, height)
-    view = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return ImagePair(pair.name, pair.image0, np.asarray(view, np.uint8), matrix @ pair.homography)
+    warped = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return ImagePair(pair.name, pair.image0, np.asarray(warped, np.uint8), matrix @ pair.homography)
 
 
 def seeded(*names: str) -> np.random.Generator:
-    """Return a generator whose numbers depend on the names only."""
+    """Return a random generator whose numbers depend on the names only."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256("\0".join(names).encode()).digest()[:8], "big"))
 
 
@@ -135,7 +137,7 @@ def corners_of(width: int, height: int) -> Matrix:
 
 
 def _window(matrix: Matrix, width: int, height: int) -> tuple[Matrix, tuple[int, int]]:
-    """Return the matrix into the window that shows only image, and the window's (width, height)."""
+    """Return the matrix into the largest window that lies inside the image, and the window's (width, height)."""
     inverse = np.asarray(np.linalg.inv(matrix), np.float64)
     share = _largest(lambda share: _is_inside(inverse, share, width, height))
     left, top, columns, rows = _centred(share, width, height)

@@ -69,7 +69,7 @@ def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str,
 
 def main() -> None:
     """Serve jobs until the other side hangs up."""
-    # Matchers may print: what they print goes to standard error, answers have a channel of their own.
+    # Matchers may print. What they print goes to standard error; answers have a separate channel.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 

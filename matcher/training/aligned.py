@@ -1,4 +1,4 @@
-"""Aligned pairs, the raw material of training, and the pool on disk that keeps them ready."""
+"""Aligned pairs, from which training pairs are cut, and the pool on disk that keeps rendered ones."""
 
 from __future__ import annotations
 

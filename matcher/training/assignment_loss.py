@@ -15,12 +15,18 @@ PARTNER_PX = 6.0
 """Keypoints of two modalities are partners when each is the other's nearest and this near."""
 
 UNMATCHED_PX = 10.0
-"""A keypoint without any other this near has no partner; between the two distances nothing is said."""
+"""A keypoint without any other this near is unmatched; between the two distances it is neither."""
 
 
 @dataclass
 class TrueAssignment:
-    """B x N0 x N1 bool: partners; B x N0 and B x N1 bool: keypoints that surely have none."""
+    """The true assignment of two sets of keypoints.
+
+    Attributes:
+        partners: B x N0 x N1 bool, which keypoints match.
+        unmatched0: B x N0 bool, keypoints of image 0 without a match.
+        unmatched1: B x N1 bool, keypoints of image 1 without a match.
+    """
 
     partners: Tensor
     unmatched0: Tensor
@@ -30,7 +36,13 @@ class TrueAssignment:
 def true_assignment(
     keypoints: tuple[Keypoints, Keypoints], homography: Tensor, masks: tuple[Tensor, Tensor]
 ) -> TrueAssignment:
-    """Derive partners from the homography, view 0 -> view 1; masks are B x 1 x H x W bool."""
+    """Return the partners by the homography.
+
+    Args:
+        keypoints: Keypoints of both images.
+        homography: B x 3 x 3, image 0 -> image 1.
+        masks: B x 1 x H x W bool of both images, true where there is data.
+    """
     first, second = keypoints
     projected0 = project(homography, first.points)
     projected1 = project(torch.linalg.inv(homography), second.points)
@@ -49,8 +61,13 @@ def true_assignment(
 
 
 def assignment_loss(log_probability: Tensor, matchable: tuple[Tensor, Tensor], truth: TrueAssignment) -> Tensor:
-    """Return the loss of one layer: partners are found, unmatched keypoints (logits B x N) say that they are
-    unmatched."""
+    """Return the loss of one layer.
+
+    Args:
+        log_probability: B x N0 x N1; it shall be high for partners.
+        matchable: Logits B x N0 and B x N1; they shall be low for unmatched keypoints.
+        truth: The true assignment.
+    """
     found = -(log_probability * truth.partners).sum() / truth.partners.sum().clamp(min=1)
     unmatched = [
         -(F.logsigmoid(-logit) * alone).sum() / alone.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Batches: made from (seed, step) alone, in a thread ahead of the trainer, so that a resumed run sees the same ones."""
+"""Batches: they depend on (seed, step) alone, so that a resumed training gets the same ones; a thread prepares them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ AHEAD = 2
 
 @dataclass
 class Batch:
-    """P pairs; views 0 are entries 0..P-1, views 1 the rest: images 2P x 3 x S x S in [0, 1], masks 2P x 1 x S x S,
-    labels 2P x S x S uint8, homographies P x 3 x 3 (view 0 -> view 1).
+    """P pairs of crops: the first crop of each, then the second of each.
+
+    Attributes:
+        images: 2P x 3 x S x S in [0, 1].
+        masks: 2P x 1 x S x S bool, true where there is data.
+        labels: 2P x S x S uint8 semantic classes.
+        homographies: P x 3 x 3, first crop -> second crop.
     """
 
     images: Tensor
@@ -49,10 +54,10 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
 
 def collate(pairs: list[TrainingPair]) -> Batch:
     """Stack pairs into tensors."""
-    views = [pair.view0 for pair in pairs] + [pair.view1 for pair in pairs]
-    images = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2).float() / 255
-    masks = torch.from_numpy(np.stack([view.mask for view in views]))[:, None]
-    labels = torch.from_numpy(np.stack([view.labels for view in views]))
+    crops = [pair.crop0 for pair in pairs] + [pair.crop1 for pair in pairs]
+    images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2).float() / 255
+    masks = torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None]
+    labels = torch.from_numpy(np.stack([crop.labels for crop in crops]))
     return Batch(images, masks, labels, torch.from_numpy(np.stack([pair.homography for pair in pairs])).float())
 
 

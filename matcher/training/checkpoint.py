@@ -1,4 +1,4 @@
-"""Checkpoints: everything a killed run needs to go on to the same state, written atomically."""
+"""Checkpoints: everything that a killed training needs to reach the same final state, written atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """Exponential moving average of a network's parameters and buffers; young averages follow faster."""
+    """Exponential moving average of a network's parameters and buffers; it follows faster in its first updates."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -42,7 +42,7 @@ class TrainingProgress:
 def save_checkpoint(
     path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: TrainingProgress
 ) -> None:
-    """Write the state; a kill at any instant leaves the old file or the new one."""
+    """Write the state atomically: a kill at any instant leaves the old file or the new one."""
     state: dict[str, Any] = {
         "network": network.state_dict(),
         "ema": ema.state,

@@ -1,8 +1,8 @@
-"""Losses of the learned field: every window's correlation surface shall peak at the window's true shift, and all
-windows together shall agree best under the true motion.
+"""Losses of the feature map network: every window's correlation surface shall peak at the window's true shift, and all
+windows together shall agree best under the true homography.
 
-The second is what the matcher asks for (`matcher.dense.pooling`). Errors of neighbouring windows are alike, as a map's
-generalisation is, and tilt the motion that fits them all; what a window alone is taught does not know that.
+The second is what the matcher maximises (`matcher.dense.pooling`). Errors of neighbouring windows are correlated, as a
+map's generalisation is, and distort the homography that fits them all; a loss of single windows does not see that.
 """
 
 from __future__ import annotations
@@ -19,51 +19,59 @@ from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.training.losses import look_up, project
 
 WINDOW, STEP, RADIUS = 48, 20, 7
-"""Of the windows, in pixels of the field: side, distance, and how far each is searched for."""
+"""Side of the windows, their distance, and the radius of the search, in pixels of the feature map."""
 
 MIN_DATA = 0.5
-"""Share of a window that must hold data on both sides."""
+"""Share of a window that must hold data in both crops."""
 
 COARSE = 8
-"""Pixels to a pixel of the masks that this is counted on."""
+"""Pixels to a pixel of the masks on which that share is counted."""
 
 CLOSE_PX = 2.0
 """A window counts as found when its peak lies this close to the truth, in pixels of the image."""
 
 RIVALS = 64
-"""Motions a pair that compete with the true one."""
+"""Wrong homographies a pair that compete with the true one."""
 
 ERROR_SIGMA = (2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 3.0, 3.0)
-"""How far they are from it: shift, stretch and turn, aspect and shear, tilt, in pixels of the field at its border. All
-are made up to four times smaller, at random."""
+"""Standard deviations of their errors: shift, scale and rotation, aspect and shear, perspective, in pixels of the
+feature map at its border. All are divided by a random factor of up to four."""
 
 MIN_WINDOWS = 6
-"""Of a pair, for its motion to count: fewer fit most rivals alike."""
+"""Windows of a pair whose homography counts: fewer fit most wrong homographies alike."""
 
 
 @dataclass
 class FeatureMapLosses:
-    """The losses, and the shares of windows that peak close to the truth and of pairs whose true motion wins."""
+    """The losses of windows and of homographies, and the shares of windows that peak close to the truth (`accuracy`)
+    and of pairs whose true homography wins (`right`)."""
 
     window: Tensor
     accuracy: Tensor
-    motion: Tensor
+    homography: Tensor
     right: Tensor
 
 
 def feature_map_losses(
-    fields: Tensor, masks: Tensor, homographies: Tensor, temperature: Tensor, homography_temperature: Tensor
+    features: Tensor, masks: Tensor, homographies: Tensor, temperature: Tensor, homography_temperature: Tensor
 ) -> FeatureMapLosses:
-    """Losses of P pairs: `fields` 2P x C x h x w, views 0 first; `masks` 2P x 1 x H x W; `homographies` P x 3 x 3 in
-    pixels of the images. Only windows that move by less than RADIUS and hold data on both sides count."""
-    corners = window_grid(fields.shape[2], fields.shape[3], WINDOW, STEP)
+    """Return the losses of P pairs. Only windows count that move by less than RADIUS and hold data in both crops.
+
+    Args:
+        features: 2P x C x h x w feature maps, the first crop of each pair, then the second of each.
+        masks: 2P x 1 x H x W bool, true where there is data.
+        homographies: P x 3 x 3, in pixels of the crops.
+        temperature: Of the windows' correlations.
+        homography_temperature: Of the mean correlations of homographies.
+    """
+    corners = window_grid(features.shape[2], features.shape[3], WINDOW, STEP)
     surfaces = torch.stack(
         [
-            correlation_surfaces(field0, field1, corners, WINDOW, RADIUS, ENERGY_FLOOR)
-            for field0, field1 in zip(*fields.chunk(2), strict=True)
+            correlation_surfaces(features0, features1, corners, WINDOW, RADIUS, ENERGY_FLOOR)
+            for features0, features1 in zip(*features.chunk(2), strict=True)
         ]
     )
-    centres = torch.from_numpy(corners + (WINDOW - 1) / 2).to(fields)
+    centres = torch.from_numpy(corners + (WINDOW - 1) / 2).to(features)
     pixels = (centres * STRIDE + (STRIDE - 1) / 2).expand(len(homographies), -1, -1)
     moved = project(homographies, pixels)
     shifts = (moved - pixels) / STRIDE
@@ -74,8 +82,10 @@ def feature_map_losses(
     valid = (shifts.abs() < RADIUS - 0.5).all(-1) & (torch.minimum(*data) >= MIN_DATA)
     window, accuracy = surface_losses(surfaces[valid], shifts[valid], temperature)
     enough = valid.sum(1) >= MIN_WINDOWS
-    motion, right = homography_losses(surfaces[enough], shifts[enough], valid[enough], centres, homography_temperature)
-    return FeatureMapLosses(window, accuracy, motion, right)
+    homography, right = homography_losses(
+        surfaces[enough], shifts[enough], valid[enough], centres, homography_temperature
+    )
+    return FeatureMapLosses(window, accuracy, homography, right)
 
 
 def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,9 +109,16 @@ def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tup
 def homography_losses(
     surfaces: Tensor, shifts: Tensor, valid: Tensor, centres: Tensor, temperature: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of the true motion among `RIVALS` others drawn around it, and the share of pairs where
-    it wins. `surfaces` are P x N x D x D, `shifts` P x N x 2, `valid` P x N, `centres` N x 2; a motion is worth the
-    mean of the surfaces under it."""
+    """Return the cross-entropy of the true homography among `RIVALS` random ones around it, by the mean of the surfaces
+    under each, and the share of pairs where it wins.
+
+    Args:
+        surfaces: P x N x D x D correlation surfaces.
+        shifts: P x N x 2 true shifts of the windows.
+        valid: P x N bool, windows that count.
+        centres: N x 2 centres of the windows.
+        temperature: Of the means.
+    """
     pairs, windows, side, _ = surfaces.shape
     if not pairs:
         return surfaces.sum(), surfaces.sum()
@@ -109,15 +126,15 @@ def homography_losses(
     extent = (centres - origin).abs().max()
     unit = F.pad((centres - origin) / extent, (0, 1), value=1.0)
     steps = unit @ torch.from_numpy(GENERATORS).to(unit).transpose(1, 2)  # 8 x N x 3
-    slopes = steps[..., :2] - unit[:, :2] * steps[..., 2:]
+    derivatives = steps[..., :2] - unit[:, :2] * steps[..., 2:]
     sizes = surfaces.new_tensor(ERROR_SIGMA) * 4 ** -torch.rand(pairs, RIVALS, 1, device=surfaces.device)
     errors = F.pad(sizes * torch.randn(pairs, RIVALS, 8, device=surfaces.device), (0, 0, 1, 0))  # the first is true
-    places = shifts[:, None] + torch.einsum("pke,enc->pknc", errors, slopes)  # P x K x N x 2
+    places = shifts[:, None] + torch.einsum("pke,enc->pknc", errors, derivatives)  # P x K x N x 2
     grid = (places * 2 / (side - 1)).permute(0, 2, 1, 3).reshape(pairs * windows, 1, RIVALS + 1, 2)
     heights = F.grid_sample(surfaces.reshape(-1, 1, side, side), grid, align_corners=True)
     heights = heights.view(pairs, windows, RIVALS + 1) * valid[..., None]
-    worth = heights.sum(1) / valid.sum(1, keepdim=True)
-    return -(temperature * worth).log_softmax(1)[:, 0].mean(), (worth.argmax(1) == 0).float().mean()
+    mean = heights.sum(1) / valid.sum(1, keepdim=True)
+    return -(temperature * mean).log_softmax(1)[:, 0].mean(), (mean.argmax(1) == 0).float().mean()
 
 
 def _held(masks: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Task:
 
     network: nn.Module
     validate: Validate | None
-    """Judges a network (its average is loaded) at a step; its figure "validation" chooses the best."""
+    """Measures a network (with averaged weights) at a step; its figure "validation" chooses the best."""
 
 
 class Trainer:

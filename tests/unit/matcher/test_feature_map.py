@@ -1,4 +1,4 @@
-"""The learned field: its grid, its masks, its loss against known answers, and the dense matcher on it."""
+"""The feature map network: its grid, its masks, its loss against known answers, and the dense matcher on it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def test_the_dense_matcher_follows_a_pose_on_it(untrained: FeatureMapNetwork) ->
     matcher = DenseMatcher("cpu", untrained, ENERGY_FLOOR)
     corners = np.array([[40.0, 60], [250, 60], [250, 200], [40, 200]])
     for steps in (STEPS, FINAL_STEPS):
-        found, _ = matcher.follow(*views, rough, steps)
+        found, _ = matcher.refine(*views, rough, steps)
         assert np.abs(apply_homography(found, corners) - apply_homography(truth, corners)).max() < 1
     wrong = [rough @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in ((60, 10), (-10, -70))]
-    (likeliest,) = matcher.best_hypotheses(*views, [wrong[0], rough, wrong[1]], 1)
+    (likeliest,) = matcher.rank(*views, [wrong[0], rough, wrong[1]], 1)
     assert np.abs(apply_homography(likeliest, corners) - apply_homography(truth, corners)).max() < 5
 
 
@@ -92,7 +92,7 @@ def test_windows_that_leave_the_search_or_the_data_do_not_count() -> None:
     found = feature_map_losses(fields, masks, shift, *temperatures)
     assert float(found.accuracy) == float(found.right) == 1
     assert float(found.window) < 0.01
-    assert float(found.motion) < 0.1
+    assert float(found.homography) < 0.1
     shift[0, 0, 2] = 2 * STRIDE * 7
     assert float(feature_map_losses(fields, masks, shift, *temperatures).window) == 0
     shift[0, 0, 2] = 6
@@ -103,5 +103,5 @@ def test_saved_weights_load(tmp_path: Path, untrained: FeatureMapNetwork) -> Non
     save_weights(tmp_path / "w.safetensors", untrained, {})
     for name, value in load_feature_map(tmp_path / "w.safetensors").named_parameters():
         assert torch.equal(value, untrained.get_parameter(name).half().float()), name
-    with pytest.raises(WeightsError, match="holds weights of 'learned-field', not of 'mapglue'"):
+    with pytest.raises(WeightsError, match="holds weights of 'feature-map', not of 'mapglue'"):
         load_model("mapglue", tmp_path / "w.safetensors")
