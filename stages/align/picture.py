@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.files import write_bytes
 from raster.homography import FloatArray, apply_homography
+from raster.pair import RasterPair
+from raster.resample import warped
 from stages.align.pair import Evidence
-from stages.align.source import Side
+from stages.align.view import reduced_view
 
 WIDTH = 760
 CHEQUERS = 10
@@ -21,9 +23,9 @@ ARROW = 8.0
 Image = NDArray[np.uint8]
 
 
-def write_picture(path: Path, evidence: Evidence, map_side: Side, visible_side: Side) -> None:
+def write_picture(path: Path, evidence: Evidence, pair: RasterPair) -> None:
     """Write the picture (PNG): before (by the prior) and after, as chequers and edges; below, the residuals."""
-    view, to_view = visible_side.view(WIDTH)
+    view, to_view = reduced_view(pair.visible, WIDTH)
     visible = view.image
     height, width = visible.shape[:2]
     homography = evidence.alignment.transform.homography
@@ -32,7 +34,7 @@ def write_picture(path: Path, evidence: Evidence, map_side: Side, visible_side: 
         if matrix is None:
             drawn = np.full_like(visible, 235), np.zeros((height, width), bool)
         else:
-            drawn = map_side.warped(to_view @ matrix, width, height)
+            drawn = warped(pair.map, to_view @ matrix, width, height)
         rows.append(_row(visible, *drawn, title))
     arrows = _arrows(visible, evidence, to_view)
     text = np.full_like(visible, 255)
@@ -57,7 +59,7 @@ def _row(visible: Image, drawn: Image, data: NDArray[np.bool_], title: str) -> I
 
 
 def _arrows(visible: Image, evidence: Evidence, to_view: FloatArray) -> Image:
-    """Draw residuals: green where a window is sure and agrees, orange where it agrees only, red where it does not."""
+    """Draw residuals: green where a window is reliable and agrees, orange where it only agrees, else red."""
     canvas = np.ascontiguousarray(visible // 2 + 100)
     windows, fitted = evidence.windows, evidence.fitted
     if windows is None or fitted is None:
@@ -65,8 +67,8 @@ def _arrows(visible: Image, evidence: Evidence, to_view: FloatArray) -> Image:
     modelled = apply_homography(evidence.alignment.transform.homography, windows.source)
     ends = modelled + (windows.found - modelled) * ARROW
     starts, ends = apply_homography(to_view, modelled), apply_homography(to_view, ends)
-    for start, end, agrees, sure in zip(starts, ends, fitted.inliers, windows.reliable, strict=True):
-        colour = ((0, 130, 0) if sure else (230, 140, 0)) if agrees else (200, 0, 0)
+    for start, end, agrees, reliable in zip(starts, ends, fitted.inliers, windows.reliable, strict=True):
+        colour = ((0, 130, 0) if reliable else (230, 140, 0)) if agrees else (200, 0, 0)
         first, last = np.clip(np.rint([start, end]), -9999, 9999).astype(int).tolist()
         cv2.arrowedLine(canvas, first, last, colour, 2 if agrees else 1, cv2.LINE_AA, tipLength=0.25)
     return canvas
