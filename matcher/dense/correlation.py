@@ -1,4 +1,4 @@
-"""Correlation of two fields at every shift by FFT, and the sub-pixel place of its peak."""
+"""Correlation of two feature maps at every shift by FFT, and the sub-pixel place of its peak."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from torch import Tensor
 
 
 def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
-    """Return the normalised correlation of `template` (B x C x h x w) at every place inside `search` (B x C x H x W).
+    """Return the normalised correlation of a template at every place inside a search window.
 
-    Result: B x (H - h + 1) x (W - w + 1), in [-1, 1]: at [y, x] the inner product of the template with the part of
-    `search` whose top-left pixel is (x, y), over the root of the product of both energies. The fields have no mean to
-    be taken off, and are zero where there is no data. No energy, no correlation: 0. `floor`, an energy a pixel, is
-    added to both: windows of much less than that then say little, where else all would speak alike.
+    Features are expected to have zero mean, and are zero where there is no data.
+
+    Args:
+        template: B x C x h x w.
+        search: B x C x H x W.
+        floor: Energy a pixel that is added to the energies of both. Windows of much less energy then have low
+            correlations; without it all windows count alike.
+
+    Returns:
+        B x (H - h + 1) x (W - w + 1) in [-1, 1]: at [y, x] the inner product of the template with the part of `search`
+        whose top-left pixel is (x, y), over the root of the product of both energies; 0 where either has none.
     """
     (rows, columns), (height, width) = template.shape[-2:], search.shape[-2:]
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
@@ -33,8 +40,13 @@ def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
 
 
 class Peak(NamedTuple):
-    """The highest point of each correlation surface: place (B, 2) as (x, y) with sub-pixels, its value (B,), and the
-    margin (B,) by which it stands above the highest point farther than `exclusion` pixels from it."""
+    """The highest point of each correlation surface.
+
+    Attributes:
+        place: (B, 2), (x, y) with sub-pixels.
+        value: (B,), its height.
+        margin: (B,), peak margin: its height above the highest point outside its neighbourhood.
+    """
 
     place: Tensor
     value: Tensor
@@ -42,9 +54,11 @@ class Peak(NamedTuple):
 
 
 def find_peak(surface: Tensor, exclusion: int = 6) -> Peak:
-    """Find the peak of each B x H x W surface; the sub-pixel part is the top of the parabolas through its neighbours.
+    """Find the peak of each surface; its sub-pixel part is the vertex of the parabolas through its neighbours.
 
-    On the border of the surface there is no neighbour on one side: that coordinate stays whole.
+    Args:
+        surface: B x H x W. On its border a coordinate stays whole, as a neighbour is missing.
+        exclusion: Half the side, in pixels, of the square around a peak that its margin leaves out.
     """
     batch, height, width = surface.shape
     value, index = surface.flatten(1).max(1)

@@ -1,7 +1,7 @@
-"""Semantic context: what kind of place each part of an image is, told to the descriptors of that part.
+"""Semantic context: the kind of land cover of each part of an image, added to the descriptors of that part.
 
 The paper states that semantic context joins a dual graph for global-to-local interaction. Ours: tokens of 16 px that
-attend to each other over the whole image and are supervised with the label rasters of drawn scenes.
+attend to each other over the whole image and are supervised with the label rasters of synthetic scenes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matcher.mapglue.layers import Attention, RotaryPositions, convolution
 
 
 class SemanticContext(nn.Module):
-    """From the descriptor grid (stride 8) to semantic tokens (stride 16) and back as context."""
+    """From the descriptor grid (stride 8) to semantic tokens (stride 16), and back to the grid as context."""
 
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import match_windows
 from raster.homography import FloatArray, apply_homography, inverse, resizing
 from raster.pair import RasterPair
@@ -128,7 +128,7 @@ def _measure_block(
     drawn, inside = warped(pair.map, shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     compared = inside & ~find_small_components(drawn, layout.min_component) if layout.min_component else inside
-    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
+    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
     size = layout.size
     local = corners - (x0, y0)
     share = _window_mean((inside & mask).astype(np.float32), local, size)
@@ -136,7 +136,7 @@ def _measure_block(
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
     found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_PEAK_MARGIN)
     centres = found.centres + np.array([x0, y0])
-    numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
+    numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Images as the network takes them: tensors padded to whole cells, with masks, straight or seen through a motion."""
+"""Images as the network takes them: tensors padded to whole cells, with masks, as they are or warped."""
 
 from __future__ import annotations
 
@@ -16,46 +16,51 @@ from matcher.images import RGBImage
 from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
 from matcher.precision import mixed_precision
-
-Matrix = npt.NDArray[np.float64]
+from raster.homography import Matrix
 
 LONGEST_SIDE = 1024
-"""Larger images are reduced to this before they are encoded."""
+"""Longest side in pixels; larger images are reduced to it before they are encoded."""
 
 LEARNED_SHARE = 0.5
-"""Share of the learned descriptor in the similarity of two cells; the rest is plain structure."""
+"""Share of the learned descriptor in the similarity of two cells; the rest is that of the gradient histograms."""
 
 PATCH = 13
-"""Cells on a side of the structure descriptor."""
+"""Cells on a side of the gradient histograms."""
 
 PIXEL_SIGMA = 0.4
-"""Blur, in pixels of the smaller image, before an image is reduced."""
+"""Standard deviation of the blur before an image is reduced, in pixels of the result."""
 
 
 @dataclass
-class View:
-    """An encoded image: its features and which cells (h x w bool) hold data and structure."""
+class EncodedImage:
+    """An encoded image.
+
+    Attributes:
+        features: What the extractor computes of it.
+        cells: h x w bool, which cells hold data and structure.
+    """
 
     features: Features
     cells: Tensor
 
     @cached_property
     def descriptors(self) -> Tensor:
-        """D x h x w, of unit length: the learned descriptor beside the plain structure of the place around it."""
+        """D x h x w, of unit length: the learned descriptor beside the gradient histograms of the cells around."""
         share = LEARNED_SHARE**0.5
         structure = structure_descriptor(self.features.gradients[0])
         return torch.cat([self.features.descriptors[0] * share, structure * (1 - share**2) ** 0.5])
 
     @property
     def matchable(self) -> Tensor:
-        """h x w: the probability that a cell has a keypoint at all."""
+        """h x w: the probability that a cell has a keypoint."""
         return 1 - self.features.detection[0].softmax(0)[-1]
 
 
 def structure_descriptor(gradients: Tensor) -> Tensor:
-    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients (O x H x W) of the cells about each cell.
+    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients (O x H x W) of the cells around each cell.
 
-    The histograms of oriented gradients that classical matching of maps rests on, without any training.
+    These are the histograms of oriented gradients (Dalal and Triggs, 2005) that classical map matching uses, with
+    soft-binned orientations and without any training.
     """
     cells = F.avg_pool2d(gradients[None], STRIDE)
     patches = F.unfold(cells, PATCH, padding=PATCH // 2)
@@ -67,20 +72,21 @@ class Encoder:
     """Runs the extractor on images of any size, one at a time: mixed precision, channels last, no gradients."""
 
     def __init__(self, extractor: SaliencyEnhancedSuperPoint, device: torch.device) -> None:
+        """Make an encoder that runs `extractor` on `device`."""
         self.extractor, self.device = extractor, device
 
     @torch.inference_mode()
-    def __call__(self, image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> View:
-        """Encode an H x W x 3 image; `mask` (H x W) marks its data."""
+    def __call__(self, image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> EncodedImage:
+        """Encode an H x W x 3 uint8 RGB image; `mask` (H x W bool) is true where it holds data, everywhere if None."""
         tensor, inside = padded(image, mask)
         tensor, inside = tensor.to(self.device), inside.to(self.device)
         with mixed_precision(self.device):
             features = self.extractor(tensor, inside)
-        return View(features, self.extractor.structure(features, inside)[0, 0])
+        return EncodedImage(features, self.extractor.structure(features, inside)[0, 0])
 
 
 def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[Tensor, Tensor]:
-    """Return 1 x 3 x H' x W' in [0, 1] and its mask 1 x 1 x H' x W', sides padded to multiples of 32."""
+    """Return an image as 1 x 3 x H' x W' in [0, 1], and its mask as 1 x 1 x H' x W' bool, padded to multiples of 32."""
     height, width = image.shape[:2]
     below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
@@ -100,29 +106,22 @@ def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Mat
     return small, np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
-def seen_through(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
-    """Return a view (width, height) of `image` whose pixel p shows it at `matrix` p, and which pixels are data."""
+def warped_into(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
+    """Warp an image.
+
+    Args:
+        image: H x W x 3 uint8.
+        matrix: 3 x 3, pixels of the result -> pixels of the image.
+        size: Width and height of the result, pixels.
+
+    Returns:
+        The warped image, and its mask of data (bool).
+    """
     shrink = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if shrink > 1.3:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), PIXEL_SIGMA * min(shrink, 16.0)), np.uint8)
     inverse = cv2.WARP_INVERSE_MAP
-    view = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
     whole = np.full(image.shape[:2], 255, np.uint8)
     inside = cv2.warpPerspective(whole, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderValue=0)
-    return np.asarray(view, np.uint8), inside > 0
-
-
-def turned(image_size: tuple[int, int], degrees: float, scale: float) -> tuple[Matrix, tuple[int, int]]:
-    """Return the matrix from pixels of a canvas to those of an image (width, height) that it shows turned by `degrees`
-    and enlarged by `scale`, and the canvas's (width, height).
-    """
-    width, height = image_size
-    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    canvas = (
-        max(1, int(np.ceil(scale * (abs(width * cosine) + abs(height * sine)) - 1e-6))),
-        max(1, int(np.ceil(scale * (abs(width * sine) + abs(height * cosine)) - 1e-6))),
-    )
-    centre = np.array([(canvas[0] - 1) / 2, (canvas[1] - 1) / 2])
-    turn = np.array([[cosine, -sine], [sine, cosine]]) / scale
-    shift = np.array([(width - 1) / 2, (height - 1) / 2]) - turn @ centre
-    return np.vstack([np.column_stack([turn, shift]), [0.0, 0.0, 1.0]]), canvas
+    return np.asarray(warped, np.uint8), inside > 0
