@@ -1,0 +1,34 @@
+"""Sums over windows by running sums, whose cost does not grow with the window."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def box_sums(values: Tensor, rows: int, columns: int) -> Tensor:
+    """Sum over every window of rows x columns values.
+
+    Args:
+        values: (..., 1 + H, 1 + W): the first row and column precede the first window and are in none.
+        rows: Height of the windows.
+        columns: Width of the windows.
+
+    Returns:
+        (..., H - rows + 1, W - columns + 1) float64, which keeps differences of running sums exact enough: at [y, x]
+        the sum of the window whose first value is `values[..., y + 1, x + 1]`.
+    """
+    total = values.double().cumsum(-1).cumsum(-2)
+    strip = total[..., rows:, :] - total[..., :-rows, :]
+    return strip[..., columns:] - strip[..., :-columns]
+
+
+def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> NDArray[np.float64]:
+    """Return the means (N,) of H x W values over windows of size x size with given top-left corners (N, 2), (x, y).
+
+    What of a window lies beyond the values counts as zero.
+    """
+    sums = box_sums(F.pad(values, (1, size, 1, size)), size, size)
+    return np.asarray(sums[corners[:, 1], corners[:, 0]].cpu().numpy() / size**2)
