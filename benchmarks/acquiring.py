@@ -35,11 +35,11 @@ from shapely import Polygon
 from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.fetch.answers import TileCheck
+from stages.fetch.responses import TileDecoder
 from stages.rasters import write_raster
 
 SPAWN = multiprocessing.get_context("spawn")
-CHECK = TileCheck(256)
+CHECK = TileDecoder(256)
 RATE, SPOILT_EACH = 100, 10
 RECORD = PROJECT / "benchmarks" / "results" / "acquiring.json"
 
@@ -93,7 +93,7 @@ def by_the_stage(folder: Path, port: int, window: TileWindow, site: Site, out: P
             "source": "benchmark",
             "licence": "none",
             "attribution": "none",
-            "politeness": {"requests_per_second": rate, "concurrent": 16},
+            "rate_limits": {"requests_per_second": rate, "concurrent": 16},
         }
     )
     with source.open(site, out.parent) as strips:

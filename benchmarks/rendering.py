@@ -30,15 +30,15 @@ import numpy as np
 import shapely
 from _machine import report
 
-from cartography import light
+from cartography import opencv_renderer
 from cartography.frame import Frame
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import Conditions
 from cartography.mapnik_renderer import MapnikRenderer
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import geometries
 from cartography.styles import NAMES, named
-from cartography.training_scene import REGION, SCENES_A_WORLD, draw_pair, world_of
+from cartography.training_scene import PAIRS_PER_SCENE, REGION, sample_pair, scene_of
 from stages.acquire.local_grid import local_grid
 from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
@@ -63,13 +63,15 @@ def rate(work: Callable[[], Any], amount: float) -> float:
 def renderers() -> dict[str, float]:
     """Measure megapixels a second of each renderer on a town that is already in memory."""
     frame = Frame(0.0, SIDE * GSD, GSD, SIDE, SIDE)
-    town = World(1, "town").window(frame.grown(400).bounds)
+    town = SyntheticScene(1, "town").window(frame.grown(400).bounds)
     megapixels = SIDE * SIDE / 1e6
     figures = {}
     for name in NAMES:
         style = named(name)
         figures[f"mapnik_{name}_mpix_per_s"] = rate(lambda s=style: MapnikRenderer(town, frame, s).render(), megapixels)  # type: ignore[misc]
-    figures["light_web-light_mpix_per_s"] = rate(lambda: light.render_map(town, frame, named("web-light")), megapixels)
+    figures["light_web-light_mpix_per_s"] = rate(
+        lambda: opencv_renderer.render_map(town, frame, named("web-light")), megapixels
+    )
     textures = Textures.procedural(GSD)
     figures["image_mpix_per_s"] = rate(lambda: render_image(town, frame, Conditions(), textures), megapixels)
     return figures
@@ -82,17 +84,17 @@ def training(worlds: int = 12, scenes: int = 8) -> dict[str, float]:
     Textures, which are made once a process, are made before.
     """
     for seed in range(-24, 0):
-        draw_pair(seed)
+        sample_pair(seed)
     making = drawing = 0.0
     for number in range(worlds):
-        first = number * SCENES_A_WORLD
+        first = number * PAIRS_PER_SCENE
         begin = time.process_time()
-        world_of(first).window((-200.0, -900.0, REGION + 900.0, REGION + 200.0))
+        scene_of(first).window((-200.0, -900.0, REGION + 900.0, REGION + 200.0))
         made = time.process_time()
         for seed in range(first, first + scenes):
-            draw_pair(seed)
+            sample_pair(seed)
         making, drawing = making + made - begin, drawing + time.process_time() - made
-    each = drawing / (worlds * scenes) + making / (worlds * SCENES_A_WORLD)
+    each = drawing / (worlds * scenes) + making / (worlds * PAIRS_PER_SCENE)
     return {"training_scenes_per_s": 1 / each, "training_scenes_per_s_of_worlds_made": worlds * scenes / drawing}
 
 
@@ -123,9 +125,9 @@ def _strips(kind: str, folder: Path) -> Iterator[Iterator[Image]]:
     """Open the largest raster of one kind as strips from top to bottom."""
     if kind == "light-map":
         width, height = LARGEST
-        frame, style, world = Frame(0.0, height * GSD, GSD, width, height), named("osm-carto"), World(1)
+        frame, style, world = Frame(0.0, height * GSD, GSD, width, height), named("osm-carto"), SyntheticScene(1)
         blocks = ((0, row, width, min(1024, height - row)) for row in range(0, height, 1024))
-        yield (light.render_map(world, frame, style, block) for block in blocks)
+        yield (opencv_renderer.render_map(world, frame, style, block) for block in blocks)
         return
     sources: dict[str, Callable[[], Source]] = {
         "simulated-map": lambda: SimulatedMapSource(world=1, styles=("osm-carto",)),
@@ -148,7 +150,7 @@ def _write_town(path: Path) -> None:
     """Write the buildings and roads of a town as large as the site to a GeoPackage."""
     grid = local_grid(_site())
     corner = np.array([grid.transform.c, grid.transform.f - grid.height * GSD])
-    world = World(1, "town")
+    world = SyntheticScene(1, "town")
     cells = [(x, y) for x in range(0, int(grid.width * GSD), 1000) for y in range(0, int(grid.height * GSD), 1000)]
     scenes = [world.window((x, y, x + 1000, y + 1000)) for x, y in cells]
     for layer, tag in (("buildings", "building"), ("roads", "highway")):

@@ -13,7 +13,7 @@ from cartography.frame import Frame
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import Conditions
 from cartography.mapnik_renderer import render_map
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from cartography.styles import NAMES, named
 
@@ -72,10 +72,10 @@ def _frame(spot: Spot) -> Frame:
 
 
 def _image(spot: Spot) -> np.ndarray:
-    conditions = Conditions(seed=spot.seed, lean=(0.1, 0.15), noise=2.0)
+    conditions = Conditions(seed=spot.seed, relief_displacement=(0.1, 0.15), noise=2.0)
     textures = Textures.procedural(spot.gsd, spot.seed)
-    return render_image(World(spot.seed, spot.landscape), _frame(spot), conditions, textures)
+    return render_image(SyntheticScene(spot.seed, spot.landscape), _frame(spot), conditions, textures)
 
 
 def _map(spot: Spot, style: str) -> np.ndarray:
-    return render_map(World(spot.seed, spot.landscape), _frame(spot), named(style))
+    return render_map(SyntheticScene(spot.seed, spot.landscape), _frame(spot), named(style))

@@ -1,6 +1,6 @@
 """A map style as mapnik understands it: passes over the scene's features, each with one symbolizer.
 
-The order and the choice of features are those of the light renderer (`cartography.light`), so both draw the same map.
+The order and the choice of features are those of `cartography.opencv_renderer`, so both renderers draw the same map.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import shapely
 from shapely.geometry import LineString
 
 from cartography.canvas import dashed
-from cartography.light import BUILT_UP, mapped_buildings, mapped_roads, outlines
 from cartography.mapnik_paint import filled, patterned, stroked
+from cartography.opencv_renderer import BUILT_UP, mapped_buildings, mapped_roads, outlines
 from cartography.scene import Area, Building, Feature, Road, Scene, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER, Colour, FillStyle, LineStyle, Style
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cartography.disturbance import Disturbance, Disturbed, random_homography
 from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
@@ -22,12 +21,13 @@ from cartography.imagery.conditions import random_conditions
 from cartography.imagery.render import REACH
 from cartography.jitter import jittered
 from cartography.labels import render_labels
-from cartography.light import MAP_MARGIN_PX, render_map
-from cartography.procedural import World
+from cartography.misregistration import MisregisteredSource, Misregistration, random_homography
+from cartography.opencv_renderer import MAP_MARGIN_PX, render_map
+from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from cartography.scene import Scene
 
-SCENES_A_WORLD = 96
+PAIRS_PER_SCENE = 96
 """Consecutive seeds share a world, so that its superblocks are made once."""
 
 REGION = 1400.0
@@ -35,8 +35,8 @@ REGION = 1400.0
 
 
 @dataclass(frozen=True)
-class Motion:
-    """Largest motion of the map against the image: see `random_homography` and `Disturbance`."""
+class TransformationRange:
+    """Largest motion of the map against the image: see `random_homography` and `Misregistration`."""
 
     rotation_deg: float = 10.0
     scale: float = 1.1
@@ -54,23 +54,23 @@ class TrainingPair:
     visible: np.ndarray
     map_labels: np.ndarray
     labels: np.ndarray
-    disturbance: Disturbance
+    misregistration: Misregistration
     gsd: float
     style: str
 
     @property
     def homography(self) -> np.ndarray:
         """(3, 3) float64, map -> visible pixels; exact up to the local warp."""
-        return self.disturbance.homography
+        return self.misregistration.homography
 
     def flow(self) -> np.ndarray:
         """The visible pixel (x, y) of every map pixel: float32 (S, S, 2), exact, local warp included."""
         height, width = self.map.shape[:2]
-        return self.disturbance.field(width, height).astype(np.float32)
+        return self.misregistration.visible_pixels(width, height).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Sampler:
+class PairSampler:
     """Where training scenes come from.
 
     `osm` are scenes read from extracts (see `cartography.storage`), drawn from with probability `osm_share`;
@@ -80,34 +80,34 @@ class Sampler:
 
     size: int = 512
     gsds: tuple[float, ...] = (0.35, 0.5, 0.7, 1.0, 1.3, 1.6)
-    motion: Motion = Motion()
+    transformation: TransformationRange = TransformationRange()
     osm: Sequence[Scene] = field(default=(), repr=False)
     osm_share: float = 0.4
     photographs: Path | None = None
 
-    def draw(self, seed: int) -> TrainingPair:
+    def sample(self, seed: int) -> TrainingPair:
         """Draw the pair of one seed."""
         random = generator(seed, 0x7124)
         gsd = float(random.choice(self.gsds)) * float(random.uniform(0.93, 1.07))
         if self.osm and random.random() < self.osm_share:
             extract = self.osm[int(random.integers(len(self.osm)))]
-            source: Scene | World = extract
+            source: Scene | SyntheticScene = extract
             frame = _populated_frame(extract, gsd, self.size, random)
         else:
-            source = world_of(seed)
+            source = scene_of(seed)
             left, top = random.uniform(0, REGION, 2)
             frame = Frame(float(left), float(top), gsd, self.size, self.size)
-        motion = self.motion
+        limits = self.transformation
         homography = random_homography(
-            random, self.size, motion.rotation_deg, motion.scale, motion.shift, motion.perspective
+            random, self.size, limits.rotation_deg, limits.scale, limits.shift, limits.perspective
         )
-        disturbance = Disturbance(
+        misregistration = Misregistration(
             homography,
-            warp_px=motion.warp_px * float(random.random()),
-            feature_px=motion.feature_px * float(random.random()),
+            warp_px=limits.warp_px * float(random.random()),
+            feature_px=limits.feature_px * float(random.random()),
             seed=mix(seed, 1),
         )
-        mapped = Disturbed(source, frame, disturbance).window(frame.grown(MAP_MARGIN_PX).bounds)
+        mapped = MisregisteredSource(source, frame, misregistration).window(frame.grown(MAP_MARGIN_PX).bounds)
         ground = source.window(frame.grown(MARGIN + int(REACH / gsd)).bounds)
         style = jittered(mix(seed, 2))
         photographs = self.photographs if random.random() < 0.5 else None
@@ -117,7 +117,7 @@ class Sampler:
             visible=render_image(ground, frame, random_conditions(mix(seed, 3)), textures),
             map_labels=render_labels(mapped, frame),
             labels=render_labels(ground, frame),
-            disturbance=disturbance,
+            misregistration=misregistration,
             gsd=gsd,
             style=style.name,
         )
@@ -134,18 +134,18 @@ def _populated_frame(scene: Scene, gsd: float, size: int, random: np.random.Gene
     return Frame(float(point.x - half + dx), float(point.y + half + dy), gsd, size, size)
 
 
-def world_of(seed: int) -> World:
+def scene_of(seed: int) -> SyntheticScene:
     """Return the world of a procedural pair's seed."""
-    return _world(seed // SCENES_A_WORLD)
+    return _world(seed // PAIRS_PER_SCENE)
 
 
 @lru_cache(maxsize=3)
-def _world(number: int) -> World:
+def _world(number: int) -> SyntheticScene:
     """Landscapes of training worlds: dense cities most often."""
     random = generator(number, 0x3041D)
     names: tuple[LandscapeName, ...] = ("city", "town", "mixed", "village", "farmland", "coast", "forest", "mountain")
     shares = [0.42, 0.22, 0.12, 0.06, 0.05, 0.07, 0.03, 0.03]
-    return World(int(random.integers(1 << 40)), names[random.choice(len(names), p=shares)])
+    return SyntheticScene(int(random.integers(1 << 40)), names[random.choice(len(names), p=shares)])
 
 
 @lru_cache(maxsize=64)
@@ -155,7 +155,9 @@ def _textures(gsd: float, seed: int, photographs: Path | None) -> Textures:
     return Textures.from_photographs(photographs, gsd, seed)
 
 
-def draw_pair(seed: int, size: int = 512, gsd: float | None = None, motion: Motion | None = None) -> TrainingPair:
+def sample_pair(
+    seed: int, size: int = 512, gsd: float | None = None, transformation: TransformationRange | None = None
+) -> TrainingPair:
     """Draw a procedural pair; `gsd` in metres a pixel, by default one of 0.33-1.7."""
-    defaults = Sampler()
-    return Sampler(size, (gsd,) if gsd else defaults.gsds, motion or defaults.motion).draw(seed)
+    defaults = PairSampler()
+    return PairSampler(size, (gsd,) if gsd else defaults.gsds, transformation or defaults.transformation).sample(seed)

@@ -1,17 +1,47 @@
-"""Map-visible remote sensing image pairs with ground truth: build, align, publish and benchmark them."""
+"""Map-visible remote sensing image pairs with ground truth: build, align, publish and benchmark them.
+
+What a user needs from Python:
+
+- `open_dataset(folder, ...)`: the pairs of a release, for PyTorch;
+- `load_matcher(name)`: a matcher by name, with `match` and `match_batch`;
+- `match(image0, image1, matcher=...)`: correspondences and homography of two images;
+- `align(map, visible)`: the homography of two rasters, with its verdict and the reason;
+- `fit(points0, points1)`: the robust fit of a transformation to corresponding points.
+
+The package is installed from its checkout (`./setup.sh`, or `pip install -e .` in it).
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {"load_matcher": "matcher", "open_dataset": "catalog.dataset"}
+if TYPE_CHECKING:
+    from catalog.dataset import open_dataset
+    from mapdata.api import align, match
+    from matcher.registry import load_matcher
+    from raster.fit import fit
 
-__all__ = ["load_matcher", "open_dataset"]
+__version__: str = version("mapdata")
+
+__all__ = ["__version__", "align", "fit", "load_matcher", "match", "open_dataset"]
+
+_HOMES = {
+    "align": "mapdata.api",
+    "fit": "raster.fit",
+    "load_matcher": "matcher.registry",
+    "match": "mapdata.api",
+    "open_dataset": "catalog.dataset",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: both bring PyTorch along, which the command line mostly does without.
+    # Imported on first use: they bring PyTorch and GDAL along, which the command line mostly does without.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Configuration: YAML checked by pydantic. An error names file, line, column and field, and guesses what was meant."""
+"""Configuration: YAML checked by pydantic. An error names file, line, column and field, and suggests what was meant."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from pipeline.errors import ConfigError
+from pipeline.recipe import Recipe
+from pipeline.registry import Registry
 from pipeline.stage import Stage
-
-Location = tuple[str | int, ...]
+from pipeline.yaml_file import Location, YamlFile, read_yaml
 
 
 def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
@@ -24,6 +35,45 @@ def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
 
 ConfigPath = Annotated[Path, AfterValidator(_from_config_folder)]
 """A path in a configuration: relative to the folder of the configuration's file."""
+
+
+@dataclass(frozen=True)
+class ChosenFrom:
+    """Annotation of a field whose value is a model of a registry, chosen by the name in the value's own field `kind`.
+
+    `Annotated[Base, ChosenFrom(registry)]` takes instances of Base, and mappings.
+    """
+
+    registry: Registry[type[BaseModel]]
+    field: str = "kind"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def validate(value: Any, info: ValidationInfo) -> Any:
+            if isinstance(value, source):
+                return value
+            if not isinstance(value, Mapping):
+                raise PydanticCustomError("mapping_type", "Input should be a valid dictionary")
+            return self._model(value).model_validate(value, context=info.context)
+
+        return core_schema.with_info_plain_validator_function(validate)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        models = [self.registry.get(name) for name in self.registry.names()]
+        return {"anyOf": [handler(model.__pydantic_core_schema__) for model in models]}
+
+    def _model(self, value: Mapping[str, Any]) -> type[BaseModel]:
+        name = value.get(self.field)
+        if not isinstance(name, str):
+            known = ", ".join(self.registry.names())
+            fault = PydanticCustomError("kind_missing", "{text}", {"text": f"give a name: {known}, or module:NAME"})
+        else:
+            try:
+                return self.registry.get(name)
+            except ConfigError as error:
+                fault = PydanticCustomError("kind_unknown", "{text}", {"text": str(error)})
+        raise ValidationError.from_exception_data(
+            "kind", [InitErrorDetails(type=fault, loc=(self.field,), input=value.get(self.field))]
+        )
 
 
 class _RunConfig(BaseModel):
@@ -47,92 +97,84 @@ class Config:
     resolved: Mapping[str, Any]
 
 
-def config_model(stages: Sequence[type[Stage[Any]]], optional: Sequence[str]) -> type[BaseModel]:
-    """Return the model of a configuration for these stages. Those in `optional` run only if the configuration has them.
+def config_model(recipe: Recipe) -> type[BaseModel]:
+    """Return the model of a configuration of a recipe. Optional stages run only if the configuration has them.
 
     A stage that is left out of a configuration is taken with no parameters given.
     """
     fields: dict[str, Any] = {}
-    for stage in stages:
-        about = (stage.Params.__doc__ or stage.__doc__ or stage.name).strip().splitlines()[0]
-        if stage.name in optional:
-            fields[stage.name] = (stage.Params | None, Field(None, description=about))
+    for stage in recipe.stages:
+        params = stage.params_model(recipe.roles)
+        about = (params.__doc__ or stage.__doc__ or stage.name).strip().splitlines()[0]
+        if stage.name in recipe.optional:
+            fields[stage.name] = (params | None, Field(None, description=about))
         else:
-            fields[stage.name] = (stage.Params, Field({}, validate_default=True, description=about))
+            fields[stage.name] = (params, Field({}, validate_default=True, description=about))
     parameters = create_model("Stages", __config__=ConfigDict(extra="forbid"), **fields)
     whole: Any = Field({}, validate_default=True, description="Parameters of each stage.")
-    return create_model("Config", __base__=_RunConfig, __doc__=_RunConfig.__doc__, stages=(parameters, whole))
+    named: Any = Field(recipe.name, description="Which recipe: a name, or module:NAME.")
+    return create_model(
+        "Config", __base__=_RunConfig, __doc__=_RunConfig.__doc__, recipe=(str, named), stages=(parameters, whole)
+    )
 
 
-def load_config(path: Path, stages: Sequence[type[Stage[Any]]], optional: Sequence[str] = ()) -> Config:
-    """Read and check a configuration. Raises ConfigError with every fault, each with file:line:column and field."""
-    tree, value = _read_yaml(path)
-    model = config_model(stages, optional)
+def load_config(path: Path, recipes: Recipe | Registry[Recipe], default: str = "") -> Config:
+    """Read and check a configuration.
+
+    Args:
+        path: The YAML file.
+        recipes: The recipe of every configuration, or the registry in which its field `recipe` is looked up.
+        default: Name of the recipe of a configuration without that field.
+
+    Raises:
+        ConfigError: With every fault, each with file:line:column and field.
+    """
+    file = read_yaml(path)
+    recipe = recipes if isinstance(recipes, Recipe) else _named_recipe(file, recipes, default)
+    model = config_model(recipe)
     try:
-        checked = model.model_validate(value, context={"folder": path.absolute().parent})
+        checked = model.model_validate(file.value, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        faults = [_describe(path, tree, model, fault) for fault in error.errors(include_url=False, include_input=False)]
+        faults = [_describe(file, model, fault) for fault in error.errors(include_url=False, include_input=False)]
         raise ConfigError("\n".join(faults)) from None
     given: Any = checked
-    chosen = [(stage, getattr(given.stages, stage.name)) for stage in stages]
+    params = {stage.name: getattr(given.stages, stage.name) for stage in recipe.stages}
+    chosen = recipe.chosen([name for name, found in params.items() if found is not None])
     return Config(
         given.name,
         given.seed,
-        [stage(params) for stage, params in chosen if params is not None],
+        [stage(params[stage.name]) for stage in chosen],
         checked.model_dump(mode="json"),
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader which refuses a key given twice in one mapping, instead of keeping the last silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"field {key.value!r} is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
+def _named_recipe(file: YamlFile, recipes: Registry[Recipe], default: str) -> Recipe:
+    name = file.value.get("recipe", default) if isinstance(file.value, dict) else default
+    where = file.locate(("recipe",))[1]
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: recipe: give the name of a recipe: {', '.join(recipes.names())}, or module:NAME")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read: {reason}. Give the path of a YAML file (see configs/).") from error
-    try:
-        loader = _Loader(text)
-        tree = loader.get_single_node()
-        return tree, loader.construct_document(tree) if tree is not None else None
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}{_position(error.problem_mark)}: {error.problem or error}. Mend the YAML.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}. Mend the YAML.") from None
+        return recipes.get(name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: recipe: {error}") from None
 
 
-def _position(mark: Any) -> str:
-    return f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-
-
-def _describe(path: Path, tree: yaml.Node | None, model: type[BaseModel], fault: Mapping[str, Any]) -> str:
-    location, mark = _locate(tree, fault["loc"], at_key=fault["type"] == "extra_forbidden")
+def _describe(file: YamlFile, model: type[BaseModel], fault: Mapping[str, Any]) -> str:
+    location, where = file.locate(fault["loc"], at_key=fault["type"] == "extra_forbidden")
     field = ".".join(map(str, location)) or "the whole file"
     message = str(fault["msg"]).removeprefix("Value error, ")
     guess = ""
     if fault["type"] == "extra_forbidden":
         message = "there is no such field"
-        known = _fields_at(model, fault["loc"][:-1])
+        known = _fields_at(file, model, fault["loc"][:-1])
         guess = _guess(str(fault["loc"][-1]), known) or f"; known here: {', '.join(sorted(known))}"
     elif fault["type"] in ("literal_error", "enum"):
         expected = str(fault.get("ctx", {}).get("expected", ""))
-        given = _scalar(tree, location)
+        given = file.scalar(location)
         guess = _guess(given, [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]) if given else ""
     elif fault["type"] == "missing":
         message = "this field is required"
-    return f"{path}{_position(mark)}: {field}: {message}{guess}"
+    return f"{where}: {field}: {message}{guess}"
 
 
 def _guess(word: str, known: Sequence[str]) -> str:
@@ -140,51 +182,14 @@ def _guess(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _locate(tree: yaml.Node | None, parts: Location, *, at_key: bool) -> tuple[Location, Any]:
-    """Follow a pydantic location down the YAML tree; the tags of unions, which are no fields, are left out of it.
-
-    Returns the location and the mark of the last node that is there, or of its key.
-    """
-    node, kept, mark = tree, [], tree.start_mark if tree is not None else None
-    for index, part in enumerate(parts):
-        child = _child(node, part)
-        if child is not None:
-            key, node = child
-            mark = key.start_mark if at_key and index == len(parts) - 1 else node.start_mark
-        if child is not None or not _holds(node, part):
-            kept.append(part)
-    return tuple(kept), mark
-
-
-def _holds(node: yaml.Node | None, tag: str | int) -> bool:
-    """Tell whether one of a mapping's values is this tag."""
-    return isinstance(node, yaml.MappingNode) and any(
-        isinstance(value, yaml.ScalarNode) and value.value == tag for _, value in node.value
-    )
-
-
-def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part]
-    return None
-
-
-def _scalar(tree: yaml.Node | None, parts: Location) -> str:
-    node = tree
-    for part in parts:
-        child = _child(node, part)
-        node = child[1] if child else None
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
-
-
-def _fields_at(model: type[BaseModel], parts: Location) -> list[str]:
+def _fields_at(file: YamlFile, model: type[BaseModel], parts: Location) -> list[str]:
     """Return the names of the fields that the model, or any of a union of models, has at a location."""
     models = [model]
-    for part in parts:
+    for index, part in enumerate(parts):
         fields = [each.model_fields[part] for each in models if isinstance(part, str) and part in each.model_fields]
         below = [found for field in fields for found in _models_in(field.annotation)]
+        for registry in (each for field in fields for each in field.metadata if isinstance(each, ChosenFrom)):
+            below = [registry.registry.get(file.scalar((*parts[: index + 1], registry.field)))]
         # The tag of a union chooses among its models; an index of a list chooses nothing.
         models = below or [each for each in models if _has_tag(each, part)] or models
     return [field for each in models for field in each.model_fields]

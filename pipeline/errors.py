@@ -1,16 +1,30 @@
 """Errors of the engine. Every message says what was wrong, where, and what to do."""
 
+from __future__ import annotations
+
+from typing import ClassVar
+
 
 class PipelineError(Exception):
-    """Base of everything the engine raises on purpose."""
+    """Base of everything the engine raises on purpose. `exit_status` is that of a command which ends by it."""
+
+    exit_status: ClassVar[int] = 1
 
 
 class ConfigError(PipelineError):
-    """A configuration file is missing, malformed or contradicts itself."""
+    """A configuration file is missing, malformed or contradicts itself, or names something that does not exist."""
+
+    exit_status = 2
+
+
+class RecipeError(PipelineError):
+    """The stages of a recipe do not fit together."""
 
 
 class WorkspaceError(PipelineError):
     """The workspace cannot be used: locked by another run, unwritable, missing, or of another version."""
+
+    exit_status = 2
 
 
 class DiskFullError(PipelineError):
@@ -26,4 +40,4 @@ class TransientError(PipelineError):
 
 
 class PermanentError(PipelineError):
-    """A unit failed for a reason that stays (a truncated raster, a missing CRS): only mending it helps."""
+    """A unit failed for a reason that stays (a damaged input, a missing field): only fixing its cause helps."""

@@ -204,7 +204,7 @@ def remote_cluster(address: str, workspace: Path, run_id: str) -> Iterator[DaskE
         client = Client(address, timeout=_CLUSTER_WAIT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
-            f"no Dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, or mend --scheduler."
+            f"no Dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, or correct --scheduler."
         ) from error
     with client:
         try:

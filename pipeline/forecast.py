@@ -31,16 +31,16 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
     results: dict[str, dict[str, Result]] = {}
     complete = ledger is not None
     for stage in stages:
-        view = RunView(run.workspace, run.seed, results)
+        view = RunView(run.workspace, run.seed, results).of(stage)
         estimate = stage.estimate(view, estimates)
         row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
-        row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "handed": {}}
+        row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "propagated": {}}
         if estimate is not None:
             estimates[stage.name] = estimate
             row |= {
                 field: getattr(estimate, field) for field in ("units", "requests", "downloaded", "written", "seconds")
             }
-            row["handed"] = dict(estimate.handed)
+            row["propagated"] = dict(estimate.propagated)
             row["hosts"] = {
                 host: {"requests": count, "requests_per_second": rate, "days": count / rate / 86400 if rate else None}
                 for host, (count, rate) in estimate.hosts.items()

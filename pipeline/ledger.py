@@ -74,7 +74,7 @@ class Ledger:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         if read_only and not path.exists():
-            raise WorkspaceError(f"no run has begun in {path.parent.parent} yet (no {path.name}): `mapdata run` first.")
+            raise WorkspaceError(f"no run has begun in {path.parent.parent} yet (no {path.name}): run first.")
         with self._named():
             self._db = sqlite3.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, timeout=30)
             if not read_only:
@@ -107,7 +107,7 @@ class Ledger:
                 ) from error
             raise WorkspaceError(
                 f"the ledger {self._path} cannot be used: {error} ({free} free on its disk). "
-                "Check that the file is readable and writable and its disk sound. "
+                "Check that the file is readable and writable and its disk intact. "
                 "If it is damaged, remove it: the units are then done again."
             ) from error
 

@@ -23,61 +23,61 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=1))
 
 
-def remedy(failure: Record) -> str:
-    """Return what to do about a failed unit."""
+def remedy(failure: Record, command: str) -> str:
+    """Return what to do about a failed unit; `command` is the program that has `run`, `status` and `retry`."""
     if failure.state is State.FAILED_TRANSIENT:
         return "run again: it is tried again"
     if failure.traceback:
-        return "not foreseen: its traceback is in `mapdata status --json`; once mended, `mapdata retry` and run again"
-    return "mend what the reason names, then `mapdata retry` and run again"
+        return f"unexpected: its traceback is in `{command} status --json`; once fixed, `{command} retry` and run again"
+    return f"fix what the reason names, then `{command} retry` and run again"
 
 
-def failure_json(failure: Record) -> dict[str, Any]:
-    """Return a failed unit as a JSON-able object."""
+def failure_json(failure: Record, command: str) -> dict[str, Any]:
+    """Return a failed unit as a JSON-able object, with its remedy."""
     fields = ("stage", "name", "state", "attempts", "reason", "worker", "started", "ended", "traceback")
-    return {field: getattr(failure, field) for field in fields} | {"remedy": remedy(failure)}
+    return {field: getattr(failure, field) for field in fields} | {"remedy": remedy(failure, command)}
 
 
-def summary_json(summary: Summary) -> dict[str, Any]:
+def summary_json(summary: Summary, command: str) -> dict[str, Any]:
     """Return a run's summary as a JSON-able object."""
     return {
         "run_id": summary.run_id,
         "seconds": round(summary.seconds, 3),
         "stages": _counts_json(summary.counts),
-        "failures": [failure_json(failure) for failure in summary.failures],
+        "failures": [failure_json(failure, command) for failure in summary.failures],
     }
 
 
-def status_json(workspace: Workspace, ledger: Ledger) -> dict[str, Any]:
+def status_json(workspace: Workspace, ledger: Ledger, command: str) -> dict[str, Any]:
     """Return where a workspace stands as a JSON-able object."""
     return {
         "workspace": str(workspace.root),
         "in_use_by": workspace.holder(),
         "stages": _counts_json(ledger.counts()),
-        "failures": [failure_json(failure) for failure in ledger.failures()],
+        "failures": [failure_json(failure, command) for failure in ledger.failures()],
     }
 
 
-def print_summary(summary: Summary, workspace: Path) -> None:
+def print_summary(summary: Summary, workspace: Path, command: str) -> None:
     """Print how a run ended: states by stage, then the failures with what to do."""
     console = Console()
     console.print(_counts_table(_counts_json(summary.counts)))
-    _print_failures(console, [failure_json(failure) for failure in summary.failures])
+    _print_failures(console, [failure_json(failure, command) for failure in summary.failures], command)
     ending = f"{len(summary.failures)} units failed" if summary.failures else "done"
     console.print(f"{ending} in {summary.seconds:.1f} s; workspace {workspace}", highlight=False, markup=False)
 
 
-def print_status(status: Mapping[str, Any]) -> None:
+def print_status(status: Mapping[str, Any], command: str) -> None:
     """Print what `status_json` returned."""
     console = Console()
     console.print(_counts_table(status["stages"]))
-    _print_failures(console, status["failures"])
+    _print_failures(console, status["failures"], command)
     held = status["in_use_by"]
     running = sum(counts.get(State.RUNNING, 0) for counts in status["stages"].values())
     if held:
         line = f"in use by {held['purpose']} (process {held['pid']} on {held['host']}, since {held['since']})"
     elif running:
-        line = f"no run is going on; {running} units were interrupted and are done again by the next `mapdata run`"
+        line = f"no run is going on; {running} units were interrupted and are done again by the next `{command} run`"
     else:
         line = "no run is going on"
     console.print(line, highlight=False, markup=False)
@@ -100,7 +100,7 @@ def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     console.print(f"{name}: the whole run, time on one worker", highlight=False, markup=False)
     console.print(table)
-    if amounts := rows[0]["handed"]:
+    if amounts := rows[0]["propagated"]:
         words = ", ".join(f"{value:,.10g} {name.replace('_', ' ')}" for name, value in amounts.items())
         console.print(words, highlight=False, markup=False)
     for host, load in (item for row in rows for item in row["hosts"].items()):
@@ -125,7 +125,7 @@ def _counts_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     return table
 
 
-def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]]) -> None:
+def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]], command: str) -> None:
     if not failures:
         return
     for failure in failures[:_SHOWN_FAILURES]:
@@ -135,7 +135,7 @@ def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]]) -> 
         for line in (failure["reason"], f"-> {failure['remedy']}"):
             console.print(Text(f"  {line}"), soft_wrap=True)
     if len(failures) > _SHOWN_FAILURES:
-        console.print(f"... and {len(failures) - _SHOWN_FAILURES:,} more: `mapdata status --json` has them all")
+        console.print(f"... and {len(failures) - _SHOWN_FAILURES:,} more: `{command} status --json` has them all")
 
 
 def _right(title: str) -> Column:

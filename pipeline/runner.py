@@ -46,7 +46,8 @@ class Runner:
         last = max((index for index, stage in enumerate(stages) if stage.name in only), default=len(stages) - 1)
         try:
             for stage in stages[: last + 1]:
-                plan = plan_stage(stage, RunView(self.workspace.root, seed, results), self.ledger)
+                view = RunView(self.workspace.root, seed, results).of(stage)
+                plan = plan_stage(stage, view, self.ledger)
                 self.ledger.replan(stage.name, plan.units, plan.stale)
                 if not only or stage.name in only:
                     self.reporter.stage_begins(stage.name, plan)
@@ -54,7 +55,7 @@ class Runner:
                 elif plan.due:
                     raise PipelineError(
                         f"{len(plan.due)} of {len(plan.units)} units of stage {stage.name} are not done yet, and what "
-                        f"was asked for needs them. `mapdata run` them first, all stages or with --only {stage.name}."
+                        f"was asked for needs them. Run them first, all stages or with --only {stage.name}."
                     )
                 results[stage.name] = self.ledger.results(stage.name)
         finally:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from pipeline.errors import PipelineError
 from pipeline.files import digest_file, digest_json
 
 P = TypeVar("P", bound=BaseModel)
@@ -26,9 +27,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One piece of work: a raster, a raster pair, or a batch of rows of tiles; never a single 512x512 tile.
+    """One piece of work of a second or more, such as a file, or a batch of small ones; never one small file.
 
-    `name` is unique within the stage and readable ("001/1/map"); `key` is a digest of everything the result depends on;
+    `name` is unique within the stage and readable ("001/1"); `key` is a digest of everything the result depends on;
     `payload` is JSON-able and all that `Stage.run` gets to know; `weight` is the share of the progress bar.
     """
 
@@ -60,14 +61,31 @@ class Result:
 
 @dataclass(frozen=True)
 class RunView:
-    """What `Stage.plan` may see: the workspace, the run's seed, and the results of the stages before it.
+    """What `Stage.plan` may see: the workspace, the run's seed, and the results of the stages that it reads.
 
     `results[stage][unit name]` holds every unit that ended DONE, NO_DATA or REJECTED, in the order of its plan.
+    `declared` are the stages that may be read (`Stage.reads`); None does not check.
     """
 
     workspace: Path
     seed: int
     results: Mapping[str, Mapping[str, Result]]
+    declared: frozenset[str] | None = None
+
+    def of(self, stage: type[Stage[Any]] | Stage[Any]) -> RunView:
+        """Return what `stage` may see: nothing but the results that it declares to read."""
+        results = {name: self.results[name] for name in stage.reads if name in self.results}
+        return RunView(self.workspace, self.seed, results, frozenset(stage.reads))
+
+    def read(self, stage: str) -> Mapping[str, Result]:
+        """Return the results of a stage by unit name; none where the run leaves that stage out or has not reached it.
+
+        Raises:
+            PipelineError: The stage that reads does not declare it in `reads`.
+        """
+        if self.declared is not None and stage not in self.declared:
+            raise PipelineError(f"results of stage {stage!r} were read, which is not declared: add it to `reads`.")
+        return self.results.get(stage, {})
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,7 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `handed` are amounts that the estimates of later stages start from ("raster_pairs", "pixels", "pairs").
+    `propagated` are amounts by name that the estimates of later stages start from.
     """
 
     units: int
@@ -85,13 +103,14 @@ class Estimate:
     written: int = 0
     seconds: float = 0.0
     hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
-    handed: Mapping[str, float] = field(default_factory=dict)
+    propagated: Mapping[str, float] = field(default_factory=dict)
 
 
 class Stage(ABC, Generic[P]):
     """A step of a recipe. Subclasses set `name`, `version`, `Params` and implement `plan` and `run`.
 
-    A stage holds no retry, logging or scheduling policy. Instances are pickled to workers.
+    `reads` names the earlier stages whose results it reads, `roles` the roles of the recipe that its code knows
+    by name. A stage holds no retry, logging or scheduling policy. Instances are pickled to workers.
     Raise `TransientError` for what may pass and `PermanentError` for what will not; return a `Result` with outcome
     NO_DATA or REJECTED for expected facts of the data. Bump `version` when the same inputs give another output.
     """
@@ -99,6 +118,13 @@ class Stage(ABC, Generic[P]):
     name: ClassVar[str]
     version: ClassVar[int]
     Params: ClassVar[type[BaseModel]]
+    reads: ClassVar[tuple[str, ...]] = ()
+    roles: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def params_model(cls, roles: tuple[str, ...]) -> type[BaseModel]:
+        """Return the model of this stage's parameters in a recipe of these roles: `Params`, unless overridden."""
+        return cls.Params
 
     def __init__(self, params: P) -> None:
         self.params = params
@@ -114,7 +140,7 @@ class Stage(ABC, Generic[P]):
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return what this stage will cost, from its params and the estimates before it by stage name; None if unknown.
 
-        Called by `mapdata plan`, also when no earlier stage has run yet: it reads no results but those in `run`.
+        Called also when no earlier stage has run yet: it reads no results but those in `run`.
         """
         return None
 
@@ -122,6 +148,11 @@ class Stage(ABC, Generic[P]):
         """Build a unit whose key digests the stage, its version and params, the payload and the input digests."""
         identity = [self.name, self.version, self.params.model_dump(mode="json"), name, dict(payload), list(inputs)]
         return Unit(self.name, name, digest_json(identity), dict(payload), weight)
+
+
+def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float]:
+    """Return the amounts that the estimate of an earlier stage propagates; none if there is no such estimate."""
+    return before[stage].propagated if stage in before else {}
 
 
 def output(workspace: Path, path: Path) -> Output:

@@ -66,7 +66,7 @@ class Workspace:
                     f"{where}, {free} free. Make room and run again: it goes on where it was."
                 ) from error
             raise WorkspaceError(
-                f"{where}. Give another folder with --workspace, or mend its permissions or its disk."
+                f"{where}. Give another folder with --workspace, or fix its permissions or its disk."
             ) from error
 
     def _check_layout(self) -> None:
@@ -75,7 +75,7 @@ class Workspace:
         except FileNotFoundError:
             raise WorkspaceError(
                 f"{self.root} is not a workspace (no {self._version.relative_to(self.root)} in it). "
-                "Give the folder of an earlier `mapdata run` with --workspace."
+                "Give the folder of an earlier run with --workspace."
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(

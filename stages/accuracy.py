@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cartography.disturbance import Disturbance
+from cartography.misregistration import Misregistration
 from pipeline.errors import PermanentError
 from pipeline.files import write_json
 from raster.grid import Grid, project
@@ -111,7 +111,7 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
     )
 
 
-def _covered(visible: FloatArray, truth: Disturbance, map_grid: Grid) -> tuple[FloatArray, FloatArray]:
+def _covered(visible: FloatArray, truth: Misregistration, map_grid: Grid) -> tuple[FloatArray, FloatArray]:
     """Return those visible pixels (N, 2) that the map shows, and where it does."""
     on_map = truth.to_map(visible)
     inside = ((on_map >= -0.5) & (on_map <= [map_grid.width - 0.5, map_grid.height - 0.5])).all(axis=1)

@@ -63,6 +63,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
     name: ClassVar[str] = "benchmark"
     version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = BenchmarkParams
+    reads: ClassVar[tuple[str, ...]] = ("release",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the units; none while the release does not exist yet, or if it has no pair of that split.
@@ -71,7 +72,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         """
         params = self.params
         own = params.pairs is None
-        if own and "release" not in run.results.get("release", {}):
+        if own and "release" not in run.read("release"):
             return []
         path = run.workspace / "release" if params.pairs is None else params.pairs
         spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit, params.draw)
@@ -86,7 +87,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         unknown = [name for name in chosen if name not in levels]
         if unknown:
             raise PipelineError(f"no level is called {unknown[0]!r}; there are: {', '.join(levels)}")
-        made = [entry.digest for result in run.results["release"].values() for entry in result.outputs] if own else []
+        made = [entry.digest for result in run.read("release").values() for entry in result.outputs] if own else []
         digests = [digest_json(made)] * len(pairs) if own else [_digest(pair) for pair in pairs]
         common = {
             "pairs": spec.to_json(),

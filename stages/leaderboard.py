@@ -34,10 +34,11 @@ class LeaderboardStage(Stage[LeaderboardParams]):
     name: ClassVar[str] = "leaderboard"
     version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = LeaderboardParams
+    reads: ClassVar[tuple[str, ...]] = ("benchmark",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit, or none."""
-        results = list(run.results.get("benchmark", {}).values())
+        results = list(run.read("benchmark").values())
         if not results:
             return []
         payload = {

@@ -26,7 +26,7 @@ from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format, Ras
 from catalog.schema import PAIRS as CATALOG_PAIRS
 from catalog.schema import SOURCES
 from pipeline.errors import PermanentError
-from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
 from stages.tables import CLEAN, PAIRS, SITES, SPLIT, read_tables
 
@@ -65,26 +65,28 @@ class ReleaseStage(Stage[ReleaseParams]):
     name: ClassVar[str] = "release"
     version: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = ReleaseParams
+    reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "tile", "clean", "split")
+    roles: ClassVar[tuple[str, ...]] = ("map", "visible")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit; its payload names the tables and describes every aligned raster pair."""
-        results = run.results
-        files = {stage: _outputs(results.get(stage, {}), ".parquet") for stage in ("tile", "clean", "split", "sample")}
+        files = {stage: _outputs(run.read(stage), ".parquet") for stage in ("tile", "clean", "split", "sample")}
         payload = {
             "seed": run.seed,
             "tables": {stage: [path for path, _ in found] for stage, found in files.items()},
-            "rasters": list(_raster_pairs(results)),
+            "rasters": list(_raster_pairs(run)),
         }
-        digests = [entry.digest for stage in results.values() for result in stage.values() for entry in result.outputs]
+        made = (result for stage in self.reads for result in run.read(stage).values())
+        digests = [entry.digest for result in made for entry in result.outputs]
         return [self.unit("release", payload, sorted(digests))]
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return one unit; the Zarr store is what takes space and time, the rest is links."""
-        handed = before["tile"].handed if "tile" in before else {}
+        amounts = propagated(before, "tile")
         stored = self.params.formats is None or Format.ZARR in self.params.formats
-        written = round(2 * handed.get("pixels", 0) * _STORED_BYTES_A_PIXEL) if stored else 0
-        seconds = handed.get("pairs", 0) * (_SECONDS_A_STORED_PAIR if stored else _SECONDS_A_PAIR)
-        return Estimate(1, written=written, seconds=seconds, handed=handed)
+        written = round(2 * amounts.get("pixels", 0) * _STORED_BYTES_A_PIXEL) if stored else 0
+        seconds = amounts.get("pairs", 0) * (_SECONDS_A_STORED_PAIR if stored else _SECONDS_A_PAIR)
+        return Estimate(1, written=written, seconds=seconds, propagated=amounts)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Build the release. Raises PermanentError if the tables, tiles and rasters contradict each other."""
@@ -164,15 +166,15 @@ def _outputs(results: Mapping[str, Result], suffix: str) -> list[tuple[str, str]
     ]
 
 
-def _raster_pairs(results: Mapping[str, Mapping[str, Result]]) -> Iterable[dict[str, Any]]:
+def _raster_pairs(run: RunView) -> Iterable[dict[str, Any]]:
     """Yield what a release keeps of each accepted raster pair, JSON-able."""
-    for name, aligned in results.get("align", {}).items():
+    for name, aligned in run.read("align").items():
         if aligned.outcome is not Outcome.DONE:
             continue
         alignment = {key: aligned.data.get(key) for key in ("homography", "method", "residual_px", "inliers")}
         sides = {}
         for side in ("map", "visible"):
-            acquired = results["acquire"][f"{name}/{side}"]
+            acquired = run.read("acquire")[f"{name}/{side}"]
             (file,) = [entry for entry in acquired.outputs if entry.path == acquired.data["path"]]
             kept = {key: acquired.data[key] for key in _RASTER_FACTS}
             sides[side] = kept | {"file": file.path, "size": file.size, "nodata": acquired.data["nodata_share"]}

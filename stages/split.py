@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pipeline.files import digest_bytes
-from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output, propagated
 from stages.tables import PAIRS, SPLIT, pair_tables, read_tables, write_table
 
 _EARTH_RADIUS_KM = 6371.0088
@@ -59,6 +59,7 @@ class SplitStage(Stage[SplitParams]):
     name: ClassVar[str] = "split"
     version: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = SplitParams
+    reads: ClassVar[tuple[str, ...]] = ("tile",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
@@ -67,9 +68,9 @@ class SplitStage(Stage[SplitParams]):
         return [self.unit("pairs", payload, [table.digest for table in tables])]
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` hands on."""
-        handed = before["tile"].handed if "tile" in before else {}
-        return Estimate(1, seconds=handed.get("pairs", 0) * _SECONDS_A_PAIR, handed=handed)
+        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` propagates."""
+        amounts = propagated(before, "tile")
+        return Estimate(1, seconds=amounts.get("pairs", 0) * _SECONDS_A_PAIR, propagated=amounts)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Divide the pairs. Raises PermanentError if a table cannot be read."""

@@ -105,7 +105,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema
 
 def pair_tables(run: RunView) -> list[Output]:
     """Return the tables of pairs that the stage `tile` wrote, in the order of its units."""
-    made = (entry for result in run.results.get("tile", {}).values() for entry in result.outputs)
+    made = (entry for result in run.read("tile").values() for entry in result.outputs)
     return [entry for entry in made if entry.path.endswith(".parquet")]
 
 

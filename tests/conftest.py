@@ -10,9 +10,9 @@ import pytest
 from small_demo import small_demo_config
 from typer.testing import CliRunner
 
-from mapdata.cli import PATIENCE, build_app
+from mapdata.cli import THREAD_SETTINGS, build_app
 
-os.environ.update(PATIENCE)
+os.environ.update(THREAD_SETTINGS)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -49,7 +49,7 @@ class Buildings:
         paints = [
             self.palette.roof(b.kind, b.roof != "flat", draw) for b, draw in zip(buildings, draws.tolist(), strict=True)
         ]
-        feet, lean = canvas.outlines(shapes), self._offsets(self.conditions.lean, heights)
+        feet, lean = canvas.outlines(shapes), self._offsets(self.conditions.relief_displacement, heights)
         roofs = feet.moved(lean)
         shadows = self._shadows(feet, self._offsets(self.conditions.shadow, np.minimum(heights, _HIGHEST)))
         walls = self._walls(feet, lean, draws)

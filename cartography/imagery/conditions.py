@@ -19,7 +19,7 @@ class Conditions:
     seed: int = 0
     sun_azimuth: float = 150.0
     sun_elevation: float = 45.0
-    lean: tuple[float, float] = (0.0, 0.0)
+    relief_displacement: tuple[float, float] = (0.0, 0.0)
     """Metres (east, north) by which a roof is displaced for each metre of height."""
     season: Season = "summer"
     haze: float = 0.05
@@ -64,7 +64,7 @@ def random_conditions(seed: int) -> Conditions:
         seed=seed,
         sun_azimuth=float(random.uniform(80, 280) if random.random() < 0.8 else random.uniform(0, 360)),
         sun_elevation=float(random.uniform(22, 70)),
-        lean=(float(np.cos(view) * tilt), float(np.sin(view) * tilt)),
+        relief_displacement=(float(np.cos(view) * tilt), float(np.sin(view) * tilt)),
         season=seasons[random.choice(4, p=[0.25, 0.45, 0.2, 0.1])],
         haze=float(random.beta(1.5, 9)),
         contrast=float(random.uniform(0.8, 1.25)),

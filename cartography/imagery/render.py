@@ -55,7 +55,7 @@ def render_image(
 
 def _seen(scene: Scene, frame: Frame, conditions: Conditions) -> Scene:
     """Leave out what neither lies in the frame nor casts a shadow or leans into it."""
-    across, up = np.array([conditions.shadow, conditions.lean]).T
+    across, up = np.array([conditions.shadow, conditions.relief_displacement]).T
     a_metre = np.maximum([-across.min(), -up.min(), across.max(), up.max()], 0)
 
     def reach(features: tuple[Feature, ...]) -> np.ndarray:

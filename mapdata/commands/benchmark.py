@@ -50,7 +50,7 @@ def benchmark(
     """
     from pydantic import ValidationError
 
-    from mapdata.recipe import load_recipe
+    from mapdata.recipes import load_recipe
     from pipeline.report import print_summary
     from pipeline.run import Request, Stopped
     from pipeline.run import run as run_recipe
@@ -105,7 +105,7 @@ def benchmark(
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)
     elif not as_json:
-        print_summary(summary, folder)
+        print_summary(summary, folder, "mapdata")
         if found.exists():
             typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
     raise typer.Exit(1 if summary.failures else 0)

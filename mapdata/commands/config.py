@@ -17,15 +17,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(family, name="config")
 
 
-def schema() -> None:
-    """Print the JSON schema of a configuration, every field described.
+def schema(recipe: Annotated[str, typer.Option(help="Name of a recipe, or module:NAME.")] = "mapdata") -> None:
+    """Print the JSON schema of the configurations of a recipe, every field described.
 
     Example: `mapdata config schema > mapdata.schema.json`
     """
-    from mapdata.recipe import OPTIONAL, stage_classes
+    from mapdata.recipes import RECIPES
     from pipeline.config import config_model
 
-    typer.echo(json.dumps(config_model(stage_classes(), OPTIONAL).model_json_schema(), indent=1))
+    typer.echo(json.dumps(config_model(RECIPES.get(recipe)).model_json_schema(), indent=1))
 
 
 def check(
@@ -36,10 +36,10 @@ def check(
 
     Example: `mapdata config check configs/demo.yaml`
     """
-    from mapdata.recipe import load_recipe
+    from mapdata.recipes import load_recipe
 
     loaded = load_recipe(config)
     if as_json:
         typer.echo(json.dumps(loaded.resolved, indent=1))
     else:
-        typer.echo(f"{config}: sound; stages: {', '.join(stage.name for stage in loaded.stages)}")
+        typer.echo(f"{config}: valid; stages: {', '.join(stage.name for stage in loaded.stages)}")

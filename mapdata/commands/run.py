@@ -35,7 +35,7 @@ def plan(
 
     Example: `mapdata plan configs/demo.yaml --workspace work/demo`
     """
-    from mapdata.recipe import load_recipe
+    from mapdata.recipes import load_recipe
     from pipeline.forecast import forecast
     from pipeline.report import print_forecast, print_json
 
@@ -66,7 +66,7 @@ def run(
     `mapdata run configs/demo.yaml --workspace work/demo --only sample --only acquire`,
     `mapdata run configs/demo.yaml --workspace /mnt/shared/demo --scheduler tcp://head:8786`
     """
-    from mapdata.recipe import LOCK_FILE, load_recipe
+    from mapdata.recipes import LOCK_FILE, load_recipe
     from pipeline.report import print_json, print_summary, summary_json
     from pipeline.run import Request, Stopped
     from pipeline.run import run as run_recipe
@@ -92,7 +92,7 @@ def run(
     except Stopped as stop:
         raise told(stop) from None
     if as_json:
-        print_json(summary_json(summary))
+        print_json(summary_json(summary, "mapdata"))
     else:
-        print_summary(summary, workspace)
+        print_summary(summary, workspace, "mapdata")
     raise typer.Exit(1 if summary.failures else 0)

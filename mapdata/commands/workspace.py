@@ -41,11 +41,11 @@ def status(workspace: _Workspace, as_json: _Json = False) -> None:
 
     place = Workspace(workspace)
     with Ledger(place.ledger, read_only=True) as ledger:
-        found = status_json(place, ledger)
+        found = status_json(place, ledger, "mapdata")
     if as_json:
         print_json(found)
     else:
-        print_status(found)
+        print_status(found, "mapdata")
 
 
 def retry(

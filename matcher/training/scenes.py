@@ -11,12 +11,12 @@ import numpy as np
 
 from cartography.scene import Scene
 from cartography.storage import load_scene, save_scene
-from cartography.training_scene import Motion, Sampler
+from cartography.training_scene import PairSampler, TransformationRange
 from matcher.training.aligned import AlignedPair, ScenePool
 from matcher.training.sources import SCENE_SIDE, PseudoSource
 
-ALIGNED = Motion(rotation_deg=0, scale=1, shift=0, perspective=0, warp_px=1.5, feature_px=1.5)
-"""Motion comes later, on the fly; what is drawn in is only what generalisation does to a map."""
+ALIGNED = TransformationRange(rotation_deg=0, scale=1, shift=0, perspective=0, warp_px=1.5, feature_px=1.5)
+"""The trainer applies transformations later; these scenes hold only the shifts of cartographic generalisation."""
 
 OSM_SHARE = 0.5
 
@@ -30,10 +30,12 @@ def scene_pool(folder: Path, data: Path, real_textures: bool = False) -> ScenePo
     """
     photographs = _crops(folder / "photographs", data / "tiles") if real_textures else None
     extracts = _extracts(folder / "osm", data / "osm")
-    sampler = Sampler(size=SCENE_SIDE, motion=ALIGNED, osm=extracts, osm_share=OSM_SHARE, photographs=photographs)
+    sampler = PairSampler(
+        size=SCENE_SIDE, transformation=ALIGNED, osm=extracts, osm_share=OSM_SHARE, photographs=photographs
+    )
 
     def draw(number: int) -> AlignedPair:
-        pair = sampler.draw(number)
+        pair = sampler.sample(number)
         return AlignedPair(pair.map, pair.visible, pair.labels)
 
     return ScenePool(folder, draw)

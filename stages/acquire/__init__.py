@@ -10,79 +10,107 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import shapely
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
-from stages.acquire.geotiff import GeoTiffSource
-from stages.acquire.mbtiles import MBTilesSource
-from stages.acquire.osm_render import OsmRenderSource
-from stages.acquire.service import TileServiceSource
-from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
-from stages.acquire.source import Site
-from stages.acquire.stac import StacSource
-from stages.rasters import SIDES, write_raster
+from pipeline.config import ChosenFrom
+from pipeline.registry import Registry
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
+from stages.acquire.source import Site, Source
+from stages.rasters import write_raster
 from stages.tables import SITES, read_tables
 
-AnySource = Annotated[
-    GeoTiffSource
-    | MBTilesSource
-    | TileServiceSource
-    | StacSource
-    | OsmRenderSource
-    | SimulatedMapSource
-    | SimulatedImageSource,
-    Field(discriminator="kind"),
-]
+SOURCES: Registry[type[BaseModel]] = Registry(
+    "mapdata.sources",
+    Source,
+    "source",
+    {
+        "geotiff": "stages.acquire.geotiff:GeoTiffSource",
+        "mbtiles": "stages.acquire.mbtiles:MBTilesSource",
+        "tiles": "stages.acquire.service:TileServiceSource",
+        "stac": "stages.acquire.stac:StacSource",
+        "osm-render": "stages.acquire.osm_render:OsmRenderSource",
+        "simulated-map": "stages.acquire.simulated:SimulatedMapSource",
+        "simulated-image": "stages.acquire.simulated:SimulatedImageSource",
+    },
+    classes=True,
+)
+"""Sources by the `kind` that a configuration names."""
 
+AnySource = Annotated[Source, ChosenFrom(SOURCES)]
 
 _BYTES_A_PIXEL = 1.6
 
 
 class AcquireParams(BaseModel):
-    """Where the two sides of every raster pair come from."""
+    """Where rasters come from: one source for each role of the recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    map: AnySource = Field(description="Source of the electronic map.")
-    visible: AnySource = Field(description="Source of the visible image.")
+    def sources(self) -> dict[str, Source]:
+        """Return the sources by role, in the order of the recipe."""
+        return {role: getattr(self, role) for role in type(self).model_fields}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of each set of roles is made at run time: a worker makes it again.
+        return _restored, (self.sources(),)
+
+
+@cache
+def acquire_params(roles: tuple[str, ...]) -> type[AcquireParams]:
+    """Return the model of the parameters of a recipe with these roles: a field for each."""
+    fields: dict[str, Any] = {role: (AnySource, Field(description=f"Source of the role `{role}`.")) for role in roles}
+    return create_model("AcquireParams", __base__=AcquireParams, __doc__=AcquireParams.__doc__, **fields)
+
+
+def _restored(sources: Mapping[str, Source]) -> AcquireParams:
+    fields: dict[str, Any] = dict(sources)
+    return acquire_params(tuple(sources)).model_construct(**fields)
 
 
 class AcquireStage(Stage[AcquireParams]):
-    """Acquire rasters; a unit is a side of a site, such as `001/1/map`."""
+    """Acquire rasters; a unit is a role of a site, such as `001/1/map`."""
 
     name: ClassVar[str] = "acquire"
     version: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = AcquireParams
+    reads: ClassVar[tuple[str, ...]] = ("sample",)
+
+    @classmethod
+    def params_model(cls, roles: tuple[str, ...]) -> type[BaseModel]:
+        """Return the model with a source for each role."""
+        return acquire_params(roles)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        """Return two units a site. Raises PermanentError if the terms of a source forbid its use."""
-        for side in SIDES:
-            getattr(self.params, side).check()
+        """Return a unit for each role of each site. Raises PermanentError if the terms of a source forbid its use."""
+        sources = self.params.sources()
+        for source in sources.values():
+            source.check()
         units = []
         for row in _site_rows(run):
             site = Site.from_row(row)
             payload = {**row, "geometry": shapely.to_wkt(site.footprint, rounding_precision=12)}
-            for side in SIDES:
-                identity = getattr(self.params, side).identity(site)
+            for side, source in sources.items():
+                identity = source.identity(site)
                 weight = row["width"] * row["height"] / 1e6
                 units.append(self.unit(f"{site.name}/{side}", payload | {"side": side}, [identity], weight))
         return units
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count requests: exactly once the sites are known, before that those of a typical site at 40 degrees north."""
-        sources = [getattr(self.params, side) for side in SIDES]
+        sources = list(self.params.sources().values())
         for source in sources:
             source.check()
         sites = [Site.from_row(row) for row in _site_rows(run)]
-        handed = before["sample"].handed if "sample" in before else {}
-        count = round(handed.get("raster_pairs", len(sites)))
+        amounts = propagated(before, "sample")
+        count = round(amounts.get("raster_pairs", len(sites)))
         if not count:
             return None
-        known = sites or [_typical(handed["pixels"] / count, handed["gsd"])]
+        known = sites or [_typical(amounts["pixels"] / count, amounts["gsd"])]
         loads = [load for source in sources for site in known if (load := source.load(site)) is not None]
         scale = count / len(known)
         hosts: dict[str, tuple[int, float | None]] = {}
@@ -90,13 +118,13 @@ class AcquireStage(Stage[AcquireParams]):
             hosts[load.host] = (hosts.get(load.host, (0, None))[0] + round(load.requests * scale), load.rate)
         waits = [requests / rate for requests, rate in hosts.values() if rate]
         return Estimate(
-            units=2 * count,
+            units=len(sources) * count,
             requests=sum(requests for requests, _ in hosts.values()),
             downloaded=round(sum(load.bytes for load in loads) * scale),
-            written=round(2 * handed.get("pixels", 0) * _BYTES_A_PIXEL),
-            seconds=max([handed.get("pixels", 0) * sum(source.SECONDS_A_PIXEL for source in sources), *waits]),
+            written=round(len(sources) * amounts.get("pixels", 0) * _BYTES_A_PIXEL),
+            seconds=max([amounts.get("pixels", 0) * sum(source.SECONDS_A_PIXEL for source in sources), *waits]),
             hosts=hosts,
-            handed=handed,
+            propagated=amounts,
         )
 
     def run(self, unit: Unit, workspace: Path) -> Result:
@@ -119,7 +147,7 @@ class AcquireStage(Stage[AcquireParams]):
 
 
 def _site_rows(run: RunView) -> list[dict[str, Any]]:
-    tables = [output for result in run.results.get("sample", {}).values() for output in result.outputs]
+    tables = [output for result in run.read("sample").values() for output in result.outputs]
     paths = [run.workspace / table.path for table in tables if table.path.endswith("sites.parquet")]
     rows: list[dict[str, Any]] = read_tables(paths, SITES).to_pylist()
     return rows

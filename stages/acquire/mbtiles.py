@@ -14,7 +14,7 @@ from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from stages.acquire.source import Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.fetch.answers import HostileAnswer, SuspiciousAnswer, TileCheck
+from stages.fetch.responses import InvalidResponse, TileDecoder, UnsafeResponse
 from stages.rasters import Image
 
 
@@ -53,7 +53,7 @@ class MBTilesSource(Source):
         return TileMatrix.nearest(site.gsd, site.footprint.centroid.y, (least, most), self.tile_size)
 
     def _rows(self, database: sqlite3.Connection, window: TileWindow) -> Iterator[list[Image | None]]:
-        check = TileCheck(self.tile_size)
+        check = TileDecoder(self.tile_size)
         zoom = window.matrix.zoom
         query = (
             "SELECT tile_column, tile_data FROM tiles "
@@ -64,10 +64,10 @@ class MBTilesSource(Source):
             bodies = dict(database.execute(query, where).fetchall())
             yield [self._decode(check, bodies.get(x), f"tile {zoom}/{x}/{y}") for x in window.columns]
 
-    def _decode(self, check: TileCheck, body: bytes | None, label: str) -> Image | None:
+    def _decode(self, check: TileDecoder, body: bytes | None, label: str) -> Image | None:
         if body is None:
             return None
         try:
             return check.decode(body)
-        except (SuspiciousAnswer, HostileAnswer) as error:
+        except (InvalidResponse, UnsafeResponse) as error:
             raise PermanentError(f"{self.path}: {label} is {error}; mend or replace the file") from error

@@ -17,16 +17,16 @@ from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.fetch.answers import SuspiciousAnswer, TileCheck
-from stages.fetch.background import iterate
-from stages.fetch.client import Client, Politeness, Request
-from stages.fetch.tilestore import TileStore, make_room
+from stages.fetch.client import Client, RateLimits, Request
+from stages.fetch.prefetch import iterate_in_thread
+from stages.fetch.responses import InvalidResponse, TileDecoder
+from stages.fetch.tile_cache import TileCache, evict
 from stages.providers import Provider, find_provider
 from stages.rasters import Image
 
 CACHE = "cache"
-_ROWS_AHEAD = 2
-_TILES_AHEAD = 512
+_PREFETCH_ROWS = 2
+_PREFETCH_TILES = 512
 """At least so many are under way or waiting for a turn, so that a few that are asked for again do not hold up all."""
 _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
 _LITERAL_SECRET = re.compile(r"[?&](?:[\w-]*(?:key|token|secret|signature|password|session))=(?!\{key\})[^&]+", re.I)
@@ -46,7 +46,7 @@ class TileServiceSource(Source):
     permission: str = Field(
         default="", description="If the provider's terms do not allow bulk downloads: by whose permission you fetch."
     )
-    politeness: Politeness = Field(default=Politeness(), description="Limits towards the host.")
+    rate_limits: RateLimits = Field(default=RateLimits(), description="Limits towards the host.")
     cache_gb: float = Field(default=20.0, gt=0, description="Disk budget for fetched tiles kept in the workspace.")
 
     @model_validator(mode="before")
@@ -90,7 +90,7 @@ class TileServiceSource(Source):
         tiles = len(window.rows) * len(window.columns)
         host = urlsplit(self.resolved().url).netloc
         size = tiles * window.matrix.size**2 * _BYTES_A_PIXEL
-        return Load(host, tiles, round(size), self.politeness.requests_per_second)
+        return Load(host, tiles, round(size), self.rate_limits.requests_per_second)
 
     def identity(self, site: Site) -> str:
         """Return the service's template: a changed registry entry is another source."""
@@ -104,9 +104,11 @@ class TileServiceSource(Source):
         cache = workspace / CACHE / "tiles"
         identity = f"{self.resolved().url} zoom {window.matrix.zoom}"
         path = cache / digest_bytes(identity.encode())[:16] / f"{site.point_id}_{site.site_id}.sqlite"
-        make_room(cache, round(self.cache_gb * 1e9), keep=path)
-        yield Strips(window.grid, window.strips(iterate(lambda: self._rows(window, path, identity, workspace))), {})
-        make_room(cache, round(self.cache_gb * 1e9), keep=path)
+        evict(cache, round(self.cache_gb * 1e9), keep=path)
+        yield Strips(
+            window.grid, window.strips(iterate_in_thread(lambda: self._rows(window, path, identity, workspace))), {}
+        )
+        evict(cache, round(self.cache_gb * 1e9), keep=path)
 
     def _window(self, site: Site) -> TileWindow:
         provider = self.resolved()
@@ -122,16 +124,16 @@ class TileServiceSource(Source):
     ) -> AsyncIterator[list[Image | None]]:
         """Yield the tiles of each row, while those of the next rows are under way."""
         provider = self.resolved()
-        check = TileCheck(provider.tile_size, provider.placeholders | self.placeholders)
-        with TileStore(path, identity) as store:
-            async with Client(workspace / CACHE / "gates", self.politeness) as client:
+        check = TileDecoder(provider.tile_size, provider.placeholders | self.placeholders)
+        with TileCache(path, identity) as store:
+            async with Client(workspace / CACHE / "limiters", self.rate_limits) as client:
 
                 async def tile(x: int, y: int) -> Image | None:
                     known, body = store.get(x, y)
                     if known:
                         try:
                             return check.decode(body) if body is not None else None
-                        except SuspiciousAnswer:
+                        except InvalidResponse:
                             store.forget(x, y)  # damaged on disk: ask again
 
                     def accept(body: bytes) -> Image:
@@ -146,7 +148,7 @@ class TileServiceSource(Source):
                         store.put(x, y, None)
                     return image
 
-                ahead = max(_ROWS_AHEAD, math.ceil(_TILES_AHEAD / len(window.columns)))
+                ahead = max(_PREFETCH_ROWS, math.ceil(_PREFETCH_TILES / len(window.columns)))
                 under_way: list[list[asyncio.Task[Image | None]]] = []
                 try:
                     for y in window.rows:

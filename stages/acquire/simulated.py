@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cartography import styles
-from cartography.disturbance import Disturbance, Disturbed, disturbance_seed, random_homography
 from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import random_conditions
 from cartography.mapnik_renderer import MapnikRenderer
-from cartography.procedural import World
+from cartography.misregistration import MisregisteredSource, Misregistration, misregistration_seed, random_homography
+from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from pipeline.files import write_json
 from raster.grid import Grid
@@ -48,10 +48,10 @@ class _Simulated(Source):
     attribution: str = Field("MapData simulated world", description="Line of credit.")
     world: int = Field(0, ge=0, description="Seed of the invented world; the same for map and image.")
 
-    def ground(self, site: Site) -> World:
+    def ground(self, site: Site) -> SyntheticScene:
         """Return the world of the site's sampling point."""
         landscape = _LANDSCAPES.get(site.stratum, "mixed")
-        return World(mix(self.world, *site.point_id.encode()) >> 23, landscape)
+        return SyntheticScene(mix(self.world, *site.point_id.encode()) >> 23, landscape)
 
 
 class SimulatedImageSource(_Simulated):
@@ -76,7 +76,7 @@ class SimulatedImageSource(_Simulated):
         yield Strips(grid, strips(), {})
 
 
-class Misregistration(BaseModel):
+class MisregistrationRange(BaseModel):
     """Greatest displacement of a map against the image; each site draws its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,7 +88,7 @@ class Misregistration(BaseModel):
     warp_px: float = Field(default=0.5, ge=0, le=10, description="Standard deviation of a smooth local warp, pixels.")
     feature_px: float = Field(default=0.5, ge=0, description="Shift of single buildings by generalisation, pixels.")
 
-    def draw(self, seed: int, width: int, height: int) -> Disturbance:
+    def sample(self, seed: int, width: int, height: int) -> Misregistration:
         """Draw the transform of a map of `width` x `height` pixels."""
         size = max(width, height)
         # A term g moves a corner, half the size from the centre along both axes, by about g * size^2 / sqrt(2).
@@ -97,7 +97,7 @@ class Misregistration(BaseModel):
         homography = random_homography(
             random, size, self.rotation_deg, self.scale, self.shift_px / size, float(perspective)
         )
-        return Disturbance(
+        return Misregistration(
             _about((width - size) / 2, (height - size) / 2, homography), self.warp_px, 400.0, self.feature_px, seed
         )
 
@@ -108,8 +108,8 @@ class SimulatedMapSource(_Simulated):
     SECONDS_A_PIXEL = 3e-7
     kind: Literal["simulated-map"] = "simulated-map"
     styles: tuple[str, ...] = Field(styles.NAMES, min_length=1, description="Map styles; each site gets one of them.")
-    misregistration: Misregistration = Field(
-        default=Misregistration(), description="How far the map may lie off the image."
+    misregistration: MisregistrationRange = Field(
+        default=MisregistrationRange(), description="How far the map may lie off the image."
     )
 
     @field_validator("styles")
@@ -124,23 +124,25 @@ class SimulatedMapSource(_Simulated):
         """Draw the map strip by strip and save the truth; see `Source.open`."""
         grid = local_grid(site)
         frame = _frame(grid)
-        seed = disturbance_seed(_site_seed(self.world, site, 3))
-        disturbance = self.misregistration.draw(seed, grid.width, grid.height)
+        seed = misregistration_seed(_site_seed(self.world, site, 3))
+        misregistration = self.misregistration.sample(seed, grid.width, grid.height)
         style = self.styles[_site_seed(self.world, site, 4) % len(self.styles)]
-        renderer = MapnikRenderer(Disturbed(self.ground(site), frame, disturbance), frame, styles.named(style))
+        renderer = MapnikRenderer(
+            MisregisteredSource(self.ground(site), frame, misregistration), frame, styles.named(style)
+        )
 
         def strips() -> Iterator[Image]:
             for row in range(0, grid.height, ROWS):
                 yield _opaque(renderer.render((0, row, grid.width, min(ROWS, grid.height - row))))
 
-        write_json(workspace / "rasters" / site.name / TRUTH_FILE, _to_json(disturbance, style))
+        write_json(workspace / "rasters" / site.name / TRUTH_FILE, _to_json(misregistration, style))
         yield Strips(grid, strips(), {})
 
 
-def read_truth(path: Path) -> Disturbance:
+def read_truth(path: Path) -> Misregistration:
     """Read the transform that a simulated map was drawn with."""
     truth = json.loads(path.read_text())
-    return Disturbance(
+    return Misregistration(
         np.array(truth["homography"], np.float64),
         truth["warp_px"],
         truth["warp_wavelength_px"],
@@ -149,13 +151,13 @@ def read_truth(path: Path) -> Disturbance:
     )
 
 
-def _to_json(disturbance: Disturbance, style: str) -> dict[str, object]:
+def _to_json(misregistration: Misregistration, style: str) -> dict[str, object]:
     return {
-        "homography": disturbance.homography.tolist(),
-        "warp_px": disturbance.warp_px,
-        "warp_wavelength_px": disturbance.warp_wavelength_px,
-        "feature_px": disturbance.feature_px,
-        "seed": disturbance.seed,
+        "homography": misregistration.homography.tolist(),
+        "warp_px": misregistration.warp_px,
+        "warp_wavelength_px": misregistration.warp_wavelength_px,
+        "feature_px": misregistration.feature_px,
+        "seed": misregistration.seed,
         "style": style,
     }
 

@@ -67,13 +67,17 @@ class Strips:
 
 
 class Source(BaseModel, ABC):
-    """Base of all sources. A subclass adds `kind: Literal[...]` and joins the union `AnySource` of `stages.acquire`."""
+    """Base of all sources. A configuration chooses one by `kind`: a name of `stages.acquire.SOURCES`, or module:Class.
+
+    Another package declares its sources as entry points of the group `mapdata.sources`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     SECONDS_A_PIXEL: ClassVar[float] = 3e-8
     """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
 
+    kind: str = Field(description="Which source: a name, or module:Class.")
     source: str = Field(description="What the imagery is, for the manifest: service or collection and layer.")
     licence: str = Field(description="Licence of the imagery: SPDX identifier or the name of its terms.")
     attribution: str = Field(description="Line of credit that the licence asks for.")

@@ -31,14 +31,14 @@ from stages.acquire.local_grid import local_grid
 from stages.acquire.rgba import RgbaReader
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips
-from stages.fetch.client import Client, Politeness, Request
-from stages.fetch.gate import HostGate
+from stages.fetch.client import Client, RateLimits, Request
+from stages.fetch.rate_limiter import RateLimiter
 from stages.rasters import Image
 
 T = TypeVar("T")
 ROWS = 512
-_MOST_METADATA_BYTES = 64 << 20
-_MAY_PASS = ("timed out", "timeout", "429", "500", "502", "503", "504", "reset", "refused", "resolve host")
+_MAX_DOCUMENT_BYTES = 64 << 20
+_TRANSIENT_WORDS = ("timed out", "timeout", "429", "500", "502", "503", "504", "reset", "refused", "resolve host")
 
 
 class StacSource(Source):
@@ -50,26 +50,26 @@ class StacSource(Source):
     asset: str = Field(default="image", description="Key of the asset to read, a GeoTIFF.")
     bands: tuple[int, ...] = Field(default=(), description="Bands as red, green, blue; default: the first three.")
     dates: tuple[str, str] | None = Field(default=None, description="First and last day, ISO 8601.")
-    most_cloud: float | None = Field(default=None, ge=0, le=100, description="Greatest eo:cloud_cover in percent.")
+    max_cloud_cover: float | None = Field(default=None, ge=0, le=100, description="Greatest eo:cloud_cover in percent.")
     prefer: Literal["newest", "clearest"] = Field(default="newest", description="Which item lies on top of others.")
-    politeness: Politeness = Field(default=Politeness(), description="Limits towards each host.")
+    rate_limits: RateLimits = Field(default=RateLimits(), description="Limits towards each host.")
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
         """Search, and open the items' rasters for reading by windows; see `Source.open`."""
-        gates = workspace / CACHE / "gates"
-        fitting = self._order(item for item in self._search(site, gates) if self._fits(item, site))
+        limiters = workspace / CACHE / "limiters"
+        fitting = self._order(item for item in self._search(site, limiters) if self._fits(item, site))
         items = _visible(fitting, site)
         grid = local_grid(site)
         dates = sorted(item.datetime.date().isoformat() for item in items if item.datetime)
         date = "/".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
-        with Session(timeout_s=self.politeness.timeout_s).activate(), ExitStack() as stack:
-            readers = [self._reader(stack, item, grid, gates) for item in items]
+        with Session(timeout_s=self.rate_limits.timeout_s).activate(), ExitStack() as stack:
+            readers = [self._reader(stack, item, grid, limiters) for item in items]
             yield Strips(grid, self._strips(readers, grid), {"DATE": date})
 
-    def _search(self, site: Site, gates: Path) -> Iterator[pystac.Item]:
+    def _search(self, site: Site, limiters: Path) -> Iterator[pystac.Item]:
         try:
-            root = pystac.Catalog.from_file(self.catalog, stac_io=_PoliteIO(gates, self.politeness))
+            root = pystac.Catalog.from_file(self.catalog, stac_io=_RateLimitedIO(limiters, self.rate_limits))
             if root.get_single_link("search") is not None:
                 yield from self._search_api(site)
                 return
@@ -88,7 +88,7 @@ class StacSource(Source):
 
     def _search_api(self, site: Site) -> Iterator[pystac.Item]:
         try:
-            api = ApiClient.open(self.catalog, timeout=self.politeness.timeout_s)
+            api = ApiClient.open(self.catalog, timeout=self.rate_limits.timeout_s)
             yield from api.search(
                 collections=list(self.collections) or None,
                 bbox=site.footprint.bounds,
@@ -108,7 +108,7 @@ class StacSource(Source):
             if not self.dates[0][:10] <= day <= self.dates[1][:10]:
                 return False
         cloud = item.properties.get("eo:cloud_cover")
-        return self.most_cloud is None or cloud is None or cloud <= self.most_cloud
+        return self.max_cloud_cover is None or cloud is None or cloud <= self.max_cloud_cover
 
     def _order(self, items: Iterator[pystac.Item]) -> list[pystac.Item]:
         """Return the items, the one on top first; ids break ties, so that the mosaic is always the same."""
@@ -118,7 +118,7 @@ class StacSource(Source):
             found.sort(key=lambda item: float(item.properties.get("eo:cloud_cover") or 0.0))
         return found
 
-    def _reader(self, stack: ExitStack, item: pystac.Item, grid: Grid, gates: Path) -> Callable[[Window], Image]:
+    def _reader(self, stack: ExitStack, item: pystac.Item, grid: Grid, limiters: Path) -> Callable[[Window], Image]:
         """Return a function that reads a window of an item's raster on the site's grid, in the host's turn."""
         href = item.assets[self.asset].get_absolute_href() or ""
         parts = urlsplit(href)
@@ -128,9 +128,9 @@ class StacSource(Source):
                 f"item {item.id}: asset {self.asset!r} has an address of the kind {parts.scheme}:, unknown"
             )
         name = f"item {item.id}, asset {self.asset!r}"
-        limits = self.politeness
-        gate = HostGate(gates, parts.netloc, limits.requests_per_second, limits.concurrent) if remote else None
-        dataset = _in_turn(name, gate, lambda: rasterio.open(f"/vsicurl/{href}" if remote else parts.path))
+        limits = self.rate_limits
+        limiter = RateLimiter(limiters, parts.netloc, limits.requests_per_second, limits.concurrent) if remote else None
+        dataset = _within_limits(name, limiter, lambda: rasterio.open(f"/vsicurl/{href}" if remote else parts.path))
         view = WarpedVRT(
             stack.enter_context(dataset),
             crs=grid.crs,
@@ -141,8 +141,8 @@ class StacSource(Source):
             add_alpha=dataset.nodata is None and MaskFlags.per_dataset not in dataset.mask_flag_enums[0],
         )
         stack.enter_context(view)
-        pixels = _in_turn(name, gate, lambda: RgbaReader(dataset, name, self.bands, view))
-        return lambda window: _in_turn(name, gate, lambda: pixels.read(window))
+        pixels = _within_limits(name, limiter, lambda: RgbaReader(dataset, name, self.bands, view))
+        return lambda window: _within_limits(name, limiter, lambda: pixels.read(window))
 
     def _strips(self, readers: Sequence[Callable[[Window], Image]], grid: Grid) -> Iterator[Image]:
         """Lay the items over each other: a pixel is that of the first item that has data there."""
@@ -173,30 +173,30 @@ def _visible(items: Sequence[pystac.Item], site: Site) -> list[pystac.Item]:
     return result
 
 
-def _in_turn(name: str, gate: HostGate | None, action: Callable[[], T]) -> T:
+def _within_limits(name: str, limiter: RateLimiter | None, action: Callable[[], T]) -> T:
     """Do what reads from a host in its turn, and say which item failed: GDAL's own messages may hold the URL."""
 
-    async def wait_and_do(gate: HostGate) -> T:
-        async with gate.turn():
+    async def wait_and_do(limiter: RateLimiter) -> T:
+        async with limiter.slot():
             return action()
 
     try:
-        return action() if gate is None else asyncio.run(wait_and_do(gate))
+        return action() if limiter is None else asyncio.run(wait_and_do(limiter))
     except (RasterioError, PermanentError) as error:
         words = str(error.__cause__ or error).lower()
-        if gate is not None and any(sign in words for sign in _MAY_PASS):
-            gate.failed()
+        if limiter is not None and any(sign in words for sign in _TRANSIENT_WORDS):
+            limiter.failed()
             raise TransientError(f"{name}: its host does not answer now; run again later") from None
         raise PermanentError(f"{name}: cannot be read; the file is missing, damaged or refused to us") from None
 
 
-class _PoliteIO(DefaultStacIO):
-    """Reads STAC documents from disk or, through the run's gates, over HTTP."""
+class _RateLimitedIO(DefaultStacIO):
+    """Reads STAC documents from disk or, through the run's limiters, over HTTP."""
 
-    def __init__(self, gates: Path, politeness: Politeness) -> None:
+    def __init__(self, limiters: Path, rate_limits: RateLimits) -> None:
         super().__init__()
-        self._gates = gates
-        self._politeness = politeness
+        self._limiters = limiters
+        self._rate_limits = rate_limits
 
     def read_text_from_href(self, href: str, *args: Any, **kwargs: Any) -> str:
         parts = urlsplit(href)
@@ -204,8 +204,8 @@ class _PoliteIO(DefaultStacIO):
             return super().read_text_from_href(href, *args, **kwargs)
 
         async def fetch() -> str | None:
-            request = Request(href, f"STAC document {parts.path}", bytes.decode, most_bytes=_MOST_METADATA_BYTES)
-            async with Client(self._gates, self._politeness) as client:
+            request = Request(href, f"STAC document {parts.path}", bytes.decode, max_bytes=_MAX_DOCUMENT_BYTES)
+            async with Client(self._limiters, self._rate_limits) as client:
                 return await client.get(request)
 
         text = asyncio.run(fetch())

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
-from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
 from stages.align.georeference import align_by_georeference
 from stages.rasters import SIDES
@@ -46,10 +46,12 @@ class AlignStage(Stage[AlignParams]):
     name: ClassVar[str] = "align"
     version: ClassVar[int] = 4
     Params: ClassVar[type[BaseModel]] = AlignParams
+    reads: ClassVar[tuple[str, ...]] = ("acquire",)
+    roles: ClassVar[tuple[str, ...]] = SIDES
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return a unit for every site of which a side was acquired or found to be without data."""
-        acquired = run.results.get("acquire", {})
+        acquired = run.read("acquire")
         units = []
         for name in dict.fromkeys(name.rpartition("/")[0] for name in acquired):
             results = [acquired.get(f"{name}/{side}") for side in SIDES]
@@ -73,12 +75,12 @@ class AlignStage(Stage[AlignParams]):
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return a unit a raster pair, its seconds by method and size; evidence takes next to no space."""
-        handed = before["acquire"].handed if "acquire" in before else {}
-        if not handed.get("raster_pairs"):
+        amounts = propagated(before, "acquire")
+        if not amounts.get("raster_pairs"):
             return None
-        pairs, method = handed["raster_pairs"], self.params.method
-        seconds = pairs * _SECONDS_A_PAIR[method] + handed["pixels"] * _SECONDS_A_PIXEL[method]
-        return Estimate(round(pairs), seconds=seconds, handed=handed)
+        pairs, method = amounts["raster_pairs"], self.params.method
+        seconds = pairs * _SECONDS_A_PAIR[method] + amounts["pixels"] * _SECONDS_A_PIXEL[method]
+        return Estimate(round(pairs), seconds=seconds, propagated=amounts)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Align one pair. Raises PermanentError if its rasters or tie points cannot be read, or do not overlap."""

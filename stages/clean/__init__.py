@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output, propagated
 from stages.clean.duplicates import exact_duplicates, near_duplicates
 from stages.clean.rules import RULES, Thresholds
 from stages.tables import CLEAN, PAIRS, pair_tables, read_tables, write_table
@@ -44,6 +44,7 @@ class CleanStage(Stage[CleanParams]):
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = CleanParams
+    reads: ClassVar[tuple[str, ...]] = ("tile",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
@@ -51,9 +52,9 @@ class CleanStage(Stage[CleanParams]):
         return [self.unit("pairs", {"tables": [table.path for table in tables]}, [table.digest for table in tables])]
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` hands on."""
-        handed = before["tile"].handed if "tile" in before else {}
-        return Estimate(1, seconds=handed.get("pairs", 0) * _SECONDS_A_PAIR, handed=handed)
+        """Return one unit, its seconds in proportion to the pairs that the estimate of `tile` propagates."""
+        amounts = propagated(before, "tile")
+        return Estimate(1, seconds=amounts.get("pairs", 0) * _SECONDS_A_PAIR, propagated=amounts)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Judge the pairs. Raises PermanentError if a table cannot be read."""

@@ -1,5 +1,5 @@
-"""Fetching from services that throttle, fail and lie: politely, resumably, believing nothing unchecked.
+"""Fetching over HTTP from services that throttle, fail and send invalid responses.
 
-`gate` keeps one limit a host over all processes of a run; `client` asks and asks again; `answers` judges what comes
-back; `tilestore` remembers good answers, so that a killed run asks for nothing twice.
+`rate_limiter` keeps one limit a host over all processes of a run; `client` sends requests and repeats them; `responses`
+checks the tiles that come back; `tile_cache` keeps valid responses, so that a killed run requests nothing twice.
 """

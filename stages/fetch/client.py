@@ -1,4 +1,4 @@
-"""Asking a service over HTTP: one gate a host, answers checked on arrival, retries only of what may pass."""
+"""Asking a service over HTTP: one limiter a host, answers checked on arrival, retries only of what may pass."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import stamina
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError, TransientError
-from stages.fetch.answers import HostileAnswer, SuspiciousAnswer
-from stages.fetch.gate import HostGate
+from stages.fetch.rate_limiter import RateLimiter
+from stages.fetch.responses import InvalidResponse, UnsafeResponse
 
 T = TypeVar("T")
-_MOST_REDIRECTS = 3
-_LONGEST_RETRY_AFTER_S = 3600.0
+_MAX_REDIRECTS = 3
+_MAX_RETRY_AFTER_S = 3600.0
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524})
 
 
-class Politeness(BaseModel):
+class RateLimits(BaseModel):
     """How to behave towards a host."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,13 +56,13 @@ class Request(Generic[T]):
     url: str
     label: str
     check: Callable[[bytes], T]
-    most_bytes: int = 8 << 20
+    max_bytes: int = 8 << 20
     absent_statuses: frozenset[int] = frozenset({204, 404, 410})
     headers: Mapping[str, str] = field(default_factory=dict)
     is_absence: Callable[[bytes], bool] = _never
 
 
-class _MayPass(Exception):
+class _Retryable(Exception):
     """A failed attempt worth another."""
 
 
@@ -74,14 +74,14 @@ class Client:
     again cannot mend: a refusal (401, 403), another client error, a hostile answer. No message holds a URL.
     """
 
-    def __init__(self, folder: Path, politeness: Politeness) -> None:
+    def __init__(self, folder: Path, rate_limits: RateLimits) -> None:
         self._folder = folder
-        self._politeness = politeness
-        self._gates: dict[str, HostGate] = {}
+        self._rate_limits = rate_limits
+        self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
-        silence = self._politeness.timeout_s
-        contact = f" ({self._politeness.contact})" if self._politeness.contact else ""
+        silence = self._rate_limits.timeout_s
+        contact = f" ({self._rate_limits.contact})" if self._rate_limits.contact else ""
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=4 * silence, sock_connect=silence, sock_read=silence),
             headers={"User-Agent": f"mapdata/0.1{contact}", "Accept-Encoding": "identity"},
@@ -89,7 +89,7 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=0),
         )
-        # After a reset aiohttp would ask again by itself, past the gate.
+        # After a reset aiohttp would ask again by itself, past the limiter.
         self._session._retry_connection = False
         return self
 
@@ -103,115 +103,117 @@ class Client:
         absences = 0
         try:
             async for attempt in stamina.retry_context(
-                on=_MayPass,
-                attempts=self._politeness.attempts,
+                on=_Retryable,
+                attempts=self._rate_limits.attempts,
                 timeout=None,
-                wait_initial=self._politeness.wait_s,
+                wait_initial=self._rate_limits.wait_s,
                 wait_max=60.0,
-                wait_jitter=self._politeness.wait_s,
+                wait_jitter=self._rate_limits.wait_s,
             ):
                 with attempt:
-                    body = await self._ask(request)
+                    body = await self._request_once(request)
                     if body is None:
                         return None
                     if request.is_absence(body):
                         # A service in trouble shows its 'no imagery' picture too: believed when it says so twice.
                         absences += 1
                         if absences < 2:
-                            raise _MayPass("its 'no imagery' picture")
+                            raise _Retryable("its 'no imagery' picture")
                         return None
                     try:
                         return request.check(body)
-                    except SuspiciousAnswer as error:
-                        raise _MayPass(str(error)) from error
-        except _MayPass as error:
+                    except InvalidResponse as error:
+                        raise _Retryable(str(error)) from error
+        except _Retryable as error:
             raise TransientError(
-                f"{request.label}: asked {self._politeness.attempts} times, last answer: {error}. "
+                f"{request.label}: asked {self._rate_limits.attempts} times, last answer: {error}. "
                 "Nothing that was fetched is lost: run again when the service is well."
             ) from None
-        except HostileAnswer as error:
+        except UnsafeResponse as error:
             raise PermanentError(f"{request.label}: refused {error}; check the provider's URL template") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _ask(self, request: Request[T]) -> bytes | None:
+    async def _request_once(self, request: Request[T]) -> bytes | None:
         """Return the body of one answer, following redirects within the host; None if there is nothing."""
         url = request.url
-        for _ in range(_MOST_REDIRECTS + 1):
-            gate = self._gate(url)
-            async with gate.turn():
+        for _ in range(_MAX_REDIRECTS + 1):
+            limiter = self._limiter(url)
+            async with limiter.slot():
                 try:
                     async with self._session.get(url, headers=request.headers, allow_redirects=False) as response:
                         target = response.headers.get("Location") if 300 <= response.status < 400 else None
                         if target is None:
-                            body = await self._judge(request, response, gate)
-                            gate.succeeded()
+                            body = await self._read_response(request, response, limiter)
+                            limiter.succeeded()
                             return body
                 except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-                    gate.failed()
-                    raise _MayPass(type(error).__name__) from None
+                    limiter.failed()
+                    raise _Retryable(type(error).__name__) from None
             url = _redirected(url, target)
-        raise HostileAnswer(f"more than {_MOST_REDIRECTS} redirects")
+        raise UnsafeResponse(f"more than {_MAX_REDIRECTS} redirects")
 
-    async def _judge(self, request: Request[T], response: aiohttp.ClientResponse, gate: HostGate) -> bytes | None:
+    async def _read_response(
+        self, request: Request[T], response: aiohttp.ClientResponse, limiter: RateLimiter
+    ) -> bytes | None:
         status = response.status
         if status in request.absent_statuses:
             return None
         if status in _TRANSIENT_STATUSES:
             wait = _retry_after(response.headers.get("Retry-After"))
             if wait is not None:
-                gate.pause(wait)
+                limiter.pause(wait)
             else:
-                gate.failed()
-            raise _MayPass(f"status {status}")
+                limiter.failed()
+            raise _Retryable(f"status {status}")
         if status in (401, 403):
             raise PermanentError(f"{request.label}: the service refuses (status {status}); check the key and its terms")
         if status not in (200, 206):
             raise PermanentError(f"{request.label}: the service answers with status {status}; check the URL template")
         _refuse_hostile_headers(response)
-        return await _read_bounded(response, request.most_bytes)
+        return await _read_bounded(response, request.max_bytes)
 
-    def _gate(self, url: str) -> HostGate:
+    def _limiter(self, url: str) -> RateLimiter:
         host = urlsplit(url).netloc.rpartition("@")[2]
-        if host not in self._gates:
-            p = self._politeness
-            self._gates[host] = HostGate(self._folder, host, p.requests_per_second, p.concurrent)
-        return self._gates[host]
+        if host not in self._limiters:
+            p = self._rate_limits
+            self._limiters[host] = RateLimiter(self._folder, host, p.requests_per_second, p.concurrent)
+        return self._limiters[host]
 
 
 async def _read_bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Read a body of at most `most` bytes, whole."""
     due = response.content_length
     if due is not None and due > most:
-        raise HostileAnswer(f"a body of {due} bytes where at most {most} were due")
+        raise UnsafeResponse(f"a body of {due} bytes where at most {most} were due")
     body = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         body += chunk
         if len(body) > most:
-            raise HostileAnswer(f"a body of more than {most} bytes")
+            raise UnsafeResponse(f"a body of more than {most} bytes")
     if due is not None and len(body) != due:
-        raise _MayPass(f"{len(body)} bytes of {due}")
+        raise _Retryable(f"{len(body)} bytes of {due}")
     return bytes(body)
 
 
 def _refuse_hostile_headers(response: aiohttp.ClientResponse) -> None:
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("", "identity"):
-        raise HostileAnswer(f"a body packed as {encoding!r} though none was asked for")
+        raise UnsafeResponse(f"a body packed as {encoding!r} though none was asked for")
     disposition = response.headers.get("Content-Disposition", "")
     if any(mark in disposition.partition("filename")[2] for mark in ("/", "\\", "..")):
-        raise HostileAnswer("a file name with a path in its Content-Disposition")
+        raise UnsafeResponse("a file name with a path in its Content-Disposition")
 
 
 def _redirected(url: str, target: str) -> str:
-    """Return the target of a redirect within the same host; raise `HostileAnswer` for any other."""
+    """Return the target of a redirect within the same host; raise `UnsafeResponse` for any other."""
     new = urljoin(url, target)
     old_parts, new_parts = urlsplit(url), urlsplit(new)
     if new_parts.scheme not in ("http", "https"):
-        raise HostileAnswer(f"a redirect to {new_parts.scheme}:")
+        raise UnsafeResponse(f"a redirect to {new_parts.scheme}:")
     if new_parts.hostname != old_parts.hostname or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
-        raise HostileAnswer(f"a redirect from {old_parts.hostname} to {new_parts.scheme}://{new_parts.hostname}")
+        raise UnsafeResponse(f"a redirect from {old_parts.hostname} to {new_parts.scheme}://{new_parts.hostname}")
     if new_parts.port != old_parts.port and (old_parts.scheme, new_parts.scheme) != ("http", "https"):
-        raise HostileAnswer(f"a redirect to port {new_parts.port} of {new_parts.hostname}")
+        raise UnsafeResponse(f"a redirect to port {new_parts.port} of {new_parts.hostname}")
     return new
 
 
@@ -226,7 +228,7 @@ def _retry_after(value: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
 
 
 async def get_all(client: Client, requests: list[Request[T]], at_once: int) -> list[T | None]:

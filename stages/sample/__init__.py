@@ -88,8 +88,8 @@ class SampleStage(Stage[SampleParams]):
             points, sites = len({row["point_id"] for row in rows}), len(rows)
             pixels = float(sum(row["width"] * row["height"] for row in rows))
             gsd = sum(row["gsd"] for row in rows) / len(rows)
-        handed = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
-        return Estimate(1, seconds=2 + 0.03 * sites, handed=handed)
+        amounts = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
+        return Estimate(1, seconds=2 + 0.03 * sites, propagated=amounts)
 
 
 def _geojson(rows: Sequence[Row]) -> dict[str, object]:
@@ -105,8 +105,8 @@ def _geojson(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def _world_png(rows: Sequence[Row]) -> bytes:
-    from stages.sample.picture import draw_world
-    from stages.sample.world import load_land_share
+    from stages.sample.earth_data import load_land_share
+    from stages.sample.overview_map import draw_overview
 
-    picture = draw_world(load_land_share(), sampled_points(rows))
+    picture = draw_overview(load_land_share(), sampled_points(rows))
     return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon, box
 
+from stages.sample.earth_data import EARTH_RADIUS_KM, EarthData, unit_vectors
 from stages.sample.strata import Candidates, Stratum, natural_strata
-from stages.sample.world import EARTH_RADIUS_KM, World, unit_vectors
 
 KM_PER_DEGREE = EARTH_RADIUS_KM * np.pi / 180
 TRIES = 64
@@ -20,7 +20,7 @@ _PROBES = 5
 _LEAST_LAND = {Stratum.CITY: 0.7, Stratum.SUBURB: 0.7, Stratum.COAST: 0.3}
 
 
-class Extent(NamedTuple):
+class SizeRange(NamedTuple):
     """The sizes a footprint may have, in pixels, and the ground sample distance in metres."""
 
     least: tuple[int, int]
@@ -29,7 +29,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Site:
+class SampledFootprint:
     """A footprint: centre in degrees, size in pixels at `gsd` metres. Number counts from 1 within its point."""
 
     point: int
@@ -47,21 +47,23 @@ class Site:
         return _outline(self.lon, self.lat, self.width * self.gsd / 1000, self.height * self.gsd / 1000)
 
 
-def place_sites(world: World, points: Candidates, sites_per_point: int, extent: Extent, seed: int) -> list[Site]:
+def place_sites(
+    earth: EarthData, points: Candidates, sites_per_point: int, extent: SizeRange, seed: int
+) -> list[SampledFootprint]:
     """Return `sites_per_point` sites for every point, in the points' order; no two of all of them overlap.
 
     The first site is centred on its point; the others are the best by content of `TRIES` random footprints within
     about three footprints' reach. A point's draw depends on the seed and the point's position alone.
     """
     taken: list[Polygon] = []
-    result: list[Site] = []
+    result: list[SampledFootprint] = []
     for index in range(len(points)):
         lon, lat = float(points.lon[index]), float(points.lat[index])
         rng = np.random.default_rng([seed, round((lon + 180) * 1e5), round((lat + 90) * 1e5)])
         candidates = _candidates(rng, index, lon, lat, str(points.stratum[index]), extent)
-        order = np.argsort(-np.round(content(world, candidates), 6), kind="stable")
+        order = np.argsort(-np.round(content(earth, candidates), 6), kind="stable")
         order = np.concatenate([[0], order[order != 0]])
-        chosen: list[Site] = []
+        chosen: list[SampledFootprint] = []
         for candidate in (candidates[i] for i in order):
             outline = candidate.geometry
             if not any(outline.intersects(other) for other in taken):
@@ -70,12 +72,13 @@ def place_sites(world: World, points: Candidates, sites_per_point: int, extent: 
             if len(chosen) == sites_per_point:
                 break
         result += [
-            Site(index, number, s.lon, s.lat, s.stratum, s.width, s.height, s.gsd) for number, s in enumerate(chosen, 1)
+            SampledFootprint(index, number, s.lon, s.lat, s.stratum, s.width, s.height, s.gsd)
+            for number, s in enumerate(chosen, 1)
         ]
     return result
 
 
-def content(world: World, sites: Sequence[Site]) -> NDArray[np.float64]:
+def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.float64]:
     """Return a score (N,) of what a map of each footprint would show; higher is better.
 
     Settled strata count the logarithm of the inhabitants in the footprint (villages: that of the places, not of the
@@ -84,22 +87,22 @@ def content(world: World, sites: Sequence[Site]) -> NDArray[np.float64]:
     """
     probes = np.stack([_probes(site) for site in sites])  # (N, P, 2)
     lon, lat = probes[..., 0].ravel(), probes[..., 1].ravel()
-    land = world.land_share_at(lon, lat).reshape(len(sites), -1).mean(axis=1)
-    strata = natural_strata(world, lon, lat).reshape(len(sites), -1)
+    land = earth.land_share_at(lon, lat).reshape(len(sites), -1).mean(axis=1)
+    strata = natural_strata(earth, lon, lat).reshape(len(sites), -1)
     scores = np.empty(len(sites))
     for i, site in enumerate(sites):
-        inside = _places_within(world, site)
+        inside = _places_within(earth, site)
         if site.stratum == Stratum.VILLAGE:
             gain = np.log1p(len(inside))
         elif site.stratum in (Stratum.CITY, Stratum.SUBURB):
-            gain = np.log1p(world.places.population[inside].sum())
+            gain = np.log1p(earth.places.population[inside].sum())
         else:
             gain = (strata[i] == site.stratum).mean() + 0.1 * np.log1p(len(inside))
         scores[i] = gain - 20 * max(0.0, _LEAST_LAND.get(Stratum(site.stratum), 0.97) - land[i])
     return scores
 
 
-def _probes(site: Site) -> NDArray[np.float64]:
+def _probes(site: SampledFootprint) -> NDArray[np.float64]:
     """Return a lattice of positions (P, 2), longitude and latitude, over the footprint."""
     west, south, east, north = site.geometry.bounds
     lon, lat = np.meshgrid(np.linspace(west, east, _PROBES), np.linspace(south, north, _PROBES))
@@ -107,8 +110,8 @@ def _probes(site: Site) -> NDArray[np.float64]:
 
 
 def _candidates(
-    rng: np.random.Generator, point: int, lon: float, lat: float, stratum: str, extent: Extent
-) -> list[Site]:
+    rng: np.random.Generator, point: int, lon: float, lat: float, stratum: str, extent: SizeRange
+) -> list[SampledFootprint]:
     """Return `TRIES` random footprints; the first lies on the point."""
     sizes = np.column_stack(
         [rng.integers(extent.least[axis], extent.most[axis] + 1, TRIES) for axis in range(2)]
@@ -119,7 +122,7 @@ def _candidates(
     lats = np.clip(lat + north / KM_PER_DEGREE, -80, 80)
     lons = (lon + east / (KM_PER_DEGREE * np.cos(np.radians(lat))) + 180) % 360 - 180
     return [
-        Site(point, 0, round(float(x), 5), round(float(y), 5), stratum, int(width), int(height), extent.gsd)
+        SampledFootprint(point, 0, round(float(x), 5), round(float(y), 5), stratum, int(width), int(height), extent.gsd)
         for x, y, (width, height) in zip(lons, lats, sizes, strict=True)
     ]
 
@@ -130,11 +133,11 @@ def _outline(lon: float, lat: float, width_km: float, height_km: float) -> Polyg
     return box(lon - half_x, lat - half_y, lon + half_x, lat + half_y)
 
 
-def _places_within(world: World, site: Site) -> NDArray[np.int64]:
+def _places_within(earth: EarthData, site: SampledFootprint) -> NDArray[np.int64]:
     west, south, east, north = site.geometry.bounds
     radius = np.hypot(site.width, site.height) * site.gsd / 2000 / EARTH_RADIUS_KM
     centre = unit_vectors(np.array(site.lon), np.array(site.lat))
-    near = np.array(sorted(world.places.tree.query_ball_point(centre, radius)), np.int64)
-    lon, lat = world.places.lon[near], world.places.lat[near]
+    near = np.array(sorted(earth.places.tree.query_ball_point(centre, radius)), np.int64)
+    lon, lat = earth.places.lon[near], earth.places.lat[near]
     inside: NDArray[np.int64] = near[(lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)]
     return inside

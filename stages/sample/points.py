@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.errors import PermanentError
+from stages.sample.earth_data import chord, unit_vectors
 from stages.sample.strata import CONTINENTS, Candidates, Stratum
-from stages.sample.world import chord, unit_vectors
 
 Quotas = dict[tuple[str, str], int]
 ABSENT = {(Stratum.DESERT.value, "EU")}

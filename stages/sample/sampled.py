@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file
-from stages.sample.footprints import Extent, Site, place_sites
+from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
+from stages.sample.footprints import SampledFootprint, SizeRange, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
-from stages.sample.strata import Candidates, Stratum, draw_candidates
-from stages.sample.world import World, load_world, unit_vectors
+from stages.sample.strata import Candidates, Stratum, sample_candidates
 
 Row = dict[str, Any]
 
 
-class _Footprints(BaseModel):
+class _SiteSizes(BaseModel):
     """Sites of random sizes round sampling points."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,16 +30,16 @@ class _Footprints(BaseModel):
     gsd: float = Field(default=0.6, gt=0, le=100, description="Ground sample distance in metres.")
 
     @model_validator(mode="after")
-    def _ordered(self) -> _Footprints:
+    def _ordered(self) -> _SiteSizes:
         for name in ("width", "height"):
             least, most = getattr(self, name)
             if not 512 <= least <= most:
                 raise ValueError(f"{name} needs two numbers, at least 512, the smaller first")
         return self
 
-    def _place(self, world: World, points: Candidates, seed: int) -> list[Row]:
-        extent = Extent((self.width[0], self.height[0]), (self.width[1], self.height[1]), self.gsd)
-        sites = place_sites(world, points, self.sites_per_point, extent, seed)
+    def _place(self, earth: EarthData, points: Candidates, seed: int) -> list[Row]:
+        extent = SizeRange((self.width[0], self.height[0]), (self.width[1], self.height[1]), self.gsd)
+        sites = place_sites(earth, points, self.sites_per_point, extent, seed)
         missing = sorted(set(range(len(points))) - {s.point for s in sites if s.number == self.sites_per_point})
         if missing:
             where = f"{points.lon[missing[0]]:.4f}, {points.lat[missing[0]]:.4f}"
@@ -57,7 +57,7 @@ class _Footprints(BaseModel):
         return points * self.sites_per_point * mean[0] * mean[1]
 
 
-class Globe(_Footprints):
+class Globe(_SiteSizes):
     """Points drawn over the land of the globe, stratified by kind of place and continent."""
 
     points: int = Field(default=233, ge=1, le=5_000, description="Sampling points.")
@@ -74,10 +74,10 @@ class Globe(_Footprints):
     )
 
     def rows(self, seed: int) -> list[Row]:
-        world = load_world()
-        candidates = draw_candidates(world, seed, self.countries)
+        earth = load_earth_data()
+        candidates = sample_candidates(earth, seed, self.countries)
         wanted = quotas(self.points, {k.value: v for k, v in self.strata.items()}, self.continents)
-        return self._place(world, choose_points(candidates, wanted, self.spacing_km), seed)
+        return self._place(earth, choose_points(candidates, wanted, self.spacing_km), seed)
 
     def count(self) -> int:
         return self.points
@@ -86,7 +86,7 @@ class Globe(_Footprints):
         return self._pixels(self.points)
 
 
-class PointFile(_Footprints):
+class PointFile(_SiteSizes):
     """A user's own points: GeoParquet, GeoJSON, GeoPackage or any file that GDAL reads, with point geometries.
 
     A column `stratum` is taken over if there is one.
@@ -99,7 +99,7 @@ class PointFile(_Footprints):
         return digest_file(self.path) if self.path.is_file() else "absent"
 
     def rows(self, seed: int) -> list[Row]:
-        return self._place(load_world(), self._read(), seed)
+        return self._place(load_earth_data(), self._read(), seed)
 
     def count(self) -> int:
         return len(self._read())
@@ -129,7 +129,7 @@ class PointFile(_Footprints):
         return points
 
 
-def _row_of(site: Site) -> Row:
+def _row_of(site: SampledFootprint) -> Row:
     return {
         "lon": site.lon,
         "lat": site.lat,

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.sample.world import CLIMATE_CELLS_PER_DEGREE, KOEPPEN_CLASSES, Places, World, great_circle_km, unit_vectors
+from stages.sample.earth_data import (
+    CLIMATE_CELLS_PER_DEGREE,
+    KOEPPEN_CLASSES,
+    EarthData,
+    Places,
+    great_circle_km,
+    unit_vectors,
+)
 
 CONTINENTS = ("AF", "AS", "EU", "NA", "OC", "SA")
 """Inhabited continents, as GeoNames abbreviates them."""
@@ -56,26 +63,26 @@ class Candidates:
         return Candidates(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def draw_candidates(world: World, seed: int, countries: Collection[str] = ()) -> Candidates:
+def sample_candidates(earth: EarthData, seed: int, countries: Collection[str] = ()) -> Candidates:
     """Return settlements and random ground of every stratum, of `countries` (ISO codes) only if given.
 
     Their order depends on the seed. The same on every machine: positions are whole cells and whole GeoNames
     coordinates, never results of a sum that another processor might round otherwise.
     """
     rng = np.random.default_rng(seed)
-    everything = Candidates.concatenate([*_settlements(world), _ground(world, rng)])
+    everything = Candidates.concatenate([*_settlements(earth), _ground(earth, rng)])
     eligible = np.isin(everything.continent, CONTINENTS)
     if countries:
         eligible &= np.isin(everything.country, list(countries))
     return everything.take(rng.permutation(np.flatnonzero(eligible)))
 
 
-def _settlements(world: World) -> list[Candidates]:
+def _settlements(earth: EarthData) -> list[Candidates]:
     """Cities of 500,000 or more; towns of 10,000 to 200,000 within 8 to 25 km of one; villages of 500 to 5,000 that
     are 15 km or more from any town of 50,000."""
-    places = world.places
+    places = earth.places
     to_city = _distance_km(places.at_least(500_000), places.lon, places.lat)
-    to_town = _distance_km(world.towns, places.lon, places.lat)
+    to_town = _distance_km(earth.towns, places.lon, places.lat)
     rules = {
         Stratum.CITY: places.population >= 500_000,
         Stratum.SUBURB: _between(places.population, 10_000, 200_000) & _between(to_city, 8, 25),
@@ -93,7 +100,7 @@ def _settlements(world: World) -> list[Candidates]:
     ]
 
 
-def _ground(world: World, rng: np.random.Generator) -> Candidates:
+def _ground(earth: EarthData, rng: np.random.Generator) -> Candidates:
     """Random land, even by area, of a stratum that a rule of `natural_strata` names."""
     rows_per_pole = 90 * CLIMATE_CELLS_PER_DEGREE
     sine = rng.uniform(-1, 1, _GROUND_POINTS)
@@ -101,22 +108,22 @@ def _ground(world: World, rng: np.random.Generator) -> Candidates:
     column = rng.integers(0, 360 * CLIMATE_CELLS_PER_DEGREE, _GROUND_POINTS)
     lat = np.round(90 - (row + 0.5) / CLIMATE_CELLS_PER_DEGREE, 5)
     lon = np.round((column + 0.5) / CLIMATE_CELLS_PER_DEGREE - 180, 5)
-    keep = (lat > -56) & (lat < 72) & (world.land_share_at(lon, lat) > 0)
+    keep = (lat > -56) & (lat < 72) & (earth.land_share_at(lon, lat) > 0)
     lon, lat = lon[keep], lat[keep]
-    stratum = natural_strata(world, lon, lat)
+    stratum = natural_strata(earth, lon, lat)
     known = stratum != ""
     lon, lat, stratum = lon[known], lat[known], stratum[known]
-    _, nearest = world.places.tree.query(unit_vectors(lon, lat))
-    return Candidates(lon, lat, stratum, world.places.continent[nearest], world.places.country[nearest])
+    _, nearest = earth.places.tree.query(unit_vectors(lon, lat))
+    return Candidates(lon, lat, stratum, earth.places.continent[nearest], earth.places.country[nearest])
 
 
-def natural_strata(world: World, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.str_]:
+def natural_strata(earth: EarthData, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.str_]:
     """Return the stratum of each position, or "" where no rule fits. The first rule that fits counts."""
-    to_place = _distance_km(world.places, lon, lat)
-    to_town = _distance_km(world.towns, lon, lat)
-    here = world.climate_at(lon, lat)[:, 0]
-    around = world.climate_at(lon, lat, reach=4)
-    land = world.land_share_at(lon, lat)
+    to_place = _distance_km(earth.places, lon, lat)
+    to_town = _distance_km(earth.towns, lon, lat)
+    here = earth.climate_at(lon, lat)[:, 0]
+    around = earth.climate_at(lon, lat, reach=4)
+    land = earth.land_share_at(lon, lat)
     inland = land >= 0.98
     # Several climates, or alpine tundra outside the Arctic, within 12 km: only relief does that.
     relief = (_distinct(around) >= 4) | ((_is(around, "ET EF").mean(axis=1) > 0.2) & (np.abs(lat) < 58))

@@ -20,7 +20,7 @@ from typing import ClassVar
 import cv2
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
 from stages.align.result import Alignment
 from stages.memory import keep_freed_memory
@@ -60,13 +60,16 @@ class TileStage(Stage[TileParams]):
     name: ClassVar[str] = "tile"
     version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = TileParams
+    reads: ClassVar[tuple[str, ...]] = ("acquire", "align")
+    roles: ClassVar[tuple[str, ...]] = SIDES
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the units of every pair that is aligned."""
         units = []
-        for name, aligned in run.results.get("align", {}).items():
+        acquired = run.read("acquire")
+        for name, aligned in run.read("align").items():
             if aligned.outcome is Outcome.DONE:
-                rasters = {side: run.results["acquire"][f"{name}/{side}"].data for side in SIDES}
+                rasters = {side: acquired[f"{name}/{side}"].data for side in SIDES}
                 (alignment,) = [entry for entry in aligned.outputs if entry.path.endswith("alignment.json")]
                 digests = [rasters[side]["digest"] for side in SIDES] + [alignment.digest]
                 paths = {side: rasters[side]["path"] for side in SIDES} | {"alignment": alignment.path}
@@ -74,19 +77,19 @@ class TileStage(Stage[TileParams]):
         return units
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Return what cutting costs, from the pixels and raster pairs that the estimate of `acquire` hands on."""
-        handed = before["acquire"].handed if "acquire" in before else {}
-        if not handed.get("pixels"):
+        """Return what cutting costs, from the pixels and raster pairs that the estimate of `acquire` propagates."""
+        amounts = propagated(before, "acquire")
+        if not amounts.get("pixels"):
             return None
         stride = self.params.stride or self.params.size
-        finer = 1.0 if self.params.gsd is None else (handed["gsd"] / self.params.gsd) ** 2
-        pairs = handed["pixels"] * finer / stride**2
+        finer = 1.0 if self.params.gsd is None else (amounts["gsd"] / self.params.gsd) ** 2
+        pairs = amounts["pixels"] * finer / stride**2
         written = 2 * pairs * self.params.size**2 * _BYTES_A_PIXEL[self.params.format]
         return Estimate(
-            units=math.ceil(max(pairs / PAIRS_A_UNIT, handed["raster_pairs"])),
+            units=math.ceil(max(pairs / PAIRS_A_UNIT, amounts["raster_pairs"])),
             written=round(written),
             seconds=pairs * _SECONDS_A_PAIR,
-            handed={**handed, "pairs": pairs},
+            propagated={**amounts, "pairs": pairs},
         )
 
     def _units(self, name: str, visible: Grid, paths: dict[str, str], digests: list[str]) -> list[Unit]:

@@ -12,7 +12,7 @@ from snapshots import assert_as_recorded
 from typer.testing import CliRunner
 
 from mapdata.cli import build_app
-from mapdata.recipe import load_recipe
+from mapdata.recipes import load_recipe
 
 pytestmark = pytest.mark.end_to_end
 

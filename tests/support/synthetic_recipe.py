@@ -22,6 +22,7 @@ from pipeline.attempt import Kind
 from pipeline.config import ConfigPath, load_config
 from pipeline.errors import PermanentError, PipelineError, TransientError
 from pipeline.files import digest_file, write_bytes, write_json
+from pipeline.recipe import Recipe
 from pipeline.retry import RetryPolicy
 from pipeline.run import Request, Stopped, run
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
@@ -46,7 +47,7 @@ class ListStage(Stage[ListParams]):
         return [self.unit("all", {"seed": run.seed})]
 
     def estimate(self, run: RunView, before: dict[str, Estimate]) -> Estimate:
-        return Estimate(units=1, written=20 * self.params.count, handed={"drawings": self.params.count})
+        return Estimate(units=1, written=20 * self.params.count, propagated={"drawings": self.params.count})
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         path = workspace / "list" / "all.json"
@@ -76,11 +77,11 @@ class DrawParams(BaseModel):
 class DrawStage(Stage[DrawParams]):
     """Makes one pair of files a drawing."""
 
-    name, version, Params = "draw", 1, DrawParams
+    name, version, Params, reads = "draw", 1, DrawParams, ("list",)
     SIDES: ClassVar = ("left", "right")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        made = run.results["list"]["all"]
+        made = run.read("list")["all"]
         return [
             self.unit(f"{name}", {"seed": run.seed}, [entry.digest for entry in made.outputs], 1 + index % 3)
             for index, name in enumerate(made.data["names"])
@@ -134,10 +135,10 @@ class PackParams(BaseModel):
 class PackStage(Stage[PackParams]):
     """Joins drawings, batch by batch."""
 
-    name, version, Params = "pack", 1, PackParams
+    name, version, Params, reads = "pack", 1, PackParams, ("draw",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        made = [result for result in run.results["draw"].values() if result.outcome is Outcome.DONE]
+        made = [result for result in run.read("draw").values() if result.outcome is Outcome.DONE]
         batches = [made[start : start + self.params.batch] for start in range(0, len(made), self.params.batch)]
         return [
             self.unit(
@@ -164,10 +165,10 @@ class PublishParams(BaseModel):
 class PublishStage(Stage[PublishParams]):
     """Writes the list of all packs with their digests."""
 
-    name, version, Params = "publish", 1, PublishParams
+    name, version, Params, reads = "publish", 1, PublishParams, ("pack",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        packs = [entry for result in run.results["pack"].values() for entry in result.outputs]
+        packs = [entry for result in run.read("pack").values() for entry in result.outputs]
         return [self.unit("all", {"packs": [pack.path for pack in packs]}, [pack.digest for pack in packs])]
 
     def run(self, unit: Unit, workspace: Path) -> Result:
@@ -176,7 +177,7 @@ class PublishStage(Stage[PublishParams]):
         return Result((output(workspace, path),))
 
 
-RECIPE = (ListStage, DrawStage, PackStage, PublishStage)
+RECIPE = Recipe("synthetic", (ListStage, DrawStage, PackStage, PublishStage))
 
 
 def contents(workspace: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import pytest
 
 from cartography.frame import Frame
 from cartography.mapnik_renderer import render_map
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.styles import named
 
 pytestmark = pytest.mark.integration
@@ -52,12 +52,12 @@ def test_another_process_draws_the_same_bytes(style: str) -> None:
 import hashlib
 from cartography.frame import Frame
 from cartography.mapnik_renderer import render_map
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.styles import named
-image = render_map(World(9, "town"), Frame(12.5, 800.0, 0.7, 500, 400), named({style!r}))
+image = render_map(SyntheticScene(9, "town"), Frame(12.5, 800.0, 0.7, 500, 400), named({style!r}))
 print(hashlib.sha256(image.tobytes()).hexdigest())
 """
-    image = render_map(World(9, "town"), Frame(12.5, 800.0, 0.7, 500, 400), named(style))
+    image = render_map(SyntheticScene(9, "town"), Frame(12.5, 800.0, 0.7, 500, 400), named(style))
     # Another hash seed gives sets and dictionaries of strings another order.
     assert _python(code, PYTHONHASHSEED="77").strip() == hashlib.sha256(image.tobytes()).hexdigest()
 

@@ -14,7 +14,7 @@ from shapely.geometry import LineString, Point, Polygon, box
 from cartography import styles
 from cartography.frame import Frame
 from cartography.labels import BUILDING, render_labels
-from cartography.light import render_map
+from cartography.opencv_renderer import render_map
 from cartography.osm import VectorFileError, read_scene
 from cartography.scene import LAYERS, geometries
 

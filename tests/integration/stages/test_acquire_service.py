@@ -55,7 +55,7 @@ def source(server: TileServer, **changes: object) -> TileServiceSource:
         "kind": "tiles",
         "url": server.url + "/swissimage/{z}/{x}/{y}.jpg",
         "zoom": ZOOM,
-        "politeness": QUICK,
+        "rate_limits": QUICK,
         "placeholders": [digest_bytes(PLACEHOLDER)],
     }
     return TileServiceSource.model_validate(fields | WORDS | changes)
@@ -125,7 +125,7 @@ def test_what_was_fetched_is_not_asked_for_again(server: TileServer, tmp_path: P
 
     server.fault = fail_late
     with pytest.raises(TransientError, match="status 503"):
-        acquire(server, tmp_path, politeness=QUICK | {"attempts": 2})
+        acquire(server, tmp_path, rate_limits=QUICK | {"attempts": 2})
     assert not (tmp_path / "raster.tif").exists()
     asked = dict(server.asked)
     server.fault = None
@@ -169,7 +169,7 @@ with source.open(Site("001", number, from_wkt(outline), 0.8, ""), Path(workspace
 
 def test_two_workers_and_a_restart_keep_the_limit(server: TileServer, tmp_path: Path) -> None:
     sites = {"1": site_of(X, Y, 6, 5), "2": site_of(X + 6, Y, 6, 5)}
-    fields = source(server, politeness=QUICK | {"requests_per_second": 20.0}).model_dump(mode="json")
+    fields = source(server, rate_limits=QUICK | {"requests_per_second": 20.0}).model_dump(mode="json")
 
     def start(number: str) -> subprocess.Popen[bytes]:
         task = json.dumps([fields, sites[number].footprint.wkt, number, str(tmp_path)])

@@ -122,7 +122,7 @@ def site(catalog: Path) -> Site:
 
 
 def acquire(address: str, site: Site, workspace: Path, **changes: object) -> tuple[np.ndarray, np.ndarray | None, str]:
-    source = StacSource.model_validate({"kind": "stac", "catalog": address, "politeness": QUICK} | WORDS | changes)
+    source = StacSource.model_validate({"kind": "stac", "catalog": address, "rate_limits": QUICK} | WORDS | changes)
     with source.open(site, workspace) as strips:
         write_raster(workspace / "a.tif", strips.grid, strips.pixels, {})
         date = strips.tags["DATE"]
@@ -171,7 +171,7 @@ def test_only_what_the_site_needs_is_read(server: FileServer, site: Site, tmp_pa
     ("changes", "day"),
     [
         ({"dates": ["2012-01-01", "2013-01-01"]}, "20120731"),
-        ({"most_cloud": 40, "dates": ["2012-01-01", "2016-01-01"]}, "20150926"),
+        ({"max_cloud_cover": 40, "dates": ["2012-01-01", "2016-01-01"]}, "20150926"),
         ({"prefer": "clearest"}, "20150926"),
     ],
 )

@@ -11,8 +11,8 @@ from affine import Affine
 from cartography.frame import Frame
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import Conditions
-from cartography.light import render_map
-from cartography.procedural import World
+from cartography.opencv_renderer import render_map
+from cartography.procedural import SyntheticScene
 from cartography.styles import named
 from raster.grid import Grid
 from raster.homography import apply_homography
@@ -30,8 +30,8 @@ LEAN = (0.30, 0.15)
 def test_the_map_stays_on_the_ground_where_roofs_lean(tmp_path: Path) -> None:
     frame = Frame(500_000.0, 5_200_000.0, GSD, SIDE, SIDE)
     grid = Grid("EPSG:32632", Affine(GSD, 0, frame.left, 0, -GSD, frame.top), SIDE, SIDE)
-    town = World(2, "town")
-    conditions = Conditions(seed=3, lean=LEAN, noise=2.0)
+    town = SyntheticScene(2, "town")
+    conditions = Conditions(seed=3, relief_displacement=LEAN, noise=2.0)
     sides = {
         "map": render_map(town, frame, named("web-light")),
         "visible": render_image(town, frame, conditions, Textures.procedural(GSD)),

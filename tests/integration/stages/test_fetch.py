@@ -18,8 +18,8 @@ from tile_server import FAULTS, PLACEHOLDER, TileServer, blank_png, endless, jpe
 
 from pipeline.errors import PermanentError, TransientError
 from pipeline.files import digest_bytes
-from stages.fetch.answers import TileCheck
-from stages.fetch.client import Client, Politeness, Request, get_all
+from stages.fetch.client import Client, RateLimits, Request, get_all
+from stages.fetch.responses import TileDecoder
 
 pytestmark = pytest.mark.integration
 
@@ -33,8 +33,8 @@ def server() -> Iterator[TileServer]:
         yield server
 
 
-CHECK = TileCheck(256, frozenset({digest_bytes(PLACEHOLDER)}))
-QUICK = Politeness(
+CHECK = TileDecoder(256, frozenset({digest_bytes(PLACEHOLDER)}))
+QUICK = RateLimits(
     requests_per_second=None, concurrent=4, timeout_s=0.5, wait_s=0.02, attempts=8, contact="a@b.example"
 )
 
@@ -46,9 +46,9 @@ def requests(server: TileServer, count: int) -> list[Request[np.ndarray]]:
     ]
 
 
-def fetch(folder: Path, server: TileServer, count: int, politeness: Politeness = QUICK) -> list[np.ndarray | None]:
+def fetch(folder: Path, server: TileServer, count: int, rate_limits: RateLimits = QUICK) -> list[np.ndarray | None]:
     async def run() -> list[np.ndarray | None]:
-        async with Client(folder, politeness) as client:
+        async with Client(folder, rate_limits) as client:
             return await get_all(client, requests(server, count), 8)
 
     return asyncio.run(run())
@@ -102,7 +102,7 @@ def test_a_host_that_stays_down_ends_as_transient_without_a_storm(
     with pytest.raises(TransientError, match="status 503") as caught:
         fetch(tmp_path, server, 4, QUICK.model_copy(update={"attempts": 3}))
     assert "SECRET" not in repr(caught.value) + caplog.text
-    # After five failures in a row the gate closes for a second, then two: few requests come through.
+    # After five failures in a row the limiter closes for a second, then two: few requests come through.
     assert len(server.times) <= 5 + 4 * (1 + time.time() - started)
 
 
@@ -152,12 +152,12 @@ def test_the_contact_is_named(server: TileServer, tmp_path: Path) -> None:
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from stages.fetch.answers import TileCheck
-from stages.fetch.client import Client, Politeness, Request, get_all
+from stages.fetch.responses import TileDecoder
+from stages.fetch.client import Client, RateLimits, Request, get_all
 
 async def main(folder, *urls):
-    check = TileCheck(256).decode
-    polite = Politeness(requests_per_second=40.0, concurrent=3, wait_s=0.02)
+    check = TileDecoder(256).decode
+    polite = RateLimits(requests_per_second=40.0, concurrent=3, wait_s=0.02)
     async with Client(Path(folder), polite) as client:
         await get_all(client, [Request(url, "tile", check) for url in urls], 8)
 

@@ -10,7 +10,7 @@ import pytest
 from geotiff_pair import write_pair
 from small_disk import enlarge, tmpfs
 
-from mapdata.recipe import load_recipe
+from mapdata.recipes import load_recipe
 from pipeline.errors import DiskFullError
 from pipeline.ledger import FAILED, Ledger
 from pipeline.run import Request, run

@@ -18,7 +18,7 @@ from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
 from pipeline.stage import Outcome, Result, RunView, Stage
 from raster.grid import Grid
-from stages.acquire import AcquireStage
+from stages.acquire import AcquireStage, acquire_params
 from stages.align import AlignStage
 from stages.clean import CleanStage
 from stages.sample import SampleStage
@@ -42,7 +42,7 @@ def acquire(map_path: Path, visible_path: Path, workspace: Path, raster: Path | 
     listed = {"sites": [{"point": "001", "raster": str(raster or visible_path)}]}
     run_stage(SampleStage(SampleStage.Params.model_validate(listed)), workspace, results)
     sources = {"map": {**WORDS, "path": str(map_path)}, "visible": {**WORDS, "path": str(visible_path)}}
-    run_stage(AcquireStage(AcquireStage.Params.model_validate(sources)), workspace, results)
+    run_stage(AcquireStage(acquire_params(("map", "visible")).model_validate(sources)), workspace, results)
     return results
 
 

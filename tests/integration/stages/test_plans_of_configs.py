@@ -52,7 +52,7 @@ def test_the_full_size_with_permission(tmp_path: Path, monkeypatch: pytest.Monke
     text = (CONFIGS / "mapdata-233.yaml").read_text()
     allowed.write_text(text.replace('permission: ""', "permission: contract 17 of 2026"))
     stages = plan(allowed)
-    amounts = stages["sample"]["handed"]
+    amounts = stages["sample"]["propagated"]
     assert (amounts["points"], amounts["raster_pairs"]) == (233, 699)
     acquire = stages["acquire"]
     assert acquire["units"] == 2 * 699
@@ -75,7 +75,7 @@ def test_the_open_services_need_neither_permission_nor_key() -> None:
 
 
 def test_points_of_one_country_lie_there(tmp_path: Path) -> None:
-    from mapdata.recipe import load_recipe
+    from mapdata.recipes import load_recipe
     from pipeline.stage import RunView
 
     (stage,) = (s for s in load_recipe(CONFIGS / "open-data.yaml").stages if s.name == "sample")

@@ -19,7 +19,7 @@ from catalog.dataset import open_dataset
 from catalog.manifest import published, read_manifest
 from catalog.verify import verify_release
 from mapdata.cli import build_app
-from mapdata.recipe import load_recipe
+from mapdata.recipes import load_recipe
 from pipeline.errors import PermanentError, WorkspaceError
 from pipeline.run import Request, run
 from pipeline.workspace import Workspace

@@ -15,15 +15,15 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid
 from stages.accuracy import REPORT, summary, true_errors, write_report
 from stages.acquire import simulated
-from stages.acquire.simulated import Misregistration, SimulatedImageSource, SimulatedMapSource, read_truth
+from stages.acquire.simulated import MisregistrationRange, SimulatedImageSource, SimulatedMapSource, read_truth
 from stages.acquire.source import Site
 from stages.align.result import Alignment, Transform
 from stages.rasters import write_raster
 
 pytestmark = pytest.mark.integration
 
-STILL = Misregistration(shift_px=0, rotation_deg=0, scale=1, perspective_px=0, warp_px=0, feature_px=0)
-RIGID = Misregistration(shift_px=9, rotation_deg=1, scale=1.01, perspective_px=2, warp_px=0, feature_px=0)
+STILL = MisregistrationRange(shift_px=0, rotation_deg=0, scale=1, perspective_px=0, warp_px=0, feature_px=0)
+RIGID = MisregistrationRange(shift_px=9, rotation_deg=1, scale=1.01, perspective_px=2, warp_px=0, feature_px=0)
 
 
 def _site(site_id: str = "1", lon: float = 8.5, width_m: float = 260) -> Site:
@@ -80,14 +80,14 @@ def test_the_map_lies_where_the_truth_says(tmp_path: Path) -> None:
 def test_misregistration_keeps_within_its_bounds(tmp_path: Path) -> None:
     width, height = 20_000, 15_000
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], float)
-    limits = Misregistration(warp_px=0, feature_px=0)
+    limits = MisregistrationRange(warp_px=0, feature_px=0)
     # Shift along both axes, rotation and scale at the far corner, perspective.
     reach = np.hypot(width, height) / 2
     most = 6 * np.sqrt(2) + reach * (np.radians(0.2) + 0.003) + 2 * 1.0 + 1
-    moved = [np.abs(limits.draw(seed, width, height).to_map(corners) - corners).max() for seed in range(200)]
+    moved = [np.abs(limits.sample(seed, width, height).to_map(corners) - corners).max() for seed in range(200)]
     assert max(moved) < most
     assert np.median(moved) > 6
-    assert np.abs(STILL.draw(3, width, height).to_map(corners) - corners).max() < 1e-6
+    assert np.abs(STILL.sample(3, width, height).to_map(corners) - corners).max() < 1e-6
 
 
 def test_report_of_a_perfect_alignment_is_zero_and_of_none_the_displacement(tmp_path: Path) -> None:

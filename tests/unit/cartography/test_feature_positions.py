@@ -15,10 +15,10 @@ import shapely
 from shapely.affinity import rotate, translate
 from shapely.geometry import LineString
 
-from cartography import light, mapnik_renderer
-from cartography.disturbance import Disturbance, Disturbed, random_homography
+from cartography import mapnik_renderer, opencv_renderer
 from cartography.frame import Frame
 from cartography.imagery import Conditions, Textures, render_image
+from cartography.misregistration import MisregisteredSource, Misregistration, random_homography
 from cartography.scene import AreaKind, Building, Road, RoofShape, Scene, SceneSource
 from cartography.style import FillStyle, LineStyle, Style
 
@@ -30,19 +30,19 @@ GROUND: AreaKind = "glacier"
 INK = Style("ink", (255, 255, 255), {}, building=FillStyle((0, 0, 0)), roads={"residential": LineStyle((0, 0, 0))})
 CLEAR = Conditions(1, haze=0, blur_px=0, noise=0, absent=0, traffic=0, clutter=0)
 MAPS: dict[str, Callable[[SceneSource, Frame, Style], np.ndarray]] = {
-    "light": light.render_map, "mapnik": mapnik_renderer.render_map,
+    "light": opencv_renderer.render_map, "mapnik": mapnik_renderer.render_map,
 }  # fmt: skip
 ANGLES = (0.0, 7.0, 26.0, 45.0, 71.0)
 """Along the grid and across it: where rasterisers round most, and where they round all points of an edge alike."""
 
 
-def disturbances() -> list[Disturbance]:
+def disturbances() -> list[Misregistration]:
     """Shifts by fractions of a pixel alone, and whole disturbances with a local warp."""
     shifts = [np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]]) for dx, dy in ((0.3, 0.45), (0.6, 0.15))]
     randoms = [np.random.default_rng(seed) for seed in range(2)]
     return [
-        *(Disturbance(shift) for shift in shifts),
-        *(Disturbance(random_homography(r, 256, 25, 1.3, 0.03, 2e-4), 1.5, 600.0, seed=3) for r in randoms),
+        *(Misregistration(shift) for shift in shifts),
+        *(Misregistration(random_homography(r, 256, 25, 1.3, 0.03, 2e-4), 1.5, 600.0, seed=3) for r in randoms),
     ]
 
 
@@ -58,7 +58,7 @@ def test_building_corners_are_where_the_field_says(renderer: str, roof: RoofShap
         seen = corners_of(simulated(scene), pixels)
         assert np.abs(seen - pixels).max() < 0.1
         for known in disturbances():
-            drawn = red(MAPS[renderer](Disturbed(scene, FRAME, known), FRAME, INK))
+            drawn = red(MAPS[renderer](MisregisteredSource(scene, FRAME, known), FRAME, INK))
             gaps.append(known.to_visible(corners_of(drawn, known.to_map(pixels))) - seen)
     assert np.abs(gaps).max() < 0.1
     assert np.abs(np.mean(gaps, axis=(0, 1))).max() < 0.01
@@ -76,7 +76,7 @@ def test_road_crossings_are_where_the_field_says(renderer: str) -> None:
         seen = crossing_of(simulated(scene), pixels)
         assert np.abs(seen - pixels[0]).max() < 0.1
         for known in disturbances():
-            drawn = red(MAPS[renderer](Disturbed(scene, FRAME, known), FRAME, INK))
+            drawn = red(MAPS[renderer](MisregisteredSource(scene, FRAME, known), FRAME, INK))
             gaps.append(known.to_visible(crossing_of(drawn, known.to_map(pixels))[None])[0] - seen)
     assert np.abs(gaps).max() < 0.1
     assert np.abs(np.mean(gaps, axis=0)).max() < 0.02

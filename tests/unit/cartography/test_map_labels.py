@@ -14,14 +14,14 @@ from cartography import fonts
 from cartography.frame import Frame
 from cartography.label_layout import SAME_NAME_PX, Label, Text, place_labels
 from cartography.mapnik_renderer import MapnikRenderer, render_map
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import Place, Poi, Road, Scene
 from cartography.style import Style, TextStyle
 from cartography.styles import NAMES, named
 
 pytestmark = pytest.mark.unit
 
-TOWN = World(5, "town")
+TOWN = SyntheticScene(5, "town")
 FRAME = Frame(0, 400, 1.0, 600, 400)
 SCRIPTS = {
     "Latin": "Grüningen", "Cyrillic": "Новгород", "Greek": "Πάτρα", "Arabic": "شارع", "Hebrew": "חיפה",

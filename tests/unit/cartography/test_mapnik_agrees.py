@@ -10,16 +10,16 @@ import pytest
 import shapely
 from contourpy import contour_generator
 
-from cartography import light, mapnik_renderer
+from cartography import mapnik_renderer, opencv_renderer
 from cartography.frame import Frame
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import Area, Building, Road, Scene, Waterway
 from cartography.style import FillStyle, Generalisation, LineStyle, Style
 from cartography.styles import NAMES, named
 
 pytestmark = pytest.mark.unit
 
-CITY = World(11, "city")
+CITY = SyntheticScene(11, "city")
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 FRAME = Frame(-3.3, 51.7, 0.5, 120, 110)
 INK = Style(
@@ -59,7 +59,7 @@ def _coverage(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", SCENES)
 def test_every_edge_of_a_single_feature_agrees(name: str) -> None:
     ours = _coverage(mapnik_renderer.render_map(SCENES[name], FRAME, INK))
-    other = _coverage(light.render_map(SCENES[name], FRAME, INK))
+    other = _coverage(opencv_renderer.render_map(SCENES[name], FRAME, INK))
     assert ours.sum() > 200
     # The contours at half coverage lie within half a pixel of each other.
     contours = [shapely.MultiLineString(contour_generator(z=each).lines(0.5)) for each in (ours, other)]
@@ -88,7 +88,7 @@ def test_whole_scenes_agree(style: str) -> None:
     )
     frame = Frame(320.4, 800.7, 0.6, 384, 384)
     ours = mapnik_renderer.render_map(CITY, frame, wordless).astype(np.float32)
-    other = light.render_map(CITY, frame, wordless).astype(np.float32)
+    other = opencv_renderer.render_map(CITY, frame, wordless).astype(np.float32)
     # Nowhere may a window of one have to be moved by half a pixel to fit the other.
     for y in range(0, 384, 128):
         for x in range(0, 384, 128):

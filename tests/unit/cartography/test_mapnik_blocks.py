@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from cartography.frame import Frame
 from cartography.mapnik_renderer import MapnikRenderer, render_map
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import Area, Place, Road, Scene
 from cartography.styles import NAMES, named
 
 pytestmark = pytest.mark.unit
 
-WORLDS = {name: World(7, name) for name in ("city", "farmland")}  # type: ignore[arg-type]
+WORLDS = {name: SyntheticScene(7, name) for name in ("city", "farmland")}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_any_block_is_a_part_of_the_whole(column: int, row: int, width: int, hei
 
 
 def test_two_renderers_of_one_map_agree_whatever_block_comes_first() -> None:
-    first, second = (MapnikRenderer(World(3, "town"), _TOWN.frame, named("osm-carto")) for _ in range(2))
+    first, second = (MapnikRenderer(SyntheticScene(3, "town"), _TOWN.frame, named("osm-carto")) for _ in range(2))
     first.render((400, 300, 50, 50))
     assert np.array_equal(first.render(), second.render())
 
@@ -91,5 +91,5 @@ def _nameless(scene: Scene) -> Scene:
     return Scene(scene.bounds, roads=(Road(road.geometry, road.kind, road.width, road.key),))
 
 
-_TOWN = MapnikRenderer(World(3, "town"), Frame(40.2, 700.9, 0.6, 600, 500), named("osm-carto"))
+_TOWN = MapnikRenderer(SyntheticScene(3, "town"), Frame(40.2, 700.9, 0.6, 600, 500), named("osm-carto"))
 _TOWN_WHOLE = _TOWN.render()

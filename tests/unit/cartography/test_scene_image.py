@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cartography.frame import Frame
 from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import Conditions, random_conditions
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import Building, Scene, Tree
 
 pytestmark = pytest.mark.unit
@@ -25,7 +25,7 @@ MIDDLE = 79.5
 BARE = Textures(1.0, *(np.zeros(shape, np.float32) for shape in [(512, 512, 3)] * 2 + [(375, 375), (512, 512, 2)]))
 """No texture: what is seen is geometry and light alone."""
 NOISE = Textures.procedural(1.0)
-TOWN = World(9, "town")
+TOWN = SyntheticScene(9, "town")
 CLEAR = Conditions(sun_elevation=89.9, haze=0, blur_px=0, noise=0, absent=0, traffic=0, clutter=0)
 
 
@@ -68,7 +68,7 @@ def test_a_shadow_is_as_long_as_height_and_sun_say() -> None:
 def test_a_roof_leans_by_its_height_and_shows_the_walls_behind_it(lean: tuple[float, float], clockwise: bool) -> None:
     outline = shapely.orient_polygons(shapely.box(70, 70, 90, 90), exterior_cw=clockwise)
     scene = Scene(FRAME.bounds, buildings=(Building(outline, "industrial", 20.0, "flat", 7),))
-    upright, leaning = (_image(scene, c).astype(int) for c in (CLEAR, replace(CLEAR, lean=lean)))
+    upright, leaning = (_image(scene, c).astype(int) for c in (CLEAR, replace(CLEAR, relief_displacement=lean)))
     roof, ground = upright[80, 80], upright[0, 0]
     places = []
     for image in (upright, leaning):
@@ -82,7 +82,7 @@ def test_a_roof_leans_by_its_height_and_shows_the_walls_behind_it(lean: tuple[fl
 
 def test_the_same_conditions_give_the_same_image_and_others_another() -> None:
     conditions = random_conditions(12)
-    one, other = (render_image(world, FRAME, conditions, NOISE) for world in (TOWN, World(9, "town")))
+    one, other = (render_image(world, FRAME, conditions, NOISE) for world in (TOWN, SyntheticScene(9, "town")))
     assert np.array_equal(one, other)
     assert one.shape == (160, 160, 3)
     assert one.dtype == np.uint8

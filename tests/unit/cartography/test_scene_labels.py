@@ -9,13 +9,13 @@ import pytest
 import shapely
 from shapely.geometry import LineString
 
-from cartography.disturbance import project
 from cartography.frame import Frame
 from cartography.labels import BARE, BUILDING, CLASSES, RAIL, ROAD, VEGETATION, WATER, render_labels
-from cartography.procedural import World
+from cartography.misregistration import project
+from cartography.procedural import SyntheticScene
 from cartography.scene import Area, Building, Rail, Road, Scene, Waterway
 from cartography.storage import SceneFileError, load_scene, save_scene
-from cartography.training_scene import Motion, Sampler, draw_pair
+from cartography.training_scene import PairSampler, TransformationRange, sample_pair
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +76,7 @@ def test_the_classes_cover_as_much_as_the_shapes_do() -> None:
 
 
 def test_blocks_of_labels_are_the_whole() -> None:
-    world, frame = World(3, "mixed"), Frame(0, 0, 1.5, 600, 550)
+    world, frame = SyntheticScene(3, "mixed"), Frame(0, 0, 1.5, 600, 550)
     whole = render_labels(world, frame)
     assert np.array_equal(render_labels(world, frame, (490, 500, 60, 50)), whole[500:550, 490:550])
 
@@ -87,7 +87,7 @@ def test_an_empty_scene_is_its_ground() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 50])
 def test_a_pair_has_the_stated_shapes_and_relation(seed: int) -> None:
-    pair = draw_pair(seed, size=192, gsd=0.7)
+    pair = sample_pair(seed, size=192, gsd=0.7)
     for image in (pair.map, pair.visible):
         assert image.shape == (192, 192, 3)
         assert image.dtype == np.uint8
@@ -109,8 +109,8 @@ def test_a_pair_has_the_stated_shapes_and_relation(seed: int) -> None:
 
 def test_the_labels_of_the_map_are_those_of_the_image_moved() -> None:
     """Measured on the rasters alone: classes agree through the flow far better than without it."""
-    motion = Motion(rotation_deg=12, scale=1.1, shift=0.05, perspective=5e-5, warp_px=1.0, feature_px=0.0)
-    pair = draw_pair(3, size=256, gsd=0.6, motion=motion)
+    limits = TransformationRange(rotation_deg=12, scale=1.1, shift=0.05, perspective=5e-5, warp_px=1.0, feature_px=0.0)
+    pair = sample_pair(3, size=256, gsd=0.6, transformation=limits)
     at = np.rint(pair.flow()).astype(int)
     inside = ((at >= 0) & (at < 256)).all(axis=2)
     there = pair.labels[at[..., 1].clip(0, 255), at[..., 0].clip(0, 255)]
@@ -120,7 +120,7 @@ def test_the_labels_of_the_map_are_those_of_the_image_moved() -> None:
 
 
 def test_a_seed_is_a_pair_and_another_seed_another() -> None:
-    first, again, other = (draw_pair(seed, size=128) for seed in (7, 7, 8))
+    first, again, other = (sample_pair(seed, size=128) for seed in (7, 7, 8))
     for name in ("map", "visible", "labels", "map_labels"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
     assert first.style == again.style
@@ -128,7 +128,7 @@ def test_a_seed_is_a_pair_and_another_seed_another() -> None:
 
 
 def test_extracts_are_drawn_from_and_survive_storage(tmp_path: Path) -> None:
-    scene = World(4, "town").window((0, 0, 600, 600))
+    scene = SyntheticScene(4, "town").window((0, 0, 600, 600))
     save_scene(scene, tmp_path / "town.npz")
     stored = load_scene(tmp_path / "town.npz")
     assert [len(features) for _, features in stored.layers()] == [len(features) for _, features in scene.layers()]
@@ -136,7 +136,7 @@ def test_extracts_are_drawn_from_and_survive_storage(tmp_path: Path) -> None:
     for ours, theirs in zip(scene.buildings, stored.buildings, strict=True):
         assert (ours.key, ours.kind, ours.height, ours.roof) == (theirs.key, theirs.kind, theirs.height, theirs.roof)
         assert ours.geometry.hausdorff_distance(theirs.geometry) < 0.01
-    pair = Sampler(size=128, gsds=(1.0,), osm=(stored,), osm_share=1.0).draw(5)
+    pair = PairSampler(size=128, gsds=(1.0,), osm=(stored,), osm_share=1.0).sample(5)
     assert (pair.labels == BUILDING).any() or (pair.labels == ROAD).any()
 
 
@@ -148,4 +148,4 @@ def test_files_that_are_no_scenes_and_scenes_without_content_are_refused(tmp_pat
     with pytest.raises(SceneFileError):
         load_scene(tmp_path / "absent.npz")
     with pytest.raises(ValueError, match="needs buildings, roads or areas"):
-        Sampler(size=64, osm=(Scene((0, 0, 9, 9)),), osm_share=1.0).draw(1)
+        PairSampler(size=64, osm=(Scene((0, 0, 9, 9)),), osm_share=1.0).sample(1)

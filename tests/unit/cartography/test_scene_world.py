@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cartography.frame import Frame
 from cartography.labels import render_labels
-from cartography.light import render_map
-from cartography.procedural import World
+from cartography.opencv_renderer import render_map
+from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LANDSCAPES
 from cartography.scene import LAYERS, Scene, geometries
 from cartography.styles import named
@@ -24,17 +24,17 @@ pytestmark = pytest.mark.unit
 
 FINGERPRINT = """
 import hashlib, sys, cv2, shapely
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import geometries
-from cartography.training_scene import draw_pair
+from cartography.training_scene import sample_pair
 seed, threads = map(int, sys.argv[1:])
 cv2.setNumThreads(threads)
-scene = World(seed, "mixed").window((0, 0, 300, 250))
+scene = SyntheticScene(seed, "mixed").window((0, 0, 300, 250))
 digest = hashlib.sha256()
 for name, features in scene.layers():
     digest.update(b"".join(shapely.to_wkb(geometries(features)).tolist()))
     digest.update(repr([[getattr(f, a) for a in f.__slots__[1:]] for f in features]).encode())
-pair = draw_pair(seed, size=96)
+pair = sample_pair(seed, size=96)
 for raster in (pair.map, pair.visible, pair.map_labels, pair.labels):
     digest.update(raster.tobytes())
 print(digest.hexdigest())
@@ -57,8 +57,8 @@ def _keys(scene: Scene, layer: str) -> list[int]:
 def test_overlapping_windows_show_the_same_features_in_the_same_order(
     landscape: str, left: float, bottom: float, dx: float, dy: float
 ) -> None:
-    first = World(11, landscape).window((left, bottom, left + 300, bottom + 250))  # type: ignore[arg-type]
-    second = World(11, landscape).window((left + dx, bottom + dy, left + dx + 300, bottom + dy + 250))  # type: ignore[arg-type]
+    first = SyntheticScene(11, landscape).window((left, bottom, left + 300, bottom + 250))  # type: ignore[arg-type]
+    second = SyntheticScene(11, landscape).window((left + dx, bottom + dy, left + dx + 300, bottom + dy + 250))  # type: ignore[arg-type]
     overlap = (max(0, dx) + left, max(0, dy) + bottom, min(0, dx) + left + 300, min(0, dy) + bottom + 250)
     one, other = first.window(overlap), second.window(overlap)
     for name in LAYERS:
@@ -73,8 +73,8 @@ def test_shifted_frames_draw_the_same_pixels_where_they_overlap(landscape: str) 
     frame = Frame(1000.0, 3000.0, 0.5, 1024, 512)
     shifted = frame.block(512, 0, 1024, 512)
     for render in (render_labels, lambda world, f: render_map(world, f, named("osm-carto"))):
-        one = render(World(5, landscape), frame)  # type: ignore[arg-type]
-        other = render(World(5, landscape), shifted)  # type: ignore[arg-type]
+        one = render(SyntheticScene(5, landscape), frame)  # type: ignore[arg-type]
+        other = render(SyntheticScene(5, landscape), shifted)  # type: ignore[arg-type]
         assert np.array_equal(one[:, 512:], other[:, :512])
 
 
@@ -102,7 +102,7 @@ PREVAILING = {"farmland": "farmland", "forest": "forest", "coast": "water"}
 
 @pytest.mark.parametrize("landscape", sorted(EXPECTED))
 def test_each_kind_of_country_has_its_layers(landscape: str) -> None:
-    scene = World(21, landscape).window((0, 0, 800, 800))  # type: ignore[arg-type]
+    scene = SyntheticScene(21, landscape).window((0, 0, 800, 800))  # type: ignore[arg-type]
     for layer in EXPECTED[landscape]:
         assert getattr(scene, layer), f"{landscape} has no {layer}"
     if landscape in PREVAILING:
@@ -112,10 +112,10 @@ def test_each_kind_of_country_has_its_layers(landscape: str) -> None:
 
 def test_countries_differ_as_their_names_say() -> None:
     def share(landscape: str, layer: str) -> float:
-        scene = World(21, landscape).window((0, 0, 500, 500))  # type: ignore[arg-type]
+        scene = SyntheticScene(21, landscape).window((0, 0, 500, 500))  # type: ignore[arg-type]
         return float(sum(f.geometry.area for f in getattr(scene, layer)))
 
     built = [share(name, "buildings") for name in ("city", "town", "farmland")]
     assert all(more > less for more, less in pairwise(built))
-    relief = [World(21, name).landscape.relief for name in ("mountain", "village", "city")]  # type: ignore[arg-type]
+    relief = [SyntheticScene(21, name).landscape.relief for name in ("mountain", "village", "city")]  # type: ignore[arg-type]
     assert relief == sorted(relief, reverse=True)

@@ -8,8 +8,8 @@ import pytest
 from cartography.frame import Frame
 from cartography.jitter import jittered
 from cartography.lettering import text_mask
-from cartography.light import render_map
-from cartography.procedural import World
+from cartography.opencv_renderer import render_map
+from cartography.procedural import SyntheticScene
 from cartography.style import Style
 from cartography.styles import NAMES, named
 
@@ -58,7 +58,7 @@ def test_layers_are_dropped_now_and_then(layer: str) -> None:
 
 
 def test_a_pale_map_is_hard_to_see_and_another_is_not() -> None:
-    world, frame = World(3, "town"), Frame(0.0, 120.0, 1.0, 120, 120)
+    world, frame = SyntheticScene(3, "town"), Frame(0.0, 120.0, 1.0, 120, 120)
     pale, strong = (sorted(STYLES, key=_contrast)[n] for n in (20, -20))
     assert render_map(world, frame, pale).std() < 0.5 * render_map(world, frame, strong).std()
 

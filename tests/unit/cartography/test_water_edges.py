@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import shapely
 
-from cartography import light, mapnik_renderer
+from cartography import mapnik_renderer, opencv_renderer
 from cartography.frame import Frame
-from cartography.procedural import World
+from cartography.procedural import SyntheticScene
 from cartography.scene import Area, Scene, geometries
 from cartography.styles import named
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 FRAME = Frame(0.0, 90.0, 1.0, 120, 90)
 LAKE = shapely.Polygon([(10, 12), (101.3, 25.4), (96, 71), (55, 80.2), (14, 60)])
-RENDERERS = {"light": light.render_map, "mapnik": mapnik_renderer.render_map}
+RENDERERS = {"light": opencv_renderer.render_map, "mapnik": mapnik_renderer.render_map}
 
 
 @pytest.mark.parametrize("style", ["topographic", "plan"])
@@ -47,7 +47,7 @@ def test_fields_that_share_a_border_keep_it() -> None:
 
 @pytest.mark.parametrize("landscape", ["coast", "forest"])
 def test_nothing_runs_on_through_a_lake(landscape: str) -> None:
-    world = World(7, landscape)  # type: ignore[arg-type]
+    world = SyntheticScene(7, landscape)  # type: ignore[arg-type]
     scene = world.window((0.0, 0.0, 1500.0, 1500.0))
     assert scene.contours
     assert scene.waterways
@@ -64,7 +64,7 @@ def test_nothing_runs_on_through_a_lake(landscape: str) -> None:
 
 @pytest.mark.parametrize(("landscape", "seed"), [("coast", 44), ("forest", 53)])
 def test_railways_end_at_a_lake(landscape: str, seed: int) -> None:
-    world = World(seed, landscape)  # type: ignore[arg-type]
+    world = SyntheticScene(seed, landscape)  # type: ignore[arg-type]
     rails = world.window((0.0, 0.0, 1500.0, 1500.0)).rails
     assert rails
     places = shapely.get_coordinates(shapely.segmentize(geometries(rails), 10))

@@ -14,7 +14,8 @@ import yaml
 from synthetic_recipe import QUICK, RECIPE
 from typer.testing import CliRunner
 
-from mapdata import cli, recipe
+from mapdata import cli
+from mapdata.recipes import DEFAULT, RECIPES
 from pipeline.config import load_config
 from pipeline.ledger import Record, State
 from pipeline.report import print_summary
@@ -78,10 +79,10 @@ def test_reasons_and_remedies_are_neither_cut_nor_broken(
     path = f"/data/{'a-long-name/' * 12}visible.tif"
     reason = f"{path}: this [file] is damaged"
     record = Record("acquire", "001/1/map", "key", State.FAILED_PERMANENT, True, 1, reason, "", "", None, None, None)
-    print_summary(Summary("id", {"acquire": {State.FAILED_PERMANENT: 1}}, [record], 1.0), tmp_path)
+    print_summary(Summary("id", {"acquire": {State.FAILED_PERMANENT: 1}}, [record], 1.0), tmp_path, "mapdata")
     shown = capsys.readouterr().out
     assert "acquire 001/1/map: failed-permanent after 1 try" in shown
-    assert f"  {reason}\n  -> mend what the reason names, then `mapdata retry` and run again\n" in shown
+    assert f"  {reason}\n  -> fix what the reason names, then `mapdata retry` and run again\n" in shown
 
 
 def test_verify_finds_what_changed(workspace: Path) -> None:
@@ -143,11 +144,9 @@ def test_wrong_use_is_told_in_one_message(tmp_path: Path, arguments: list[str], 
     assert ended.returncode == 2
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "w").exists(), "nothing is made before the configuration is sound"
+    assert not (tmp_path / "w").exists(), "nothing is made before the configuration is valid"
 
 
-def test_the_recipe_names_its_stages() -> None:
-    stages = recipe.stage_classes()
-    assert [stage.name for stage in stages] == list(recipe.STAGES)
-    for stage in stages:
+def test_every_stage_of_the_recipe_describes_itself() -> None:
+    for stage in RECIPES.get(DEFAULT).stages:
         assert stage.__doc__, f"{stage.name} has no docstring"

@@ -7,14 +7,17 @@ from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from synthetic_recipe import RECIPE, DrawStage, ListStage, PublishStage
+from synthetic_recipe import RECIPE, ListStage
 
 from pipeline.config import config_model, load_config
 from pipeline.errors import ConfigError
+from pipeline.recipe import Recipe
 
 pytestmark = pytest.mark.unit
 
-SOUND = """\
+OPTIONAL = Recipe("synthetic", RECIPE.stages, optional=frozenset({"publish"}))
+
+VALID = """\
 name: demo
 seed: 7
 stages:
@@ -32,8 +35,8 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_sound_configuration_gives_the_stages_their_params(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, SOUND), RECIPE)
+def test_a_valid_configuration_gives_the_stages_their_params(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, VALID), RECIPE)
     assert (config.name, config.seed) == ("demo", 7)
     assert [stage.name for stage in config.stages] == ["list", "draw", "pack", "publish"]
     assert config.stages[0].params.count == 3
@@ -43,29 +46,29 @@ def test_a_sound_configuration_gives_the_stages_their_params(tmp_path: Path) -> 
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, SOUND + "    scratch: here/there\n"), RECIPE)
+    config = load_config(write(tmp_path, VALID + "    scratch: here/there\n"), RECIPE)
     assert config.stages[1].params.scratch == tmp_path / "here" / "there"
 
 
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        (SOUND.replace("seed: 7", "seeds: 7"), "2:1: seeds", "no such field; did you mean 'seed'?"),
-        (SOUND.replace("size: 10", "sise: 10"), "6:5: stages.draw.sise", "did you mean 'size'?"),
-        (SOUND.replace("times", "tmies"), "8:43: stages.draw.faults.0.tmies", "did you mean 'times'?"),
-        (SOUND.replace("  draw:", "  drwa:"), "5:3: stages.drwa", "did you mean 'draw'?"),
-        (SOUND.replace("size: 10", "xyzzy: 1"), "6:5: stages.draw.xyzzy", "known here: faults, scratch, seconds, size"),
-        (SOUND.replace("size: 10", "size: 0"), "6:11: stages.draw.size", "greater than or equal to 1"),
-        (SOUND.replace("size: 10", "size: ten"), "6:11: stages.draw.size", "valid integer"),
-        (SOUND.replace("kind: transient", "kind: transiet"), "8:32: stages.draw.faults.0.kind", "'transient'?"),
-        (SOUND.replace("name: demo\n", ""), "1:1: name", "required"),
-        (SOUND.replace('drawing: "001", ', ""), "8:9: stages.draw.faults.0.drawing", "required"),
-        (SOUND + "name: again\n", "9:1", "field 'name' is given twice"),
+        (VALID.replace("seed: 7", "seeds: 7"), "2:1: seeds", "no such field; did you mean 'seed'?"),
+        (VALID.replace("size: 10", "sise: 10"), "6:5: stages.draw.sise", "did you mean 'size'?"),
+        (VALID.replace("times", "tmies"), "8:43: stages.draw.faults.0.tmies", "did you mean 'times'?"),
+        (VALID.replace("  draw:", "  drwa:"), "5:3: stages.drwa", "did you mean 'draw'?"),
+        (VALID.replace("size: 10", "xyzzy: 1"), "6:5: stages.draw.xyzzy", "known here: faults, scratch, seconds, size"),
+        (VALID.replace("size: 10", "size: 0"), "6:11: stages.draw.size", "greater than or equal to 1"),
+        (VALID.replace("size: 10", "size: ten"), "6:11: stages.draw.size", "valid integer"),
+        (VALID.replace("kind: transient", "kind: transiet"), "8:32: stages.draw.faults.0.kind", "'transient'?"),
+        (VALID.replace("name: demo\n", ""), "1:1: name", "required"),
+        (VALID.replace('drawing: "001", ', ""), "8:9: stages.draw.faults.0.drawing", "required"),
+        (VALID + "name: again\n", "9:1", "field 'name' is given twice"),
         ("name: demo\nstages: {list: }\n", "2:15: stages.list", "valid dictionary"),
-        ("name: [1, 2\nseed: 3\n", "2:", "Mend the YAML"),
+        ("name: [1, 2\nseed: 3\n", "2:", "Fix the YAML"),
         ("- a\n- b\n", "1:1: the whole file", "valid dictionary"),
         ("", ": the whole file", "valid dictionary"),
-        (SOUND.replace("name: demo", "name: a/b"), "1:7: name", "match pattern"),
+        (VALID.replace("name: demo", "name: a/b"), "1:7: name", "match pattern"),
     ],
 )
 def test_a_fault_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str, place: str, words: str) -> None:
@@ -79,13 +82,13 @@ def test_a_fault_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str,
 
 def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        load_config(write(tmp_path, SOUND.replace("seed: 7", "seed: -1").replace("size: 10", "sise: 10")), RECIPE)
+        load_config(write(tmp_path, VALID.replace("seed: 7", "seed: -1").replace("size: 10", "sise: 10")), RECIPE)
     assert len(str(raised.value).splitlines()) == 2
 
 
 def test_values_are_not_repeated_in_messages(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        load_config(write(tmp_path, SOUND.replace("size: 10", "size: s3cr3t")), RECIPE)
+        load_config(write(tmp_path, VALID.replace("size: 10", "size: s3cr3t")), RECIPE)
     assert "s3cr3t" not in str(raised.value)
 
 
@@ -96,9 +99,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_optional_stage_runs_only_if_the_configuration_has_it(tmp_path: Path) -> None:
     path = write(tmp_path, "name: demo\n")
-    assert [stage.name for stage in load_config(path, RECIPE, ["publish"]).stages] == ["list", "draw", "pack"]
+    assert [stage.name for stage in load_config(path, OPTIONAL).stages] == ["list", "draw", "pack"]
     path = write(tmp_path, "name: demo\nstages: {publish: {}}\n")
-    assert [stage.name for stage in load_config(path, RECIPE, ["publish"]).stages][-1] == "publish"
+    assert [stage.name for stage in load_config(path, OPTIONAL).stages][-1] == "publish"
 
 
 def test_the_schema_describes_every_field() -> None:
@@ -106,7 +109,7 @@ def test_the_schema_describes_every_field() -> None:
         for field in node.get("properties", {}).values():
             assert "description" in field or "$ref" in field, field
 
-    schema = config_model([ListStage, DrawStage, PublishStage], ["publish"]).model_json_schema()
+    schema = config_model(OPTIONAL).model_json_schema()
     described(schema)
     for definition in schema["$defs"].values():
         if definition["title"] != "Fault":
@@ -144,13 +147,13 @@ class ShapesStage(ListStage):
 
 def test_a_stage_that_cannot_be_left_out_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r":1:1: stages\.shapes\.shapes: this field is required"):
-        load_config(write(tmp_path, "name: demo\n"), [ShapesStage])
+        load_config(write(tmp_path, "name: demo\n"), Recipe("shapes", (ShapesStage,)))
 
 
 def test_a_guess_comes_from_the_kind_that_was_chosen(tmp_path: Path) -> None:
     text = "name: demo\nstages:\n  shapes:\n    shapes:\n      - {kind: circle, radiu: 1}\n"
     with pytest.raises(ConfigError) as raised:
-        load_config(write(tmp_path, text), [ShapesStage])
+        load_config(write(tmp_path, text), Recipe("shapes", (ShapesStage,)))
     missing, unknown = str(raised.value).splitlines()
     assert "5:9: stages.shapes.shapes.0.radius: this field is required" in missing
     assert "5:24: stages.shapes.shapes.0.radiu: there is no such field; did you mean 'radius'?" in unknown

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PermanentError
+from stages.sample.earth_data import great_circle_km, unit_vectors
 from stages.sample.points import choose_points, default_continents, default_strata, quotas, share_out
 from stages.sample.strata import CONTINENTS, Candidates, Stratum
-from stages.sample.world import great_circle_km, unit_vectors
 
 pytestmark = pytest.mark.unit
 

@@ -14,15 +14,15 @@ from shapely.affinity import rotate
 from shapely.geometry import LineString
 
 from cartography.frame import Frame
-from cartography.light import mapped_buildings, mapped_roads, render_map
-from cartography.procedural import World
+from cartography.opencv_renderer import mapped_buildings, mapped_roads, render_map
+from cartography.procedural import SyntheticScene
 from cartography.scene import Area, Building, Contour, Place, Poi, Road, Scene
 from cartography.style import FillStyle, Generalisation, LineStyle, Style
 from cartography.styles import NAMES, named
 
 pytestmark = pytest.mark.unit
 
-MIXED = World(3, "mixed")
+MIXED = SyntheticScene(3, "mixed")
 FRAME = Frame(0.0, 60.0, 1.0, 80, 60)
 INK = Style("ink", (255, 255, 255), {}, building=FillStyle((0, 0, 0)), roads={"residential": LineStyle((0, 0, 0))})
 

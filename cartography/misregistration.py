@@ -28,7 +28,7 @@ _LOOSE = ("buildings", "trees", "places", "pois")
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Misregistration:
     """A seeded misregistration of a map against the visible image. All lengths are pixels of the visible image."""
 
     homography: np.ndarray
@@ -43,7 +43,7 @@ class Disturbance:
 
     def __post_init__(self) -> None:
         if self.homography.shape != (3, 3) or abs(np.linalg.det(self.homography)) < 1e-12:
-            raise ValueError("the homography of a disturbance must be an invertible 3x3 matrix")
+            raise ValueError("the homography of a misregistration must be an invertible 3x3 matrix")
         if self.warp_px * 2 * np.pi / self.warp_wavelength_px > 0.3:
             raise ValueError(
                 f"a warp of {self.warp_px} px over {self.warp_wavelength_px} px would fold the map; "
@@ -80,7 +80,7 @@ class Disturbance:
             visible = moved
         return visible
 
-    def field(self, width: int, height: int, column: int = 0, row: int = 0) -> np.ndarray:
+    def visible_pixels(self, width: int, height: int, column: int = 0, row: int = 0) -> np.ndarray:
         """The visible pixel of every map pixel of a block: float64 (height, width, 2)."""
         x, y = np.meshgrid(np.arange(width, dtype=float) + column, np.arange(height, dtype=float) + row)
         return self.to_visible(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(height, width, 2)
@@ -108,21 +108,21 @@ class Disturbance:
         return scene.transformed(move, bounds or scene.bounds)
 
 
-class Disturbed:
+class MisregisteredSource:
     """A `SceneSource` that shows another one as the disturbed map does; its windows are in `frame`'s coordinates."""
 
-    def __init__(self, source: SceneSource, frame: Frame, disturbance: Disturbance) -> None:
-        self.source, self.frame, self.disturbance = source, frame, disturbance
+    def __init__(self, source: SceneSource, frame: Frame, misregistration: Misregistration) -> None:
+        self.source, self.frame, self.misregistration = source, frame, misregistration
 
     def window(self, bounds: Bounds) -> Scene:
         """Return what the map shows within `bounds`."""
         edge = shapely.segmentize(shapely.box(*bounds).exterior, max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / 16)
-        pixels = self.disturbance.to_visible(self.frame.to_pixels(shapely.get_coordinates(edge)))
+        pixels = self.misregistration.to_visible(self.frame.to_pixels(shapely.get_coordinates(edge)))
         ground = self.frame.to_scene(pixels)
-        reach = (self.disturbance.feature_px + self.disturbance.warp_px + 2) * self.frame.gsd
+        reach = (self.misregistration.feature_px + self.misregistration.warp_px + 2) * self.frame.gsd
         low, high = ground.min(axis=0) - reach, ground.max(axis=0) + reach
         scene = self.source.window((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
-        return self.disturbance.apply(scene, self.frame, bounds)
+        return self.misregistration.apply(scene, self.frame, bounds)
 
 
 def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -150,6 +150,6 @@ def random_homography(
     return back @ np.array([[cos, -sin, 0], [sin, cos, 0], [px, py, 1]]) @ about
 
 
-def disturbance_seed(seed: int, *salts: int) -> int:
-    """A seed for one disturbance out of a run's seed."""
+def misregistration_seed(seed: int, *salts: int) -> int:
+    """A seed for one misregistration out of a run's seed."""
     return mix(seed, 0xD15B, *salts)

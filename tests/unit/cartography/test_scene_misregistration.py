@@ -10,23 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString
 
-from cartography.disturbance import Disturbance, Disturbed, random_homography
 from cartography.frame import Frame
 from cartography.hashing import generator
-from cartography.procedural import World
+from cartography.misregistration import MisregisteredSource, Misregistration, random_homography
+from cartography.procedural import SyntheticScene
 from cartography.scene import Road, Scene
 
 pytestmark = pytest.mark.unit
 
 SIZE = 256
 FRAME = Frame(2000.0, 1500.0, 1.25, SIZE, SIZE)
-WORLDS = [World(n, "town") for n in range(3)]
+WORLDS = [SyntheticScene(n, "town") for n in range(3)]
 SEEDS = st.integers(0, 2**32)
 
 
-def _disturbance(seed: int, warp_px: float = 2.0, feature_px: float = 0.0) -> Disturbance:
+def _disturbance(seed: int, warp_px: float = 2.0, feature_px: float = 0.0) -> Misregistration:
     homography = random_homography(generator(seed), SIZE, 12, 1.15, 0.04, 1e-4)
-    return Disturbance(homography, warp_px=warp_px, feature_px=feature_px, seed=seed)
+    return Misregistration(homography, warp_px=warp_px, feature_px=feature_px, seed=seed)
 
 
 def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -38,18 +38,18 @@ def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
 @settings(max_examples=3, deadline=None)
 @given(seed=SEEDS)
 def test_building_corners_and_road_crossings_of_a_world_agree_with_the_field(seed: int) -> None:
-    disturbance = _disturbance(seed, feature_px=1.5)
+    misregistration = _disturbance(seed, feature_px=1.5)
     world = WORLDS[seed % 3]
     ground = {(b.key): b for b in world.window(FRAME.bounds).buildings}
-    field = disturbance.field(SIZE, SIZE)
-    mapped = Disturbed(world, FRAME, disturbance).window(FRAME.bounds)
+    field = misregistration.visible_pixels(SIZE, SIZE)
+    mapped = MisregisteredSource(world, FRAME, misregistration).window(FRAME.bounds)
     checked = 0
     for building in mapped.buildings:
         if building.key not in ground:
             continue
         p = FRAME.to_pixels(shapely.get_coordinates(building.geometry))
         v = FRAME.to_pixels(shapely.get_coordinates(ground[building.key].geometry))
-        v = v + disturbance.feature_offsets(np.array([building.key], np.uint64))
+        v = v + misregistration.feature_offsets(np.array([building.key], np.uint64))
         inside = ((p >= 0) & (p <= SIZE - 1)).all(axis=1)
         if inside.any():
             assert np.abs(_at(field, p[inside]) - v[inside]).max() < 0.1
@@ -58,7 +58,7 @@ def test_building_corners_and_road_crossings_of_a_world_agree_with_the_field(see
     assert _check_crossings(world, mapped, field) > 3
 
 
-def _check_crossings(world: World, mapped: Scene, field: np.ndarray) -> int:
+def _check_crossings(world: SyntheticScene, mapped: Scene, field: np.ndarray) -> int:
     ground = {road.key: road.geometry for road in world.window(FRAME.grown(60).bounds).roads}
     roads = [road for road in mapped.roads if road.key in ground]
     checked = 0

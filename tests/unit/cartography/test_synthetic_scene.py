@@ -8,8 +8,8 @@ import shapely
 
 from cartography.frame import Frame
 from cartography.imagery import Conditions, Textures, render_image
-from cartography.light import render_map
-from cartography.procedural import World
+from cartography.opencv_renderer import render_map
+from cartography.procedural import SyntheticScene
 from cartography.procedural.waves import WaveField, isolines, region, sample_grid
 from cartography.scene import Scene
 from cartography.styles import named
@@ -29,7 +29,7 @@ def content(scene: Scene) -> dict[str, list[tuple[int, bytes]]]:
 
 def test_the_order_of_asking_changes_nothing() -> None:
     first, second = (0.0, 0.0, 300.0, 300.0), (250.0, 100.0, 600.0, 400.0)
-    one, other = World(3, "city"), World(3, "city")
+    one, other = SyntheticScene(3, "city"), SyntheticScene(3, "city")
     forwards = content(one.window(first)), content(one.window(second))
     backwards = content(other.window(second)), content(other.window(first))
     assert forwards == backwards[::-1]
@@ -37,18 +37,18 @@ def test_the_order_of_asking_changes_nothing() -> None:
 
 def test_seeds_differ() -> None:
     bounds = (0.0, 0.0, 300.0, 300.0)
-    assert content(World(1, "city").window(bounds)) != content(World(2, "city").window(bounds))
+    assert content(SyntheticScene(1, "city").window(bounds)) != content(SyntheticScene(2, "city").window(bounds))
 
 
 def test_every_geometry_is_valid_and_every_key_unique_in_its_layer() -> None:
-    scene = World(5, "mixed").window((0.0, 0.0, 900.0, 900.0))
+    scene = SyntheticScene(5, "mixed").window((0.0, 0.0, 900.0, 900.0))
     for name, features in scene.layers():
         assert all(f.geometry.is_valid and not f.geometry.is_empty for f in features), name
         assert len({f.key for f in features}) == len(features), name
 
 
 def test_the_layers_of_a_city_are_all_there() -> None:
-    scene = World(5, "city").window(CITY)
+    scene = SyntheticScene(5, "city").window(CITY)
     for name in (
         "areas",
         "buildings",
@@ -66,7 +66,7 @@ def test_the_layers_of_a_city_are_all_there() -> None:
 
 
 def test_no_building_and_no_car_park_stands_in_water() -> None:
-    world = World(8, "coast")
+    world = SyntheticScene(8, "coast")
     scene = world.window(COAST)
     water = shapely.union_all([a.geometry for a in scene.areas if a.kind == "water"])
     assert water.area > 0.05 * shapely.box(*COAST).area
@@ -77,12 +77,12 @@ def test_no_building_and_no_car_park_stands_in_water() -> None:
 
 def test_a_window_turned_inside_out_is_refused() -> None:
     with pytest.raises(ValueError, match="left < right"):
-        World(1).window((10.0, 0.0, 0.0, 10.0))
+        SyntheticScene(1).window((10.0, 0.0, 0.0, 10.0))
 
 
 def test_an_unknown_landscape_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="mountain"):
-        World(1, "desert")  # type: ignore[arg-type]
+        SyntheticScene(1, "desert")  # type: ignore[arg-type]
 
 
 def test_isolines_of_a_circle_lie_on_it() -> None:
@@ -107,8 +107,8 @@ def test_a_wave_field_has_unit_variance_and_the_gradient_it_says() -> None:
 
 
 def test_images_of_blocks_equal_the_whole() -> None:
-    world, frame = World(21, "city"), Frame(100.0, 900.0, 0.5, 560, 540)
-    textures, conditions = Textures.procedural(0.5), Conditions(7, lean=(0.2, 0.1), jpeg_quality=70)
+    world, frame = SyntheticScene(21, "city"), Frame(100.0, 900.0, 0.5, 560, 540)
+    textures, conditions = Textures.procedural(0.5), Conditions(7, relief_displacement=(0.2, 0.1), jpeg_quality=70)
     seen = render_image(world, frame, conditions, textures)
     for block in ((0, 0, 560, 100), (37, 411, 250, 129), (500, 500, 60, 40)):
         column, row, width, height = block
@@ -118,4 +118,4 @@ def test_images_of_blocks_equal_the_whole() -> None:
 
 def test_a_block_outside_the_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="does not lie in"):
-        render_map(World(1), Frame(0, 0, 1.0, 100, 100), named("plan"), (50, 50, 100, 10))
+        render_map(SyntheticScene(1), Frame(0, 0, 1.0, 100, 100), named("plan"), (50, 50, 100, 10))

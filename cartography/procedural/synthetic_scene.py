@@ -22,7 +22,7 @@ _REACH = 1.5
 """Lattice cells beyond the window that may reach into it: jitter, warp and tall things at the border."""
 
 
-class World:
+class SyntheticScene:
     """An unlimited scene of one seed and landscape; a `SceneSource`."""
 
     def __init__(self, seed: int, landscape: LandscapeName = "mixed") -> None:

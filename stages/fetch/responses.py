@@ -16,16 +16,16 @@ from pipeline.files import digest_bytes
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
 
-class SuspiciousAnswer(Exception):
+class InvalidResponse(Exception):
     """An answer that calls itself good and is not: a page instead of a picture, a truncated or empty file."""
 
 
-class HostileAnswer(Exception):
+class UnsafeResponse(Exception):
     """An answer that no honest service gives: a bomb, a foreign redirect, a path in a header. Never asked for again."""
 
 
 @dataclass(frozen=True)
-class TileCheck:
+class TileDecoder:
     """What a tile must be: `size` x `size` px; and the BLAKE3 digests of answers that mean 'no imagery here'."""
 
     size: int
@@ -37,24 +37,24 @@ class TileCheck:
     def decode(self, body: bytes) -> NDArray[np.uint8]:
         """Return the tile as RGBA (size, size, 4) uint8; alpha 0 where the tile has nothing.
 
-        Raises `SuspiciousAnswer` for what is no whole picture of this size, `HostileAnswer` for a decompression bomb.
+        Raises `InvalidResponse` for what is no whole picture of this size, `UnsafeResponse` for a decompression bomb.
         """
         if not body:
-            raise SuspiciousAnswer("an empty body")
+            raise InvalidResponse("an empty body")
         try:
             with Image.open(io.BytesIO(body), formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > 64 * self.size * self.size:
-                    raise HostileAnswer(f"a picture of {width} x {height} px where {self.size} x {self.size} was due")
+                    raise UnsafeResponse(f"a picture of {width} x {height} px where {self.size} x {self.size} was due")
                 if (width, height) != (self.size, self.size):
-                    raise SuspiciousAnswer(f"a picture of {width} x {height} px, not {self.size} x {self.size}")
+                    raise InvalidResponse(f"a picture of {width} x {height} px, not {self.size} x {self.size}")
                 if image.format == "JPEG":
                     return simplejpeg.decode_jpeg(body, colorspace="RGBA", strict=True)
                 return np.asarray(image.convert("RGBA"))
         except Image.DecompressionBombError as error:
-            raise HostileAnswer("a picture so large that only a decompression bomb has its size") from error
+            raise UnsafeResponse("a picture so large that only a decompression bomb has its size") from error
         except (OSError, ValueError, SyntaxError) as error:
-            raise SuspiciousAnswer(_describe(body, error)) from error
+            raise InvalidResponse(_describe(body, error)) from error
 
 
 def _describe(body: bytes, error: Exception) -> str:

@@ -24,10 +24,10 @@ _SEA, _LAND = np.array([236.0, 242.0, 247.0]), np.array([196.0, 200.0, 200.0])
 _WIDTH = 2160
 
 
-def draw_world(land_share: NDArray[np.float32], points: Sequence[tuple[float, float, str]]) -> NDArray[np.uint8]:
+def draw_overview(land_share: NDArray[np.float32], points: Sequence[tuple[float, float, str]]) -> NDArray[np.uint8]:
     """Return an RGB picture (1080 + legend, 2160, 3) in plate carree of points (lon, lat, stratum).
 
-    `land_share` is that of `stages.sample.world`."""
+    `land_share` is that of `stages.sample.earth_data`."""
     share = cv2.resize(land_share, (_WIDTH, _WIDTH // 2), interpolation=cv2.INTER_AREA)[..., None]
     image = np.ascontiguousarray(np.round(_SEA + share * (_LAND - _SEA)).astype(np.uint8))
     for lon, lat, stratum in points:

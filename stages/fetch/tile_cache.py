@@ -16,7 +16,7 @@ from pipeline.errors import PermanentError
 _COMMIT_EVERY_S = 1.0
 
 
-class TileStore:
+class TileCache:
     """Tiles of one service and zoom by (x, y). A context manager; one process writes it at a time.
 
     `identity` names service, layer and zoom: a file of another identity is started anew.
@@ -28,7 +28,7 @@ class TileStore:
         self._identity = identity
         self._committed = time.monotonic()
 
-    def __enter__(self) -> TileStore:
+    def __enter__(self) -> TileCache:
         self._database = self._open()
         return self
 
@@ -82,7 +82,7 @@ class TileStore:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
 
-def make_room(folder: Path, budget_bytes: int, keep: Path) -> None:
+def evict(folder: Path, budget_bytes: int, keep: Path) -> None:
     """Delete the longest unused stores of `folder`, except `keep`, until all fit the budget.
 
     Raises `PermanentError` if `keep` alone exceeds it.

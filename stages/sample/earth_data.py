@@ -70,7 +70,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class World:
+class EarthData:
     """Land share (2160, 4320) float32 of 1/12 degree cells, climate (6480, 12960) uint8, and settlements."""
 
     land_share: NDArray[np.float32]
@@ -104,9 +104,9 @@ def _cells(
     return rows, columns
 
 
-def load_world() -> World:
+def load_earth_data() -> EarthData:
     """Read the three data sets from their packages; a few seconds and under 1 GiB."""
-    return World(load_land_share(), _climate(), _places())
+    return EarthData(load_land_share(), _climate(), _places())
 
 
 def _package_file(package: str, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Using an asynchronous generator from ordinary code, which works on what came while the next is on its way."""
+"""An asynchronous generator read from synchronous code, which works on an item while the next ones arrive."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-_END = object()
 
 
-def iterate(make: Callable[[], AsyncIterator[T]], ahead: int = 2) -> Iterator[T]:
-    """Yield what the generator of `make` yields, run in a thread of its own, at most `ahead` items ahead.
+def iterate_in_thread(make: Callable[[], AsyncIterator[T]], prefetch: int = 2) -> Iterator[T]:
+    """Run an asynchronous generator in a thread of its own and yield its items.
 
-    An error of the generator is raised here; if the reader stops early, the generator is cancelled and waited for.
+    If the reader stops early, the generator is cancelled and waited for.
+
+    Args:
+        make: Returns the generator; called in the thread.
+        prefetch: Greatest number of items that wait for the reader.
+
+    Yields:
+        The generator's items, in order.
+
+    Raises:
+        BaseException: Whatever the generator raises, after the items before it.
     """
-    items: queue.Queue[object] = queue.Queue(ahead)
+    items: queue.Queue[T] = queue.Queue(prefetch)
     loop = asyncio.new_event_loop()
     failure: list[BaseException] = []
 
@@ -50,7 +59,7 @@ def iterate(make: Callable[[], AsyncIterator[T]], ahead: int = 2) -> Iterator[T]
     try:
         while True:
             try:
-                yield items.get(timeout=0.05)  # type: ignore[misc]
+                yield items.get(timeout=0.05)
             except queue.Empty:
                 if finished.is_set() and items.empty():
                     break
