@@ -25,7 +25,8 @@ from matcher.benchmark.levels import Motion
 from matcher.benchmark.metrics import auc, score_pair, share_within
 from matcher.benchmark.pairs import Pair
 from matcher.benchmark.statistics import bootstrap
-from matcher.mapglue.inference import MapGlueMatcher, Mode
+from matcher.mapglue.config import Mode
+from matcher.mapglue.inference import MapGlueMatcher
 from matcher.mapglue.weights import read_state
 from matcher.training.config import Schedule, Sources, TrainingConfig
 from matcher.training.run import train

@@ -19,7 +19,7 @@ class Recipe:
         stages: The stages in the order in which they run.
         optional: Names of stages that run only where the configuration has them. A stage that reads nothing but stages
             which are left out is left out as well.
-        roles: What a sample consists of, such as the two sides of an image pair. Stages that acquire or read one thing
+        roles: What a sample consists of, such as the two sides of a pair. Stages that acquire or read one thing
             a role take the roles from here.
 
     Raises:

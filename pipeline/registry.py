@@ -26,7 +26,7 @@ class Registry(Generic[T]):
         """Describe a registry.
 
         Args:
-            group: Group of entry points, such as "mapdata.sources".
+            group: Group of entry points, such as "my_program.sources".
             kind: What every entry must be: an instance of this class, or a subclass of it where `classes` is true.
             noun: What messages call an entry, such as "recipe".
             builtin: Names that need no other package, each with its "module:NAME". Other packages cannot redefine them.

@@ -21,7 +21,7 @@ class RetryPolicy:
     attempts: int = 4
     first_wait: float = 1.0
     longest_wait: float = 60.0
-    # Each unit that shared a worker with the one that killed it has lost a worker too, hence more patience.
+    # Each unit that shared a worker with the one that killed it has lost a worker too, hence more tries.
     attempts_after_lost_worker: int = 6
 
     def wait(self, kind: Kind, attempts: int, key: str) -> float | None:

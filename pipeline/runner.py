@@ -86,7 +86,7 @@ class _StageRun:
         while self._due or self._suspects or self._waiting or self._in_flight:
             self._wake()
             self._submit()
-            for unit, attempt in self._runner.executor.ended(self._patience()):
+            for unit, attempt in self._runner.executor.ended(self._longest_wait()):
                 self._in_flight -= 1
                 if unit.name == self._suspect_in_flight:
                     self._suspect_in_flight = ""
@@ -98,7 +98,7 @@ class _StageRun:
             losses = self._failures[unit.name, Kind.LOST_WORKER]
             (self._suspects if losses >= _SUSPICIOUS_LOSSES else self._due).append(unit)
 
-    def _patience(self) -> float:
+    def _longest_wait(self) -> float:
         until_next = self._waiting[0][0] - time.monotonic() if self._waiting else _LONGEST_WAIT_SECONDS
         return min(max(until_next, 0.01), _LONGEST_WAIT_SECONDS)
 

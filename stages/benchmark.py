@@ -18,16 +18,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
-from matcher.benchmark.leakage import weights_of
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
+from matcher.mapglue.config import SIZES
+from matcher.registry import matcher_names, weights_files
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
 from pipeline.stage import Result, RunView, Stage, Unit, output
+from stages.matchers import MatcherName
 from stages.tables import write_table
 
 FOLDER = "benchmark"
@@ -46,8 +48,8 @@ class BenchmarkParams(BaseModel):
     subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
     limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")
     draw: int = Field(0, ge=0, description="Another number moves the pairs in other ways.")
-    matchers: tuple[str, ...] | None = Field(
-        None, description="Names for load_matcher, or python:PACKAGE.MODULE:NAME. Default: all that are shipped."
+    matchers: tuple[MatcherName, ...] | None = Field(
+        None, description="Names of matchers, or package.module:Class. Default: all built-in ones."
     )
     levels: tuple[str, ...] | None = Field(None, description="Names of levels; default: all of them.")
     levels_file: ConfigPath | None = Field(None, description="YAML of levels; default: the published ones.")
@@ -141,15 +143,12 @@ class BenchmarkStage(Stage[BenchmarkParams]):
 
 def _shipped() -> list[str]:
     """Return the names of all matchers but those of this project whose weights are not there (yet)."""
-    from matcher.mapglue.config import SIZES
-    from matcher.registry import matcher_names  # brings PyTorch, which planning mostly does without
-
-    return [name for name in matcher_names() if name not in SIZES or weights_of(name)]
+    return [name for name in matcher_names() if name not in SIZES or weights_files(name)]
 
 
 def _weights_digest(matcher: str) -> str:
     """Return the digest of a matcher's own weights, "" for one without: trained anew, it is measured anew."""
-    digests = [digest_file(path) for path in weights_of(matcher)]
+    digests = [digest_file(path) for path in weights_files(matcher)]
     return digest_json(digests) if digests else ""
 
 

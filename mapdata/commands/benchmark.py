@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mapdata.commands.run import told
+from mapdata.commands.run import report_stop
 
 _MANY = "May be given several times."
 
@@ -100,7 +100,7 @@ def benchmark(
     try:
         summary = run_recipe(stages, place, request)
     except Stopped as stop:
-        raise told(stop) from None
+        raise report_stop(stop) from None
     found = place.root / "benchmark" / "results.json"
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)

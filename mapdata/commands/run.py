@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def told(stop: Stopped) -> typer.Exit:
-    """Say that a signal stopped the run; return how the command ends."""
+def report_stop(stop: Stopped) -> typer.Exit:
+    """Print that a signal stopped the run; return how the command ends."""
     typer.echo("stopped; what has ended is kept, the same command goes on where it was", err=True)
     return typer.Exit(stop.exit_status)
 
@@ -60,7 +60,8 @@ def run(
     Exit status: 0 done, 1 done with failures (listed) or stopped by an error, 2 wrong use,
     130 or 143 stopped by a signal.
 
-    Stages: sample, acquire, align, tile, clean, split, release, and benchmark where the configuration names it.
+    The configuration names its recipe, which has the stages: by default sample, acquire, align, tile, clean, split,
+    release, and benchmark where the configuration has it.
 
     Examples: `mapdata run configs/demo.yaml --workspace work/demo`,
     `mapdata run configs/demo.yaml --workspace work/demo --only sample --only acquire`,
@@ -90,7 +91,7 @@ def run(
     try:
         summary = run_recipe(loaded.stages, Workspace(workspace, create=True), request)
     except Stopped as stop:
-        raise told(stop) from None
+        raise report_stop(stop) from None
     if as_json:
         print_json(summary_json(summary, "mapdata"))
     else:

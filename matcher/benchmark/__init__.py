@@ -1,8 +1,8 @@
 """The benchmark: image pairs with ground truth, levels of difficulty, matchers in processes of their own, a report.
 
-`mapdata benchmark --help` runs it. A matcher of your own takes part by its Python name, in ten lines:
+`mapdata benchmark --help` runs it. A matcher of another package takes part by its name, in ten lines:
 
-    # my_matcher.py, anywhere on PYTHONPATH; `mapdata benchmark ... --matcher python:my_matcher:MyMatcher`
+    # my_matcher.py, anywhere on PYTHONPATH; `mapdata benchmark ... --matcher my_matcher:MyMatcher`
     from matcher.types import Matcher, Matches
 
     class MyMatcher(Matcher):

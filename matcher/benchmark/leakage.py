@@ -15,12 +15,9 @@ import shapely
 
 from matcher.benchmark.pairs import PairSource
 from matcher.errors import InputError
+from matcher.registry import weights_files
 
 SUFFIX = ".training.json"
-FIELD = "learned-field"
-"""Weights that every shipped network uses beside its own."""
-
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 
 @dataclass(frozen=True)
@@ -50,18 +47,9 @@ def read_record(path: Path) -> TrainingRecord:
         raise InputError(f"{path}: not a record of training ({error}); write it again with the training") from error
 
 
-def weights_of(matcher: str) -> list[Path]:
-    """Return the weights files of a matcher by name that are there; shipped networks use the learned field beside their
-    own."""
-    family, _, argument = matcher.partition(":")
-    shipped = WEIGHTS / f"{family}.safetensors"
-    files = [shipped, WEIGHTS / f"{FIELD}.safetensors"] if shipped.is_file() else [Path(argument)]
-    return [file for file in files if file.is_file()]
-
-
 def records_of(matcher: str) -> list[TrainingRecord]:
     """Return the records of a matcher by name; none if it was not trained here."""
-    names = [(path.with_suffix(SUFFIX), path.with_name(path.name + SUFFIX)) for path in weights_of(matcher)]
+    names = [(path.with_suffix(SUFFIX), path.with_name(path.name + SUFFIX)) for path in weights_files(matcher)]
     return [read_record(path) for candidates in names for path in candidates if path.is_file()]
 
 

@@ -13,7 +13,6 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -27,23 +26,11 @@ from matcher.benchmark.pairs import Pair
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, make_row
 from matcher.errors import MatcherError
+from matcher.registry import load_matcher
 from matcher.types import Matcher, Matches
 from raster.fit import fit
 
 WARM_UP_PX = 128
-
-
-def open_matcher(name: str, device: str) -> Matcher:
-    """Return a matcher of the registry, or, for "python:PACKAGE.MODULE:NAME", what calling that object returns."""
-    if not name.startswith("python:"):
-        from matcher.registry import load_matcher  # brings PyTorch, which not every matcher needs
-
-        return load_matcher(name, device)
-    _, module, attribute = name.split(":", 2)
-    matcher = getattr(import_module(module), attribute)()
-    if not isinstance(matcher, Matcher):
-        raise MatcherError(f"{name} gives a {type(matcher).__name__}: it must be a matcher.types.Matcher")
-    return matcher
 
 
 def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Level]) -> dict[str, Any]:
@@ -96,7 +83,7 @@ def main() -> None:
     levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
     try:
         pairs = open_pairs(PairSpec(**settings["pairs"]))
-        matcher = open_matcher(settings["matcher"], settings["device"])
+        matcher = load_matcher(settings["matcher"], settings["device"])
     except Exception as error:
         answer({"unavailable": f"{type(error).__name__}: {error}"})
         return

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+"""Folder of the weights that come with this project."""
+
+FEATURE_MAP = "learned-field"
+"""Name of the feature map network, which both sizes use beside their own weights."""
+
+Mode = Literal["full", "network", "single-pass"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""How much a matcher does: search, network and dense final refinement; search and network; the network once."""
 
 STRIDE = 8
 """Pixels a descriptor cell (SuperPoint's grid)."""

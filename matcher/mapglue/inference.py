@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from matcher.dense.learned import ENERGY_FLOOR, LearnedField
 from matcher.dense.matcher import LAST_STEPS, DenseMatcher, data_mask
 from matcher.dense.poses import View as Picture
 from matcher.images import RGBImage
+from matcher.mapglue.config import Mode
 from matcher.mapglue.model import MapGlue
 from matcher.mapglue.pose import searched_poses, straight_pose
 from matcher.mapglue.refinement import Refined, refine
@@ -35,10 +35,6 @@ LEAST_MERIT = 0.09
 """A motion of less merit is chance. Chosen on 32 pairs of maps and images that do not belong together (SRIF,
 development part), the best of which reached 0.082 from three poses; of all 56 such pairs two reached more, 0.11 and
 0.14. Ten poses give chance more to choose from: then four of the 56 are declared matched."""
-
-Mode = Literal["full", "network", "single-pass"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-"""How much a matcher does: poses, network and dense last word; network and search; the network once."""
 
 TOUCH_PX = 12.0
 """The dense matcher's motion is taken when half the matches lie as near to it, in pixels of image 0."""

@@ -17,13 +17,11 @@ from torch import Tensor, nn
 from matcher.checkpoints import describe, load_strictly, read_weights
 from matcher.dense.learned import FieldConfig, LearnedField
 from matcher.errors import WeightsError
-from matcher.mapglue.config import SIZES, MapGlueConfig
+from matcher.mapglue.config import SHIPPED, SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
-
-SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
 def save_weights(path: Path, model: MapGlue | LearnedField, made: dict[str, str]) -> None:

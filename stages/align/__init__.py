@@ -15,11 +15,13 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from matcher.registry import weights_files
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
 from stages.align.georeference import align_by_georeference
+from stages.matchers import MatcherName
 from stages.rasters import SIDES
 from stages.tiepoints import SUFFIXES
 
@@ -37,7 +39,7 @@ class AlignParams(BaseModel):
         description="`georeference`: trust the CRS and geotransform of both rasters, measure nothing. "
         "`structure`: start there, find what the rasters themselves and manual tie points say, and judge it.",
     )
-    matcher: str = Field("cfog", description="Name of the matcher of the coarse step, for `method: structure`.")
+    matcher: MatcherName = Field("cfog", description="Name of the matcher of the coarse step, for `method: structure`.")
 
 
 class AlignStage(Stage[AlignParams]):
@@ -66,7 +68,8 @@ class AlignStage(Stage[AlignParams]):
                 if result is not None and side not in missing
             }
             points = tiepoint_files(run.workspace, name) if self.params.method == "structure" else []
-            inputs = [data["digest"] for data in present.values()] + [digest_file(path) for path in points]
+            files = [*points, *weights_files(self.params.matcher)] if self.params.method == "structure" else []
+            inputs = [data["digest"] for data in present.values()] + [digest_file(path) for path in files]
             named = [path.relative_to(run.workspace).as_posix() for path in points]
             payload = {"name": name, "missing": missing, "rasters": present, "tiepoints": named}
             weight = sum(data["width"] * data["height"] for data in present.values()) / 1e6

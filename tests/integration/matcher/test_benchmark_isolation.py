@@ -133,7 +133,7 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PairSpec:
 
 
 def _rows(pairs: PairSpec, name: str, levels: tuple[str, ...] = ("aligned",), **more: Any) -> list[dict[str, Any]]:
-    return list(run_trial(Trial(f"python:strange_matchers:{name}", pairs, levels, device="cpu", **more)))
+    return list(run_trial(Trial(f"strange_matchers:{name}", pairs, levels, device="cpu", **more)))
 
 
 def test_a_perfect_matcher_is_right_everywhere(pairs: PairSpec) -> None:
@@ -190,7 +190,7 @@ def test_a_hanging_matcher_does_not_outlive_a_killed_benchmark(pairs: PairSpec) 
         "from matcher.benchmark.isolation import Trial, run_trial\n"
         "from matcher.benchmark.readers import PairSpec\n"
         f"pairs = PairSpec({pairs.path!r}, 'csv')\n"
-        "for row in run_trial(Trial('python:strange_matchers:Hanging', pairs, ('aligned',), device='cpu')):\n"
+        "for row in run_trial(Trial('strange_matchers:Hanging', pairs, ('aligned',), device='cpu')):\n"
         "    print(row['outcome'], flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as benchmark:
@@ -223,7 +223,7 @@ def _worker() -> psutil.Process:
 
 def test_parts_of_one_trial_share_a_process_and_another_trial_does_not(pairs: PairSpec) -> None:
     def worker(**more: Any) -> int:
-        trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu", **more)
+        trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu", **more)
         assert len(list(run_trial(trial, 0, 1))) == 1
         return _worker().pid
 
@@ -234,7 +234,7 @@ def test_parts_of_one_trial_share_a_process_and_another_trial_does_not(pairs: Pa
 
 
 def test_a_trial_given_up_half_way_leaves_no_answer_behind(pairs: PairSpec) -> None:
-    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
     given_up = run_trial(trial)
     assert next(given_up)["pair"] == "p0"
     del given_up
@@ -242,7 +242,7 @@ def test_a_trial_given_up_half_way_leaves_no_answer_behind(pairs: PairSpec) -> N
 
 
 def test_a_process_that_died_between_two_parts_is_started_again(pairs: PairSpec) -> None:
-    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
     assert len(list(run_trial(trial, 0, 1))) == 1
     child = _worker()
     child.kill()
@@ -251,6 +251,6 @@ def test_a_process_that_died_between_two_parts_is_started_again(pairs: PairSpec)
 
 
 def test_a_part_of_the_pairs(pairs: PairSpec) -> None:
-    trial = Trial("python:strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
     assert [row["pair"] for row in run_trial(trial, 1, 2)] == ["p1"]
     assert [row["pair"] for row in run_trial(trial, 2, 99)] == ["p2"]

@@ -89,7 +89,7 @@ def test_a_matcher_that_cannot_be_loaded_leaves_the_others_measured(pairs: Path,
 def test_without_names_all_matchers_are_tried_whose_weights_are_there(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matcher.benchmark.leakage.WEIGHTS", tmp_path)
+    monkeypatch.setattr("matcher.registry.SHIPPED", tmp_path)
 
     def planned(*matchers: str) -> dict[str, str]:
         params = BenchmarkParams(pairs=pairs, layout="csv", matchers=matchers or None, batch=5)

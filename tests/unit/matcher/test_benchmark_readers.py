@@ -198,7 +198,7 @@ def test_another_draw_moves_the_same_pairs_otherwise(tmp_path: Path) -> None:
 
 
 def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matcher.benchmark.leakage.WEIGHTS", tmp_path)
+    monkeypatch.setattr("matcher.registry.SHIPPED", tmp_path)
     _release(tmp_path, ["folders"])
     pairs = open_pairs(PairSpec(str(tmp_path), "release"))
     for name in ("mapglue", "learned-field"):
