@@ -17,7 +17,7 @@ FENCE = re.compile(
     r"(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-NEEDS = frozenset({"a network", "a cluster", "hours", "a new machine", "a browser"})
+NEEDS = frozenset({"a network", "a cluster", "real data", "hours", "a new machine"})
 """The only reasons for which a block may be shown and not run."""
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import click
 import pytest
-import typer
 from documents import PROJECT, Fence, fences, shell
+from typer.testing import CliRunner
 
 from mapdata.cli import build_app
 
@@ -29,8 +28,11 @@ def test_what_a_page_shows_runs(page: str, place: Path, monkeypatch: pytest.Monk
     names: dict[str, object] = {"__name__": "page"}
     for fence in fences(PROJECT / page):
         if fence.needs:
-            for arguments in commands(fence):
-                parsed(arguments)
+            for words in commands(fence):
+                if words[0] == "mapdata":
+                    assert_accepted(words[1:])
+                elif words[0] == "python":
+                    assert_known(words)
         elif fence.title:
             (place / fence.title).parent.mkdir(parents=True, exist_ok=True)
             (place / fence.title).write_text(fence.text, encoding="utf-8")
@@ -43,19 +45,21 @@ def test_what_a_page_shows_runs(page: str, place: Path, monkeypatch: pytest.Monk
 
 
 def commands(fence: Fence) -> list[list[str]]:
-    """Return the arguments of the `mapdata` commands of a block of shell lines."""
+    """Return the words of the commands of a block of shell lines."""
     if fence.language != "sh":
         return []
     lines = (shlex.split(line, comments=True) for line in fence.text.replace("\\\n", " ").splitlines())
-    return [words[1:] for words in lines if words and words[0] == "mapdata"]
+    return [words for words in lines if words]
 
 
-def parsed(arguments: list[str]) -> click.Context:
-    """Parse a command's arguments as the command line does, without running it."""
-    command, name = typer.main.get_command(build_app()), "mapdata"
-    context = None
-    while True:
-        context = command.make_context(name, list(arguments), parent=context)
-        if not isinstance(command, click.Group):
-            return context
-        name, command, arguments = command.resolve_command(context, [*context.protected_args, *context.args])
+def assert_accepted(arguments: list[str]) -> None:
+    """Assert that the command line knows a command and all its options, without running it."""
+    asked = CliRunner().invoke(build_app(), [*arguments, "--help"])
+    assert asked.exit_code == 0, f"mapdata {shlex.join(arguments)}\n{asked.output}"
+
+
+def assert_known(words: list[str]) -> None:
+    """Assert that a script of the checkout exists and names all the options that it is given."""
+    script = (PROJECT / words[1]).read_text(encoding="utf-8")
+    options = [word for word in words if word.startswith("--")]
+    assert all(f'"{option}"' in script for option in options), shlex.join(words)
