@@ -39,11 +39,11 @@ from cartography.procedural import SyntheticScene
 from cartography.scene import geometries
 from cartography.styles import NAMES, named
 from cartography.training_scene import PAIRS_PER_SCENE, REGION, sample_pair, scene_of
+from raster.image import Image
 from stages.acquire.local_grid import local_grid
 from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
 from stages.acquire.source import Site, Source
-from stages.rasters import Image
 
 SIDE = 2048
 GSD = 0.5

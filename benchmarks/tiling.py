@@ -42,10 +42,13 @@ from affine import Affine
 
 from pipeline.stage import Outcome, Result, RunView, Unit, output
 from raster.grid import Grid
+from raster.image import Image, Mask
+from raster.pair import RasterPair
+from raster.reader import RasterReader
 from stages.align import AlignStage
 from stages.align.result import Alignment
 from stages.memory import keep_freed_memory
-from stages.rasters import Image, Raster, open_raster, write_raster
+from stages.rasters import open_pair, write_raster
 from stages.tile import TileParams, TileStage
 from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat, encode
@@ -132,12 +135,12 @@ def _tile(stage: TileStage, unit: Unit, workspace: Path) -> Done:
 class _Noted:
     """A raster that notes which windows are read."""
 
-    def __init__(self, raster: Raster) -> None:
+    def __init__(self, raster: RasterReader) -> None:
         self._raster = raster
         self.grid = raster.grid
         self.windows: list[tuple[int, ...]] = []
 
-    def read(self, *window: int) -> tuple[Image, Image | None]:
+    def read(self, *window: int) -> tuple[Image, Mask]:
         self.windows.append(window)
         return self._raster.read(*window)
 
@@ -148,20 +151,20 @@ def _bare(stage: TileStage, unit: Unit, workspace: Path) -> Done:
     keep_freed_memory()
     rows = range(asked["first"], asked["first"] + asked["rows"])
     alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
-    with open_raster(workspace / asked["map"]) as map_raster, open_raster(workspace / asked["visible"]) as visible:
-        sides: Any = _Noted(map_raster), _Noted(visible)
-        cutter = Cutter(*sides, alignment, Grid.from_json(asked["grid"]), TILE)
+    with open_pair(workspace / asked["map"], workspace / asked["visible"]) as opened:
+        sides: Any = _Noted(opened.map), _Noted(opened.visible)
+        cutter = Cutter(RasterPair(*sides), alignment, Grid.from_json(asked["grid"]), TILE)
         pairs = [cutter.cut(col * TILE, row * TILE) for row in rows for col in range(asked["columns"])]
     work = [
         (pair.map, *windows) for pair, *windows in zip(pairs, *(side.windows for side in sides), strict=True) if pair
     ]
     del pairs
     start = time.perf_counter()
-    with open_raster(workspace / asked["map"]) as map_raster, open_raster(workspace / asked["visible"]) as visible:
+    with open_pair(workspace / asked["map"], workspace / asked["visible"]) as opened:
         for map_tile, of_map, of_visible in work:
-            map_raster.read(*of_map)
+            opened.map.read(*of_map)
             encode(map_tile, TileFormat.PNG, 90)
-            visible_tile, _ = visible.read(*of_visible)
+            visible_tile, _ = opened.visible.read(*of_visible)
             encode(visible_tile, TileFormat.PNG, 90)
     return Done(len(work), time.perf_counter() - start, _peak())
 

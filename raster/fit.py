@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from raster.homography import FloatArray, Matrix, apply_homography, dlt_equations, normalised, normalising
+from raster.homography import FloatArray, Matrix, apply_homography, normalised
+from raster.least_squares import dlt_equations, normalising
 
 Model = Literal["homography", "affine", "similarity"]
 Estimator = Literal["magsac", "ransac"]

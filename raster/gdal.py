@@ -12,20 +12,23 @@ import rasterio
 class Session:
     """Settings of GDAL while rasters are open; `with Session().activate():` applies them.
 
-    `cache_mb` bounds the cache of decoded blocks of the process. Masks go into the TIFF itself, and no side-car files
-    are looked for or written, so a raster is one file. `timeout_s` bounds each request for a part of a remote file;
-    those that a busy server refuses are asked for again five times, ever later.
+    `cache_mb` bounds the cache of decoded blocks of the process. Masks are written into the TIFF itself; `siblings`
+    says whether files beside a raster (masks, world files, auxiliary XML, overviews) are read with it. `timeout_s`
+    bounds each request for a part of a remote file; those that a busy server refuses are asked for again five times,
+    ever later. A datum shift that a file gives holds, though GDAL may know a better one for the same CRS.
     """
 
     cache_mb: int = 64
     timeout_s: float = 30.0
+    siblings: bool = False
 
     def activate(self) -> rasterio.Env:
         """Return a context manager that applies the settings."""
         return rasterio.Env(
             GDAL_CACHEMAX=self.cache_mb << 20,  # rasterio hands it to GDALSetCacheMax, which takes bytes
-            GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
-            GDAL_PAM_ENABLED=False,
+            GDAL_DISABLE_READDIR_ON_OPEN="FALSE" if self.siblings else "EMPTY_DIR",
+            GDAL_PAM_ENABLED=self.siblings,
+            OSR_STRIP_TOWGS84=False,
             GDAL_TIFF_INTERNAL_MASK=True,
             GDAL_HTTP_TIMEOUT=self.timeout_s,
             GDAL_HTTP_MAX_RETRY=5,

@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike
 from pyproj import Geod, Transformer
 from shapely import Polygon
 
-from raster.homography import FloatArray, apply_homography, fit_homography, inverse
+from raster.homography import FloatArray, apply_homography, inverse
+from raster.least_squares import fit_homography
 
 _HALF_PIXEL = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 _GEOD = Geod(ellps="WGS84")

@@ -1,4 +1,4 @@
-"""3x3 homographies between pixel coordinates: apply, invert, normalise, compose from scales and shifts, fit."""
+"""3x3 homographies between pixel coordinates: apply, invert, normalise, compose from scales and shifts."""
 
 from __future__ import annotations
 
@@ -48,41 +48,3 @@ def translation(x: float, y: float) -> Matrix:
 def resizing(scale_x: float, scale_y: float) -> Matrix:
     """Return the matrix from pixels of an image to those of its resized version: corners, not centres, are kept."""
     return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=np.float64)
-
-
-def fit_homography(source: FloatArray, target: FloatArray) -> Matrix:
-    """Fit a homography to exact or mildly noisy correspondences in the least-squares sense.
-
-    Direct linear transform on normalised points (Hartley and Zisserman, Multiple View Geometry, algorithm 4.2).
-
-    Args:
-        source: (N, 2) points, N >= 4.
-        target: (N, 2) points that they map to.
-
-    Returns:
-        3x3 matrix source -> target, last element 1.
-    """
-    from_unit, to_unit = normalising(source), normalising(target)
-    equations = dlt_equations(apply_homography(from_unit, source), apply_homography(to_unit, target))
-    solution = np.linalg.svd(equations, full_matrices=False)[2][-1].reshape(3, 3)
-    return normalised(inverse(to_unit) @ solution @ from_unit)
-
-
-def normalising(points: FloatArray) -> Matrix:
-    """Return the matrix that moves the mean of points (N, 2) to the origin and their mean distance to sqrt(2)."""
-    centre = points.mean(axis=0)
-    scale = np.sqrt(2) / np.linalg.norm(points - centre, axis=1).mean()
-    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
-
-
-def dlt_equations(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Return the (2 N, 9) equations of the direct linear transform: rows of x, then of y, times the matrix's elements
-    row by row give 0."""
-    (x, y), (u, v) = source.T, target.T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.concatenate(
-        [
-            np.stack([x, y, one, zero, zero, zero, -u * x, -u * y, -u], axis=1),
-            np.stack([zero, zero, zero, x, y, one, -v * x, -v * y, -v], axis=1),
-        ]
-    )

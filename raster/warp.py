@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from raster.homography import Matrix, apply_homography, inverse
-
-Image: TypeAlias = NDArray[np.uint8]
-"""H x W x 3, uint8, RGB."""
-
-Mask: TypeAlias = NDArray[np.bool_]
-"""H x W, True where there is data."""
+from raster.image import Image, Mask
 
 SHRINK = 1.5
 """Where more pixels than so many fall into one of the result, along a side, they are averaged."""

@@ -22,7 +22,7 @@ from raster.grid import Grid, project
 from raster.homography import FloatArray, apply_homography
 from stages.acquire.simulated import TRUTH_FILE, read_truth
 from stages.align.result import Alignment
-from stages.rasters import open_raster
+from stages.rasters import open_pair
 
 REPORT = Path("alignment") / "true-errors.json"
 _LATTICE = 41
@@ -92,8 +92,8 @@ def _alignment_file(workspace: Path, rasters: Path) -> Path:
 def _site_error(workspace: Path, rasters: Path) -> SiteError:
     truth = read_truth(rasters / TRUTH_FILE)
     alignment = Alignment.from_json(json.loads(_alignment_file(workspace, rasters).read_text()))
-    with open_raster(rasters / "map.tif") as drawn, open_raster(rasters / "visible.tif") as seen:
-        grids = drawn.grid, seen.grid
+    with open_pair(rasters / "map.tif", rasters / "visible.tif") as pair:
+        grids = pair.map.grid, pair.visible.grid
     width, height = grids[1].width, grids[1].height
     spans = np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE)
     visible, on_map = _covered(_lattice(*spans), truth, grids[0])

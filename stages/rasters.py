@@ -2,93 +2,61 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rasterio
-from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
+import raster.pair
+import raster.reader
 from pipeline.errors import PermanentError
 from pipeline.files import atomic_path
+from raster.errors import RasterError
 from raster.gdal import Session, TiffLayout
 from raster.grid import Grid
+from raster.image import Image
+from raster.pair import RasterPair
+from raster.reader import RasterReader
 
-Image = NDArray[np.uint8]
 SIDES = ("map", "visible")
 
 
-class Raster:
-    """An open raster of the workspace. Made by `open_raster`."""
-
-    def __init__(self, dataset: rasterio.DatasetReader, path: Path) -> None:
-        self._dataset = dataset
-        self._path = path
-        self.grid = grid_of(dataset, path)
-        self.whole = all(MaskFlags.all_valid in flags for flags in dataset.mask_flag_enums)
-
-    def read(self, x: int, y: int, width: int, height: int, reduce: int = 1) -> tuple[Image, Image | None]:
-        """Return the pixels (height, width, 3) of a window within the raster and its mask (height, width).
-
-        The mask is 255 where there is data and 0 elsewhere, or None if the whole window has data. With `reduce` N,
-        blocks of N x N px are averaged: the shapes are (ceil(height / N), ceil(width / N)).
-        Raises PermanentError naming the file if it cannot be read.
-        """
-        window = Window(x, y, width, height)
-        shape = (math.ceil(height / reduce), math.ceil(width / reduce))
-        resampling = Resampling.average if reduce > 1 else Resampling.nearest
-        pixels = np.empty((*shape, 3), np.uint8)
-        try:
-            self._dataset.read((1, 2, 3), window=window, out=pixels.transpose(2, 0, 1), resampling=resampling)
-            if self.whole:
-                return pixels, None
-            mask = self._dataset.read_masks(1, window=window, out_shape=shape)
-        except RasterioError as error:
-            raise _unreadable(self._path, error) from error
-        return pixels, None if mask.min() else mask  # numpy's `all` takes thrice as long
-
-
 @contextmanager
-def open_raster(path: Path) -> Iterator[Raster]:
-    """Open a raster of the workspace. Raises PermanentError naming the file if it is missing, damaged or no raster."""
-    with Session().activate(), open_dataset(path) as dataset:
-        yield Raster(dataset, path)
-
-
-@contextmanager
-def open_dataset(path: Path) -> Iterator[rasterio.DatasetReader]:
-    """Open any raster file for reading. Raises PermanentError naming the file if it is missing or no raster."""
+def lasting_errors() -> Iterator[None]:
+    """Let what is wrong with a raster be a failure that stays: raise PermanentError for RasterError."""
     try:
-        dataset = rasterio.open(path)
-    except RasterioError as error:
-        if not path.exists():
-            raise PermanentError(f"{path}: there is no such file; check the path") from error
-        raise _unreadable(path, error) from error
-    with dataset:
-        yield dataset
+        yield
+    except RasterError as error:
+        raise PermanentError(str(error)) from error
 
 
-def grid_of(dataset: rasterio.DatasetReader, path: Path) -> Grid:
-    """Return the grid of an open raster. Raises PermanentError if it has no CRS or no geotransform."""
-    if dataset.crs is None:
-        raise PermanentError(
-            f"{path}: this raster has no CRS, so its place on the ground is unknown; "
-            "assign the right one, for example with `gdal_edit.py -a_srs EPSG:3857 FILE`"
-        )
-    if dataset.transform.is_identity or dataset.transform.determinant == 0:
-        raise PermanentError(
-            f"{path}: this raster has no geotransform, so its place on the ground is unknown; "
-            "georeference it, for example with `gdal_translate -a_ullr WEST NORTH EAST SOUTH`"
-        )
-    code = dataset.crs.to_epsg()
-    crs = f"EPSG:{code}" if code is not None else dataset.crs.to_wkt()
-    return Grid(crs, dataset.transform, dataset.width, dataset.height)
+@contextmanager
+def open_any(path: Path, bands: Sequence[int] = ()) -> Iterator[RasterReader]:
+    """Open a raster file of the user, with the files beside it that belong to it; see `raster.reader.open_raster`.
+
+    Raises PermanentError naming the file if it, or a part of it, cannot be read.
+    """
+    with lasting_errors(), raster.reader.open_raster(path, bands) as reader:
+        yield reader
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[RasterReader]:
+    """Open a raster of the workspace. Raises PermanentError naming the file if it is missing, damaged or no raster."""
+    with lasting_errors(), raster.reader.open_raster(path, siblings=False) as reader:
+        yield reader
+
+
+@contextmanager
+def open_pair(map_path: Path, visible_path: Path) -> Iterator[RasterPair]:
+    """Open both rasters of a pair of the workspace. Raises PermanentError as `open_raster` does."""
+    with lasting_errors(), raster.pair.open_pair(map_path, visible_path, siblings=False) as pair:
+        yield pair
 
 
 def write_raster(path: Path, grid: Grid, strips: Iterable[Image], tags: Mapping[str, str]) -> float:
@@ -158,8 +126,3 @@ def _blackened(planes: Image) -> Image:
     if not mask.all():
         planes[:3] &= mask
     return planes
-
-
-def _unreadable(path: Path, error: RasterioError) -> PermanentError:
-    cause = error.__cause__ or error
-    return PermanentError(f"{path}: cannot read this raster ({cause}); it is damaged or truncated: replace the file")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import rasterio
 from pydantic import Field
-from rasterio.windows import Window
 
 from pipeline.config import ConfigPath
-from raster.gdal import Session
 from raster.grid import Grid
-from stages.acquire.rgba import RgbaReader
-from stages.acquire.source import Site, Source, Strips, window_of
-from stages.rasters import Image, grid_of, open_dataset
-
-ROWS = 512
+from raster.image import Image
+from raster.reader import ROWS, RasterReader
+from stages.acquire.source import Site, Source, Strips, rgba, window_of
+from stages.rasters import open_any
 
 
 class GeoTiffSource(Source):
@@ -50,22 +46,17 @@ class GeoTiffSource(Source):
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
         """Open the site's file; see `Source.open`."""
-        path = self.file(site)
-        with Session().activate(), open_dataset(path) as dataset:
-            whole = grid_of(dataset, path)
-            grid = window_of(site, whole, str(path))
-            x, y = (round(value) for value in ~whole.transform @ (grid.transform.c, grid.transform.f))
-            yield Strips(grid, self._strips(dataset, path, (x, y), grid), {"DATE": _date(dataset)})
-
-    def _strips(
-        self, dataset: rasterio.DatasetReader, path: Path, origin: tuple[int, int], grid: Grid
-    ) -> Iterator[Image]:
-        reader = RgbaReader(dataset, str(path), self.bands)
-        for row in range(0, grid.height, ROWS):
-            yield reader.read(Window(origin[0], origin[1] + row, grid.width, min(ROWS, grid.height - row)))
+        with open_any(self.file(site), self.bands) as reader:
+            grid = window_of(site, reader.grid, reader.name)
+            x, y = (round(value) for value in ~reader.grid.transform @ (grid.transform.c, grid.transform.f))
+            yield Strips(grid, _strips(reader, x, y, grid), {"DATE": _date(reader.tags)})
 
 
-def _date(dataset: rasterio.DatasetReader) -> str:
+def _strips(reader: RasterReader, x: int, y: int, grid: Grid) -> Iterator[Image]:
+    for row in range(0, grid.height, ROWS):
+        yield rgba(*reader.read(x, y + row, grid.width, min(ROWS, grid.height - row)))
+
+
+def _date(tags: Mapping[str, str]) -> str:
     """Return the date of the TIFF tag `DATE` (ours), or of TIFFTAG_DATETIME ("2019:07:21 10:20:30"), else ""."""
-    tags = dataset.tags()
-    return str(tags.get("DATE") or tags.get("TIFFTAG_DATETIME", "")[:10].replace(":", "-"))
+    return tags.get("DATE") or tags.get("TIFFTAG_DATETIME", "")[:10].replace(":", "-")

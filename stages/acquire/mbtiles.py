@@ -12,10 +12,10 @@ from pydantic import Field
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.image import Image
 from stages.acquire.source import Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.fetch.responses import InvalidResponse, TileDecoder, UnsafeResponse
-from stages.rasters import Image
 
 
 class MBTilesSource(Source):

@@ -29,10 +29,11 @@ from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
+from raster.image import Image
 from stages.acquire.local_grid import local_grid, utm_zone
 from stages.acquire.source import Site, Source, Strips, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.rasters import Image, grid_of, open_dataset
+from stages.rasters import open_any
 
 ROWS = 1024
 _STEP_M = 60.0
@@ -104,8 +105,8 @@ class OsmRenderSource(Source):
         if self.like is None:
             return local_grid(site)
         path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
-        with open_dataset(path) as dataset:
-            return window_of(site, grid_of(dataset, path), str(path))
+        with open_any(path) as reader:
+            return window_of(site, reader.grid, reader.name)
 
     def _strips(self, scene: Scene, frame: Frame, covered: FloatArray) -> Iterator[Image]:
         renderer = MapnikRenderer(scene, frame, styles.named(self.style))

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes
+from raster.image import Image
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.fetch.client import Client, RateLimits, Request
@@ -22,7 +23,6 @@ from stages.fetch.prefetch import iterate_in_thread
 from stages.fetch.responses import InvalidResponse, TileDecoder
 from stages.fetch.tile_cache import TileCache, evict
 from stages.providers import Provider, find_provider
-from stages.rasters import Image
 
 CACHE = "cache"
 _PREFETCH_ROWS = 2

@@ -28,9 +28,9 @@ from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from pipeline.files import write_json
 from raster.grid import Grid
+from raster.image import Image
 from stages.acquire.local_grid import local_grid
 from stages.acquire.source import Site, Source, Strips
-from stages.rasters import Image
 
 ROWS = 1024
 """Rows drawn at a time: the margin round a strip is drawn too, so thin ones cost more."""

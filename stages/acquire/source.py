@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import shapely
 from pydantic import BaseModel, ConfigDict, Field
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
-from stages.rasters import Image
+from raster.image import Image, Mask
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Strips:
     grid: Grid
     pixels: Iterator[Image]
     tags: Mapping[str, str]
+
+
+def rgba(pixels: Image, mask: Mask) -> Image:
+    """Return a strip of pixels (rows, width, 3) and their mask as RGBA."""
+    return np.dstack([pixels, np.where(mask, np.uint8(255), np.uint8(0))])
 
 
 class Source(BaseModel, ABC):

@@ -11,32 +11,31 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
-import rasterio
 import shapely
 from pydantic import Field
 from pystac.stac_io import DefaultStacIO
 from pystac_client import Client as ApiClient
 from pystac_client.exceptions import APIError
-from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError, TransientError
+from raster.errors import RasterError
 from raster.gdal import Session
 from raster.grid import Grid
+from raster.image import Image
+from raster.reader import ROWS, RasterReader, open_raster
 from stages.acquire.local_grid import local_grid
-from stages.acquire.rgba import RgbaReader
 from stages.acquire.service import CACHE
-from stages.acquire.source import Site, Source, Strips
+from stages.acquire.source import Site, Source, Strips, rgba
 from stages.fetch.client import Client, RateLimits, Request
 from stages.fetch.rate_limiter import RateLimiter
-from stages.rasters import Image
 
 T = TypeVar("T")
-ROWS = 512
+Window = tuple[int, int, int, int]
+"""x, y, width, height."""
+
 _MAX_DOCUMENT_BYTES = 64 << 20
 _TRANSIENT_WORDS = ("timed out", "timeout", "429", "500", "502", "503", "504", "reset", "refused", "resolve host")
 
@@ -130,25 +129,20 @@ class StacSource(Source):
         name = f"item {item.id}, asset {self.asset!r}"
         limits = self.rate_limits
         limiter = RateLimiter(limiters, parts.netloc, limits.requests_per_second, limits.concurrent) if remote else None
-        dataset = _within_limits(name, limiter, lambda: rasterio.open(f"/vsicurl/{href}" if remote else parts.path))
-        view = WarpedVRT(
-            stack.enter_context(dataset),
-            crs=grid.crs,
-            transform=grid.transform,
-            width=grid.width,
-            height=grid.height,
-            resampling=Resampling.bilinear,
-            add_alpha=dataset.nodata is None and MaskFlags.per_dataset not in dataset.mask_flag_enums[0],
-        )
-        stack.enter_context(view)
-        pixels = _within_limits(name, limiter, lambda: RgbaReader(dataset, name, self.bands, view))
-        return lambda window: _within_limits(name, limiter, lambda: pixels.read(window))
+        address = f"/vsicurl/{href}" if remote else parts.path
+
+        def opened() -> RasterReader:
+            original = stack.enter_context(open_raster(address, self.bands, name, siblings=not remote))
+            return stack.enter_context(original.on_grid(grid))
+
+        view = _within_limits(name, limiter, opened)
+        return lambda window: rgba(*_within_limits(name, limiter, lambda: view.read(*window)))
 
     def _strips(self, readers: Sequence[Callable[[Window], Image]], grid: Grid) -> Iterator[Image]:
         """Lay the items over each other: a pixel is that of the first item that has data there."""
         for row in range(0, grid.height, ROWS):
-            window = Window(0, row, grid.width, min(ROWS, grid.height - row))
-            strip = np.zeros((window.height, window.width, 4), np.uint8)
+            window = (0, row, grid.width, min(ROWS, grid.height - row))
+            strip = np.zeros((window[3], grid.width, 4), np.uint8)
             for read in readers:
                 empty = strip[..., 3] == 0
                 if not empty.any():
@@ -182,12 +176,21 @@ def _within_limits(name: str, limiter: RateLimiter | None, action: Callable[[], 
 
     try:
         return action() if limiter is None else asyncio.run(wait_and_do(limiter))
-    except (RasterioError, PermanentError) as error:
-        words = str(error.__cause__ or error).lower()
+    except (RasterioError, RasterError) as error:
+        if error.__cause__ is None and isinstance(error, RasterError):
+            raise PermanentError(str(error)) from None
+        words = str(_root(error)).lower()
         if limiter is not None and any(sign in words for sign in _TRANSIENT_WORDS):
             limiter.failed()
             raise TransientError(f"{name}: its host does not answer now; run again later") from None
         raise PermanentError(f"{name}: cannot be read; the file is missing, damaged or refused to us") from None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error was first caused by."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 class _RateLimitedIO(DefaultStacIO):

@@ -10,8 +10,8 @@ import numpy as np
 from affine import Affine
 
 from raster.grid import Grid
+from raster.image import Image
 from stages.acquire.source import Site, window_of
-from stages.rasters import Image
 
 _HALF_WORLD_M = 20037508.342789244
 _EQUATOR_M = 2 * _HALF_WORLD_M

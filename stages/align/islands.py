@@ -5,8 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stages.align.source import Mask
-from stages.rasters import Image
+from raster.image import Image, Mask
 
 LEVELS = 12
 """Grey levels at which islands are looked for; maps have few colours."""

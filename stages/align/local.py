@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raster.homography import FloatArray, apply_homography, fit_homography, inverse
+from raster.homography import FloatArray, apply_homography, inverse
+from raster.least_squares import fit_homography
 from stages.align.fine import Windows
 from stages.align.model import Fitted
 from stages.align.result import Patch, Transform

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
-from stages.align.model import least_squares
+from raster.least_squares import least_squares
 from stages.tiepoints import TiePoint, arrays
 
 TOLERANCE_SHARE = 0.004

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raster.homography import FloatArray, apply_homography, inverse
-
-FREEDOM = {"shift": 2, "similarity": 4, "affine": 6, "homography": 8}
-"""Numbers that each kind of transformation leaves open, from the least free to the most."""
+from raster.homography import FloatArray, apply_homography
+from raster.least_squares import DEGREES_OF_FREEDOM, Kind, least_squares
 
 ITERATIONS = 30
 OVERLAP = 6.0
@@ -22,7 +20,7 @@ class Fitted:
     """A correction in the visible frame: `matrix` takes expected positions to found ones. `residuals` (N,) in the units
     of the points; `inliers` (N,) bool, within the tolerance asked for."""
 
-    kind: str
+    kind: Kind
     matrix: FloatArray
     residuals: FloatArray
     inliers: NDArray[np.bool_]
@@ -38,8 +36,8 @@ def fit_least_free(
     found: FloatArray,
     weights: FloatArray,
     tolerance: float,
-    least: str = "shift",
-    most: str = "homography",
+    least: Kind = "shift",
+    most: Kind = "homography",
 ) -> Fitted | None:
     """Fit shift, similarity, affine and homography, each started from the one before; of those from `least` to `most`,
     keep the one whose Bayesian information criterion is least, residuals being cut at `tolerance`.
@@ -51,14 +49,14 @@ def fit_least_free(
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], dtype=np.float64)
     best, best_cost = None, np.inf
     count = max(len(expected) / OVERLAP, 1.0)
-    for kind, freedom in FREEDOM.items():
+    for kind, freedom in DEGREES_OF_FREEDOM.items():
         if len(expected) * 2 < freedom + 2:
             break
         matrix = _reweighted(kind, matrix, expected, found, weights, tolerance)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
         cost = count * np.log(cut + 0.01) + freedom * np.log(max(count, 2.0)) / 2
-        if freedom >= FREEDOM[least] and cost < best_cost:
+        if freedom >= DEGREES_OF_FREEDOM[least] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
         if kind == most:
             break
@@ -66,14 +64,14 @@ def fit_least_free(
 
 
 def _reweighted(
-    kind: str, matrix: FloatArray, expected: FloatArray, found: FloatArray, weights: FloatArray, tolerance: float
+    kind: Kind, matrix: FloatArray, expected: FloatArray, found: FloatArray, weights: FloatArray, tolerance: float
 ) -> FloatArray:
     """Iterate least squares with Tukey's biweight, its reach shrinking from three tolerances to one."""
     for iteration in range(ITERATIONS):
         reach = tolerance * max(1.0, 3.0 * 0.8**iteration)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         robust = weights * np.clip(1 - (residuals / reach) ** 2, 0, None) ** 2
-        if np.count_nonzero(robust) * 2 < FREEDOM[kind] + 2:
+        if np.count_nonzero(robust) * 2 < DEGREES_OF_FREEDOM[kind] + 2:
             return matrix
         update = least_squares(kind, expected, found, robust)
         if (
@@ -83,40 +81,6 @@ def _reweighted(
             return update
         matrix = update
     return matrix
-
-
-def least_squares(kind: str, source: FloatArray, target: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the weighted least-squares matrix of a kind, source (N, 2) -> target (N, 2); a homography minimises the
-    algebraic error on normalised points."""
-    centre, scale = np.average(source, axis=0, weights=weights), max(float(np.ptp(source)), 1.0)
-    x, y = ((source - centre) / scale).T
-    u, v = ((target - centre) / scale).T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    columns_x = {
-        "shift": [one, zero],
-        "similarity": [one, zero, x, -y],
-        "affine": [one, zero, x, y, zero, zero],
-        "homography": [one, zero, x, y, zero, zero, -u * x, -u * y],
-    }[kind]
-    columns_y = {
-        "shift": [zero, one],
-        "similarity": [zero, one, y, x],
-        "affine": [zero, one, zero, zero, x, y],
-        "homography": [zero, one, zero, zero, x, y, -v * x, -v * y],
-    }[kind]
-    rows = np.concatenate([np.stack(columns_x, 1), np.stack(columns_y, 1)])
-    wanted = np.concatenate([u, v]) - (np.concatenate([x, y]) if kind == "shift" else 0)
-    root = np.sqrt(np.concatenate([weights, weights]))
-    p = np.linalg.lstsq(rows * root[:, None], wanted * root, rcond=None)[0]
-    inner = {
-        "shift": lambda: [[1, 0, p[0]], [0, 1, p[1]], [0, 0, 1]],
-        "similarity": lambda: [[p[2], -p[3], p[0]], [p[3], p[2], p[1]], [0, 0, 1]],
-        "affine": lambda: [[p[2], p[3], p[0]], [p[4], p[5], p[1]], [0, 0, 1]],
-        "homography": lambda: [[p[2], p[3], p[0]], [p[4], p[5], p[1]], [p[6], p[7], 1]],
-    }[kind]()
-    normalise = np.array([[1 / scale, 0, -centre[0] / scale], [0, 1 / scale, -centre[1] / scale], [0, 0, 1]])
-    matrix = inverse(normalise) @ np.array(inner, dtype=np.float64) @ normalise
-    return np.asarray(matrix / matrix[2, 2])
 
 
 def _mode(shifts: FloatArray, weights: FloatArray, tolerance: float) -> FloatArray:

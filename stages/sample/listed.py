@@ -13,7 +13,7 @@ from shapely import Polygon, box
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
-from stages.rasters import grid_of, open_dataset
+from stages.rasters import open_any
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -63,9 +63,8 @@ class SiteByRaster(_Listed):
 
     def extent(self) -> tuple[Polygon, float]:
         """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""
-        with open_dataset(self.raster) as dataset:
-            grid = grid_of(dataset, self.raster)
-        return grid.footprint(), grid.gsd
+        with open_any(self.raster) as reader:
+            return reader.grid.footprint(), reader.grid.gsd
 
 
 def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:

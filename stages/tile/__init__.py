@@ -24,7 +24,7 @@ from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, outp
 from raster.grid import Grid
 from stages.align.result import Alignment
 from stages.memory import keep_freed_memory
-from stages.rasters import SIDES, open_raster
+from stages.rasters import SIDES, open_pair
 from stages.tables import PAIRS, write_table
 from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat
@@ -58,7 +58,7 @@ class TileStage(Stage[TileParams]):
     """Cut pairs of tiles; a unit is a batch of rows of tiles of one raster pair, such as `001/1/rows-0000`."""
 
     name: ClassVar[str] = "tile"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = TileParams
     reads: ClassVar[tuple[str, ...]] = ("acquire", "align")
     roles: ClassVar[tuple[str, ...]] = SIDES
@@ -115,11 +115,10 @@ class TileStage(Stage[TileParams]):
         batch = Batch(asked["name"], asked["first"], asked["rows"], asked["columns"], params.stride or params.size)
         alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
         with (
-            open_raster(workspace / asked["map"]) as map_raster,
-            open_raster(workspace / asked["visible"]) as visible,
+            open_pair(workspace / asked["map"], workspace / asked["visible"]) as pair,
             open_store(workspace, batch, params.size, params.format, params.quality) as store,
         ):
-            cutter = Cutter(map_raster, visible, alignment, Grid.from_json(asked["grid"]), params.size)
+            cutter = Cutter(pair, alignment, Grid.from_json(asked["grid"]), params.size)
             rows = cut_rows(cutter, batch, store, params.format.label)
         path = workspace / "tiles" / batch.name / f"rows-{batch.first:04d}.parquet"
         write_table(path, rows, PAIRS)

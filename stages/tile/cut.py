@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from raster.grid import Grid, georeferenced_homography
+from raster.image import Image
+from raster.pair import RasterPair
 from stages.align.result import Alignment, Transform
-from stages.rasters import Image, Raster
 from stages.tile.statistics import Thumbnail, thumbnail
 from stages.tile.warp import sample_tile
 
@@ -26,15 +27,15 @@ class Pair(NamedTuple):
 class Cutter:
     """Cuts tiles of `size` px out of a common grid over an aligned raster pair."""
 
-    def __init__(self, map_raster: Raster, visible: Raster, alignment: Alignment, grid: Grid, size: int) -> None:
+    def __init__(self, rasters: RasterPair, alignment: Alignment, grid: Grid, size: int) -> None:
         self.grid = grid
         self.size = size
         self.method = alignment.method
-        self._map = map_raster
-        self._visible = visible
+        self._map = rasters.map
+        self._visible = rasters.visible
         self._alignment = alignment
-        same = grid == visible.grid
-        self._to_visible = np.eye(3) if same else georeferenced_homography(grid, visible.grid)[0]
+        same = grid == rasters.visible.grid
+        self._to_visible = np.eye(3) if same else georeferenced_homography(grid, rasters.visible.grid)[0]
         self._transform = alignment.transform
         self._from_visible = np.linalg.inv(alignment.transform.homography)
 

@@ -9,7 +9,7 @@ import fpng
 import simplejpeg
 from PIL import Image as PillowImage
 
-from stages.rasters import Image
+from raster.image import Image
 
 
 class TileFormat(StrEnum):

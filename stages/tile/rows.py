@@ -14,8 +14,9 @@ import shapely
 from pipeline.files import atomic_path, digest_bytes
 from pipeline.stage import Output, output
 from raster.grid import Grid
+from raster.image import Image
 from stages.align.result import Transform
-from stages.rasters import SIDES, Image
+from stages.rasters import SIDES
 from stages.tables import PAIRS
 from stages.tile.batch import FileBatch
 from stages.tile.cut import Cutter

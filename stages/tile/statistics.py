@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.rasters import Image
+from raster.image import Image
 
 THUMBNAIL_PX = 64
 EDGE_LEVELS = 16

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
-from stages.rasters import Image, Raster
+from raster.image import Image, Mask
+from raster.reader import RasterReader
 
 NODE_PX = 16
 """Coordinates are computed at nodes this far apart and interpolated between them: exact for affine transforms, and off
@@ -27,7 +28,7 @@ Nine = list[float]
 """A homography row by row, the last one 1. For a few places plain arithmetic is several times quicker than numpy's."""
 
 
-def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image, Image | None]:
+def sample_tile(raster: RasterReader, to_raster: FloatArray, size: int) -> tuple[Image, Image | None]:
     """Return a tile (size, size, 3) of `raster` and its mask (size, size), None if the whole tile has data.
 
     `to_raster` (3x3) maps pixel coordinates of the tile to those of the raster. A shift by whole pixels is a plain
@@ -38,7 +39,8 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     matrix: Nine = (to_raster / to_raster[2, 2]).ravel().tolist()
     shift = _whole_shift(matrix)
     if shift is not None and 0 <= shift[0] <= width - size and 0 <= shift[1] <= height - size:
-        return raster.read(*shift, size, size)
+        tile, valid = raster.read(*shift, size, size)
+        return tile, _unless_whole(valid)
 
     affine = max(abs(matrix[6]), abs(matrix[7])) < _NO_PERSPECTIVE
     # An affine transform is known by what it makes of the outermost nodes.
@@ -52,7 +54,8 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     if x1 <= x0 or y1 <= y0:
         return np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
 
-    pixels, mask = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
+    pixels, valid = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
+    mask = _unless_whole(valid)
     x_offset, y_offset = (x0 - 0.5) / reduce + 0.5, (y0 - 0.5) / reduce + 0.5
     within = x_within and y_within
     if within and affine:
@@ -62,6 +65,11 @@ def sample_tile(raster: Raster, to_raster: FloatArray, size: int) -> tuple[Image
     nodes = _nodes(to_raster, size) if nodes is None else nodes
     coordinates = _interpolate((nodes / reduce - (x_offset, y_offset)).astype(np.float32), size)
     return _masked(partial(_remap, coordinates), pixels, mask, None if within else _inside(coordinates, pixels.shape))
+
+
+def _unless_whole(valid: Mask) -> NDArray[np.uint8] | None:
+    """Return a mask as 255 and 0, as OpenCV warps it, or None if all is data."""
+    return None if valid.all() else valid.view(np.uint8) * np.uint8(255)
 
 
 def _masked(

@@ -85,10 +85,10 @@ def test_no_homography_is_said_and_told_by_the_status(pair: tuple[Path, Path], t
 
 
 def test_bad_files_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"absent\.png: no such file"):
+    with pytest.raises(InputError, match=r"absent\.png: there is no such file"):
         run(pair[0], tmp_path / "absent.png", "--matcher", "rootsift")
     (tmp_path / "text.tif").write_text("no raster")
-    with pytest.raises(InputError, match=r"text\.tif: not an image"):
+    with pytest.raises(InputError, match=r"text\.tif: cannot read this raster"):
         run(tmp_path / "text.tif", pair[0], "--matcher", "rootsift")
 
 

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from cartography.styles import NAMES
 from pipeline.errors import PermanentError
+from raster.georeference import grid_of
 from raster.grid import Grid
 from stages.acquire.osm_render import OsmRenderSource
 from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
-from stages.rasters import grid_of
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from raster.grid import Grid, georeferenced_homography, project
-from raster.homography import apply_homography, fit_homography
+from raster.homography import apply_homography
+from raster.least_squares import fit_homography
 
 pytestmark = pytest.mark.unit
 

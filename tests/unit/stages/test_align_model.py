@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from raster.homography import apply_homography
+from raster.least_squares import least_squares
 from stages.align.fine import Windows
 from stages.align.local import local_field
-from stages.align.model import fit_least_free, least_squares
+from stages.align.model import fit_least_free
 from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
 
 pytestmark = pytest.mark.unit

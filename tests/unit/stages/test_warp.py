@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from raster.grid import Grid
-from stages.rasters import Raster, open_raster, write_raster
+from raster.reader import RasterReader
+from stages.rasters import open_raster, write_raster
 from stages.tile.warp import sample_tile
 
 pytestmark = pytest.mark.unit
@@ -32,7 +33,7 @@ def content() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raster]:
+def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RasterReader]:
     path = tmp_path_factory.mktemp("warp") / "raster.tif"
     grid = Grid("EPSG:32632", Affine(1, 0, 5e5, 0, -1, 5e6), WIDTH, HEIGHT)
     nodata = write_raster(path, grid, [content()], {})
@@ -70,7 +71,7 @@ def slowly(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 @settings(max_examples=25, deadline=None)
 @given(st.floats(-3.1, 3.1), st.floats(0.5, 1.6), st.floats(-40, WIDTH), st.floats(-40, HEIGHT), st.floats(-1e-4, 1e-4))
 def test_any_transform_equals_the_slow_way(
-    raster: Raster, angle: float, scale: float, x: float, y: float, tilt: float
+    raster: RasterReader, angle: float, scale: float, x: float, y: float, tilt: float
 ) -> None:
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[cos, -sin, x], [sin, cos, y], [tilt, 0, 1]])
@@ -85,14 +86,14 @@ def test_any_transform_equals_the_slow_way(
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (17, 33), (WIDTH - SIZE, HEIGHT - SIZE), (90, 50)])
-def test_a_whole_shift_is_a_copy(raster: Raster, x: int, y: int) -> None:
+def test_a_whole_shift_is_a_copy(raster: RasterReader, x: int, y: int) -> None:
     tile, mask = sample_tile(raster, np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]]), SIZE)
     window = content()[y : y + SIZE, x : x + SIZE]
     assert np.array_equal(tile, window[..., :3])
     assert np.array_equal(window[..., 3], np.full((SIZE, SIZE), 255) if mask is None else mask)
 
 
-def test_a_shift_beyond_the_edge_is_a_copy_with_a_rim(raster: Raster) -> None:
+def test_a_shift_beyond_the_edge_is_a_copy_with_a_rim(raster: RasterReader) -> None:
     tile, mask = sample_tile(raster, np.array([[1.0, 0, -10], [0, 1, -7], [0, 0, 1]]), SIZE)
     assert mask is not None
     assert not mask[:7].any()
@@ -101,7 +102,7 @@ def test_a_shift_beyond_the_edge_is_a_copy_with_a_rim(raster: Raster) -> None:
     assert np.array_equal(tile[7:, 10:], content()[: SIZE - 7, : SIZE - 10, :3])
 
 
-def test_a_tile_off_the_raster_is_empty(raster: Raster) -> None:
+def test_a_tile_off_the_raster_is_empty(raster: RasterReader) -> None:
     tile, mask = sample_tile(raster, np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]), SIZE)
     assert mask is not None
     assert not mask.any()
@@ -109,7 +110,7 @@ def test_a_tile_off_the_raster_is_empty(raster: Raster) -> None:
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_a_finer_raster_is_averaged(raster: Raster, factor: int) -> None:
+def test_a_finer_raster_is_averaged(raster: RasterReader, factor: int) -> None:
     # The centre of a tile pixel is the centre of factor x factor raster pixels.
     offset = (factor - 1) / 2
     matrix = np.array([[factor, 0, offset], [0, factor, offset], [0, 0, 1.0]])

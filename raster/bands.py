@@ -1,0 +1,89 @@
+"""What the bands of a raster stand for: which are its colours, which its opacity, and how values become 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+
+from raster.errors import RasterError
+
+_PRIMARIES = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """The bands of a raster, counted from 1.
+
+    `colours` are red, green and blue, or the one band of a grey or palette raster; `alpha` is the band of opacity.
+    `table` (n, 4) holds the RGBA colours that the values of a palette stand for; `white` the value that is white, where
+    the file fixes it (by 8 bits or fewer); `inverted` says that the least value is white.
+    """
+
+    colours: tuple[int, ...]
+    alpha: int | None
+    table: NDArray[np.uint8] | None
+    white: int | None
+    inverted: bool
+
+    def upright(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the values with the least one being black, as far as the file says that it is white."""
+        if not self.inverted:
+            return values
+        top = np.iinfo(values.dtype).max if self.white is None else self.white
+        return np.asarray(top - values)
+
+
+def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] = ()) -> Bands:
+    """Read what the bands of an open raster stand for.
+
+    Args:
+        dataset: The raster.
+        name: How messages call it.
+        chosen: One band or three to take as colours. By default those that the file calls red, green and blue, else
+            the first three that are no opacity, else the first.
+
+    Raises:
+        RasterError: The chosen bands do not exist, or values are complex.
+    """
+    interpretations = dataset.colorinterp
+    alpha = interpretations.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in interpretations else None
+    colours = tuple(chosen) or _colours(interpretations)
+    if len(colours) not in (1, 3) or not set(colours) <= set(dataset.indexes):
+        raise RasterError(f"{name}: bands {list(colours)} asked for, the file has {dataset.count}: give 1 or 3")
+    kind = str(dataset.dtypes[colours[0] - 1])
+    if kind.startswith("complex"):
+        raise RasterError(
+            f"{name}: holds complex numbers ({kind}), which are no colours; make an amplitude image of it and use that"
+        )
+    inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+    table = None
+    if len(colours) == 1 and (inverted or interpretations[colours[0] - 1] is ColorInterp.palette):
+        table = _colour_table(dataset, colours[0])
+    bits = int(dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    white = 2 ** min(bits, 8) - 1 if kind == "uint8" else None
+    return Bands(colours, alpha, table, white, inverted and table is None and np.dtype(kind).kind == "u")
+
+
+def _colours(interpretations: Sequence[ColorInterp]) -> tuple[int, ...]:
+    if all(primary in interpretations for primary in _PRIMARIES):
+        return tuple(interpretations.index(primary) + 1 for primary in _PRIMARIES)
+    opaque = [index for index, what in enumerate(interpretations, 1) if what is not ColorInterp.alpha] or [1]
+    return tuple(opaque[:3] if len(opaque) >= 3 else opaque[:1])
+
+
+def _colour_table(dataset: rasterio.DatasetReader, band: int) -> NDArray[np.uint8] | None:
+    """Return the colours (n + 1, 4), the last one, transparent, for values that the table does not know."""
+    try:
+        entries = dataset.colormap(band)
+    except ValueError:  # the raster has no table
+        return None
+    table = np.zeros((max(entries) + 2, 4), np.uint8)
+    for value, colour in entries.items():
+        table[value] = colour
+    return table

@@ -1,0 +1,40 @@
+"""A map and a visible raster of the same ground, open for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from raster.grid import georeferenced_homography
+from raster.homography import Matrix
+from raster.reader import RasterReader, open_raster
+
+
+@dataclass(frozen=True, eq=False)
+class RasterPair:
+    """Both rasters of a pair. Homographies lead from pixels of `map` to pixels of `visible`."""
+
+    map: RasterReader
+    visible: RasterReader
+
+    @property
+    def georeferenced(self) -> Matrix | None:
+        """The homography that both georeferences imply, or None where a file has none or their CRSs do not meet."""
+        if self.map.located is None or self.visible.located is None:
+            return None
+        try:
+            return georeferenced_homography(self.map.located, self.visible.located)[0]
+        except ValueError:
+            return None
+
+
+@contextmanager
+def open_pair(map_path: Path, visible_path: Path, siblings: bool = True) -> Iterator[RasterPair]:
+    """Open both rasters of a pair; see `raster.reader.open_raster` for `siblings` and for what it raises."""
+    with (
+        open_raster(map_path, siblings=siblings) as map_raster,
+        open_raster(visible_path, siblings=siblings) as visible_raster,
+    ):
+        yield RasterPair(map_raster, visible_raster)

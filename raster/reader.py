@@ -1,0 +1,209 @@
+"""One reader of rasters: windows of any raster that GDAL reads, as RGB with a mask, as the file itself says."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from raster.bands import Bands, bands_of
+from raster.errors import RasterError
+from raster.gdal import Session
+from raster.georeference import grid_of
+from raster.grid import Grid
+from raster.image import Image, Mask
+from raster.stretch import stretched, value_range
+
+ROWS = 512
+"""Rows read at once: what a raster takes in memory beside its reduced version."""
+
+OVERVIEW_PX = 1024
+"""Longer side of the overview by which the range of values is told."""
+
+
+class RasterReader:
+    """An open raster. Made by `open_raster`.
+
+    Bands are red, green and blue by what the file says of them; grey is repeated, palettes are resolved, samples of
+    fewer than 8 bits fill the range. Other types are stretched by one range for the whole raster, so that all its
+    windows look alike. What has no data by the file's own masks (internal or beside it), alpha band, colour table or
+    nodata value, and what is not finite, is masked and does not count in the range.
+    """
+
+    def __init__(
+        self, dataset: rasterio.DatasetReader, name: str, bands: Bands, original: RasterReader | None = None
+    ) -> None:
+        self._dataset = dataset
+        self._bands = bands
+        self._original = original  # the raster that this is a view of
+        self.name = name
+        self.width, self.height = dataset.width, dataset.height
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The raster's grid. Raises RasterError where the file does not say where it lies."""
+        return grid_of(self._dataset, self.name)
+
+    @property
+    def located(self) -> Grid | None:
+        """The raster's grid, or None where the file does not say where it lies."""
+        try:
+            return self.grid
+        except RasterError:
+            return None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The file's metadata."""
+        return dict(self._dataset.tags())
+
+    def read(self, x: int, y: int, width: int, height: int, reduce: int = 1) -> tuple[Image, Mask]:
+        """Read a window.
+
+        Args:
+            x: First column, within the raster.
+            y: First row, within the raster.
+            width: In pixels of the raster; what lies beyond its right edge is like its border.
+            height: In pixels of the raster; what lies beyond its bottom edge is like its border.
+            reduce: Blocks of `reduce` x `reduce` px are averaged to one.
+
+        Returns:
+            The pixels (ceil(height / reduce), ceil(width / reduce), 3) and their mask. A block has data where all its
+            pixels do. The colours of pixels without data are whatever the file holds.
+
+        Raises:
+            RasterError: The file is damaged or truncated.
+        """
+        if reduce == 1:
+            return self._window(x, y, width, height)
+        columns, rows = -(-width // reduce), -(-height // reduce)
+        image, mask = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns), bool)
+        strip = max(1, ROWS // reduce)
+        for top in range(0, rows, strip):
+            count = min(strip, rows - top)
+            pixels, valid = self._window(x, y + top * reduce, columns * reduce, count * reduce)
+            # Several times as fast as GDAL's own averaging.
+            cv2.resize(pixels, (columns, count), dst=image[top : top + count], interpolation=cv2.INTER_AREA)
+            shares = cv2.resize(valid.astype(np.float32), (columns, count), interpolation=cv2.INTER_AREA)
+            mask[top : top + count] = shares > 1 - 0.5 / reduce**2
+        return image, mask
+
+    @contextmanager
+    def on_grid(self, grid: Grid) -> Iterator[RasterReader]:
+        """Open a view of the raster on another grid, bilinear (palettes: nearest); outside the raster is no data."""
+        with WarpedVRT(
+            self._dataset,
+            crs=grid.crs,
+            transform=grid.transform,
+            width=grid.width,
+            height=grid.height,
+            resampling=Resampling.bilinear if self._bands.table is None else Resampling.nearest,
+            add_alpha=self._bands.alpha is None,
+        ) as view:
+            alpha = self._bands.alpha or view.count
+            yield RasterReader(view, self.name, replace(self._bands, alpha=alpha), self)
+
+    def _window(self, x: int, y: int, width: int, height: int) -> tuple[Image, Mask]:
+        """Read a window at full resolution."""
+        inside = Window(x, y, min(width, self.width - x), min(height, self.height - y))
+        try:
+            pixels, mask = self._pixels(inside)
+        except RasterioError as error:
+            raise RasterError(
+                f"{self.name}: cannot read rows {y} to {y + inside.height - 1} ({error.__cause__ or error}); "
+                "the file is damaged or truncated: replace it"
+            ) from error
+        beyond = (0, height - inside.height), (0, width - inside.width)
+        if not np.any(beyond):
+            return pixels, mask
+        return np.pad(pixels, (*beyond, (0, 0)), mode="edge"), np.pad(mask, beyond, mode="edge")
+
+    def _pixels(self, window: Window) -> tuple[Image, Mask]:
+        bands = self._bands
+        mask = self._mask((window.height, window.width), {"window": window})
+        if len(bands.colours) == 3 and bands.white == 255 and not bands.inverted:
+            pixels = np.empty((*mask.shape, 3), np.uint8)
+            self._dataset.read(bands.colours, window=window, out=pixels.transpose(2, 0, 1))
+            return pixels, mask
+        values = self._dataset.read(bands.colours, window=window)
+        if values.dtype.kind == "f":
+            mask &= np.isfinite(values).all(axis=0)
+        if bands.table is not None:
+            colours = bands.table[np.clip(values[0], 0, len(bands.table) - 1).astype(np.intp)]
+            return np.ascontiguousarray(colours[..., :3]), mask & (colours[..., 3] > 0)
+        values = bands.upright(values)
+        if bands.white != 255:
+            values = stretched(values, *self._range)
+        return np.ascontiguousarray(np.broadcast_to(np.moveaxis(values, 0, -1), (*mask.shape, 3))), mask
+
+    def _mask(self, shape: tuple[int, int], where: Mapping[str, Any]) -> Mask:
+        """Return what has data by mask bands, alpha and nodata values: of these, one band suffices."""
+        bands, source = self._bands, self._dataset
+        flags = [source.mask_flag_enums[band - 1] for band in bands.colours]
+        mask = np.ones(shape, bool)
+        if not all(MaskFlags.all_valid in flag for flag in flags):
+            of = bands.colours[:1] if MaskFlags.per_dataset in flags[0] else bands.colours
+            mask = np.asarray(source.read_masks(of, **where).any(axis=0))
+        if bands.alpha is not None and MaskFlags.alpha not in flags[0]:
+            mask &= source.read(bands.alpha, **where) > 0
+        return mask
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        """The values that become 0 and 255, the same all over the raster."""
+        if self._original is not None:
+            return self._original._range
+        if self._bands.white is not None:
+            return 0.0, float(self._bands.white)
+        factor = max(1.0, max(self._dataset.shape) / OVERVIEW_PX)
+        rows, columns = (max(1, round(size / factor)) for size in self._dataset.shape)
+        try:
+            values = self._dataset.read(self._bands.colours, out_shape=(len(self._bands.colours), rows, columns))
+            mask = self._mask((rows, columns), {"out_shape": (rows, columns)})
+        except RasterioError as error:
+            raise RasterError(f"{self.name}: cannot read this raster ({error.__cause__ or error})") from error
+        return value_range(self._bands.upright(values)[:, mask])
+
+
+@contextmanager
+def open_raster(
+    address: Path | str, bands: Sequence[int] = (), name: str = "", siblings: bool = True
+) -> Iterator[RasterReader]:
+    """Open any raster that GDAL reads.
+
+    Args:
+        address: Path of a file, or a name that GDAL understands.
+        bands: One band or three, counted from 1, to take as colours; by default what the file says.
+        name: How messages call the raster; by default its address.
+        siblings: Whether files beside it (masks, world files, auxiliary XML, overviews) belong to it.
+
+    Raises:
+        RasterError: The raster is missing, damaged, none at all, or its values are no colours.
+    """
+    name = name or str(address)
+    with Session(siblings=siblings).activate():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(address)
+        except RasterioError as error:
+            if isinstance(address, Path) and not address.exists():
+                raise RasterError(f"{name}: there is no such file; check the path") from error
+            raise RasterError(
+                f"{name}: cannot read this raster ({error.__cause__ or error}); it is damaged or truncated, or no "
+                "raster: replace the file"
+            ) from error
+        with dataset:
+            yield RasterReader(dataset, name, bands_of(dataset, name, bands))
