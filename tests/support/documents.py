@@ -49,9 +49,9 @@ def fences(page: Path) -> list[Fence]:
         if needs and needs not in NEEDS:
             raise ValueError(f"{page}:{line}: not run for {needs!r}; reasons are {', '.join(sorted(NEEDS))}")
         found.append(Fence(match["language"], match["title"] or "", match["text"], line, needs))
-    if text.count("```") != 2 * len(found):
+    if len(re.findall("^ *```", text, re.MULTILINE)) != 2 * len(found):
         raise ValueError(f"{page}: a fenced block is indented or has no language, so it would not be run")
-    if text.count("<!-- not run") != sum(bool(fence.needs) for fence in found):
+    if len(re.findall("^<!-- not run", text, re.MULTILINE)) != sum(bool(fence.needs) for fence in found):
         raise ValueError(f"{page}: a comment `not run` is not followed by a block or has another form")
     return found
 
