@@ -45,7 +45,8 @@ def test_every_page_loads_files_of_the_site_only(site: Path) -> None:
             if address.startswith("data:"):
                 continue
             assert "//" not in address, f"{page} loads {address}"
-            assert (page.parent / address.split("?")[0].split("#")[0]).exists(), f"{page}: no file {address}"
+            file = (site if address.startswith("/") else page.parent) / address.split("?")[0].split("#")[0].lstrip("/")
+            assert file.exists(), f"{page}: no file {address}"
 
 
 def test_stylesheets_load_nothing_from_elsewhere(site: Path) -> None:
