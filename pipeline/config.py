@@ -160,7 +160,7 @@ def _named_recipe(file: YamlFile, recipes: Registry[Recipe], default: str) -> Re
 
 
 def _describe(file: YamlFile, model: type[BaseModel], fault: Mapping[str, Any]) -> str:
-    location, where = file.locate(fault["loc"], at_key=fault["type"] == "extra_forbidden")
+    location, where = file.locate(fault["loc"], at_key=fault["type"] in ("extra_forbidden", "invalid_key"))
     field = ".".join(map(str, location)) or "the whole file"
     message = str(fault["msg"]).removeprefix("Value error, ")
     guess = ""

@@ -42,11 +42,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest."""
+    """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest.
+
+    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. A file of this size and time is taken
+    for unchanged without being read.
+    """
 
     path: str
     size: int
     digest: str
+    modified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +162,5 @@ def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float
 
 def output(workspace: Path, path: Path) -> Output:
     """Describe a finished file for a `Result`."""
-    return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))
+    status = path.stat()
+    return Output(path.relative_to(workspace).as_posix(), status.st_size, digest_file(path), status.st_mtime_ns)

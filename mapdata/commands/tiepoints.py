@@ -72,12 +72,12 @@ def check(
     Example: `mapdata tiepoints check marked.points --visible visible.tif`
     """
     from stages.align.manual import fit_manual
-    from stages.align.source import open_side
+    from stages.rasters import open_any
     from stages.tiepoints import read_tiepoints
 
     if visible is not None:
-        with open_side(visible) as side:
-            points = read_tiepoints(file, side.grid)
+        with open_any(visible) as side:
+            points = read_tiepoints(file, side.located)
     else:
         points = read_tiepoints(file)
     matrix, agreeing, residuals = fit_manual(points)
@@ -91,10 +91,10 @@ def check(
 
 
 def _visible_grid(workspace: Path, site: str) -> Grid | None:
-    from stages.align.source import open_side
+    from stages.rasters import open_any
 
     path = workspace / "rasters" / site / "visible.tif"
     if not path.is_file():
         return None
-    with open_side(path) as side:
-        return side.grid
+    with open_any(path) as side:
+        return side.located

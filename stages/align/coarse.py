@@ -15,9 +15,11 @@ from matcher.dense.matcher import DenseMatcher, Step, distinct_poses, refine_pos
 from matcher.dense.poses import View, search_poses
 from matcher.dense.windows import window_grid
 from raster.fit import fit
-from raster.grid import georeferenced_homography
 from raster.homography import FloatArray, apply_homography, inverse
-from stages.align.source import Side
+from raster.pair import RasterPair
+from raster.reader import RasterReader
+from raster.resample import warped
+from stages.align.view import reduced_view
 
 SIDE = 1024
 """Longer side, in pixels, of the rasters that this step looks at; at most twice that."""
@@ -54,27 +56,14 @@ TILE = 512
 """Side of the overlapping windows that a sparse matcher is given."""
 
 
-def prior_of(map_side: Side, visible_side: Side) -> FloatArray | None:
-    """Return the homography map -> visible that both georeferences imply, or None where a file has none."""
-    if map_side.grid is None or visible_side.grid is None:
-        return None
-    try:
-        return georeferenced_homography(map_side.grid, visible_side.grid)[0]
-    except ValueError:
-        return None
-
-
-def coarse_candidates(
-    map_side: Side, visible_side: Side, prior: FloatArray | None, matcher: str
-) -> Iterator[tuple[str, FloatArray]]:
+def coarse_candidates(pair: RasterPair, prior: FloatArray | None, matcher: str) -> Iterator[tuple[str, FloatArray]]:
     """Yield initial hypotheses, the likeliest first.
 
     A georeference is taken to be right within `MARGIN`, 9 degrees and 8%; then within any rotation; without one, any
     rotation and scales from 1/2 to 2 are searched.
 
     Args:
-        map_side: The map.
-        visible_side: The visible raster.
+        pair: The map and the visible raster.
         prior: Homography map -> visible that the georeferences imply, or None.
         matcher: Name of a matcher (see `matcher.load_matcher`); "cfog" searches hypotheses by correlation.
 
@@ -82,11 +71,11 @@ def coarse_candidates(
         The method that found the hypothesis, and the homography map -> visible, full-resolution pixels.
     """
     if matcher != "cfog":
-        pooled = _by_matcher(map_side, visible_side, prior, matcher)
+        pooled = _by_matcher(pair, prior, matcher)
         if pooled is not None:
             yield matcher, pooled
         return
-    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    map_view, visible, to_view, to_visible = _views(pair, prior)
     if not map_view.mask.any() or not visible.mask.any():
         return
     for search in (ANY_SIMILARITY,) if prior is None else (NEAR_PRIOR, ANY_ROTATION):
@@ -95,18 +84,18 @@ def coarse_candidates(
             yield "cfog", homography / homography[2, 2]
 
 
-def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
+def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
     """Return both sides reduced, the map brought to the visible side's scale and orientation by the prior, and the
     matrices from the rasters' pixels to the views'."""
-    visible, to_visible = visible_side.view(SIDE)
+    visible, to_visible = reduced_view(pair.visible, SIDE)
     if prior is None:
-        view, to_view = map_side.view(SIDE)
+        view, to_view = reduced_view(pair.map, SIDE)
         return view, visible, to_view, to_visible
     height, width = visible.image.shape[:2]
     margin = math.ceil(MARGIN * max(height, width))
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=np.float64)
     to_view = shift @ to_visible @ prior
-    image, mask = map_side.warped(to_view, width + 2 * margin, height + 2 * margin)
+    image, mask = warped(pair.map, to_view, width + 2 * margin, height + 2 * margin)
     return View(image, mask, visible.device), visible, to_view, to_visible
 
 
@@ -123,9 +112,9 @@ def _by_hypotheses(map_view: View, visible: View, search: Search) -> Iterator[Fl
             yield matrix
 
 
-def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, name: str) -> FloatArray | None:
+def _by_matcher(pair: RasterPair, prior: FloatArray | None, name: str) -> FloatArray | None:
     """Match overlapping windows of both views, pool all correspondences, fit once."""
-    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    map_view, visible, to_view, to_visible = _views(pair, prior)
     matcher = load_matcher(name, "auto")
     offset = (map_view.image.shape[0] - visible.image.shape[0]) // 2 if prior is not None else 0
     pairs = []
@@ -148,9 +137,9 @@ def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, na
     return np.asarray(homography / homography[2, 2])
 
 
-def gsd_ratio(homography: FloatArray, visible_side: Side) -> float:
+def gsd_ratio(homography: FloatArray, visible: RasterReader) -> float:
     """Return how many visible pixels a map pixel spans at the visible raster's centre (the root of the area ratio)."""
-    centre = np.array([[visible_side.width / 2, visible_side.height / 2]])
+    centre = np.array([[visible.width / 2, visible.height / 2]])
     here = apply_homography(inverse(homography), centre)
     square = apply_homography(homography, here + np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
     return float(np.sqrt(abs(cv2.contourArea(square.astype(np.float32)))))

@@ -13,10 +13,10 @@ import numpy as np
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.reader import RasterReader
 from stages.align.fine import Windows
 from stages.align.model import Fitted
 from stages.align.result import Patch, Transform
-from stages.align.source import Side
 
 PATCH_PX = 1024
 REACH_STEPS = 1.5
@@ -45,7 +45,7 @@ class Local:
         """Return the smooth move (M, 2) at visible pixels; zero where it is not worthwhile, fading far from windows."""
         return _smooth(points, self.points, self.moves, self.reach) if self.bends else np.zeros_like(points)
 
-    def patches(self, matrix: FloatArray, visible: Side, windows: Windows, fitted: Fitted) -> list[Patch]:
+    def patches(self, matrix: FloatArray, visible: RasterReader, windows: Windows, fitted: Fitted) -> list[Patch]:
         """Return a transform for each patch of the visible raster: the whole one, bent as the neighbours say."""
         moved = apply_homography(fitted.matrix, windows.expected)
         inliers = windows.reliable & fitted.inliers

@@ -17,8 +17,7 @@ from cartography.styles import named
 from raster.grid import Grid
 from raster.homography import apply_homography
 from stages.align.pair import align_pair
-from stages.align.source import open_side
-from stages.rasters import write_raster
+from stages.rasters import open_pair, write_raster
 
 pytestmark = pytest.mark.integration
 
@@ -39,8 +38,8 @@ def test_the_map_stays_on_the_ground_where_roofs_lean(tmp_path: Path) -> None:
     for name, image in sides.items():
         opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
         write_raster(tmp_path / f"{name}.tif", grid, [opaque], {})
-    with open_side(tmp_path / "map.tif") as map_side, open_side(tmp_path / "visible.tif") as visible_side:
-        evidence = align_pair(map_side, visible_side)
+    with open_pair(tmp_path / "map.tif", tmp_path / "visible.tif", siblings=True) as pair:
+        evidence = align_pair(pair)
     assert evidence.accepted
     lattice = np.stack(np.meshgrid(*2 * [np.linspace(0, SIDE - 1, 9)]), -1).reshape(-1, 2)
     moved = apply_homography(evidence.alignment.transform.homography, lattice) - lattice
