@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartography.scene import Bounds
+from raster.pixels import from_corner, to_corner
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,13 @@ class Frame:
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Scene coordinates (N, 2) -> pixel coordinates (N, 2), float64."""
-        x = (points[..., 0] - self.left) / self.gsd - 0.5
-        y = (self.top - points[..., 1]) / self.gsd - 0.5
-        return np.stack([x, y], axis=-1)
+        x, y = (points[..., 0] - self.left) / self.gsd, (self.top - points[..., 1]) / self.gsd
+        return from_corner(np.stack([x, y], axis=-1))
 
     def to_scene(self, pixels: np.ndarray) -> np.ndarray:
         """Pixel coordinates (N, 2) -> scene coordinates (N, 2), float64."""
-        x = self.left + (pixels[..., 0] + 0.5) * self.gsd
-        y = self.top - (pixels[..., 1] + 0.5) * self.gsd
-        return np.stack([x, y], axis=-1)
+        steps = to_corner(pixels) * self.gsd
+        return np.stack([self.left + steps[..., 0], self.top - steps[..., 1]], axis=-1)
 
     def block(self, column: int, row: int, width: int, height: int) -> Frame:
         """The frame of a block of this grid; it may reach beyond the grid (a margin)."""

@@ -1,4 +1,4 @@
-"""A contact sheet: invented scenes down, the simulated image and every map style across, all of one frame a row."""
+"""A contact sheet: a synthetic scene in each row, its simulated image and every map style in the columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FACE = "DejaVu Sans Bold"
 
 @dataclass(frozen=True)
 class Spot:
-    """A place of an invented world: top-left corner in metres, ground sample distance."""
+    """A frame in a synthetic scene: its top-left corner in metres and its ground sample distance in metres a pixel."""
 
     landscape: LandscapeName
     seed: int

@@ -1,7 +1,7 @@
-"""Lettering for the light renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
+"""Lettering for the OpenCV renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
 
-Latin text uses OpenCV's stroke fonts; the characters of other scripts are invented strokes, the same for the same
-character.
+Latin text uses OpenCV's stroke fonts. The characters of other scripts are synthetic glyphs of random strokes, always
+the same for the same character.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def text_mask(text: str, size: int, font: str = "") -> np.ndarray:
 
 @lru_cache(maxsize=2000)
 def _glyph(character: str, size: int) -> np.ndarray:
-    """An invented character: strokes of the kind and number its script has."""
+    """A synthetic glyph: strokes of the kind and number that its script has."""
     code = ord(character)
     wide = code > 0x2E00
     width = size if wide else round(size * 0.62)

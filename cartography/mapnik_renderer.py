@@ -107,9 +107,9 @@ class MapnikRenderer:
         shapes = drawn.shapes
         if not len(shapes):
             return []
-        sound = np.isfinite(shapely.bounds(shapes)).all(axis=-1)
-        wkb = _wkb(shapely.segmentize(self._on_canvas(shapes[sound]), _STEP_PX))
-        widths = np.zeros(len(wkb)) if drawn.widths is None else drawn.widths[sound]
+        finite = np.isfinite(shapely.bounds(shapes)).all(axis=-1)
+        wkb = _wkb(shapely.segmentize(self._on_canvas(shapes[finite]), _STEP_PX))
+        widths = np.zeros(len(wkb)) if drawn.widths is None else drawn.widths[finite]
         return [Painted(geometry, width) for geometry, width in zip(wkb, widths.tolist(), strict=True)]
 
 

@@ -178,7 +178,7 @@ class SceneSource(Protocol):
 class Scene:
     """Layers of features, each in drawing order (later features lie on earlier ones).
 
-    `ground` is the land cover wherever no area says otherwise. `crs` is empty for an invented plane.
+    `ground` is the land cover wherever no area says otherwise. `crs` is empty for a synthetic scene.
     """
 
     bounds: Bounds

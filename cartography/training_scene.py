@@ -36,7 +36,7 @@ REGION = 1400.0
 
 @dataclass(frozen=True)
 class TransformationRange:
-    """Largest motion of the map against the image: see `random_homography` and `Misregistration`."""
+    """Limits of the transformation from map to image: see `random_homography` and `Misregistration`."""
 
     rotation_deg: float = 10.0
     scale: float = 1.1

@@ -1,7 +1,6 @@
 """Where the pixels of a raster lie on the ground, and the homography that two georeferences imply.
 
-The one module that converts between GDAL's corner convention (affine geotransforms: (0, 0) is the outer corner of the
-top-left pixel) and pixel coordinates ((x, y) float, (0, 0) is the centre of the top-left pixel, OpenCV's convention).
+Geotransforms count from the outer corner of the top-left pixel, pixel coordinates from its centre: see `raster.pixels`.
 Affine coefficients are ordered (a, b, c, d, e, f) as in `affine.Affine` and STAC's `proj:transform`:
 X = a * column + b * row + c, Y = d * column + e * row + f.
 """
@@ -21,8 +20,8 @@ from shapely import Polygon
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.pixels import TO_CORNER, outer_bounds, outline
 
-_HALF_PIXEL = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -53,7 +52,7 @@ class Grid:
     def matrix(self) -> FloatArray:
         """3x3 affine: pixel coordinates (centre convention) -> CRS coordinates."""
         corner: FloatArray = np.array(self.transform, dtype=np.float64).reshape(3, 3)
-        return np.asarray(corner @ _HALF_PIXEL)
+        return np.asarray(corner @ TO_CORNER)
 
     def to_world(self, points: ArrayLike) -> FloatArray:
         """Return CRS coordinates (N, 2) of pixel coordinates (N, 2)."""
@@ -69,8 +68,7 @@ class Grid:
 
     def corners(self) -> FloatArray:
         """Return the outer corners (4, 2) in pixel coordinates, clockwise from the top left."""
-        right, bottom = self.width - 0.5, self.height - 0.5
-        return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+        return outline(self.width, self.height)
 
     def footprint(self) -> Polygon:
         """Return the outline on the ground in WGS84 degrees (longitude, latitude)."""
@@ -124,7 +122,7 @@ def georeferenced_homography(
     """
     if source.crs == target.crs:
         return inverse(target.matrix) @ source.matrix, 0.0
-    x0, y0, x1, y1 = bounds or (-0.5, -0.5, target.width - 0.5, target.height - 0.5)
+    x0, y0, x1, y1 = bounds or outer_bounds(0, 0, target.width, target.height)
     lattice = np.stack(np.meshgrid(np.linspace(x0, x1, 15), np.linspace(y0, y1, 15)), axis=-1).reshape(-1, 2)
     origin = project(lattice, target, source)
     if not np.isfinite(origin).all():

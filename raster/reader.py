@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -186,7 +186,12 @@ class RasterReader:
 
 @contextmanager
 def open_raster(
-    address: Path | str, bands: Sequence[int] = (), name: str = "", siblings: bool = True
+    address: Path | str,
+    bands: Sequence[int] = (),
+    name: str = "",
+    siblings: bool = True,
+    driver: str | None = None,
+    opener: Callable[..., Any] | None = None,
 ) -> Iterator[RasterReader]:
     """Open any raster that GDAL reads.
 
@@ -195,6 +200,8 @@ def open_raster(
         bands: One band or three, counted from 1, to take as colours; by default what the file says.
         name: How messages call the raster; by default its address.
         siblings: Whether files beside it (masks, world files, auxiliary XML, overviews) belong to it.
+        driver: The one GDAL driver to try, for files that are not trusted; by default all of them.
+        opener: Returns a file-like object for a name and a mode, where GDAL is not to open files by itself.
 
     Raises:
         RasterError: The raster is missing, damaged, none at all, or its values are no colours.
@@ -204,7 +211,7 @@ def open_raster(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(address)
+                dataset = rasterio.open(address, driver=driver, opener=opener)
         except RasterioError as error:
             if isinstance(address, Path) and not address.exists():
                 raise RasterError(f"{name}: there is no such file; check the path") from error

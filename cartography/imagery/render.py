@@ -21,7 +21,7 @@ SCALE = 4
 """Subpixels along the side of a pixel."""
 
 REACH = 130.0
-"""Metres beyond a chunk from which a shadow or a leaning tower may reach into it."""
+"""Metres beyond a chunk from which a shadow or the displaced roof of a tower may reach into it."""
 
 _SHADE = np.array([0.36, 0.40, 0.48], np.float32)
 """Light left in a shadow: the blue of the sky."""
@@ -54,7 +54,7 @@ def render_image(
 
 
 def _seen(scene: Scene, frame: Frame, conditions: Conditions) -> Scene:
-    """Leave out what neither lies in the frame nor casts a shadow or leans into it."""
+    """Leave out what neither lies in the frame nor reaches into it by its shadow or its relief displacement."""
     across, up = np.array([conditions.shadow, conditions.relief_displacement]).T
     a_metre = np.maximum([-across.min(), -up.min(), across.max(), up.max()], 0)
 

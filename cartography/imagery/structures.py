@@ -57,12 +57,12 @@ class Structures:
         reach = np.array([self.conditions.shadow[0], -self.conditions.shadow[1]]) * high * self._metre
         falls = np.concatenate([centres + reach * step for step in (0.35, 0.7, 1.0)])
         self.canvas.discs(falls, np.tile(radii * 0.95, 3), np.array([[255]]), self.shadow)
-        lean = (
+        displacement = (
             np.array([self.conditions.relief_displacement[0], -self.conditions.relief_displacement[1]])
             * (metres * 1.3)[:, None]
             * self._metre
         )
-        crowns = centres + lean
+        crowns = centres + displacement
         self.canvas.discs(crowns, radii, np.array([[0]]), self.shadow)
         paints = self.palette.leaves(draws)
         self.canvas.discs(crowns, radii, paints[:, 3:], self.canvas.surfaces)

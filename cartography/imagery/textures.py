@@ -58,7 +58,7 @@ class Textures:
 
     @classmethod
     def procedural(cls, gsd: float, seed: int = 0) -> Textures:
-        """Tiles of invented noise for pixels of `gsd` metres."""
+        """Tiles of synthetic noise for pixels of `gsd` metres."""
         random = generator(seed, 0x7EC5)
         fine = 0.75 * _noise(random, FINE, 0.6) + 0.65 * _noise(random, FINE, max(0.9 / gsd, 0.7))
         green = 0.8 * _noise(random, FINE, max(0.5 / gsd, 0.6)) + 0.6 * _noise(random, FINE, max(2.5 / gsd, 1.2))

@@ -1,4 +1,4 @@
-"""Invented names in several scripts, from syllables."""
+"""Synthetic names in several scripts, composed of syllables."""
 
 from __future__ import annotations
 

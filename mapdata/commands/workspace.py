@@ -89,7 +89,7 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
 
     Example: `mapdata verify --workspace work/demo`
     """
-    from catalog.verify import verify_release
+    from catalog.verify import verify_apart
     from pipeline.ledger import Ledger
     from pipeline.report import print_json
     from pipeline.verification import verify_outputs
@@ -109,7 +109,7 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
         for fault in faults
     ]
     release = place.root / FOLDER
-    problems = verify_release(release) if release.is_dir() else None
+    problems = verify_apart(release) if release.is_dir() else None
     for problem in problems or ():
         remedy = problem.remedy.replace("--workspace DIR", f"--workspace {workspace}")
         found.append({"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": remedy})

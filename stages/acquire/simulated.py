@@ -1,4 +1,4 @@
-"""Sources `simulated-map` and `simulated-image`: a pair drawn from an invented world, with known misregistration.
+"""Sources `simulated-map` and `simulated-image`: a pair drawn from a synthetic scene, with known misregistration.
 
 Nothing is fetched. A site's ground follows from the world's seed, its sampling point and its stratum; both sources of
 a run must name the same `world`. The map is displaced against its georeference by a transform drawn for each site
@@ -46,7 +46,7 @@ class _Simulated(Source):
     source: str = Field("simulated world", description="What the raster is, for the manifest.")
     licence: str = Field("Apache-2.0", description="Licence of what is drawn.")
     attribution: str = Field("MapData simulated world", description="Line of credit.")
-    world: int = Field(0, ge=0, description="Seed of the invented world; the same for map and image.")
+    world: int = Field(0, ge=0, description="Seed of the synthetic scene; the same for map and image.")
 
     def ground(self, site: Site) -> SyntheticScene:
         """Return the world of the site's sampling point."""
@@ -55,7 +55,7 @@ class _Simulated(Source):
 
 
 class SimulatedImageSource(_Simulated):
-    """The visible image of the invented world: sun, season, view and sensor are drawn for each site."""
+    """The visible image of the synthetic scene: sun, season, view and sensor are drawn for each site."""
 
     SECONDS_A_PIXEL = 7e-7
     kind: Literal["simulated-image"] = "simulated-image"
@@ -103,7 +103,7 @@ class MisregistrationRange(BaseModel):
 
 
 class SimulatedMapSource(_Simulated):
-    """The electronic map of the invented world, in one of several styles, displaced by a known transform."""
+    """The electronic map of the synthetic scene, in one of several styles, displaced by a known transform."""
 
     SECONDS_A_PIXEL = 3e-7
     kind: Literal["simulated-map"] = "simulated-map"

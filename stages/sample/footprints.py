@@ -9,11 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon, box
+from shapely.affinity import translate
 
 from stages.sample.earth_data import EARTH_RADIUS_KM, EarthData, unit_vectors
 from stages.sample.strata import Candidates, Stratum, natural_strata
 
 KM_PER_DEGREE = EARTH_RADIUS_KM * np.pi / 180
+MAX_LATITUDE = 80.0
+"""Degrees within which the centres of sampled sites lie: nearer to a pole, parallels are no straight sides."""
 TRIES = 64
 """Footprints looked at for each point."""
 _PROBES = 5
@@ -43,7 +46,7 @@ class SampledFootprint:
 
     @property
     def geometry(self) -> Polygon:
-        """The outline in WGS84 degrees, with parallels and meridians as sides."""
+        """The outline in unwrapped WGS84 degrees, with parallels and meridians as sides."""
         return _outline(self.lon, self.lat, self.width * self.gsd / 1000, self.height * self.gsd / 1000)
 
 
@@ -66,7 +69,7 @@ def place_sites(
         chosen: list[SampledFootprint] = []
         for candidate in (candidates[i] for i in order):
             outline = candidate.geometry
-            if not any(outline.intersects(other) for other in taken):
+            if not any(_overlap(outline, other) for other in taken):
                 taken.append(outline)
                 chosen.append(candidate)
             if len(chosen) == sites_per_point:
@@ -76,6 +79,12 @@ def place_sites(
             for number, s in enumerate(chosen, 1)
         ]
     return result
+
+
+def _overlap(outline: Polygon, other: Polygon) -> bool:
+    """Tell whether two unwrapped outlines overlap, also where they meet across the antimeridian."""
+    turns = (0.0, 360.0, -360.0) if max(map(abs, outline.bounds[::2])) > 170 else (0.0,)
+    return any(outline.intersects(translate(other, turn) if turn else other) for turn in turns)
 
 
 def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.float64]:
@@ -119,7 +128,7 @@ def _candidates(
     reach = 3 * max(extent.most) * extent.gsd / 1000
     east, north = rng.uniform(-reach, reach, (2, TRIES))
     east[0] = north[0] = 0
-    lats = np.clip(lat + north / KM_PER_DEGREE, -80, 80)
+    lats = np.clip(lat + north / KM_PER_DEGREE, -MAX_LATITUDE, MAX_LATITUDE)
     lons = (lon + east / (KM_PER_DEGREE * np.cos(np.radians(lat))) + 180) % 360 - 180
     return [
         SampledFootprint(point, 0, round(float(x), 5), round(float(y), 5), stratum, int(width), int(height), extent.gsd)
@@ -139,5 +148,7 @@ def _places_within(earth: EarthData, site: SampledFootprint) -> NDArray[np.int64
     centre = unit_vectors(np.array(site.lon), np.array(site.lat))
     near = np.array(sorted(earth.places.tree.query_ball_point(centre, radius)), np.int64)
     lon, lat = earth.places.lon[near], earth.places.lat[near]
+    if west < -180 or east > 180:  # counted on from the site's own longitude, as its outline is
+        lon = lon + 360 * np.round((site.lon - lon) / 360)
     inside: NDArray[np.int64] = near[(lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)]
     return inside

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from raster.image import Image, Mask
+from raster.pixels import from_corner, to_corner, within
 from raster.reader import RasterReader
 
 NODE_PX = 16
@@ -56,7 +57,7 @@ def sample_tile(raster: RasterReader, to_raster: FloatArray, size: int) -> tuple
 
     pixels, valid = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
     mask = _unless_whole(valid)
-    x_offset, y_offset = (x0 - 0.5) / reduce + 0.5, (y0 - 0.5) / reduce + 0.5
+    x_offset, y_offset = (to_corner(from_corner(start) / reduce) for start in (x0, y0))
     within = x_within and y_within
     if within and affine:
         a, b, c, d, e, f = (value / reduce for value in matrix[:6])
@@ -155,6 +156,4 @@ def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
 
 def _inside(coordinates: Coordinates, shape: tuple[int, ...]) -> Image:
     """Return 255 where coordinates lie within the outer edges of an image, else 0."""
-    x, y = coordinates[..., 0], coordinates[..., 1]
-    inside = (x >= -0.5) & (y >= -0.5) & (x <= shape[1] - 0.5) & (y <= shape[0] - 0.5)
-    return np.where(inside, np.uint8(255), np.uint8(0))
+    return np.where(within(coordinates, shape[1], shape[0]), np.uint8(255), np.uint8(0))

@@ -103,7 +103,7 @@ def workspace(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace: Path) -> None:
     release = workspace / "release"
     assert verify_release(release) == []
-    rows = published(read_manifest(SCHEMA, release / "manifest.parquet"))
+    rows = published(read_manifest(SCHEMA, release))
     assert rows.num_rows == 27
     assert set(rows["split"].to_pylist()) == {"train", "val", "test"}
     assert set(rows["map_source"].to_pylist()) == {"drawn map"}
