@@ -1,4 +1,4 @@
-"""The dense matcher's pieces against slow, obvious implementations, and the whole of it on pairs of known homography."""
+"""The dense matcher's pieces against slow, obvious implementations, and the whole on pairs of known homography."""
 
 from __future__ import annotations
 
