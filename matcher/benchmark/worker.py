@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _listen(jobs: SimpleQueue[str]) -> None:
-    """Hand on jobs; end the process when the other side is gone, even while a matcher hangs."""
+    """Queue jobs; end the process when the parent process has ended, even while a matcher hangs."""
     for line in sys.stdin:
         jobs.put(line)
     os._exit(0)

@@ -14,7 +14,7 @@ def convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a skip; the second starts at zero, so a new block is the identity."""
+    """Two 3 x 3 convolutions around a skip; the second is zero at first, so a new block is the identity."""
 
     def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
