@@ -1,4 +1,4 @@
-"""Alignment on real tiles: random perturbations of the map's georeference, and pairs that do not belong together.
+"""Alignment on real tiles: random perturbations of the map's georeference, and negative pairs.
 
     python benchmarks/alignment.py --json [--perturbations 40] [--negatives 20] [--zoom 16] [--log FILE]
 
@@ -104,7 +104,7 @@ def positives(folder: Path, zoom: int, count: int) -> Iterator[Case]:
 
 
 def negatives(folder: Path, count: int) -> Iterator[Case]:
-    """Yield pairs that do not belong together, of each kind in turn."""
+    """Yield negative pairs, map and image of different ground, of each kind in turn."""
     chart, home = assemble("lk25", 16, MAP), placed(16, MAP[0], MAP[2])
     landquart = saved(folder / "landquart.tif", assemble("swissimage", 16, IMAGE[16]), placed(16, 34512, 23054))
     middle = middle_of((2304, 3328), placed(16, 34512, 23054))

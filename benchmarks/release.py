@@ -24,11 +24,12 @@ from _machine import report
 
 from catalog.checksums import digest
 from catalog.manifest import make_manifest, published, read_manifest, write_manifest
-from catalog.model import MANIFEST_NAME, About, Raster, RasterPair
-from catalog.schema import SOURCES
-from catalog.stac import Placed, write_stac
+from catalog.model import MANIFEST_NAME, About, Contents, Placed
+from catalog.pairs import SCHEMA
+from catalog.pairs.model import Raster, RasterPair
+from catalog.stac import write_stac
 from catalog.stac_check import check_stac
-from catalog.stac_pairs import write_pairs
+from catalog.stac_table import write_table
 from catalog.store import write_store
 from catalog.verify import check_manifest
 from stages.release import join_pairs
@@ -125,27 +126,28 @@ def _raster_pair(index: int, west: float, north: float) -> RasterPair:
 def measure_full_size(folder: Path, clock: Clock) -> None:
     """Time every step that has one row a pair."""
     tiles, clean, split, rasters = simulate(np.random.default_rng(0))
-    pairs, _ = clock.time("join_clean_split_rasters", lambda: join_pairs(tiles, clean, split, rasters))
-    manifest = clock.time("make_manifest", lambda: make_manifest(pairs))
+    pairs, sources = clock.time("join_clean_split_rasters", lambda: join_pairs(tiles, clean, split, rasters))
+    manifest = clock.time("make_manifest", lambda: make_manifest(SCHEMA, pairs))
     path = folder / MANIFEST_NAME
     clock.time("write_manifest", lambda: write_manifest(manifest, path))
-    clock.time("read_manifest", lambda: read_manifest(path))
-    clock.time("write_pairs_as_items_table", lambda: write_pairs(manifest, folder, folders=True, store=False))
+    clock.time("read_manifest", lambda: read_manifest(SCHEMA, path))
+    clock.time("write_pairs_as_items_table", lambda: write_table(SCHEMA, manifest, folder, folders=True, store=False))
     about = About("MapData", "Simulated.", "1.0", "other", "MapData", "", {"mapdata": "0"}, seed=0)
+    contents = Contents(about, pairs, sources, rasters)
     placed = {
         pair.id: [
             Placed(f"rasters/{pair.point_id}/{pair.site_id}/{side}.tif", 10**8, "0" * 64) for side in ("map", "visible")
         ]
         for pair in rasters
     }
-    clock.time("write_raster_pairs_as_items", lambda: write_stac(folder, about, manifest, rasters, placed))
-    found = clock.time("check_manifest", lambda: list(check_manifest(manifest)))
+    clock.time("write_raster_pairs_as_items", lambda: write_stac(SCHEMA, folder, contents, manifest, placed))
+    found = clock.time("check_manifest", lambda: list(check_manifest(SCHEMA, manifest)))
     rows = published(manifest)
     digests = {file.path: file.digest for files in placed.values() for file in files}
     for side in ("map", "visible"):
         digests |= dict(zip(rows[f"{side}_path"].to_pylist(), rows[f"{side}_digest"].to_pylist(), strict=True))
     digests |= {name: digest(folder / name) for name in ("stac/pairs.parquet", MANIFEST_NAME)}
-    found += clock.time("validate_stac_every_item", lambda: list(check_stac(folder, digests, read_manifest(path))))
+    found += clock.time("validate_stac_every_item", lambda: list(check_stac(SCHEMA, folder, digests, manifest)))
     if found:
         raise SystemExit(f"the simulated release has problems, such as {found[0]}")
     clock.figures["manifest_mb"] = round(path.stat().st_size / 1e6, 1)
@@ -157,7 +159,7 @@ def measure_store(folder: Path, clock: Clock) -> None:
     rng = np.random.default_rng(1)
     tiles, clean, split, rasters = simulate(rng)
     pairs, _ = join_pairs(tiles, clean, split, rasters)
-    manifest = make_manifest(pairs).slice(0, SAMPLE * 2)
+    manifest = make_manifest(SCHEMA, pairs).slice(0, SAMPLE * 2)
     manifest = manifest.filter(pa.array(manifest["zarr_index"].is_valid())).slice(0, SAMPLE)
     scene = cv2.GaussianBlur(rng.integers(0, 256, (4096, 4096, 3), dtype=np.uint8), (0, 0), 1.5)
     files = []
@@ -166,8 +168,8 @@ def measure_store(folder: Path, clock: Clock) -> None:
         files.append(f"{index}.png")
         cv2.imwrite(str(folder / files[-1]), scene[y : y + 512, x : x + 512])
     index = pa.array(np.zeros(SAMPLE), pa.int32())
-    sources = pa.table([manifest["pair_id"], pa.array(files), pa.array(files), index], schema=SOURCES)
-    clock.time("zarr_sample", lambda: write_store(manifest, sources, folder, folder / "s.zarr"))
+    sources = pa.table([manifest["pair_id"], pa.array(files), pa.array(files), index], schema=SCHEMA.sources)
+    clock.time("zarr_sample", lambda: write_store(SCHEMA, manifest, sources, folder, folder / "s.zarr"))
     raw = SAMPLE * 2 * 512 * 512 * 3 / 1e6
     clock.figures["zarr_raw_mb_per_s"] = round(raw / clock.figures["zarr_sample_s"], 1)
     clock.figures["zarr_pairs_per_s"] = round(SAMPLE / clock.figures["zarr_sample_s"], 1)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from catalog.manifest import EXTENSIONS, LETTERS, published
-from catalog.model import FOLDERS_NAME, MANIFEST_NAME, SIDES, Contents, Format
-from catalog.schema import MANIFEST
-
-Json = dict[str, Any]
+from catalog.manifest import published
+from catalog.model import EXTENSIONS, IMAGE_TYPES, MANIFEST_NAME, Contents, Format, Json
+from catalog.schema import Role, Schema, description
 
 _CONTEXT: Json = {
     "@language": "en",
@@ -54,23 +53,25 @@ _CONTEXT: Json = {
     "transform": "cr:transform",
 }
 
+_FIELD = re.compile(r"\{\w+\}")
 _TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float"}
-_IMAGE_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
-def write_croissant(path: Path, contents: Contents, manifest: pa.Table, formats: frozenset[Format]) -> None:
+def write_croissant(
+    schema: Schema[Any], path: Path, contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]
+) -> None:
     """Write `croissant.json` beside a manifest that is already written.
 
-    Record sets: `pairs`, the manifest's plain columns, and, if the release has folders, `map_images` and
-    `visible_images`, each an image and its pair_id.
+    Record sets: the manifest's plain columns by the schema's name, and, if the release has folders, `<role>_images`,
+    each an image and its key.
     """
     about = contents.about
-    distribution, records = [_manifest_file(path.parent / MANIFEST_NAME)], [_pairs()]
+    distribution, records = [_manifest_file(schema, path.parent / MANIFEST_NAME)], [_records(schema)]
     if Format.FOLDERS in formats and manifest.num_rows:
         kinds = sorted(set(published(manifest)["format"].to_pylist()))
-        for side in SIDES:
-            distribution.append(_images_file_set(side, kinds))
-            records.append(_images_records(side))
+        for role in schema.roles:
+            distribution.append(_images_file_set(schema, role, kinds))
+            records.append(_images_records(schema, role.name))
     document = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -88,12 +89,12 @@ def write_croissant(path: Path, contents: Contents, manifest: pa.Table, formats:
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _manifest_file(path: Path) -> Json:
+def _manifest_file(schema: Schema[Any], path: Path) -> Json:
     return {
         "@type": "cr:FileObject",
         "@id": MANIFEST_NAME,
         "name": MANIFEST_NAME,
-        "description": "Every pair, rejected ones included (GeoParquet).",
+        "description": f"Every {schema.noun}, rejected ones included (GeoParquet).",
         "contentUrl": MANIFEST_NAME,
         "contentSize": f"{path.stat().st_size} B",
         "encodingFormat": "application/x-parquet",
@@ -101,50 +102,52 @@ def _manifest_file(path: Path) -> Json:
     }
 
 
-def _pairs() -> Json:
+def _records(schema: Schema[Any]) -> Json:
     fields = []
-    for column in MANIFEST:
+    for column in schema.manifest:
         repeated = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
         kind = _TYPES.get(str(column.type.value_type if repeated else column.type))
         if kind is None:  # bbox and geometry: Croissant has no type for them
             continue
         field: Json = {
             "@type": "cr:Field",
-            "@id": f"pairs/{column.name}",
-            "name": f"pairs/{column.name}",
-            "description": (column.metadata or {})[b"description"].decode(),
+            "@id": f"{schema.name}/{column.name}",
+            "name": f"{schema.name}/{column.name}",
+            "description": description(column),
             "dataType": kind,
             "source": {"fileObject": {"@id": MANIFEST_NAME}, "extract": {"column": column.name}},
         }
         fields.append(field | ({"repeated": True} if repeated else {}))
-    return {"@type": "cr:RecordSet", "@id": "pairs", "name": "pairs", "key": {"@id": "pairs/pair_id"}, "field": fields}
+    name = schema.name
+    key = {"@id": f"{name}/{schema.key}"}
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": key, "field": fields}
 
 
-def _images_file_set(side: str, kinds: list[str]) -> Json:
+def _images_file_set(schema: Schema[Any], role: Role, kinds: list[str]) -> Json:
     return {
         "@type": "cr:FileSet",
-        "@id": f"{side}-files",
-        "name": f"{side}-files",
-        "description": f"The {side} images of all published pairs.",
-        "encodingFormat": [_IMAGE_TYPES[kind] for kind in kinds],
-        "includes": [f"{FOLDERS_NAME}/*/*/{LETTERS[side]}/*.{EXTENSIONS[kind]}" for kind in kinds],
+        "@id": f"{role.name}-files",
+        "name": f"{role.name}-files",
+        "description": f"The {role.name} images of all published {schema.name}.",
+        "encodingFormat": [IMAGE_TYPES[kind] for kind in kinds],
+        "includes": [f"{_FIELD.sub('*', role.path)}.{EXTENSIONS[kind]}" for kind in kinds],
     }
 
 
-def _images_records(side: str) -> Json:
-    name = f"{side}_images"
-    source: Json = {"fileSet": {"@id": f"{side}-files"}}
+def _images_records(schema: Schema[Any], role: str) -> Json:
+    name = f"{role}_images"
+    source: Json = {"fileSet": {"@id": f"{role}-files"}}
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "key": {"@id": f"{name}/pair_id"},
+        "key": {"@id": f"{name}/{schema.key}"},
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{name}/pair_id",
-                "name": f"{name}/pair_id",
-                "description": "pair_id of the record set pairs",
+                "@id": f"{name}/{schema.key}",
+                "name": f"{name}/{schema.key}",
+                "description": f"{schema.key} of the record set {schema.name}",
                 "dataType": "sc:Text",
                 "source": source | {"extract": {"fileProperty": "filename"}, "transform": {"regex": r"^(.*)\.\w+$"}},
             },
@@ -152,7 +155,7 @@ def _images_records(side: str) -> Json:
                 "@type": "cr:Field",
                 "@id": f"{name}/image",
                 "name": f"{name}/image",
-                "description": f"the {side} image",
+                "description": f"the {role} image",
                 "dataType": "sc:ImageObject",
                 "source": source | {"extract": {"fileProperty": "content"}},
             },

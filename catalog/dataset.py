@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,80 +16,62 @@ import zarr
 from torch.utils.data import Dataset
 
 from catalog.errors import CatalogError
-from catalog.manifest import published, read_manifest
-from catalog.model import MANIFEST_NAME, RELEASE_NAME, SIDES, STORE_NAME, Format
+from catalog.manifest import SPLITS, published, read_manifest
+from catalog.model import MANIFEST_NAME, RELEASE_NAME, STORE_NAME, Format
+from catalog.schema import Schema, find_schema
 from catalog.store import Image, open_store, read_image
 
 Split = Literal["train", "val", "test", "all"]
 Layout = Literal["folders", "zarr"]
+Sample = Mapping[str, Any]
+"""What the schema makes of a record: for map-visible pairs a `catalog.pairs.sample.Pair`."""
 
 
-class Pair(TypedDict):
-    """One item. The images lie on each other, so `homography` is the identity; `raster_homography` is the one that laid
-    the whole map raster on the whole visible raster. `residual_px` is NaN and `inliers` -1 where unknown."""
+class ReleaseDataset(Dataset[Sample]):
+    """The accepted records of one split, in the manifest's order. Made by `open_dataset`.
 
-    map: torch.Tensor  # (3, size, size), float32 in [0, 1] or uint8, RGB
-    visible: torch.Tensor
-    homography: torch.Tensor  # (3, 3) float64, map -> visible, pixels of these two images
-    raster_homography: torch.Tensor  # (3, 3) float64
-    residual_px: float
-    inliers: int
-    pair_id: str
-    point_id: str
-    split: str
-
-
-class PairDataset(Dataset[Pair]):
-    """The accepted pairs of one split, in the manifest's order. Made by `open_dataset`.
-
-    `table` holds the manifest's rows of these pairs: row n is item n, so that a subset can be chosen by any column.
+    `table` holds the manifest's rows of these records: row n is item n, so that a subset can be chosen by any column.
     Safe in `DataLoader` workers, forked or spawned: the Zarr store is opened anew in each process.
     """
 
-    def __init__(self, path: Path, table: pa.Table, layout: Layout, dtype: torch.dtype) -> None:
-        self.path, self.table, self.layout, self.dtype = path, table, layout, dtype
+    def __init__(self, schema: Schema[Any], path: Path, table: pa.Table, layout: Layout, dtype: torch.dtype) -> None:
+        self.schema, self.path, self.table, self.layout, self.dtype = schema, path, table, layout, dtype
         self._store: tuple[int, zarr.Group] | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def __getitem__(self, index: int) -> Pair:
-        """Return one pair. Raises IndexError beyond the end, CatalogError if an image cannot be read."""
+    def __getitem__(self, index: int) -> Sample:
+        """Return one record.
+
+        Raises:
+            IndexError: `index` lies beyond the end.
+            CatalogError: An image cannot be read.
+        """
         if not -len(self) <= index < len(self):
-            raise IndexError(f"pair {index} of a dataset of {len(self)}")
+            raise IndexError(f"{self.schema.noun} {index} of a dataset of {len(self)}")
         row = self.table.slice(index % len(self), 1).to_pylist()[0]
-        images = {side: self._tensor(self._image(side, row)) for side in SIDES}
-        return Pair(
-            map=images["map"],
-            visible=images["visible"],
-            homography=torch.eye(3, dtype=torch.float64),
-            raster_homography=torch.tensor(row["homography"], dtype=torch.float64).reshape(3, 3),
-            residual_px=float("nan") if row["residual_px"] is None else row["residual_px"],
-            inliers=-1 if row["inliers"] is None else row["inliers"],
-            pair_id=row["pair_id"],
-            point_id=row["point_id"],
-            split=row["split"],
-        )
+        return self.schema.sample(row, {role: self._tensor(self._image(role, row)) for role in self.schema.images})
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_store": None}
 
-    def _image(self, side: str, row: dict[str, Any]) -> Image:
+    def _image(self, role: str, row: dict[str, Any]) -> Image:
         if self.layout == "folders":
-            return read_image(self.path / row[f"{side}_path"])
-        array = self._group()[side]
+            return read_image(self.path / row[f"{role}_path"])
+        array = self._group()[role]
         assert isinstance(array, zarr.Array)
         try:
             return np.asarray(array[row["zarr_index"]], np.uint8)
         except (OSError, ValueError, RuntimeError) as error:
             raise CatalogError(
-                f"{self.path / STORE_NAME}: pair {row['pair_id']} cannot be read ({error}); verify the release"
+                f"{self.path / STORE_NAME}: {row[self.schema.key]} cannot be read ({error}); verify the release"
             ) from error
 
     def _group(self) -> zarr.Group:
         # A store opened before a fork shares its event loop with the parent, which then hangs in the child.
         if self._store is None or self._store[0] != os.getpid():
-            self._store = os.getpid(), open_store(self.path / STORE_NAME)
+            self._store = os.getpid(), open_store(self.schema, self.path / STORE_NAME)
         return self._store[1]
 
     def _tensor(self, image: Image) -> torch.Tensor:
@@ -101,31 +84,39 @@ def open_dataset(
     split: Split = "train",
     layout: Layout | None = None,
     dtype: torch.dtype = torch.float32,
-) -> PairDataset:
-    """Open the pairs of one split of a release (or of all, `split="all"`) as a PyTorch `Dataset`.
+) -> ReleaseDataset:
+    """Open the records of one split of a release as a PyTorch `Dataset`, whatever its schema.
 
-    `layout` says what to read pixels from; by default the folders if the release has them, else the Zarr store.
-    `dtype` is torch.float32 (values in [0, 1]) or torch.uint8. Raises CatalogError if there is no release at `path`, or
-    it lacks that layout; ValueError for a split or dtype that does not exist.
+    Args:
+        path: Folder of the release.
+        split: train, val, test, or all of them.
+        layout: What to read pixels from; by default the folders if the release has them, else the Zarr store.
+        dtype: Of the images: torch.float32 (values in [0, 1]) or torch.uint8.
+
+    Raises:
+        CatalogError: There is no release at `path`, it lacks that layout, or its schema is not installed.
+        ValueError: There is no such split or dtype.
     """
     path = Path(path)
-    if split not in ("train", "val", "test", "all"):
+    if split not in (*SPLITS, "all"):
         raise ValueError(f"split {split!r}: choose train, val, test or all")
     if dtype not in (torch.float32, torch.uint8):
         raise ValueError(f"dtype {dtype}: choose torch.float32 or torch.uint8")
-    present = _layouts(path)
+    schema, present = _summary(path)
     chosen = layout or next(iter(present))
     if chosen not in present:
         raise CatalogError(f"{path}: this release has no {chosen}; it has {', '.join(present)}, or export it first")
-    rows = published(read_manifest(path / MANIFEST_NAME))
+    rows = published(read_manifest(schema, path / MANIFEST_NAME))
     if split != "all":
         rows = rows.filter(pc.equal(rows["split"], split))
-    return PairDataset(path, rows.combine_chunks(), chosen, dtype)
+    return ReleaseDataset(schema, path, rows.combine_chunks(), chosen, dtype)
 
 
-def _layouts(path: Path) -> list[Layout]:
+def _summary(path: Path) -> tuple[Schema[Any], list[Layout]]:
     try:
-        formats = json.loads((path / RELEASE_NAME).read_bytes())["formats"]
+        summary = json.loads((path / RELEASE_NAME).read_bytes())
+        formats = {Format(name) for name in summary["formats"]}
+        name = summary["schema"]
     except FileNotFoundError as error:
         inside = path / "release"
         hint = (
@@ -133,5 +124,5 @@ def _layouts(path: Path) -> list[Layout]:
         )
         raise CatalogError(f"{path}: there is no release here; {hint}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CatalogError(f"{path / RELEASE_NAME}: cannot be read ({error}); build the release again") from error
-    return [name for name in ("folders", "zarr") if Format(name) in formats]
+        raise CatalogError(f"{path / RELEASE_NAME}: cannot be read ({error!r}); build the release again") from error
+    return find_schema(name), [layout for layout in ("folders", "zarr") if Format(layout) in formats]

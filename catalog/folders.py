@@ -6,12 +6,13 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from catalog.errors import CatalogError
 from catalog.manifest import published
-from catalog.model import SIDES
+from catalog.schema import Schema
 
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES}
 
@@ -32,23 +33,35 @@ def place(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_folders(manifest: pa.Table, sources: pa.Table, root: Path, release: Path) -> dict[str, str]:
-    """Lay out the images of all accepted pairs as MapData/<point>/<site>/{L,R}; return digests by path in the release.
+def write_folders(
+    schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root: Path, release: Path
+) -> dict[str, str]:
+    """Lay out the images of all accepted records as the schema's roles say.
 
-    `sources` (schema SOURCES) tells where each image is now, relative to `root`. Raises CatalogError for pairs that
-    have no image files of their own.
+    Args:
+        schema: Of the release.
+        manifest: Of the release.
+        sources: Where each image is now, relative to `root`; columns `schema.sources`.
+        root: Folder that the sources are relative to.
+        release: Folder that the images are placed in.
+
+    Returns:
+        Digests by path in the release.
+
+    Raises:
+        CatalogError: Records have no image files of their own, or a file is missing.
     """
     rows = published(manifest)
     if "npy" in rows["format"].to_pylist():
         raise CatalogError(
-            "the folder layout needs image files, but these tiles were made with format none; "
-            "publish them as zarr, or tile again as png, jpeg or webp"
+            "the folder layout needs image files, but these images were made with format none; "
+            "publish them as zarr, or make them again as png, jpeg or webp"
         )
     digests = {}
-    for side in SIDES:
-        files = dict(zip(sources["pair_id"].to_pylist(), sources[f"{side}_file"].to_pylist(), strict=True))
-        columns = (rows[name].to_pylist() for name in ("pair_id", f"{side}_path", f"{side}_digest"))
-        for pair_id, path, digest in zip(*columns, strict=True):
-            place(root / files[pair_id], release / path)
+    for role in schema.images:
+        files = dict(zip(sources[schema.key].to_pylist(), sources[f"{role}_file"].to_pylist(), strict=True))
+        columns = (rows[name].to_pylist() for name in (schema.key, f"{role}_path", f"{role}_digest"))
+        for key, path, digest in zip(*columns, strict=True):
+            place(root / files[key], release / path)
             digests[path] = digest
     return digests

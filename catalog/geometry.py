@@ -39,6 +39,14 @@ def bounds(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
     return boxes
 
 
+def enclosing(boxes: NDArray[np.float64]) -> list[float]:
+    """Return the bounds of bounds (N, 4), N > 0; all longitudes if one of them crosses the antimeridian."""
+    west, south, east, north = boxes.T
+    if (west > east).any():
+        return [-180.0, float(south.min()), 180.0, float(north.max())]
+    return [float(value) for value in (west.min(), south.min(), east.max(), north.max())]
+
+
 def to_wkb(shapes: NDArray[np.object_]) -> pa.Array:
     """Return geometries as an Arrow column of little-endian WKB."""
     return pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())

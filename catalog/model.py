@@ -1,12 +1,11 @@
-"""What a release is made of: plain data, given by whoever made the pixels."""
+"""What any release is made of: plain data, given by whoever made the pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -14,13 +13,11 @@ import pyarrow as pa
 class Format(StrEnum):
     """The parts a release may have besides manifest, card, Croissant metadata and checksums, which it always has."""
 
-    FOLDERS = "folders"  # MapData/<point>/<site>/{L,R}/<pair>.<ext>
+    FOLDERS = "folders"  # an image file a record and role, where the schema's layout puts it
     ZARR = "zarr"  # mapdata.zarr
-    RASTERS = "rasters"  # rasters/<point>/<site>/{map,visible}.tif, what the pairs were cut from
+    RASTERS = "rasters"  # the rasters that records were cut from
     STAC = "stac"  # stac/catalog.json and below
 
-
-SIDES = ("map", "visible")
 
 MANIFEST_NAME = "manifest.parquet"
 RELEASE_NAME = "release.json"
@@ -28,63 +25,30 @@ CHECKSUMS_NAME = "checksums.b3"
 CARD_NAME = "README.md"
 CROISSANT_NAME = "croissant.json"
 STORE_NAME = "mapdata.zarr"
-FOLDERS_NAME = "MapData"
 STAC_NAME = "stac"
 
+EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+"""Image format -> file suffix. The format npy has no file a record."""
 
-@dataclass(frozen=True)
-class Raster:
-    """One side of a raster pair. `transform` is (a, b, c, d, e, f), GDAL's corner convention; `crs` a code or WKT."""
+IMAGE_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+"""Image format -> media type."""
 
-    file: Path
-    digest: str  # BLAKE3, hexadecimal
-    size: int  # bytes
-    width: int  # px
-    height: int  # px
-    crs: str
-    transform: tuple[float, ...]
-    source: str
-    licence: str
-    attribution: str
-    date: str  # when it was taken: a year, a month, a day, an ISO 8601 interval, or "" if unknown
-    nodata_share: float
-
-
-@dataclass(frozen=True)
-class RasterPair:
-    """A map raster, the visible raster of the same ground, and how the one was laid on the other."""
-
-    point_id: str
-    site_id: str
-    map: Raster
-    visible: Raster
-    footprint: bytes  # WKB polygon, WGS84, of the visible raster
-    gsd: float  # metres on the ground per pixel of the visible raster
-    homography: tuple[float, ...]  # 9 numbers, row-major, map -> visible, full-resolution pixels
-    method: str
-    residual_px: float | None
-    inliers: int | None
-    stratum: str = ""
-    evidence: tuple[Path, ...] = ()  # files that tell how it was aligned: tie points, drawings
-
-    @property
-    def id(self) -> str:
-        """Return the pair's name, unique in the release: "001_1"."""
-        return f"{self.point_id}_{self.site_id}"
+Json = dict[str, Any]
+OriginalT = TypeVar("OriginalT")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The split that matchers are compared on, and what was measured on it: matcher -> figure -> value.
+    """The split that methods are compared on, and what was measured on it: method -> figure -> value.
 
-    `note` says on how many pairs, when and on what; empty while nothing was measured.
+    `note` says on how many records, when and on what; empty while nothing was measured.
     """
 
     split: str = "test"
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     note: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return it as a JSON-able object."""
         return {
             "split": self.split,
@@ -109,17 +73,26 @@ class About:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Everything a release is built from.
+class Contents(Generic[OriginalT]):
+    """Everything a release of a schema is built from.
 
-    `pairs` has the columns of `catalog.schema.PAIRS`, `sources` those of `catalog.schema.SOURCES`; both have one row a
-    pair, rejected ones included. Every accepted pair belongs to one of `rasters`.
+    `records` has the columns `schema.columns`, `sources` those of `schema.sources`; both have one row a record,
+    rejected ones included. `originals` are what the records were made from, such as rasters, in the schema's own type.
     """
 
     about: About
-    pairs: pa.Table
+    records: pa.Table
     sources: pa.Table
-    rasters: Sequence[RasterPair]
+    originals: Sequence[OriginalT] = ()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file of the release: path relative to the release (POSIX), size in bytes, BLAKE3 digest."""
+
+    path: str
+    size: int
+    digest: str
 
 
 @dataclass(frozen=True)

@@ -1,113 +1,229 @@
-"""The columns of the manifest and of what it is made from."""
+"""What a kind of dataset tells the catalog: its columns, images, layout of files, STAC items, and text of its card.
+
+A schema is a subclass of `Schema`; `catalog.pairs` is one. A record is one row of the manifest. A role is one of the
+images that every record has.
+"""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Generic
 
 import pyarrow as pa
 
 from catalog.errors import CatalogError
+from catalog.model import Contents, Format, Json, OriginalT, Placed
 
-_AFFINE = pa.list_(pa.float64(), 6)
-_HOMOGRAPHY = pa.list_(pa.float64(), 9)
-_TEXT, _INT, _LONG, _REAL = pa.string(), pa.int32(), pa.int64(), pa.float64()
+ENTRY_POINTS = "mapdata.schemas"
+"""Group of entry points by which a package registers the schemas it brings."""
+
+_BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
+_CREDITS = ("source", "licence", "attribution", "date")
 
 
-def _column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+def column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    """Return a column with its description, which the card and the Croissant metadata print."""
     return pa.field(name, kind, nullable=nullable, metadata={"description": description})
 
 
-PAIRS = pa.schema(
-    [
-        _column("pair_id", _TEXT, "unique: <point>_<site>_<row>_<column>"),
-        _column("point_id", _TEXT, "sampling point"),
-        _column("site_id", _TEXT, "site of that point; each has one raster pair"),
-        _column("row", _INT, "row of the tile in its raster pair's grid"),
-        _column("col", _INT, "column of the tile in its raster pair's grid"),
-        _column("size", _INT, "width and height of both images, pixels"),
-        _column("split", _TEXT, "train, val or test; null if the pair was rejected", nullable=True),
-        _column("verdict", _TEXT, "accepted or rejected; only accepted pairs are published"),
-        _column("reasons", pa.list_(_TEXT), "why it was rejected, one sentence a failed rule; empty if accepted"),
-        _column("format", _TEXT, "png, jpeg, webp (one file an image) or npy (pixels in the Zarr store only)"),
-        _column("map_digest", _TEXT, "BLAKE3 of the map image's file; of its pixels (C order) if format is npy"),
-        _column("visible_digest", _TEXT, "the same of the visible image"),
-        _column("map_bytes", _LONG, "size of what map_digest was taken of"),
-        _column("visible_bytes", _LONG, "size of what visible_digest was taken of"),
-        _column("crs", _TEXT, "native coordinate reference system of the pair's grid: authority code or WKT"),
-        _column("transform", _AFFINE, "affine (a, b, c, d, e, f) of the pair's grid in crs, GDAL corner convention"),
-        _column("gsd", _REAL, "metres on the ground per pixel"),
-        _column(
-            "homography",
-            _HOMOGRAPHY,
-            "3x3 row-major, pixels of the map raster -> pixels of the visible raster, (0, 0) the centre of the first "
-            "pixel; the pair was cut through it, so its two images lie on each other by the identity",
-        ),
-        _column(
-            "residual_px", _REAL, "residual of that homography, pixels of the visible raster; null if unknown", True
-        ),
-        _column("inliers", _INT, "tie points that support it; null if unknown", True),
-        _column("method", _TEXT, "how the rasters were aligned"),
-        _column("map_source", _TEXT, "where the map came from"),
-        _column("map_licence", _TEXT, "licence of the map"),
-        _column("map_attribution", _TEXT, "what to print beside the map"),
-        _column("map_date", _TEXT, "date of the map; empty if unknown"),
-        _column("map_raster", _TEXT, "BLAKE3 of the raster the map image was cut from"),
-        _column("visible_source", _TEXT, "where the visible image came from"),
-        _column("visible_licence", _TEXT, "licence of the visible image"),
-        _column("visible_attribution", _TEXT, "what to print beside the visible image"),
-        _column("visible_date", _TEXT, "date of the visible image; empty if unknown"),
-        _column("visible_raster", _TEXT, "BLAKE3 of the raster the visible image was cut from"),
-        _column("geometry", pa.binary(), "footprint: WKB polygon in WGS84, longitude then latitude"),
-    ]
-)
-"""One row a pair, as it is handed to the catalog."""
+@dataclass(frozen=True)
+class Role:
+    """An image that every record has.
 
-_BBOX = pa.struct([pa.field(name, _REAL, nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
+    Attributes:
+        name: Prefix of the role's columns: `<name>_digest`, `<name>_bytes`, `<name>_source`, `<name>_licence`,
+            `<name>_attribution`, `<name>_date`; name of its array in the Zarr store.
+        path: Place of its file in the release, without the suffix: a template of columns that ends in the key, such as
+            `Photos/{place_id}/{photo_id}`. The first folder holds nothing else.
+    """
 
-DERIVED = pa.schema(
-    [
-        _column("map_path", _TEXT, "place of the map image in the folder layout; null if it has no file", True),
-        _column("visible_path", _TEXT, "place of the visible image in the folder layout; null if it has no file", True),
-        _column("zarr_index", _INT, "position in the arrays of the Zarr store; null if rejected", True),
-        _column("bbox", _BBOX, "bounds of geometry; xmin > xmax where it crosses the antimeridian"),
-    ]
-)
-"""Columns the catalog adds."""
+    name: str
+    path: str
 
-MANIFEST = pa.schema([*PAIRS, *DERIVED])
-"""`manifest.parquet`: one row a pair, ordered by (point_id, site_id, row, col)."""
 
-SOURCES = pa.schema(
-    [
-        _column("pair_id", _TEXT, "as in PAIRS"),
-        _column("map_file", _TEXT, "file that holds the map image"),
-        _column("visible_file", _TEXT, "file that holds the visible image"),
-        _column("index", _INT, "of the image in the file's array if the format is npy, else 0"),
-    ]
-)
-"""Where the pixels are now, relative to nothing or to the folder the caller names."""
+@dataclass(frozen=True, order=True)
+class Credit:
+    """Who is to be named for an image or raster: `role` as in `Role`, the rest as in its columns."""
+
+    role: str
+    source: str
+    licence: str
+    attribution: str
+    date: str
+
+
+class Schema(ABC, Generic[OriginalT]):
+    """A kind of dataset. Its columns must hold the key, the group, `split`, `verdict`, `reasons`, `format`, `geometry`
+    (WKB, WGS84) and those of each role; `size` (pixels) if it can be published as Zarr.
+
+    Attributes:
+        name: Plural that names records ("pairs"), recorded in the release; names the table of STAC items, too.
+        noun: Its singular.
+        key: Column that is unique.
+        group: Column whose records all lie in one split.
+        order: Columns that order the manifest.
+        columns: What is given of each record.
+        roles: The images of each record.
+        extensions: URLs of the STAC extensions that `record_fields` uses.
+        summaries: STAC properties of `items` whose values the collection lists.
+        splitting: Sentence of the card: by what records are split, and why.
+        keywords: Of the STAC collection.
+        tags: Of the card, for dataset hubs.
+        holds: What the card says of each format.
+        loading: Further Python examples of the card; PATH stands for the release.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str]
+    key: ClassVar[str]
+    group: ClassVar[str]
+    order: ClassVar[tuple[str, ...]]
+    columns: ClassVar[pa.Schema]
+    roles: ClassVar[tuple[Role, ...]]
+    extensions: ClassVar[tuple[str, ...]] = ()
+    summaries: ClassVar[tuple[str, ...]] = ()
+    splitting: ClassVar[str]
+    keywords: ClassVar[tuple[str, ...]] = ()
+    tags: ClassVar[tuple[str, ...]] = ()
+    holds: ClassVar[Mapping[Format, str]] = {}
+    loading: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Return the names of the roles."""
+        return tuple(role.name for role in self.roles)
+
+    @cached_property
+    def manifest(self) -> pa.Schema:
+        """Return the columns of the manifest: those given, then those that the catalog derives."""
+        paths = [
+            column(
+                f"{name}_path",
+                pa.string(),
+                f"place of the {name} image in the folder layout; null if it has no file",
+                True,
+            )
+            for name in self.images
+        ]
+        index = column("zarr_index", pa.int32(), "position in the arrays of the Zarr store; null if rejected", True)
+        bbox = column("bbox", _BBOX, "bounds of geometry; xmin > xmax where it crosses the antimeridian")
+        return pa.schema([*self.columns, *paths, index, bbox])
+
+    @cached_property
+    def sources(self) -> pa.Schema:
+        """Return the columns of the table that says where pixels are before they are published."""
+        files = [
+            column(f"{name}_file", pa.string(), f"file that holds the {name} image, relative to a folder")
+            for name in self.images
+        ]
+        index = column("index", pa.int32(), "of the image in the file's array if the format is npy, else 0")
+        return pa.schema([column(self.key, pa.string(), "as in the manifest"), *files, index])
+
+    def check(self, contents: Contents[OriginalT], manifest: pa.Table) -> None:
+        """Raise CatalogError if records and originals contradict each other."""
+
+    def files(self, original: OriginalT, formats: frozenset[Format]) -> Iterable[tuple[Path, str, str | None]]:
+        """Yield files that go with an original: where each is, its path in the release, its digest if known."""
+        return ()
+
+    def original_id(self, original: OriginalT) -> str:
+        """Return the name of an original, unique in the release; the id of its STAC item."""
+        raise NotImplementedError
+
+    def items(
+        self, contents: Contents[OriginalT], manifest: pa.Table, placed: Mapping[str, list[Placed]]
+    ) -> Iterator[Json]:
+        """Yield a STAC item an original, by `catalog.stac.make_item`; `placed` has the files of each by its id."""
+        yield from ()
+
+    def parents(self, rows: pa.Table) -> pa.ChunkedArray | None:
+        """Return the id of the STAC item that each record was made from; None if the schema has no such items."""
+        return None
+
+    def record_fields(self, rows: pa.Table) -> Mapping[str, Any]:
+        """Return further columns of the table of STAC items, one value a record."""
+        return {}
+
+    def facts(self, contents: Contents[OriginalT]) -> Json:
+        """Return what `release.json` says besides what it says of every schema."""
+        return {}
+
+    def credits(self, contents: Contents[OriginalT]) -> Iterator[Credit]:
+        """Yield whom to name, once for each image; a schema cut from rasters names them once a raster."""
+        for role in self.images:
+            columns = (contents.records[f"{role}_{name}"].to_pylist() for name in _CREDITS)
+            yield from (Credit(role, *row) for row in zip(*columns, strict=True))
+
+    def sections(self) -> Mapping[str, str]:
+        """Return sections of the card, heading -> Markdown, that explain the records."""
+        return {}
+
+    @abstractmethod
+    def provenance(self, contents: Contents[OriginalT]) -> str:
+        """Return a sentence for the card: how the records were made."""
+
+    @abstractmethod
+    def sample(self, row: Mapping[str, Any], images: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a PyTorch dataset gives for a row of the manifest and its images, tensors (3, H, W) by role."""
+
+
+def find_schema(name: object) -> Schema[Any]:
+    """Return the schema of that name: `pairs`, or one that an installed package registers.
+
+    A release names its schema, and a release may come from a stranger: so a name is looked up, never imported.
+
+    Raises:
+        CatalogError: No schema of that name is installed.
+    """
+    if name == "pairs":
+        from catalog.pairs import SCHEMA  # the core does without it
+
+        return SCHEMA
+    registered = entry_points(group=ENTRY_POINTS)
+    for entry in registered:
+        if entry.name == name:
+            schema = entry.load()
+            if isinstance(schema, Schema):
+                return schema
+            raise CatalogError(f"{entry.value}: is no catalog.schema.Schema; name an instance of one")
+    known = ", ".join(["pairs", *sorted(registered.names)])
+    raise CatalogError(f"schema {name!r} is not known here ({known} are); install the package that brings it")
 
 
 def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:
-    """Return `table` with exactly the columns of `schema`, in its order and types; CatalogError names misfits."""
+    """Return `table` with exactly the columns of `schema`, in its order and types.
+
+    Raises:
+        CatalogError: A column is missing, has another type, or lacks values it must have.
+    """
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise CatalogError(f"{what} lacks the columns {', '.join(missing)}; make it with catalog.schema")
+        raise CatalogError(f"{what} lacks the columns {', '.join(missing)}; make it with the schema's columns")
     for field in schema:
-        column = table.column(field.name)
-        if not field.nullable and column.null_count:
-            raise CatalogError(f"{what} has {column.null_count} rows without {field.name!r}; every pair must have one")
+        values = table.column(field.name)
+        if not field.nullable and values.null_count:
+            raise CatalogError(f"{what} has {values.null_count} rows without {field.name!r}; every row must have one")
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise CatalogError(f"{what} has a column of the wrong type: {error}") from error
 
 
-def markdown() -> str:
-    """Return the manifest's columns as a Markdown table."""
+def markdown(columns: pa.Schema) -> str:
+    """Return columns as a Markdown table."""
     lines = ["| column | type | meaning |", "|---|---|---|"]
-    for field in MANIFEST:
-        description = (field.metadata or {})[b"description"].decode()
-        lines.append(f"| `{field.name}` | `{_kind(field.type)}` | {description} |")
+    lines += [f"| `{field.name}` | `{_kind(field.type)}` | {description(field)} |" for field in columns]
     return "\n".join(lines)
+
+
+def description(field: pa.Field) -> str:
+    """Return the description of a column made by `column`."""
+    return str((field.metadata or {})[b"description"].decode())
 
 
 def _kind(kind: pa.DataType) -> str:

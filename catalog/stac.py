@@ -1,9 +1,9 @@
-"""The static STAC 1.1 catalog: Catalog > Collection > one Item per raster pair; the pairs are a table of items.
+"""The static STAC 1.1 catalog: Catalog > Collection > one Item an original; the records are a table of items.
 
     stac/catalog.json
-    stac/collection.json      assets: the table of pairs, the manifest, the Zarr store
-    stac/items/001_1.json     assets: the two rasters and the evidence of their alignment
-    stac/pairs.parquet        stac-geoparquet, one row an accepted pair (module `catalog.stac_pairs`)
+    stac/collection.json      assets: the table of records, the manifest, the Zarr store
+    stac/items/<id>.json      what records were made from, if the schema has such originals
+    stac/<name>.parquet       stac-geoparquet, one row an accepted record (module `catalog.stac_table`)
 
 All links are relative, so that a release can be moved. Fields that STAC has no name for carry the prefix `mapdata:`.
 """
@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,10 @@ import pyarrow.compute as pc
 
 from catalog.checksums import digest, multihash
 from catalog.dates import Interval, rfc3339, union
-from catalog.geometry import bounds, footprints, geojson
+from catalog.geometry import bounds, enclosing, footprints, geojson
 from catalog.manifest import published
-from catalog.model import MANIFEST_NAME, SIDES, STAC_NAME, STORE_NAME, About, Raster, RasterPair
+from catalog.model import MANIFEST_NAME, STAC_NAME, STORE_NAME, About, Contents, Json, Placed
+from catalog.schema import Credit, Schema
 
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -37,70 +36,57 @@ PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 COLLECTION_ID = "mapdata"
 GEOTIFF = "image/tiff; application=geotiff"
 PARQUET = "application/vnd.apache.parquet"
+ZARR = "application/vnd.zarr; version=3"
 MEDIA_TYPES = {".json": "application/json", ".parquet": PARQUET, ".png": "image/png", ".jpg": "image/jpeg"}
 
-Json = dict[str, Any]
 CODE = re.compile(r"[A-Za-z]+:\w+")
 """An authority and its code ("EPSG:3857"); any other CRS is WKT."""
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A file of the release: path relative to the release (POSIX), size in bytes, BLAKE3 digest."""
-
-    path: str
-    size: int
-    digest: str
+def table_path(schema: Schema[Any]) -> str:
+    """Return the place of the table of items in the release."""
+    return f"{STAC_NAME}/{schema.name}.parquet"
 
 
 def write_stac(
-    release: Path, about: About, manifest: pa.Table, rasters: Sequence[RasterPair], evidence: Mapping[str, list[Placed]]
+    schema: Schema[Any], release: Path, contents: Contents[Any], manifest: pa.Table, placed: Mapping[str, list[Placed]]
 ) -> None:
-    """Write catalog, collection and items below `release`/stac.
+    """Write catalog, collection and items below `release`/stac; the table of items must be there.
 
-    `evidence` holds the placed files of each raster pair by its id, the two rasters among them if they are part of the
-    release. Whether the Zarr store and the folders are part is seen from what is there.
+    Args:
+        schema: Of the release.
+        release: Its folder.
+        contents: What it is built from.
+        manifest: Of the release.
+        placed: The files that are published with each original, by its id.
     """
     folder = release / STAC_NAME
     (folder / "items").mkdir(parents=True)
-    counts = _counts(manifest)
-    for pair in rasters:
-        _write(folder / "items" / f"{pair.id}.json", make_item(pair, counts.get(pair.id, {}), evidence[pair.id], about))
-    _write(folder / "collection.json", _collection(release, about, manifest, rasters))
-    _write(folder / "catalog.json", _catalog(about))
+    items = list(schema.items(contents, manifest, placed))
+    for item in items:
+        _write(folder / "items" / f"{item['id']}.json", item)
+    _write(folder / "collection.json", _collection(schema, release, contents, manifest, items))
+    _write(folder / "catalog.json", _catalog(contents.about))
 
 
-def make_item(pair: RasterPair, counts: Mapping[str, int], files: Iterable[Placed], about: About) -> Json:
-    """Return the Item of a raster pair. `counts` holds its pairs by split, and the rejected ones under "rejected"."""
-    shape = footprints(pa.chunked_array([pa.array([pair.footprint], pa.binary())]))
-    assets = {
-        Path(file.path).stem if Path(file.path).suffix == ".tif" else Path(file.path).name: file for file in files
-    }
-    has_rasters = all(side in assets for side in SIDES)
-    properties: Json = {
-        **time_properties(union([pair.map.date, pair.visible.date])),
-        "gsd": pair.gsd,
-        **projection(pair.visible.crs),
-        "proj:shape": [pair.visible.height, pair.visible.width],
-        "proj:transform": list(pair.visible.transform),
-        "processing:software": dict(about.software),
-        "processing:lineage": (
-            f"map and visible raster acquired, aligned by {pair.method}, cut into pairs of tiles through one homography"
-        ),
-        "mapdata:point_id": pair.point_id,
-        "mapdata:site_id": pair.site_id,
-        "mapdata:stratum": pair.stratum,
-        "mapdata:homography": np.reshape(pair.homography, (3, 3)).tolist(),
-        "mapdata:residual_px": pair.residual_px,
-        "mapdata:inliers": pair.inliers,
-        "mapdata:method": pair.method,
-        "mapdata:pairs": dict(sorted(counts.items())),
-    }
+def make_item(
+    identifier: str, footprint: bytes, properties: Json, assets: Mapping[str, Json], extensions: Sequence[str]
+) -> Json:
+    """Return an Item of the collection.
+
+    Args:
+        identifier: Its id, unique in the release.
+        footprint: WKB polygon, WGS84.
+        properties: The item's, its times included.
+        assets: By name, see `make_asset`.
+        extensions: URLs of the extensions that it uses.
+    """
+    shape = footprints(pa.chunked_array([pa.array([footprint], pa.binary())]))
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING],
-        "id": pair.id,
+        "stac_extensions": list(extensions),
+        "id": identifier,
         "collection": COLLECTION_ID,
         "geometry": geojson(shape[0]),
         "bbox": bounds(shape)[0].tolist(),
@@ -110,7 +96,20 @@ def make_item(pair: RasterPair, counts: Mapping[str, int], files: Iterable[Place
             _link("parent", "../collection.json"),
             _link("collection", "../collection.json"),
         ],
-        "assets": {name: _asset(name, file, pair) for name, file in assets.items()},
+        "assets": dict(assets),
+    }
+
+
+def make_asset(file: Placed, **fields: Any) -> Json:
+    """Return the asset of an item that a file is, with the fields that are given for it."""
+    suffix = Path(file.path).suffix
+    return {
+        "href": f"../../{file.path}",
+        "file:size": file.size,
+        "file:checksum": multihash(file.digest),
+        "type": MEDIA_TYPES.get(suffix, "application/octet-stream"),
+        "roles": ["overview"] if suffix == ".png" else ["metadata"],
+        **fields,
     }
 
 
@@ -120,47 +119,18 @@ def projection(crs: str) -> Json:
 
 
 def time_properties(interval: Interval) -> Json:
-    """Return the times of an item: an interval, because a map and an image are never of one instant."""
+    """Return the times of an item: an interval, because its images are seldom of one instant."""
     return {"datetime": None, "start_datetime": rfc3339(interval[0]), "end_datetime": rfc3339(interval[1])}
 
 
-def file_fields(size: int, digest: str) -> Json:
-    """Return the file extension's fields."""
-    return {"file:size": size, "file:checksum": multihash(digest)}
-
-
-def _asset(name: str, file: Placed, pair: RasterPair) -> Json:
-    suffix = Path(file.path).suffix
-    asset: Json = {"href": f"../../{file.path}", **file_fields(file.size, file.digest)}
-    if name not in SIDES:
-        roles = ["overview"] if suffix == ".png" else ["metadata"]
-        return asset | {"type": MEDIA_TYPES.get(suffix, "application/octet-stream"), "roles": roles}
-    raster: Raster = pair.map if name == "map" else pair.visible
-    return asset | {
-        "type": GEOTIFF,
-        "title": {"map": "Electronic map", "visible": "Visible image"}[name],
-        "roles": ["data"],
-        **projection(raster.crs),
-        "proj:shape": [raster.height, raster.width],
-        "proj:transform": list(raster.transform),
-        "data_type": "uint8",
-        "raster:sampling": "area",
-        "bands": [{"name": name} for name in ("red", "green", "blue")],
-        "mapdata:source": raster.source,
-        "mapdata:licence": raster.licence,
-        "mapdata:attribution": raster.attribution,
-        "mapdata:date": raster.date,
-        "mapdata:nodata_share": raster.nodata_share,
-    }
-
-
-def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequence[RasterPair]) -> Json:
-    interval = union(raster.date for pair in rasters for raster in (pair.map, pair.visible))
-    summaries = {
-        "proj:code": sorted({pair.visible.crs for pair in rasters if CODE.fullmatch(pair.visible.crs)}),
-        "mapdata:method": sorted({pair.method for pair in rasters}),
-        "mapdata:split": sorted(pc.unique(published(manifest)["split"]).to_pylist()),
-    }
+def _collection(
+    schema: Schema[Any], release: Path, contents: Contents[Any], manifest: pa.Table, items: Sequence[Json]
+) -> Json:
+    about, credits = contents.about, sorted(set(schema.credits(contents)))
+    rows = published(manifest)
+    interval = union(credit.date for credit in credits)
+    summaries = {name: sorted({item["properties"].get(name) for item in items} - {None}) for name in schema.summaries}
+    summaries["mapdata:split"] = sorted(pc.unique(rows["split"]).to_pylist())
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -169,10 +139,10 @@ def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequen
         "title": about.title,
         "description": about.description,
         "license": about.licence,
-        "keywords": ["image matching", "map", "remote sensing", "registration", "homography"],
-        "providers": _providers(about, rasters),
+        "keywords": list(schema.keywords),
+        "providers": _providers(about, credits),
         "extent": {
-            "spatial": {"bbox": [_extent(rasters)]},
+            "spatial": {"bbox": [_extent(rows, items)]},
             "temporal": {"interval": [[rfc3339(interval[0]), rfc3339(interval[1])]]},
         },
         "summaries": {name: values for name, values in summaries.items() if values},
@@ -181,27 +151,32 @@ def _collection(release: Path, about: About, manifest: pa.Table, rasters: Sequen
         "links": [
             _link("root", "./catalog.json"),
             _link("parent", "./catalog.json"),
-            *({**_link("item", f"./items/{pair.id}.json"), "type": "application/geo+json"} for pair in rasters),
+            *({**_link("item", f"./items/{item['id']}.json"), "type": "application/geo+json"} for item in items),
         ],
-        "assets": _collection_assets(release),
+        "assets": _collection_assets(schema, release),
     }
 
 
-def _collection_assets(release: Path) -> Json:
+def _collection_assets(schema: Schema[Any], release: Path) -> Json:
     assets: Json = {}
+    table = table_path(schema)
     described = {
-        "pairs": (f"{STAC_NAME}/pairs.parquet", "Items of all published pairs (stac-geoparquet)", "stac-items"),
-        "manifest": (MANIFEST_NAME, "Manifest of all pairs, rejected ones included (GeoParquet)", "metadata"),
+        schema.name: (table, f"Items of all published {schema.name} (stac-geoparquet)", "stac-items"),
+        "manifest": (MANIFEST_NAME, f"Manifest of all {schema.name}, rejected ones included (GeoParquet)", "metadata"),
     }
     for name, (path, title, role) in described.items():
         file = release / path
-        href = f"./{file.name}" if path.startswith(STAC_NAME) else f"../{path}"
-        fields = file_fields(file.stat().st_size, digest(file))
-        assets[name] = {"href": href, "type": PARQUET, "title": title, "roles": [role], **fields}
+        assets[name] = {
+            "href": f"./{file.name}" if path == table else f"../{path}",
+            "type": PARQUET,
+            "title": title,
+            "roles": [role],
+            "file:size": file.stat().st_size,
+            "file:checksum": multihash(digest(file)),
+        }
     if (release / STORE_NAME).exists():
-        title = "Pixels of all published pairs (Zarr v3)"
-        assets["zarr"] = {"href": f"../{STORE_NAME}", "type": "application/vnd.zarr; version=3", "title": title}
-        assets["zarr"]["roles"] = ["data"]
+        title = f"Pixels of all published {schema.name} (Zarr v3)"
+        assets["zarr"] = {"href": f"../{STORE_NAME}", "type": ZARR, "title": title, "roles": ["data"]}
     return assets
 
 
@@ -216,40 +191,22 @@ def _catalog(about: About) -> Json:
     }
 
 
-def _providers(about: About, rasters: Sequence[RasterPair]) -> list[Json]:
-    sources = sorted(
-        {(raster.source, raster.licence, raster.attribution) for pair in rasters for raster in (pair.map, pair.visible)}
-    )
+def _providers(about: About, credits: Iterable[Credit]) -> list[Json]:
     licensors = [
         {
             "name": attribution or source,
             "description": f"source: {source}; licence: {licence}",
             "roles": ["licensor", "producer"],
         }
-        for source, licence, attribution in sources
+        for source, licence, attribution in sorted({(each.source, each.licence, each.attribution) for each in credits})
     ]
     creator: Json = {"name": about.creator, "roles": ["processor"], "processing:software": dict(about.software)}
     return [*licensors, creator | ({"url": about.url} if about.url else {})]
 
 
-def _extent(rasters: Sequence[RasterPair]) -> list[float]:
-    if not rasters:
-        return [-180.0, -90.0, 180.0, 90.0]
-    shapes = footprints(pa.chunked_array([pa.array([pair.footprint for pair in rasters], pa.binary())]))
-    west, south, east, north = bounds(shapes).T
-    if (west > east).any():
-        return [-180.0, float(south.min()), 180.0, float(north.max())]
-    return [float(value) for value in (west.min(), south.min(), east.max(), north.max())]
-
-
-def _counts(manifest: pa.Table) -> dict[str, Counter[str]]:
-    """Return for each raster pair its number of pairs by split, rejected ones under "rejected"."""
-    grouped = manifest.group_by(["point_id", "site_id", "split"]).aggregate([([], "count_all")])
-    counts: dict[str, Counter[str]] = {}
-    for row in grouped.to_pylist():
-        pair = counts.setdefault(f"{row['point_id']}_{row['site_id']}", Counter())
-        pair[row["split"] or "rejected"] += row["count_all"]
-    return counts
+def _extent(rows: pa.Table, items: Sequence[Json]) -> list[float]:
+    boxes = [item["bbox"] for item in items] or [list(box.values()) for box in rows["bbox"].to_pylist()]
+    return enclosing(np.array(boxes)) if boxes else [-180.0, -90.0, 180.0, 90.0]
 
 
 def _link(rel: str, href: str) -> Json:

@@ -1,4 +1,4 @@
-"""Checking a static STAC catalog without a network: schemas, links, assets, and the table of pairs.
+"""Checking a static STAC catalog without a network: schemas, links, assets, and the table of items.
 
 The core is checked by the STAC 1.1.0 and GeoJSON schemas that pystac carries. The extensions' schemas are published
 only on the web; the fields of theirs that a release uses are checked by the rules written here.
@@ -20,8 +20,9 @@ from stac_geoparquet.arrow import stac_table_to_items
 
 from catalog.checksums import multihash
 from catalog.manifest import published
-from catalog.model import STAC_NAME, Problem
-from catalog.stac import STAC_VERSION, Json
+from catalog.model import STAC_NAME, Json, Problem
+from catalog.schema import Schema
+from catalog.stac import STAC_VERSION, table_path
 
 _SCHEMAS = "https://schemas.stacspec.org/v1.1.0"
 _PARTS = ("bands", "basics", "common", "data-values", "datetime", "instrument", "licensing", "provider")
@@ -53,10 +54,16 @@ _EXTENSIONS: Json = {
 }
 
 
-def check_stac(release: Path, digests: Mapping[str, str], manifest: pa.Table | None) -> Iterator[Problem]:
-    """Yield everything wrong with `release`/stac. `digests` are those of the release's files by relative path.
+def check_stac(
+    schema: Schema[Any], release: Path, digests: Mapping[str, str], manifest: pa.Table | None
+) -> Iterator[Problem]:
+    """Yield everything wrong with `release`/stac.
 
-    Without a manifest the table of pairs is checked by itself only.
+    Args:
+        schema: Of the release.
+        release: Its folder.
+        digests: Of the release's files, by relative path.
+        manifest: Of the release; without it the table of items is checked by itself only.
     """
     catalog = f"{STAC_NAME}/catalog.json"
     seen = {catalog}
@@ -79,20 +86,22 @@ def check_stac(release: Path, digests: Mapping[str, str], manifest: pa.Table | N
         name = file.relative_to(release).as_posix()
         if name not in seen:
             yield Problem(name, "no collection links to this item", _REMEDY)
-    yield from check_pairs(release, digests, manifest)
+    yield from _check_table(schema, release, digests, manifest)
 
 
-def check_pairs(release: Path, digests: Mapping[str, str], manifest: pa.Table | None) -> Iterator[Problem]:
-    """Yield everything wrong with the table of items: unreadable, other pairs than the manifest's, invalid items."""
-    path = f"{STAC_NAME}/pairs.parquet"
+def _check_table(
+    schema: Schema[Any], release: Path, digests: Mapping[str, str], manifest: pa.Table | None
+) -> Iterator[Problem]:
+    path = table_path(schema)
     try:
         table = pq.read_table(release / path)
         ids = table["id"].to_pylist()
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         yield Problem(path, f"no readable table of items ({error})", _REMEDY)
         return
-    if manifest is not None and ids != published(manifest)["pair_id"].to_pylist():
-        yield Problem(path, "its items are not the accepted pairs of the manifest, in their order", _REMEDY)
+    if manifest is not None and ids != published(manifest)[schema.key].to_pylist():
+        what = f"its items are not the accepted {schema.name} of the manifest, in their order"
+        yield Problem(path, what, _REMEDY)
     for batch in table.to_batches(max_chunksize=8192):
         for item in stac_table_to_items(batch):
             item.setdefault("assets", {})

@@ -1,12 +1,11 @@
-"""The Zarr v3 store: all accepted pairs in two arrays, in the order of the manifest.
+"""The Zarr v3 store: the images of all accepted records, an array a role, in the order of the manifest.
 
-    map       (N, size, size, 3) uint8   one image a chunk, 100 images a shard, zstd level 1
-    visible   (N, size, size, 3) uint8
-    pair_id   (N,) string                the manifest's key of position n
+    <role>    (N, size, size, 3) uint8   one image a chunk, 100 images a shard, zstd level 1
+    <key>     (N,) string                the manifest's key of position n
     split     (N,) string                train, val or test
 
-One store for all splits: a column tells them apart, so that a split can be redrawn without touching pixels, and since
-pairs lie in the order (point, site, row, column), a split made by point reads long runs of neighbouring chunks.
+One store for all splits: a column tells them apart, so that records can change their split without touching pixels, and
+since records lie in the manifest's order, a split made by group reads long runs of neighbouring chunks.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from zarr.codecs import ZstdCodec
 
 from catalog.errors import CatalogError
 from catalog.manifest import published
-from catalog.model import SIDES
+from catalog.schema import Schema
 
 Image = NDArray[np.uint8]
 
@@ -36,31 +35,38 @@ SHARD = 100
 _MAX_THREADS = 4  # each holds a shard of raw pixels: 79 MB at 512 px
 
 
-def write_store(manifest: pa.Table, sources: pa.Table, root: Path, path: Path) -> None:
-    """Write the store of all accepted pairs at `path`: the same pairs give the same bytes.
+def write_store(schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root: Path, path: Path) -> None:
+    """Write the store of all accepted records at `path`: the same records give the same bytes.
 
-    `sources` (schema SOURCES) tells where each image is now, relative to `root`. Raises CatalogError for an image that
-    cannot be decoded or has another size than the manifest says.
+    Args:
+        schema: Of the release; its columns hold `size`.
+        manifest: Of the release.
+        sources: Where each image is now, relative to `root`; columns `schema.sources`.
+        root: Folder that the sources are relative to.
+        path: Folder of the store.
+
+    Raises:
+        CatalogError: An image cannot be decoded or has another size than the manifest says.
     """
     rows = published(manifest)
     size = _common_size(rows)
     group = zarr.create_group(path, zarr_format=3, attributes={"title": "MapData", "tile_size": size})
-    for name in ("pair_id", "split"):
+    for name in (schema.key, "split"):
         column = group.create_array(name, shape=(rows.num_rows,), chunks=(max(1, rows.num_rows),), dtype="str")
         if rows.num_rows:
             column[:] = np.array(rows[name].to_pylist(), dtype=object)
-    order = pc.index_in(rows["pair_id"], sources["pair_id"])
+    order = pc.index_in(rows[schema.key], sources[schema.key])
     where = sources.take(order)
     shards = range(0, rows.num_rows, SHARD)
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for side in SIDES:
-            array = _create(group, side, rows.num_rows, size)
-            files, index = where[f"{side}_file"].to_pylist(), where["index"].to_pylist()
+        for role in schema.images:
+            array = _create(group, role, (rows.num_rows, size, size, 3), schema.noun)
+            files, index = where[f"{role}_file"].to_pylist(), where["index"].to_pylist()
 
             def write(start: int, array: Any = array, files: list[str] = files, index: list[int] = index) -> None:
                 chosen = slice(start, start + SHARD)
-                tiles = [read_image(root / file, at) for file, at in zip(files[chosen], index[chosen], strict=True)]
-                array[start : start + len(tiles)] = _stack(tiles, files[chosen], size)
+                images = [read_image(root / file, at) for file, at in zip(files[chosen], index[chosen], strict=True)]
+                array[start : start + len(images)] = _stack(images, files[chosen], size)
 
             for _ in pool.map(write, shards):
                 pass
@@ -74,17 +80,22 @@ def read_image(path: Path, index: int = 0) -> Image:
         # imdecode of bytes, not imread: it copes with any path and tells a missing file from a damaged one.
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     except (OSError, ValueError, IndexError, cv2.error) as error:
-        raise CatalogError(f"{path}: cannot be read ({error}); make this tile again") from error
+        raise CatalogError(f"{path}: cannot be read ({error}); make it again") from error
     if image is None:
-        raise CatalogError(f"{path}: cannot be decoded as an image; make this tile again")
+        raise CatalogError(f"{path}: cannot be decoded as an image; make it again")
     return np.asarray(image, np.uint8)
 
 
-def open_store(path: Path) -> zarr.Group:
-    """Open a store for reading. Raises CatalogError if it is absent, damaged or lacks one of its arrays."""
+def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
+    """Open a store for reading.
+
+    Raises:
+        CatalogError: It is absent, damaged or lacks one of its arrays.
+    """
+    needed = [*schema.images, schema.key, "split"]
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3)
-        missing = [name for name in (*SIDES, "pair_id", "split") if name not in group]
+        missing = [name for name in needed if name not in group]
     except (OSError, ValueError, KeyError) as error:
         raise CatalogError(f"{path}: is no readable Zarr store ({error}); export it again") from error
     if missing:
@@ -99,28 +110,29 @@ def read_text(group: zarr.Group, name: str) -> list[str]:
     return [str(value) for value in np.asarray(column[:])] if column.shape[0] else []
 
 
-def _create(group: zarr.Group, name: str, count: int, size: int) -> Any:
-    image = (size, size, 3)
+def _create(group: zarr.Group, name: str, shape: tuple[int, ...], noun: str) -> Any:
     return group.create_array(
         name,
-        shape=(count, *image),
-        chunks=(1, *image),
-        shards=(SHARD, *image),
+        shape=shape,
+        chunks=(1, *shape[1:]),
+        shards=(SHARD, *shape[1:]),
         dtype="uint8",
         compressors=[ZstdCodec(level=1)],
-        dimension_names=("pair", "y", "x", "channel"),
+        dimension_names=(noun, "y", "x", "channel"),
     )
 
 
 def _common_size(rows: pa.Table) -> int:
     sizes = pc.unique(rows["size"]).to_pylist()
     if len(sizes) > 1:
-        raise CatalogError(f"pairs of several sizes ({sorted(sizes)} px) do not fit one Zarr array; tile with one size")
+        raise CatalogError(
+            f"images of several sizes ({sorted(sizes)} px) do not fit one Zarr array; make them of one size"
+        )
     return int(sizes[0]) if sizes else 512
 
 
-def _stack(tiles: list[Image], files: list[str], size: int) -> Image:
-    for tile, file in zip(tiles, files, strict=True):
-        if tile.shape != (size, size, 3):
-            raise CatalogError(f"{file}: has shape {tile.shape}, the manifest says {(size, size, 3)}; make it again")
-    return np.stack(tiles)
+def _stack(images: list[Image], files: list[str], size: int) -> Image:
+    for image, file in zip(images, files, strict=True):
+        if image.shape != (size, size, 3):
+            raise CatalogError(f"{file}: has shape {image.shape}, the manifest says {(size, size, 3)}; make it again")
+    return np.stack(images)

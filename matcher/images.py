@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.errors import InputError
+from raster.stretch import stretched, value_range
 
 if TYPE_CHECKING:
     import torch
 
 RGBImage: TypeAlias = npt.NDArray[np.uint8]
 """H x W x 3, uint8, RGB, C-contiguous."""
-
-STRETCH_PERCENTILES = (0.5, 99.5)
 
 
 def as_rgb(image: np.ndarray, name: str = "image") -> RGBImage:
@@ -84,11 +83,7 @@ def _as_uint8(image: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
 def _stretch(image: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     """Map the colours' range to 0..255, the same for all channels so that hues stay; a fourth channel (alpha) fully."""
     colours, alpha = image[..., :3], image[..., 3:]
-    low, high = np.percentile(colours, STRETCH_PERCENTILES)
-    if high <= low:
-        low, high = 0.0, 65535.0
-    scaled = (colours.astype(np.float32) - low) * (255 / (high - low))
-    return np.concatenate([np.clip(np.rint(scaled), 0, 255), alpha >> 8], axis=2).astype(np.uint8)
+    return np.concatenate([stretched(colours, *value_range(colours)), (alpha >> 8).astype(np.uint8)], axis=2)
 
 
 def _on_white(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

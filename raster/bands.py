@@ -63,7 +63,7 @@ def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] =
         )
     inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
     table = None
-    if len(colours) == 1 and (inverted or interpretations[colours[0] - 1] is ColorInterp.palette):
+    if len(colours) == 1 and interpretations[colours[0] - 1] is ColorInterp.palette:
         table = _colour_table(dataset, colours[0])
     bits = int(dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
     white = 2 ** min(bits, 8) - 1 if kind == "uint8" else None
@@ -77,12 +77,9 @@ def _colours(interpretations: Sequence[ColorInterp]) -> tuple[int, ...]:
     return tuple(opaque[:3] if len(opaque) >= 3 else opaque[:1])
 
 
-def _colour_table(dataset: rasterio.DatasetReader, band: int) -> NDArray[np.uint8] | None:
+def _colour_table(dataset: rasterio.DatasetReader, band: int) -> NDArray[np.uint8]:
     """Return the colours (n + 1, 4), the last one, transparent, for values that the table does not know."""
-    try:
-        entries = dataset.colormap(band)
-    except ValueError:  # the raster has no table
-        return None
+    entries = dataset.colormap(band)
     table = np.zeros((max(entries) + 2, 4), np.uint8)
     for value, colour in entries.items():
         table[value] = colour

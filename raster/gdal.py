@@ -29,6 +29,7 @@ class Session:
             GDAL_DISABLE_READDIR_ON_OPEN="FALSE" if self.siblings else "EMPTY_DIR",
             GDAL_PAM_ENABLED=self.siblings,
             OSR_STRIP_TOWGS84=False,
+            OGR_CT_PREFER_OFFICIAL_SRS_DEF=False,
             GDAL_TIFF_INTERNAL_MASK=True,
             GDAL_HTTP_TIMEOUT=self.timeout_s,
             GDAL_HTTP_MAX_RETRY=5,

@@ -102,9 +102,16 @@ class RasterReader:
 
     @contextmanager
     def on_grid(self, grid: Grid) -> Iterator[RasterReader]:
-        """Open a view of the raster on another grid, bilinear (palettes: nearest); outside the raster is no data."""
+        """Open a view of the raster on another grid, bilinear (palettes: nearest); outside the raster is no data.
+
+        Raises RasterError where the file does not say where it lies.
+        """
+        flags = self._dataset.mask_flag_enums[self._bands.colours[0] - 1]
         with WarpedVRT(
             self._dataset,
+            src_crs=self.grid.crs,
+            src_transform=self.grid.transform,
+            src_nodata=self._dataset.nodata if MaskFlags.nodata in flags else None,
             crs=grid.crs,
             transform=grid.transform,
             width=grid.width,

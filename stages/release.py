@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pyproj import Geod
 
 from catalog.errors import CatalogError
-from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format, Raster, RasterPair
-from catalog.schema import PAIRS as CATALOG_PAIRS
-from catalog.schema import SOURCES
+from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
+from catalog.pairs import SCHEMA
+from catalog.pairs.model import SIDES, Raster, RasterPair
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
@@ -125,7 +125,7 @@ def write_release(
     )
     formats = params.formats if params.formats is not None else possible_formats(tiles)
     try:
-        build_release(Contents(about, pairs, sources, rasters), workspace, workspace / FOLDER, formats)
+        build_release(SCHEMA, Contents(about, pairs, sources, rasters), workspace, workspace / FOLDER, formats)
     except CatalogError as error:
         raise PermanentError(str(error)) from error
 
@@ -150,11 +150,11 @@ def join_pairs(
     facts = _rows_of(pair_of_tile, _raster_table(rasters), "id", "the aligned raster pairs (stages acquire and align)")
     given = {"verdict": verdicts["verdict"], "reasons": verdicts["reasons"], "split": splits["split"]}
     columns = {"gsd": pa.array(_gsd(tiles)), **given}
-    for name in CATALOG_PAIRS.names:
+    for name in SCHEMA.columns.names:
         if name not in columns:
             columns[name] = tiles[name] if name in PAIRS.names else facts[name]
     sources = [tiles["pair_id"], tiles["map_path"], tiles["visible_path"], tiles["index"]]
-    return pa.table(columns), pa.table(sources, names=SOURCES.names)
+    return pa.table(columns), pa.table(sources, names=SCHEMA.sources.names)
 
 
 def _outputs(results: Mapping[str, Result], suffix: str) -> list[tuple[str, str]]:
@@ -173,7 +173,7 @@ def _raster_pairs(run: RunView) -> Iterable[dict[str, Any]]:
             continue
         alignment = {key: aligned.data.get(key) for key in ("homography", "method", "residual_px", "inliers")}
         sides = {}
-        for side in ("map", "visible"):
+        for side in SIDES:
             acquired = run.read("acquire")[f"{name}/{side}"]
             (file,) = [entry for entry in acquired.outputs if entry.path == acquired.data["path"]]
             kept = {key: acquired.data[key] for key in _RASTER_FACTS}
@@ -222,7 +222,7 @@ def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
         {"id": pair.id}
         | {
             f"{side}_{name}": value
-            for side, raster in (("map", pair.map), ("visible", pair.visible))
+            for side, raster in pair.sides.items()
             for name, value in {
                 "source": raster.source,
                 "licence": raster.licence,
@@ -233,7 +233,7 @@ def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
         }
         for pair in rasters
     ]
-    facts = [name for name in CATALOG_PAIRS.names if name.endswith(("_source", "_licence", "_attribution", "_date"))]
+    facts = [name for name in SCHEMA.columns.names if name.endswith(("_source", "_licence", "_attribution", "_date"))]
     names = ["id", *facts, "map_raster", "visible_raster"]
     return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
 

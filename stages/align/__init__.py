@@ -26,7 +26,8 @@ from stages.rasters import SIDES
 from stages.tiepoints import SUFFIXES
 
 _SECONDS_A_PAIR, _SECONDS_A_PIXEL = {"georeference": 0.01, "structure": 15.0}, {"georeference": 0.0, "structure": 6e-8}
-"""As measured on Landquart and the demo: by structure 8 s where the first start is right, up to 36 where none is."""
+"""As measured on Landquart and the demo: by structure 8 s where the first initial hypothesis is right, up to 36 where
+none is."""
 
 
 class AlignParams(BaseModel):
@@ -46,7 +47,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     Params: ClassVar[type[BaseModel]] = AlignParams
     reads: ClassVar[tuple[str, ...]] = ("acquire",)
     roles: ClassVar[tuple[str, ...]] = SIDES

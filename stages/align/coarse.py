@@ -27,8 +27,10 @@ MARGIN = 0.25
 
 
 class Search(NamedTuple):
-    """Poses that are tried: `angles` (radians) and `scales`, on rasters of `side` pixels; of the best, `refined` are
-    refined and `followed` looked at closely."""
+    """Initial hypotheses: every combination of `angles` (radians) and `scales`, on rasters of `side` pixels.
+
+    Of the best, `refined` are refined and `followed` are followed to the resolution of this step.
+    """
 
     angles: FloatArray
     scales: Sequence[float]
@@ -38,15 +40,15 @@ class Search(NamedTuple):
 
 
 ALL_ANGLES: FloatArray = np.arange(120, dtype=np.float64) * (2 * np.pi / 120)
-NEAR = Search(np.deg2rad(np.arange(-9.0, 9.1, 3.0)).astype(np.float64), (0.92, 0.96, 1.0, 1.04, 1.08), 192, 0, 1)
-TURNED = Search(ALL_ANGLES, (0.92, 1.0, 1.08), 128, 4, 2)
-ANYHOW = Search(ALL_ANGLES, tuple(2.0 ** (step / 4) for step in range(-4, 5)), 160, 4, 2)
+NEAR_PRIOR = Search(np.deg2rad(np.arange(-9.0, 9.1, 3.0)).astype(np.float64), (0.92, 0.96, 1.0, 1.04, 1.08), 192, 0, 1)
+ANY_ROTATION = Search(ALL_ANGLES, (0.92, 1.0, 1.08), 128, 4, 2)
+ANY_SIMILARITY = Search(ALL_ANGLES, tuple(2.0 ** (step / 4) for step in range(-4, 5)), 160, 4, 2)
 
 STEPS = (
     Step(0.25, 0.35, 0.10, ("similarity",)),
     Step(0.5, 0.25, 0.04, ("similarity", "affine")),
 )
-"""How a pose is followed to the resolution of this step."""
+"""How an initial hypothesis is followed to the resolution of this step."""
 
 TILE = 512
 """Side of the overlapping windows that a sparse matcher is given."""
@@ -65,9 +67,19 @@ def prior_of(map_side: Side, visible_side: Side) -> FloatArray | None:
 def coarse_candidates(
     map_side: Side, visible_side: Side, prior: FloatArray | None, matcher: str
 ) -> Iterator[tuple[str, FloatArray]]:
-    """Yield homographies map -> visible worth a closer look, each with what found it, the likeliest first.
+    """Yield initial hypotheses, the likeliest first.
 
-    A georeference is taken to be right within `MARGIN`, 9 degrees and 8%; then within any rotation; then not at all.
+    A georeference is taken to be right within `MARGIN`, 9 degrees and 8%; then within any rotation; without one, any
+    rotation and scales from 1/2 to 2 are searched.
+
+    Args:
+        map_side: The map.
+        visible_side: The visible raster.
+        prior: Homography map -> visible that the georeferences imply, or None.
+        matcher: Name of a matcher (see `matcher.load_matcher`); "cfog" searches hypotheses by correlation.
+
+    Yields:
+        The method that found the hypothesis, and the homography map -> visible, full-resolution pixels.
     """
     if matcher != "cfog":
         pooled = _by_matcher(map_side, visible_side, prior, matcher)
@@ -77,8 +89,8 @@ def coarse_candidates(
     map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
     if not map_view.mask.any() or not visible.mask.any():
         return
-    for search in (ANYHOW,) if prior is None else (NEAR, TURNED):
-        for matrix in _by_poses(map_view, visible, search):
+    for search in (ANY_SIMILARITY,) if prior is None else (NEAR_PRIOR, ANY_ROTATION):
+        for matrix in _by_hypotheses(map_view, visible, search):
             homography = inverse(to_visible) @ matrix @ to_view
             yield "cfog", homography / homography[2, 2]
 
@@ -99,8 +111,8 @@ def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tupl
 
 
 @torch.no_grad()
-def _by_poses(map_view: View, visible: View, search: Search) -> Iterator[FloatArray]:
-    """Yield the best poses of a search, followed to the resolution of this step: matrices between the views."""
+def _by_hypotheses(map_view: View, visible: View, search: Search) -> Iterator[FloatArray]:
+    """Yield the best hypotheses of a search, followed to the resolution of this step: matrices between the views."""
     poses = search_poses(map_view, visible, search.angles, search.scales, search.side)
     if search.refined:
         poses = [refine_pose(map_view, visible, pose) for pose in distinct_poses(poses, search.refined)]

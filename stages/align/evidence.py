@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.files import write_json
 from raster.homography import FloatArray, apply_homography
-from stages.align.fine import MAX_RETURN, MIN_MARGIN, Windows
+from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
 from stages.align.source import Side
@@ -23,7 +23,7 @@ TIE_POINTS = pa.schema(
     [
         ("name", pa.string()),
         ("origin", pa.string()),  # manual | automatic
-        ("step", pa.string()),  # manual, or the pass of windows: rough, close, second start
+        ("step", pa.string()),  # manual, or the pass of windows: rough, close, perturbed restart, ground
         ("operator", pa.string()),  # person, or matcher and its version
         ("date", pa.string()),  # of a manual point
         ("map_x", pa.float64()),  # full-resolution pixels, (0, 0) the centre of the top-left pixel
@@ -37,9 +37,9 @@ TIE_POINTS = pa.schema(
         ("residual_y", pa.float64()),
         ("residual_m", pa.float64()),  # length of the residual in metres; null without a CRS
         ("score", pa.float64()),  # correlation at the peak
-        ("margin", pa.float64()),  # of the peak over its best rival
-        ("forward_backward_px", pa.float64()),  # working pixels; null where the margin is too small
-        ("passes_margin", pa.bool_()),  # one column a test
+        ("peak_margin", pa.float64()),  # of the peak over the second-highest one
+        ("forward_backward_px", pa.float64()),  # working pixels; null where the peak margin is too small
+        ("passes_peak_margin", pa.bool_()),  # one column a test
         ("passes_forward_backward", pa.bool_()),
         ("passes_search_border", pa.bool_()),
         ("passes_model", pa.bool_()),  # agrees with the accepted (or best) homography
@@ -107,19 +107,20 @@ def _window_rows(step: str, windows: Windows, reduce: int, evidence: Evidence, u
     for i in range(len(windows)):
         name = f"{step} {i:05d}"
         row = _common(name, "automatic", step, operator, windows.source[i], windows.found[i], residuals[i])
-        margin, there_and_back = bool(windows.margins[i] >= MIN_MARGIN), bool(windows.returns[i] <= MAX_RETURN)
+        error = windows.forward_backward[i]
+        distinct, consistent = bool(windows.peak_margins[i] >= MIN_PEAK_MARGIN), bool(error <= MAX_FORWARD_BACKWARD)
         inside = bool(windows.inside[i])
         rows.append(
             row
             | {
                 "score": windows.scores[i],
-                "margin": windows.margins[i],
-                "forward_backward_px": windows.returns[i] if np.isfinite(windows.returns[i]) else None,
-                "passes_margin": margin,
-                "passes_forward_backward": there_and_back,
+                "peak_margin": windows.peak_margins[i],
+                "forward_backward_px": error if np.isfinite(error) else None,
+                "passes_peak_margin": distinct,
+                "passes_forward_backward": consistent,
                 "passes_search_border": inside,
                 "passes_model": bool(agrees[i]),
-                "used": bool(used and agrees[i] and margin and there_and_back and inside),
+                "used": bool(used and agrees[i] and distinct and consistent and inside),
             }
         )
     return rows

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from matcher.dense.poses import View
 from matcher.dense.windows import match_windows
 from raster.homography import FloatArray, apply_homography, inverse, resizing
-from stages.align.islands import find_islands
+from stages.align.small_components import find_small_components
 from stages.align.source import Side
 
 BLOCK = 2048
@@ -25,37 +25,41 @@ MIN_DATA = 0.7
 MIN_STRUCTURE = 0.05
 """Least mean strength of the structure in a window, on both sides: below, there is nothing to match."""
 
-MAX_RETURN = 2.0
-MIN_MARGIN = 0.02
+MAX_FORWARD_BACKWARD = 2.0
+MIN_PEAK_MARGIN = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where windows lie: `reduce` visible pixels a working pixel; the rest in working pixels: the windows' `size`, the
-    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together. Islands
-    of the map of less than `islands` square pixels are not looked at (see `stages.align.islands`)."""
+    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together.
+    Connected components of the map of less than `min_component` square pixels are masked out (see
+    `stages.align.small_components`)."""
 
     reduce: int
     size: int
     radius: int
     corners: NDArray[np.intp]
     block: int
-    islands: float = 0.0
+    min_component: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """What the windows measured. Points in full-resolution pixels: `source` (N, 2) in the map, `expected` where the
-    homography puts it in the visible raster, `found` where the correlation does. `scores`, `margins`, `returns`
-    (working pixels) as in `matcher.dense.windows`; `inside` (N,) bool: does not end at the border of its search;
-    `reliable` (N,) bool: passes this, the margin and the forward-backward test."""
+    """What the windows measured: automatic tie points, and how reliable each is.
+
+    Points in full-resolution pixels: `source` (N, 2) in the map, `expected` where the homography puts it in the visible
+    raster, `found` where the correlation does. `scores`, `peak_margins` and `forward_backward` errors (working pixels)
+    as in `matcher.dense.windows`; `inside` (N,) bool: does not end at the border of its search; `reliable` (N,) bool:
+    passes this, the peak-margin and the forward-backward test.
+    """
 
     source: FloatArray
     expected: FloatArray
     found: FloatArray
     scores: FloatArray
-    margins: FloatArray
-    returns: FloatArray
+    peak_margins: FloatArray
+    forward_backward: FloatArray
     inside: NDArray[np.bool_]
     reliable: NDArray[np.bool_]
 
@@ -65,13 +69,23 @@ class Windows:
 
 @torch.no_grad()
 def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: Layout) -> Windows:
-    """Measure every window that holds data and structure on both sides, starting from `homography`."""
+    """Measure every window that holds data and structure on both sides.
+
+    Args:
+        map_side: The map.
+        visible_side: The visible raster.
+        homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
+        layout: Which windows, at which reduction.
+
+    Returns:
+        One row for each such window, block by block.
+    """
     rows = [np.empty((0, 8))]
     for corners, bounds in _blocks(visible_side, layout):
         rows.append(_measure_block(map_side, visible_side, homography, layout, corners, bounds))
     table = np.concatenate(rows)
     expected, shifts = table[:, :2], table[:, 2:4]
-    scores, margins, returns = table[:, 4], table[:, 5], table[:, 6]
+    scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
     inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5
     to_full = inverse(resizing(1 / layout.reduce, 1 / layout.reduce))
     return Windows(
@@ -79,10 +93,10 @@ def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: 
         expected=apply_homography(to_full, expected),
         found=apply_homography(to_full, expected + shifts),
         scores=scores,
-        margins=margins,
-        returns=returns,
+        peak_margins=peak_margins,
+        forward_backward=forward_backward,
         inside=inside,
-        reliable=inside & (returns <= MAX_RETURN) & (margins >= MIN_MARGIN),
+        reliable=inside & (forward_backward <= MAX_FORWARD_BACKWARD) & (peak_margins >= MIN_PEAK_MARGIN),
     )
 
 
@@ -113,14 +127,14 @@ def _measure_block(
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
     warped, inside = map_side.warped(shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    looked_at = inside & ~find_islands(warped, layout.islands) if layout.islands else inside
-    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, looked_at), (image, mask)))
+    compared = inside & ~find_small_components(warped, layout.min_component) if layout.min_component else inside
+    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, compared), (image, mask)))
     size = layout.size
     local = corners - (x0, y0)
     share = _window_mean((inside & mask).astype(np.float32), local, size)
     strengths = [_window_mean(field.square().sum(0).sqrt().cpu().numpy(), local, size) for field in (field0, field1)]
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
-    found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_MARGIN)
+    found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_PEAK_MARGIN)
     centres = found.centres + np.array([x0, y0])
     numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid, georeferenced_homography, project
+from raster.homography import FloatArray
 from stages.align.result import Alignment, Patch, Transform
 
 PATCH_PX = 1024
@@ -18,8 +20,9 @@ def align_by_georeference(map_grid: Grid, visible_grid: Grid) -> Alignment:
     Where the CRSs differ so much that one homography is off by more than `TOLERANCE_PX`, patches of `PATCH_PX` have
     their own. Raises PermanentError if the rasters do not overlap on the ground.
     """
-    coverage = _coverage(map_grid, visible_grid)
-    if coverage == 0:
+    outline = project(map_grid.corners(), map_grid, visible_grid)
+    overlap = overlap_share(outline, visible_grid.corners())
+    if overlap == 0:
         raise PermanentError(
             f"map and visible raster do not overlap: the map covers {_extent(map_grid)}, the visible raster "
             f"{_extent(visible_grid)}; check that both sources are of the same place and their CRSs are right"
@@ -29,7 +32,7 @@ def align_by_georeference(map_grid: Grid, visible_grid: Grid) -> Alignment:
         patches = _patches(map_grid, visible_grid) if error > TOLERANCE_PX else []
     except ValueError as problem:
         raise PermanentError(f"map and visible raster: {problem}; check their CRSs") from problem
-    return Alignment(Transform(homography), "georeference", coverage=coverage, patches=patches)
+    return Alignment(Transform(homography), "georeference", overlap=overlap, patches=patches)
 
 
 def _patches(map_grid: Grid, visible_grid: Grid) -> list[Patch]:
@@ -41,11 +44,19 @@ def _patches(map_grid: Grid, visible_grid: Grid) -> list[Patch]:
     return patches
 
 
-def _coverage(map_grid: Grid, visible_grid: Grid) -> float:
-    """Return the share of the visible raster that lies within the map raster's outline."""
-    visible = Polygon(visible_grid.corners())
-    outline = project(map_grid.corners(), map_grid, visible_grid)
-    return float(visible.intersection(Polygon(outline)).area / visible.area)
+def overlap_share(outline: FloatArray, frame: FloatArray) -> float:
+    """Return the share of a frame's area that lies within an outline.
+
+    Args:
+        outline: Corners (N, 2) of the map raster, visible px, in order.
+        frame: Corners (4, 2) of the visible raster, visible px.
+
+    Returns:
+        The share, 0 to 1; 0 for an outline that crosses itself or is not finite.
+    """
+    if not np.isfinite(outline).all() or not Polygon(outline).is_valid:
+        return 0.0
+    return float(Polygon(frame).intersection(Polygon(outline)).area / Polygon(frame).area)
 
 
 def _extent(grid: Grid) -> str:

@@ -48,7 +48,7 @@ class Local:
     def patches(self, matrix: FloatArray, visible: Side, windows: Windows, fitted: Fitted) -> list[Patch]:
         """Return a transform for each patch of the visible raster: the whole one, bent as the neighbours say."""
         moved = apply_homography(fitted.matrix, windows.expected)
-        sure = windows.reliable & fitted.inliers
+        inliers = windows.reliable & fitted.inliers
         misses = np.linalg.norm(windows.found - moved - self.at(moved), axis=1)
         found = []
         for y in range(0, visible.height, PATCH_PX):
@@ -60,17 +60,17 @@ class Local:
                 bent = fit_homography(source, lattice + self.at(lattice)) if self.bends else matrix
                 # a patch is smaller than a window of most rasters: those within a reach around it tell how it fits
                 middle = np.array([(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2])
-                near = sure & (np.abs(windows.found - middle).max(axis=1) <= PATCH_PX / 2 + self.reach)
+                near = inliers & (np.abs(windows.found - middle).max(axis=1) <= PATCH_PX / 2 + self.reach)
                 residual = float(np.sqrt(np.mean(misses[near] ** 2))) if near.any() else None
                 found.append(Patch(bounds, Transform(bent, residual, int(near.sum()))))
         return found
 
 
 def local_field(windows: Windows, fitted: Fitted, reduce: int) -> Local:
-    """Let neighbours vote on the residuals of the sure windows that agree with the model."""
+    """Let neighbours vote on the residuals of the reliable windows that agree with the model."""
     moved = apply_homography(fitted.matrix, windows.expected)
-    sure = windows.reliable & fitted.inliers
-    points, moves = moved[sure], (windows.found - moved)[sure]
+    inliers = windows.reliable & fitted.inliers
+    points, moves = moved[inliers], (windows.found - moved)[inliers]
     if len(points) < 30:
         return Local(points, moves, 1.0, False, float("nan"), float("nan"))
     distances = np.linalg.norm(points[:, None] - points[None], axis=2) if len(points) <= 4000 else None

@@ -16,7 +16,7 @@ MIN_TOLERANCE = 6.0
 """A hand is trusted to this many visible pixels, or to `TOLERANCE_SHARE` of the points' extent if that is more."""
 
 MAX_POINTS_TRIED = 24
-"""Pairs are drawn from at most this many points, evenly chosen: 276 hypotheses."""
+"""Pairs are taken from at most this many points, evenly chosen: 276 hypotheses."""
 
 
 def fit_manual(points: list[TiePoint]) -> tuple[FloatArray | None, NDArray[np.bool_], FloatArray]:

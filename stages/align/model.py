@@ -1,4 +1,4 @@
-"""The least free transformation that explains the tie points, found robustly over the whole raster at once."""
+"""The lowest-order transformation that explains the tie points, found robustly over the whole raster at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raster.least_squares import DEGREES_OF_FREEDOM, Kind, least_squares
 
 ITERATIONS = 30
 OVERLAP = 6.0
-"""Windows overlap, so this many count as one independent observation when freedom is paid for."""
+"""Windows overlap, so this many count as one independent observation in the complexity penalty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +31,28 @@ class Fitted:
         return float(np.sqrt(np.mean(self.residuals[self.inliers] ** 2))) if self.inliers.any() else float("nan")
 
 
-def fit_least_free(
+def fit_lowest_order(
     expected: FloatArray,
     found: FloatArray,
     weights: FloatArray,
     tolerance: float,
-    least: Kind = "shift",
-    most: Kind = "homography",
+    lowest: Kind = "shift",
+    highest: Kind = "homography",
 ) -> Fitted | None:
-    """Fit shift, similarity, affine and homography, each started from the one before; of those from `least` to `most`,
-    keep the one whose Bayesian information criterion is least, residuals being cut at `tolerance`.
-    None if there are too few points.
+    """Fit shift, similarity, affine and homography, each started from the one before, and choose the order.
+
+    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`.
+
+    Args:
+        expected: Points (N, 2) in the visible frame.
+        found: Where they were found (N, 2), same units.
+        weights: Weight of each (N,).
+        tolerance: Largest residual of an inlier, in the units of the points.
+        lowest: Lowest order that may be chosen, a key of `DEGREES_OF_FREEDOM`.
+        highest: Highest order that may be chosen.
+
+    Returns:
+        The model of least criterion, None if there are too few points.
     """
     if len(expected) < 2:
         return None
@@ -49,16 +60,16 @@ def fit_least_free(
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], dtype=np.float64)
     best, best_cost = None, np.inf
     count = max(len(expected) / OVERLAP, 1.0)
-    for kind, freedom in DEGREES_OF_FREEDOM.items():
-        if len(expected) * 2 < freedom + 2:
+    for kind, degrees in DEGREES_OF_FREEDOM.items():
+        if len(expected) * 2 < degrees + 2:
             break
         matrix = _reweighted(kind, matrix, expected, found, weights, tolerance)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
-        cost = count * np.log(cut + 0.01) + freedom * np.log(max(count, 2.0)) / 2
-        if freedom >= DEGREES_OF_FREEDOM[least] and cost < best_cost:
+        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2
+        if degrees >= DEGREES_OF_FREEDOM[lowest] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
-        if kind == most:
+        if kind == highest:
             break
     return best
 

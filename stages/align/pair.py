@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from raster.homography import FloatArray, apply_homography
 from stages.align.coarse import coarse_candidates, prior_of
 from stages.align.fine import Windows
+from stages.align.georeference import overlap_share
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, ground_shift, halves_apart, leads_to, second_start
+from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
 from stages.align.result import Alignment, Transform
 from stages.align.source import Side
-from stages.align.verdict import MAX_LEAN, Check, apart, judge
+from stages.align.verdict import MAX_BUILDING_LEAN, Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
 
 ENOUGH_MANUAL = 4
@@ -29,10 +30,12 @@ MANUAL_LIMIT = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What an alignment rests on: the `windows` of the last pass around the best candidate and what was `fitted` to
-    them, the `checks` they had to pass, what `others` said (earlier passes, the second start); the manual `points`,
-    which of them are `agreeing` and their residuals (visible px). `reduce`: visible pixels a pixel that the windows
-    were measured in."""
+    """What an alignment rests on.
+
+    The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
+    pass, the `others` (earlier passes, the perturbed restart, the ground); the manual `points`, which of them are
+    `agreeing` and their residuals (visible px). `reduce`: visible pixels a pixel that the windows were measured in.
+    """
 
     alignment: Alignment
     prior: FloatArray | None
@@ -53,9 +56,18 @@ class Evidence:
 
 
 def align_pair(map_side: Side, visible_side: Side, points: Sequence[TiePoint] = (), matcher: str = "cfog") -> Evidence:
-    """Align a pair by `matcher` (a name that `matcher.load_matcher` knows) and the manual points there are.
+    """Align a pair of rasters.
 
     The answer depends on the rasters, the points and the matcher only.
+
+    Args:
+        map_side: The map.
+        visible_side: The visible raster.
+        points: Manual tie points; none by default.
+        matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
+
+    Returns:
+        The alignment, accepted or not, with all that was measured.
     """
     prior = prior_of(map_side, visible_side)
     manual, agreeing, residuals = fit_manual(list(points))
@@ -89,7 +101,7 @@ def _best(
         evidence = _judged(map_side, visible_side, answers, reduce, method, best.prior)
         if evidence.accepted:
             return evidence
-        if best.windows is None or (evidence.alignment.confidence or 0) > (best.alignment.confidence or 0):
+        if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
             best = evidence
     return best
 
@@ -100,13 +112,13 @@ def _judged(
     """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
     *earlier, answer = answers
     checks = judge(answer.windows, answer.fitted, answer.reduce)
-    checks.append(apart("halves", halves_apart(answer)))
+    checks.append(apart("split halves", split_half_distance(answer)))
     correction = np.eye(3)
     if all(check.passed for check in checks):
-        again, distance = second_start(map_side, visible_side, answer)
+        again, distance = perturbed_restart(map_side, visible_side, answer)
         ground, correction = ground_shift(map_side, visible_side, answer)
         lean = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
-        checks += [apart("second start", distance), apart("ground", lean, MAX_LEAN)]
+        checks += [apart("perturbed restart", distance), apart("ground", lean, MAX_BUILDING_LEAN)]
         earlier += again + ground
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
@@ -120,20 +132,32 @@ def _judged(
         method if method == "cfog" else f"{method}+cfog",
         "needs-manual" if failed else "accepted",
         "; ".join(failed),
-        coverage=_coverage(answer.windows.expected[used], visible_side),
-        confidence=float(answer.agreeing.mean()),
+        overlap=_overlap(homography, map_side, visible_side),
+        inlier_cells=_inlier_cells(answer.windows.expected[used], visible_side),
+        agreement=float(answer.agreeing.mean()),
         patches=() if failed else local.patches(homography, visible_side, answer.windows, answer.fitted),
     )
     return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, earlier, reduce=answer.reduce)
 
 
 def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:
-    reason = "no pose at which map and visible raster share structure was found; mark tie points by hand"
+    reason = (
+        "no initial hypothesis under which map and visible raster share structure was found; mark tie points by hand"
+    )
     start = Transform(np.eye(3) if prior is None else prior, None, 0)
-    return Alignment(start, matcher, "needs-manual", reason, 0.0, 0.0)
+    return Alignment(start, matcher, "needs-manual", reason, inlier_cells=0.0, agreement=0.0)
 
 
-def _coverage(points: FloatArray, visible_side: Side) -> float:
+def _overlap(homography: FloatArray, map_side: Side, visible_side: Side) -> float:
+    """Return the share of the visible raster that the map covers under a homography."""
+    on_map, frame = (
+        np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
+        for w, h in ((map_side.width, map_side.height), (visible_side.width, visible_side.height))
+    )
+    return overlap_share(apply_homography(homography, on_map), frame)
+
+
+def _inlier_cells(points: FloatArray, visible_side: Side) -> float:
     """Return the share of cells of a 8 x 8 lattice over the visible raster that hold one of the points."""
     if not len(points):
         return 0.0
@@ -142,8 +166,11 @@ def _coverage(points: FloatArray, visible_side: Side) -> float:
 
 
 def _with_manual(evidence: Evidence, manual: FloatArray | None) -> Evidence:
-    """Let the manual points have their say. Where the windows are sure, points that contradict them are named, and if
-    that is most of them nobody is believed; where the windows are not, enough points that agree carry the pair."""
+    """Combine the answer of the windows with the manual points.
+
+    Where the windows are accepted, points that contradict them are named, and if that is most of them the pair is
+    refused. Where the windows are not, enough points that agree carry the pair.
+    """
     if evidence.accepted:
         return _confirmed(evidence)
     alignment, agreeing = evidence.alignment, evidence.agreeing
@@ -158,8 +185,9 @@ def _with_manual(evidence: Evidence, manual: FloatArray | None) -> Evidence:
         "manual",
         "accepted" if enough else "needs-manual",
         _join([said, few, f"windows: {alignment.reason}"]),
-        coverage=alignment.coverage,
-        confidence=float(agreeing.mean()),
+        overlap=alignment.overlap,
+        inlier_cells=alignment.inlier_cells,
+        agreement=float(agreeing.mean()),
     )
     return replace(evidence, alignment=carried)
 

@@ -11,7 +11,7 @@ from matcher.dense.windows import window_grid
 from raster.homography import FloatArray, apply_homography, inverse
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
-from stages.align.model import Fitted, fit_least_free
+from stages.align.model import Fitted, fit_lowest_order
 from stages.align.source import Side
 from stages.align.verdict import (
     MIN_AGREEMENT,
@@ -27,7 +27,7 @@ Points = tuple[FloatArray, FloatArray]
 MANUAL_WEIGHT = 25.0
 """A manual point counts as so many windows."""
 
-UNSURE_WEIGHT = 0.15
+UNRELIABLE_WEIGHT = 0.15
 """A window that fails a test of its own counts as so much of one that passes them."""
 
 HOPELESS = 0.3
@@ -37,14 +37,14 @@ MAX_CLOSE = 3
 SETTLED = 2.0
 """The close pass is repeated from its own answer, so many times at most, while that moves by more working pixels."""
 
-TURN = np.deg2rad(1.0)
+ROTATION = np.deg2rad(1.0)
 SHIFT = np.array([6.4, -4.8])
-"""How far the second start is moved away from the answer: by this shift (8 working pixels), and by a turn about the
+"""How far the perturbed restart begins from the answer: by this shift (8 working pixels), and by a rotation about the
 windows' centre of a degree or as much as moves none by more than those 8 pixels."""
 
 
 MIN_INDEPENDENT = 8.0
-"""Sure windows, counted as if they lay side by side, without which the ground alone is not believed."""
+"""Reliable windows, counted as if they lay side by side, without which the ground alone is not believed."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ ROUGH = Pass(248, 20, 80)
 CLOSE = Pass(296, 12, 180)
 AGAIN = Pass(240, 24, 48)
 GROUND = Pass(296, 12, 100, 1.0)
-"""The first pass, at half the working resolution; the second; the windows of the second start; and those that look at
-the ground alone."""
+"""The first pass, at half the working resolution; the second; the windows of the perturbed restart; and those of the
+ground alone."""
 
-ISLAND_M2 = 1250.0
+MAX_COMPONENT_M2 = 1250.0
 """Square metres of the largest building that is told from the ground."""
 
 
@@ -110,8 +110,15 @@ def approach(
 ) -> tuple[list[Answer], int]:
     """Measure around a candidate, at half the working resolution, then at it until the answer stays where it is.
 
-    Returns the answers, the last one being the one that counts, none where no two windows hold structure on both
-    sides; and the working reduction: visible pixels a pixel of the coarser of both rasters.
+    Args:
+        map_side: The map.
+        visible_side: The visible raster.
+        homography: The candidate: 3x3, map -> visible, full-resolution pixels.
+        manual: Manual tie points that are fitted too, or None.
+
+    Returns:
+        The answers, the last one being the one that counts, none where no two windows hold structure on both sides; and
+        the working reduction: visible pixels a pixel of the coarser of both rasters.
     """
     reduce = working_reduction(homography, visible_side)
     answers = _around("rough", map_side, visible_side, homography, 2 * reduce, None)
@@ -138,11 +145,14 @@ def leads_to(homography: FloatArray, answer: FloatArray, visible_side: Side) -> 
     return apart <= ROUGH.radius * working_reduction(answer, visible_side)
 
 
-def second_start(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], float]:
-    """Start again at a known distance from an answer, on other, fewer windows; return this second answer, if there is
-    one, and how far it lies from the first: working pixels, at the corners of what the windows cover.
+def perturbed_restart(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], float]:
+    """Measure again from a known distance to an answer, on other, fewer windows.
 
     An answer that merely stays where it was put does not come back.
+
+    Returns:
+        This second answer, if there is one, and how far it lies from the first: working pixels, at the corners of what
+        the windows cover.
     """
     reduce = answer.reduce
     centres = answer.windows.expected / reduce
@@ -155,43 +165,46 @@ def second_start(map_side: Side, visible_side: Side, answer: Answer) -> tuple[li
     layout = Layout(reduce, size, AGAIN.radius, np.unique(corners, axis=0), block=1)
     found = measure(map_side, visible_side, there, layout)
     expected = apply_homography(answer.homography, found.source)
-    weights = np.where(found.reliable, 1.0, UNSURE_WEIGHT)
-    fitted = fit_least_free(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
+    weights = np.where(found.reliable, 1.0, UNRELIABLE_WEIGHT)
+    fitted = fit_lowest_order(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
     if fitted is None:
         return [], float("inf")
     apart = corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
-    return [Answer("second start", there, found, fitted, reduce)], apart
+    return [Answer("perturbed restart", there, found, fitted, reduce)], apart
 
 
 def ground_shift(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], FloatArray]:
-    """Return the shift of the ground alone against an answer (3 x 3, visible pixels), and the windows that say so.
+    """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
 
     Roofs lean away from the camera, all to one side, and take whatever is fitted to all of the map with them. Roads,
-    water and fields do not, so the map is looked at once more without its small islands. No shift where this is not
-    sure of itself or nothing says how large a pixel is.
+    water and fields do not, so the map is looked at once more without its small connected components. No shift where
+    this is not reliable or nothing says how large a pixel is.
+
+    Returns:
+        The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).
     """
     grid = visible_side.grid
     if grid is None:
         return [], np.eye(3)
     reduce = answer.reduce
     layout = _layout(GROUND, visible_side, reduce)
-    layout = replace(layout, islands=ISLAND_M2 / (grid.gsd * reduce) ** 2)
+    layout = replace(layout, min_component=MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2)
     windows = measure(map_side, visible_side, answer.homography, layout)
-    weights = np.where(windows.reliable, 1.0, UNSURE_WEIGHT)
-    fitted = fit_least_free(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
+    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
+    fitted = fit_lowest_order(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
     if fitted is None:
         return [], np.eye(3)
     found = Answer("ground", answer.homography, windows, fitted, reduce)
-    sure = found.agreeing[windows.reliable]
+    agreeing = found.agreeing[windows.reliable]
     steps = np.diff(np.unique(layout.corners[:, 0]))
     apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
-    independent = len(sure) * apart**2  # windows that overlap say the same
-    believed = independent >= MIN_INDEPENDENT and sure.mean() >= MIN_RELIABLE_AGREEMENT
+    independent = len(agreeing) * apart**2  # windows that overlap say the same
+    believed = independent >= MIN_INDEPENDENT and agreeing.mean() >= MIN_RELIABLE_AGREEMENT
     return [found], fitted.matrix if believed else np.eye(3)
 
 
-def halves_apart(answer: Answer) -> float:
-    """Return how far apart, in working pixels at the corners, the answers of two halves of the windows lie.
+def split_half_distance(answer: Answer) -> float:
+    """Return the split-half consistency: the distance, in working pixels at the corners, between two halves' answers.
 
     The halves are the fields of a chequered pattern wider than a window, so that most windows of one half share no
     pixel with the other.
@@ -201,9 +214,9 @@ def halves_apart(answer: Answer) -> float:
     parity = (np.floor(windows.expected / cell).sum(axis=1) % 2).astype(bool)
     corrections = []
     for half in (parity, ~parity):
-        weights = np.where(windows.reliable[half], 1.0, UNSURE_WEIGHT)
+        weights = np.where(windows.reliable[half], 1.0, UNRELIABLE_WEIGHT)
         ends = windows.expected[half], windows.found[half]
-        found = fit_least_free(*ends, weights, TOLERANCE * answer.reduce, fitted.kind, fitted.kind)
+        found = fit_lowest_order(*ends, weights, TOLERANCE * answer.reduce, fitted.kind, fitted.kind)
         if half.sum() < 8 or found is None:
             return float("inf")
         corrections.append(found.matrix)
@@ -230,11 +243,11 @@ def _layout(plan: Pass, visible_side: Side, reduce: int) -> Layout:
 
 
 def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int) -> Fitted | None:
-    """Fit to the windows, the sure ones at full weight, and to manual points; the verdict is on windows alone.
+    """Fit to the windows, the reliable ones at full weight, and to manual points; the verdict is on windows alone.
 
-    A similarity is the least: a turn and a scale that an earlier pass got slightly wrong must not stay.
+    A similarity is the lowest order: a rotation and a scale that an earlier pass got slightly wrong must not stay.
     """
-    weights = np.where(windows.reliable, 1.0, UNSURE_WEIGHT)
+    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
     expected, found = windows.expected, windows.found
     if not len(windows):
         return None
@@ -242,7 +255,7 @@ def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce
         expected = np.concatenate([expected, apply_homography(homography, manual[0])])
         found = np.concatenate([found, manual[1]])
         weights = np.concatenate([weights, np.full(len(manual[0]), MANUAL_WEIGHT)])
-    fitted = fit_least_free(expected, found, weights, TOLERANCE * reduce, "similarity")
+    fitted = fit_lowest_order(expected, found, weights, TOLERANCE * reduce, "similarity")
     if fitted is None:
         return None
     count = len(windows)
@@ -252,8 +265,8 @@ def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce
 def _displacement(points: FloatArray, reduce: int) -> FloatArray:
     centre = (points.min(0) + points.max(0)) / 2
     reach = max(float(np.linalg.norm(points - centre, axis=1).max()), 1.0)
-    turn = min(TURN, float(np.linalg.norm(SHIFT)) * reduce / reach)
-    cosine, sine = np.cos(turn), np.sin(turn)
+    angle = min(ROTATION, float(np.linalg.norm(SHIFT)) * reduce / reach)
+    cosine, sine = np.cos(angle), np.sin(angle)
     linear = np.array([[cosine, -sine], [sine, cosine]])
     matrix = np.eye(3)
     matrix[:2, :2] = linear

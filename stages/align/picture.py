@@ -57,7 +57,7 @@ def _row(visible: Image, drawn: Image, data: NDArray[np.bool_], title: str) -> I
 
 
 def _arrows(visible: Image, evidence: Evidence, to_view: FloatArray) -> Image:
-    """Draw residuals: green where a window is sure and agrees, orange where it agrees only, red where it does not."""
+    """Draw residuals: green where a window is reliable and agrees, orange where it only agrees, else red."""
     canvas = np.ascontiguousarray(visible // 2 + 100)
     windows, fitted = evidence.windows, evidence.fitted
     if windows is None or fitted is None:
@@ -65,8 +65,8 @@ def _arrows(visible: Image, evidence: Evidence, to_view: FloatArray) -> Image:
     modelled = apply_homography(evidence.alignment.transform.homography, windows.source)
     ends = modelled + (windows.found - modelled) * ARROW
     starts, ends = apply_homography(to_view, modelled), apply_homography(to_view, ends)
-    for start, end, agrees, sure in zip(starts, ends, fitted.inliers, windows.reliable, strict=True):
-        colour = ((0, 130, 0) if sure else (230, 140, 0)) if agrees else (200, 0, 0)
+    for start, end, agrees, reliable in zip(starts, ends, fitted.inliers, windows.reliable, strict=True):
+        colour = ((0, 130, 0) if reliable else (230, 140, 0)) if agrees else (200, 0, 0)
         first, last = np.clip(np.rint([start, end]), -9999, 9999).astype(int).tolist()
         cv2.arrowedLine(canvas, first, last, colour, 2 if agrees else 1, cv2.LINE_AA, tipLength=0.25)
     return canvas

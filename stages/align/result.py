@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 
 class Transform(NamedTuple):
-    """A homography (3x3, map -> visible, full-resolution pixels), its residual in visible px and its inliers."""
+    """A homography (3x3, map -> visible, full-resolution pixels), the root mean square residual (visible px) and the
+    number of its inliers: the tie points that pass their own tests and that it explains within the tolerance."""
 
     homography: NDArray[np.float64]
     residual_px: float | None = None
@@ -29,15 +30,18 @@ class Patch(NamedTuple):
 class Alignment:
     """The content of `alignment.json`. None stands for what the method does not measure.
 
-    `coverage` is the share of the visible raster that the map covers; `confidence` is 0 to 1.
+    `overlap`: share of the visible raster that lies within the map raster. `inlier_cells`: share of the cells of an
+    8 x 8 lattice over the visible raster that hold an inlier. `agreement`: share of all tie points, reliable or not,
+    that the homography explains within the tolerance.
     """
 
     transform: Transform
     method: str
     verdict: Literal["accepted", "needs-manual"] = "accepted"
     reason: str = ""
-    coverage: float | None = None
-    confidence: float | None = None
+    overlap: float | None = None
+    inlier_cells: float | None = None
+    agreement: float | None = None
     patches: Sequence[Patch] = ()
 
     def at(self, x: float, y: float) -> Transform:
@@ -55,8 +59,9 @@ class Alignment:
             "method": self.method,
             "verdict": self.verdict,
             "reason": self.reason,
-            "coverage": self.coverage,
-            "confidence": self.confidence,
+            "overlap": self.overlap,
+            "inlier_cells": self.inlier_cells,
+            "agreement": self.agreement,
             "patches": [{"bounds": list(patch.bounds), **_transform_json(patch.transform)} for patch in self.patches],
         }
 
@@ -68,8 +73,9 @@ class Alignment:
             method=value["method"],
             verdict=value["verdict"],
             reason=value["reason"],
-            coverage=value["coverage"],
-            confidence=value["confidence"],
+            overlap=value["overlap"],
+            inlier_cells=value["inlier_cells"],
+            agreement=value["agreement"],
             patches=[Patch(tuple(patch["bounds"]), _transform(patch)) for patch in value["patches"]],
         )
 

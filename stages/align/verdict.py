@@ -2,8 +2,8 @@
 
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
-that the windows which are sure of themselves agree almost all; that they do so all over the raster; that halves that
-share no pixel, and another start, give the same answer; and that the ground alone, without buildings, lies close to it.
+that of the reliable windows almost all agree; that they do so all over the raster; that halves that share no pixel, and
+a perturbed restart, give the same answer; and that the ground alone, without buildings, lies close to it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ TOLERANCE = 3.0
 MAX_DISAGREEMENT = 2.0
 """Working pixels at the corners of what the windows cover, between two independent answers."""
 
-MAX_LEAN = 6.0
-"""Working pixels that roofs, leaning, may take the windows away from the ground: 3.3 were seen under tall buildings."""
+MAX_BUILDING_LEAN = 6.0
+"""Working pixels that building lean may shift the windows against the ground: 3.3 were seen under tall buildings."""
 
 MIN_PER_QUADRANT = 2
 
@@ -50,16 +50,19 @@ def judge(windows: Windows, fitted: Fitted, reduce: int) -> list[Check]:
     agree = fitted.residuals <= TOLERANCE * reduce
     reliable = windows.reliable
     share = float(agree.mean()) if len(agree) else 0.0
-    sure = float(agree[reliable].mean()) if reliable.any() else 0.0
+    reliable_share = float(agree[reliable].mean()) if reliable.any() else 0.0
     quadrant = fewest_in_quadrant(windows.expected, agree & reliable)
     return [
         _at_least("windows", len(windows), MIN_WINDOWS, "{value:.0f} windows hold structure, {limit:.0f} are needed"),
         _at_least("agreement", share, MIN_AGREEMENT, "{value:.0%} of all windows agree, {limit:.0%} are needed"),
         _at_least(
-            "reliable", int(reliable.sum()), MIN_RELIABLE, "{value:.0f} windows are sure, {limit:.0f} are needed"
+            "reliable", int(reliable.sum()), MIN_RELIABLE, "{value:.0f} windows are reliable, {limit:.0f} are needed"
         ),
         _at_least(
-            "reliable agreement", sure, MIN_RELIABLE_AGREEMENT, "{value:.0%} of sure windows agree, {limit:.0%} needed"
+            "reliable agreement",
+            reliable_share,
+            MIN_RELIABLE_AGREEMENT,
+            "{value:.0%} of reliable windows agree, {limit:.0%} needed",
         ),
         _at_least(
             "quadrants", quadrant, MIN_PER_QUADRANT, "a quadrant has {value:.0f} inliers, {limit:.0f} are needed"

@@ -50,11 +50,22 @@ class TileDecoder:
                     raise InvalidResponse(f"a picture of {width} x {height} px, not {self.size} x {self.size}")
                 if image.format == "JPEG":
                     return simplejpeg.decode_jpeg(body, colorspace="RGBA", strict=True)
-                return np.asarray(image.convert("RGBA"))
+                return _as_rgba(image)
         except Image.DecompressionBombError as error:
             raise UnsafeResponse("a picture so large that only a decompression bomb has its size") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise InvalidResponse(_describe(body, error)) from error
+
+
+def _as_rgba(image: Image.Image) -> NDArray[np.uint8]:
+    """Return a picture as RGBA; 16 bits of grey, which Pillow would cut off at 255, are scaled to 8."""
+    if not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGBA"))
+    values = np.asarray(image).astype(np.uint32)
+    grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    alpha = np.full(grey.shape, 255, np.uint8) if transparent is None else np.where(values == transparent, 0, 255)
+    return np.dstack([grey, grey, grey, alpha.astype(np.uint8)])
 
 
 def _describe(body: bytes, error: Exception) -> str:

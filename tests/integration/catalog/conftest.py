@@ -15,8 +15,9 @@ from affine import Affine
 from blake3 import blake3
 from pyproj import Transformer
 
-from catalog.model import About, Contents, Raster, RasterPair
-from catalog.schema import PAIRS, SOURCES
+from catalog.model import About, Contents
+from catalog.pairs import SCHEMA
+from catalog.pairs.model import Raster, RasterPair
 
 SIZE = 64
 GRID = 4  # tiles a side
@@ -117,7 +118,8 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
         "MapData test", "Map-visible pairs of a test.", "1.0", "CC-BY-4.0", "MapData", "https://example.org/mapdata",
         {"mapdata": "0.1.0"}, seed=7,
     )  # fmt: skip
-    return Contents(about, pa.Table.from_pylist(pairs, PAIRS), pa.Table.from_pylist(sources, SOURCES), rasters), root
+    tables = pa.Table.from_pylist(pairs, SCHEMA.columns), pa.Table.from_pylist(sources, SCHEMA.sources)
+    return Contents(about, *tables, rasters), root
 
 
 @pytest.fixture(name="make_contents", scope="session")

@@ -21,6 +21,7 @@ from catalog.checksums import digest, files_below
 from catalog.errors import CatalogError
 from catalog.manifest import published, read_manifest
 from catalog.model import Format
+from catalog.pairs import SCHEMA
 from catalog.store import read_image
 from catalog.verify import verify_release
 
@@ -37,9 +38,9 @@ def _tree(folder: Path) -> dict[str, str]:
 def test_a_release_of_files_is_whole_and_valid(make_contents, tmp_path, tile_format):
     contents, root = make_contents(tmp_path, tile_format)
     release = tmp_path / "release"
-    build_release(contents, root, release, ALL)
+    build_release(SCHEMA, contents, root, release, ALL)
     assert verify_release(release) == []
-    rows = published(read_manifest(release / "manifest.parquet"))
+    rows = published(read_manifest(SCHEMA, release / "manifest.parquet"))
     assert rows.num_rows == 45
     store = zarr.open_group(release / "mapdata.zarr", mode="r")
     assert store["map"].shape == (45, 64, 64, 3)
@@ -55,19 +56,19 @@ def test_a_release_of_files_is_whole_and_valid(make_contents, tmp_path, tile_for
 def test_tiles_without_files_make_a_release_of_zarr_only(make_contents, tmp_path):
     contents, root = make_contents(tmp_path, "npy")
     formats = [Format.ZARR, Format.STAC, Format.RASTERS]
-    build_release(contents, root, tmp_path / "release", formats)
+    build_release(SCHEMA, contents, root, tmp_path / "release", formats)
     assert verify_release(tmp_path / "release") == []
     store = zarr.open_group(tmp_path / "release/mapdata.zarr", mode="r")
     tiles = np.load(root / "tiles/001/1/map/all.npy")
     np.testing.assert_array_equal(store["map"][:15], tiles[:15])
     with pytest.raises(CatalogError, match="publish them as zarr"):
-        build_release(contents, root, tmp_path / "release", [*formats, Format.FOLDERS])
+        build_release(SCHEMA, contents, root, tmp_path / "release", [*formats, Format.FOLDERS])
 
 
 @pytest.mark.parametrize("formats", [[Format.FOLDERS], [Format.ZARR], [Format.FOLDERS, Format.STAC]])
 def test_any_part_may_be_left_out(make_contents, tmp_path, formats):
     contents, root = make_contents(tmp_path)
-    build_release(contents, root, tmp_path / "release", formats)
+    build_release(SCHEMA, contents, root, tmp_path / "release", formats)
     assert verify_release(tmp_path / "release") == []
     folders = {path.name for path in (tmp_path / "release").iterdir() if path.is_dir()}
     assert ("MapData" in folders, "mapdata.zarr" in folders, "stac" in folders) == (
@@ -78,19 +79,19 @@ def test_any_part_may_be_left_out(make_contents, tmp_path, formats):
 def test_a_release_needs_pixels(make_contents, tmp_path):
     contents, root = make_contents(tmp_path)
     with pytest.raises(CatalogError, match="at least one of the formats folders and zarr"):
-        build_release(contents, root, tmp_path / "release", [Format.STAC])
+        build_release(SCHEMA, contents, root, tmp_path / "release", [Format.STAC])
 
 
 def test_bytes_depend_on_nothing_but_the_contents(make_contents, tmp_path, monkeypatch):
     contents, root = make_contents(tmp_path / "one")
-    build_release(contents, root, tmp_path / "one/release", ALL)
+    build_release(SCHEMA, contents, root, tmp_path / "one/release", ALL)
     contents, root = make_contents(tmp_path / "elsewhere/two")
-    order = np.random.default_rng(0).permutation(contents.pairs.num_rows)
-    shuffled = replace(contents, pairs=contents.pairs.take(order), sources=contents.sources.take(order[::-1]))
+    order = np.random.default_rng(0).permutation(contents.records.num_rows)
+    shuffled = replace(contents, records=contents.records.take(order), sources=contents.sources.take(order[::-1]))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()
-    build_release(shuffled, root, tmp_path / "elsewhere/two/release", reversed(ALL))
+    build_release(SCHEMA, shuffled, root, tmp_path / "elsewhere/two/release", reversed(ALL))
     monkeypatch.undo()
     time.tzset()
     assert _tree(tmp_path / "one/release") == _tree(tmp_path / "elsewhere/two/release")
@@ -99,19 +100,19 @@ def test_bytes_depend_on_nothing_but_the_contents(make_contents, tmp_path, monke
 def test_more_than_one_shard(make_contents, tmp_path, monkeypatch):
     monkeypatch.setattr("catalog.store.SHARD", 10)
     contents, root = make_contents(tmp_path)
-    build_release(contents, root, tmp_path / "release", [Format.FOLDERS, Format.ZARR])
+    build_release(SCHEMA, contents, root, tmp_path / "release", [Format.FOLDERS, Format.ZARR])
     assert verify_release(tmp_path / "release") == []
     assert len(list((tmp_path / "release/mapdata.zarr/map/c").iterdir())) == 5
     store = zarr.open_group(tmp_path / "release/mapdata.zarr", mode="r")
-    rows = read_manifest(tmp_path / "release/manifest.parquet")
+    rows = read_manifest(SCHEMA, tmp_path / "release/manifest.parquet")
     last = published(rows).slice(44).to_pylist()[0]
     np.testing.assert_array_equal(store["visible"][44], read_image(tmp_path / "release" / last["visible_path"]))
 
 
 def test_a_release_of_rejected_pairs_only_is_valid(make_contents, tmp_path):
     contents, root = make_contents(tmp_path)
-    rejected = contents.pairs.slice(15, 1)
-    build_release(replace(contents, pairs=rejected), root, tmp_path / "release", ALL)
+    rejected = contents.records.slice(15, 1)
+    build_release(SCHEMA, replace(contents, records=rejected), root, tmp_path / "release", ALL)
     assert verify_release(tmp_path / "release") == []
 
 
@@ -125,12 +126,12 @@ def test_a_release_of_rejected_pairs_only_is_valid(make_contents, tmp_path):
 )
 def test_a_failed_build_names_the_file_and_leaves_the_old_release(make_contents, tmp_path, harm, message):
     contents, root = make_contents(tmp_path)
-    build_release(contents, root, tmp_path / "release", [Format.FOLDERS])
+    build_release(SCHEMA, contents, root, tmp_path / "release", [Format.FOLDERS])
     before = _tree(tmp_path / "release")
     shutil.copytree(tmp_path / "release", tmp_path / "copy")  # the links would be harmed with the tiles
     harm(root)
     with pytest.raises(CatalogError, match=message):
-        build_release(contents, root, tmp_path / "copy", ALL)
+        build_release(SCHEMA, contents, root, tmp_path / "copy", ALL)
     assert _tree(tmp_path / "copy") == before
     assert not (tmp_path / ".tmp-copy").exists()
 
@@ -138,9 +139,9 @@ def test_a_failed_build_names_the_file_and_leaves_the_old_release(make_contents,
 def test_contents_that_contradict_themselves_are_refused(make_contents, tmp_path):
     contents, root = make_contents(tmp_path)
     with pytest.raises(CatalogError, match="no raster pair is given for 002_1"):
-        build_release(replace(contents, rasters=contents.rasters[:2]), root, tmp_path / "release", ALL)
+        build_release(SCHEMA, replace(contents, originals=contents.originals[:2]), root, tmp_path / "release", ALL)
     with pytest.raises(CatalogError, match="45 accepted pairs have no source"):
-        build_release(replace(contents, sources=contents.sources.slice(0, 0)), root, tmp_path / "release", ALL)
+        build_release(SCHEMA, replace(contents, sources=contents.sources.slice(0, 0)), root, tmp_path / "release", ALL)
     assert not (tmp_path / "release").exists()
 
 
@@ -152,10 +153,11 @@ world = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(world)
 from catalog.build import build_release
 from catalog.model import Format
+from catalog.pairs import SCHEMA
 root = Path(sys.argv[2])
 contents, _ = world.make_contents(root)
 for formats in (["folders"], ["folders", "zarr", "stac", "rasters"]) * 1000:
-    build_release(contents, root, root / "release", map(Format, formats))
+    build_release(SCHEMA, contents, root, root / "release", map(Format, formats))
     print("built", flush=True)
 """
 
@@ -164,7 +166,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(make_contents, tmp_path)
     expected = []
     for number, formats in enumerate(([Format.FOLDERS], ALL)):
         contents, root = make_contents(tmp_path / f"expected{number}")
-        build_release(contents, root, root / "release", formats)
+        build_release(SCHEMA, contents, root, root / "release", formats)
         expected.append(_tree(root / "release"))
     random.seed(4)
     world = Path(__file__).with_name("conftest.py")
@@ -182,6 +184,6 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(make_contents, tmp_path)
             process.kill()
         assert _tree(root / "release") in expected
         contents, _ = make_contents(tmp_path / f"again{attempt}")
-        build_release(contents, tmp_path / f"again{attempt}", root / "release", ALL)
+        build_release(SCHEMA, contents, tmp_path / f"again{attempt}", root / "release", ALL)
         assert _tree(root / "release") == expected[1]
         assert not (root / ".tmp-release").exists()

@@ -21,6 +21,7 @@ from catalog.build import build_release
 from catalog.dataset import open_dataset
 from catalog.errors import CatalogError
 from catalog.model import Format
+from catalog.pairs import SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.integration
 def release(tmp_path_factory, make_contents) -> Path:
     root = tmp_path_factory.mktemp("readers")
     contents, _ = make_contents(root)
-    build_release(contents, root, root / "release", tuple(Format))
+    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
     return root / "release"
 
 
@@ -151,14 +152,14 @@ def test_wrong_use_of_the_dataset_is_explained(release, tmp_path):
 
 def test_a_release_without_that_layout_says_which_it_has(make_contents, tmp_path):
     contents, root = make_contents(tmp_path)
-    build_release(contents, root, tmp_path / "release", [Format.FOLDERS])
+    build_release(SCHEMA, contents, root, tmp_path / "release", [Format.FOLDERS])
     with pytest.raises(CatalogError, match="has no zarr; it has folders"):
         open_dataset(tmp_path / "release", layout="zarr")
 
 
 def test_a_damaged_image_is_named(make_contents, tmp_path):
     contents, root = make_contents(tmp_path)
-    build_release(contents, root, tmp_path / "release", [Format.FOLDERS, Format.ZARR])
+    build_release(SCHEMA, contents, root, tmp_path / "release", [Format.FOLDERS, Format.ZARR])
     dataset = open_dataset(tmp_path / "release")
     path = tmp_path / "release" / dataset.table["map_path"][0].as_py()
     path.write_bytes(path.read_bytes()[:100])

@@ -22,6 +22,7 @@ from catalog.build import build_release
 from catalog.checksums import digest, read_checksums, write_checksums
 from catalog.manifest import read_manifest, write_manifest
 from catalog.model import Format
+from catalog.pairs import SCHEMA
 from catalog.verify import verify_release
 
 pytestmark = pytest.mark.integration
@@ -35,7 +36,7 @@ ITEM = "stac/items/001_2.json"
 def pristine(tmp_path_factory, make_contents) -> Path:
     root = tmp_path_factory.mktemp("verify")
     contents, _ = make_contents(root)
-    build_release(contents, root, root / "release", tuple(Format))
+    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
     return root / "release"
 
 
@@ -153,7 +154,7 @@ def test_broken_json_is_named(release):
 
 def _rewrite_manifest(release: Path, change: Callable[[pa.Table], pa.Table]) -> list[str]:
     path = release / "manifest.parquet"
-    write_manifest(change(read_manifest(path)), path)
+    write_manifest(change(read_manifest(SCHEMA, path)), path)
     _seal(release, "manifest.parquet")
     return [problem.what for problem in verify_release(release) if problem.path == "manifest.parquet"]
 
@@ -182,13 +183,13 @@ def test_rows_in_another_order_are_named(release):
 
 def test_a_manifest_of_another_schema_is_named(release):
     path = release / "manifest.parquet"
-    pq.write_table(read_manifest(path).drop_columns(["gsd"]), path)
+    pq.write_table(read_manifest(SCHEMA, path).drop_columns(["gsd"]), path)
     assert any("lacks the columns gsd" in problem.what for problem in verify_release(release))
 
 
 def test_a_dropped_pair_is_found_everywhere(release):
     path = release / "manifest.parquet"
-    write_manifest(read_manifest(path).slice(1), path)
+    write_manifest(read_manifest(SCHEMA, path).slice(1), path)
     _seal(release, "manifest.parquet")
     text = "\n".join(map(str, verify_release(release)))
     assert "release.json: its counts are not those of the manifest" in text

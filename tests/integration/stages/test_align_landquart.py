@@ -1,4 +1,4 @@
-"""Alignment on real tiles: perturbed georeferences are found again, pairs that do not belong together are flagged."""
+"""Alignment on real tiles: perturbed georeferences are found again, negative pairs are flagged."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from catalog.checksums import digest, files_below
 from catalog.dataset import open_dataset
 from catalog.manifest import published, read_manifest
+from catalog.pairs import SCHEMA
 from catalog.verify import verify_release
 from mapdata.cli import build_app
 from mapdata.recipes import load_recipe
@@ -102,7 +103,7 @@ def workspace(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace: Path) -> None:
     release = workspace / "release"
     assert verify_release(release) == []
-    rows = published(read_manifest(release / "manifest.parquet"))
+    rows = published(read_manifest(SCHEMA, release / "manifest.parquet"))
     assert rows.num_rows == 27
     assert set(rows["split"].to_pylist()) == {"train", "val", "test"}
     assert set(rows["map_source"].to_pylist()) == {"drawn map"}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from catalog.schema import PAIRS
+from catalog.pairs import SCHEMA
 
 MakePairs = Callable[..., pa.Table]
 
@@ -54,6 +54,6 @@ def make_pairs() -> MakePairs:
     """Return a function: dicts of changes (with point, site, row, col) -> table of pairs."""
 
     def make(*rows: dict[str, Any]) -> pa.Table:
-        return pa.Table.from_pylist([make_row(**row) for row in rows], PAIRS)
+        return pa.Table.from_pylist([make_row(**row) for row in rows], SCHEMA.columns)
 
     return make

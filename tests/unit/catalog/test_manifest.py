@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from catalog.errors import CatalogError
 from catalog.manifest import make_manifest, published, read_manifest, write_manifest
-from catalog.schema import MANIFEST, markdown
+from catalog.pairs import SCHEMA
+from catalog.schema import markdown
 
 pytestmark = pytest.mark.unit
 
@@ -27,8 +28,8 @@ THREE = (
 
 
 def test_orders_rows_and_derives_paths_and_positions(make_pairs):
-    manifest = make_manifest(make_pairs(*THREE))
-    assert manifest.schema == MANIFEST
+    manifest = make_manifest(SCHEMA, make_pairs(*THREE))
+    assert manifest.schema == SCHEMA.manifest
     assert manifest["pair_id"].to_pylist() == ["001_1_0000_0000", "001_1_0000_0001", "002_1_0000_0000"]
     assert manifest["map_path"].to_pylist() == [
         "MapData/001/1/L/001_1_0000_0000.png",
@@ -44,7 +45,7 @@ def test_orders_rows_and_derives_paths_and_positions(make_pairs):
 
 @pytest.mark.parametrize(("name", "suffix"), [("png", ".png"), ("jpeg", ".jpg"), ("webp", ".webp"), ("npy", None)])
 def test_paths_follow_the_format(make_pairs, name, suffix):
-    manifest = make_manifest(make_pairs({"point": "001", "site": "1", "row": 3, "col": 7, "format": name}))
+    manifest = make_manifest(SCHEMA, make_pairs({"point": "001", "site": "1", "row": 3, "col": 7, "format": name}))
     expected = None if suffix is None else f"MapData/001/1/L/001_1_0003_0007{suffix}"
     assert manifest["map_path"].to_pylist() == [expected]
     assert manifest["zarr_index"].to_pylist() == [0]
@@ -64,41 +65,41 @@ def test_paths_follow_the_format(make_pairs, name, suffix):
 def test_refuses_contradictions(make_pairs, change, message):
     first = {"point": "001", "site": "1", "row": 0, "col": 0}
     with pytest.raises(CatalogError, match=message):
-        make_manifest(make_pairs(first, {**first, "row": 1, **change}))
+        make_manifest(SCHEMA, make_pairs(first, {**first, "row": 1, **change}))
 
 
 def test_refuses_a_table_that_lacks_columns(make_pairs):
     with pytest.raises(CatalogError, match="lacks the columns crs, gsd"):
-        make_manifest(make_pairs(*THREE).drop_columns(["gsd", "crs"]))
+        make_manifest(SCHEMA, make_pairs(*THREE).drop_columns(["gsd", "crs"]))
 
 
 @given(order=st.permutations(range(3)), chunk=st.integers(1, 3))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_bytes_do_not_depend_on_the_order_or_chunks_of_the_input(make_pairs, tmp_path, order, chunk):
     plain, shuffled = tmp_path / "plain.parquet", tmp_path / "shuffled.parquet"
-    write_manifest(make_manifest(make_pairs(*THREE)), plain)
+    write_manifest(make_manifest(SCHEMA, make_pairs(*THREE)), plain)
     batches = make_pairs(*(THREE[index] for index in order)).to_batches(max_chunksize=chunk)
-    write_manifest(make_manifest(pa.Table.from_batches(batches)), shuffled)
+    write_manifest(make_manifest(SCHEMA, pa.Table.from_batches(batches)), shuffled)
     assert plain.read_bytes() == shuffled.read_bytes()
 
 
 def test_reads_back_what_was_written(make_pairs, tmp_path):
-    manifest = make_manifest(make_pairs(*THREE))
+    manifest = make_manifest(SCHEMA, make_pairs(*THREE))
     write_manifest(manifest, tmp_path / "m.parquet")
-    assert read_manifest(tmp_path / "m.parquet").equals(manifest)
+    assert read_manifest(SCHEMA, tmp_path / "m.parquet").equals(manifest)
 
 
 def test_a_truncated_manifest_is_named(make_pairs, tmp_path):
     path = tmp_path / "m.parquet"
-    write_manifest(make_manifest(make_pairs(*THREE)), path)
+    write_manifest(make_manifest(SCHEMA, make_pairs(*THREE)), path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CatalogError, match=r"m\.parquet: no readable manifest"):
-        read_manifest(path)
+        read_manifest(SCHEMA, path)
 
 
 def test_geopandas_reads_it_as_wgs84(make_pairs, tmp_path):
     path = tmp_path / "m.parquet"
-    write_manifest(make_manifest(make_pairs(*THREE)), path)
+    write_manifest(make_manifest(SCHEMA, make_pairs(*THREE)), path)
     frame = geopandas.read_parquet(path)
     assert frame.crs.equals("OGC:CRS84")
     assert frame.geometry.iloc[0].equals(shapely.box(1, 39.99, 1.01, 40))
@@ -108,7 +109,7 @@ def test_geopandas_reads_it_as_wgs84(make_pairs, tmp_path):
 
 def test_a_footprint_across_the_antimeridian_is_split(make_pairs, tmp_path):
     wide = shapely.to_wkb(shapely.Polygon([(179.9, 1), (-179.9, 1), (-179.9, 0), (179.9, 0)]))
-    manifest = make_manifest(make_pairs({"point": "001", "site": "1", "row": 0, "col": 0, "geometry": wide}))
+    manifest = make_manifest(SCHEMA, make_pairs({"point": "001", "site": "1", "row": 0, "col": 0, "geometry": wide}))
     (shape,) = shapely.from_wkb(manifest["geometry"].to_numpy())
     assert shape.geom_type == "MultiPolygon"
     assert shape.area == pytest.approx(0.2)
@@ -120,17 +121,17 @@ def test_a_footprint_across_the_antimeridian_is_split(make_pairs, tmp_path):
 
 def test_a_footprint_that_only_touches_the_antimeridian_stays_whole(make_pairs):
     edge = shapely.to_wkb(shapely.box(179.5, 0, 180, 1))
-    manifest = make_manifest(make_pairs({"point": "001", "site": "1", "row": 0, "col": 0, "geometry": edge}))
+    manifest = make_manifest(SCHEMA, make_pairs({"point": "001", "site": "1", "row": 0, "col": 0, "geometry": edge}))
     assert manifest["bbox"].to_pylist()[0]["xmax"] == 180
 
 
 def test_a_manifest_without_pairs_can_be_written(make_pairs, tmp_path: Path):
-    write_manifest(make_manifest(make_pairs()), tmp_path / "m.parquet")
-    assert read_manifest(tmp_path / "m.parquet").num_rows == 0
+    write_manifest(make_manifest(SCHEMA, make_pairs()), tmp_path / "m.parquet")
+    assert read_manifest(SCHEMA, tmp_path / "m.parquet").num_rows == 0
 
 
 def test_every_column_is_documented():
-    text = markdown()
-    assert all(f"| `{name}` |" in text for name in MANIFEST.names)
+    text = markdown(SCHEMA.manifest)
+    assert all(f"| `{name}` |" in text for name in SCHEMA.manifest.names)
     assert "| `homography` | `double[9]` |" in text
     assert np.all([len(line.split("|")) == 5 for line in text.splitlines()])

@@ -39,11 +39,11 @@ def test_across_crss_every_place_is_within_tolerance() -> None:
     assert np.linalg.norm(np.array(found) - points, axis=1).max() < TOLERANCE_PX
 
 
-def test_in_one_crs_one_homography_is_enough_and_coverage_is_counted() -> None:
+def test_in_one_crs_one_homography_is_enough_and_the_overlap_is_counted() -> None:
     left_half = Grid(VISIBLE.crs, VISIBLE.transform @ Affine.scale(2), VISIBLE.width // 4, VISIBLE.height)
     alignment = align_by_georeference(left_half, VISIBLE)
     assert not alignment.patches
-    assert alignment.coverage == pytest.approx(0.5)
+    assert alignment.overlap == pytest.approx(0.5)
     assert np.allclose(alignment.transform.homography, [[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
     assert alignment.transform.residual_px is None, "nothing was measured"
 

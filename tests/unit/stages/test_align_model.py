@@ -1,4 +1,4 @@
-"""The least free model, the verdict and the local field on made-up tie points of known truth."""
+"""The lowest-order model, the verdict and the local field on made-up tie points of known truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raster.homography import apply_homography
 from raster.least_squares import least_squares
 from stages.align.fine import Windows
 from stages.align.local import local_field
-from stages.align.model import fit_least_free
+from stages.align.model import fit_lowest_order
 from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
 
 pytestmark = pytest.mark.unit
@@ -32,13 +32,13 @@ def windows_of(expected: np.ndarray, found: np.ndarray) -> Windows:
 
 
 @pytest.mark.parametrize("kind", list(TRUTHS))
-def test_the_least_free_model_that_explains_the_points_is_chosen(kind: str) -> None:
+def test_the_lowest_order_model_that_explains_the_points_is_chosen(kind: str) -> None:
     generator = np.random.default_rng(1)
     points = spread(300, 2)
     found = apply_homography(TRUTHS[kind], points) + generator.normal(0, 0.8, points.shape)
     outliers = generator.random(300) < 0.3
     found[outliers] += generator.uniform(-24, 24, (outliers.sum(), 2))
-    fitted = fit_least_free(points, found, np.ones(300), 3.0)
+    fitted = fit_lowest_order(points, found, np.ones(300), 3.0)
     assert fitted is not None
     assert fitted.kind == kind
     assert corner_distance(fitted.matrix, TRUTHS[kind], bounding_corners(points)) < 1.0
@@ -52,7 +52,7 @@ def test_least_squares_is_exact_on_exact_points(kind: str) -> None:
 
 
 def test_too_few_points_give_no_fit() -> None:
-    assert fit_least_free(np.zeros((1, 2)), np.zeros((1, 2)), np.ones(1), 3.0) is None
+    assert fit_lowest_order(np.zeros((1, 2)), np.zeros((1, 2)), np.ones(1), 3.0) is None
 
 
 def test_chance_is_never_accepted_and_truth_is() -> None:
@@ -63,7 +63,7 @@ def test_chance_is_never_accepted_and_truth_is() -> None:
             (points + generator.uniform(-12, 12, points.shape), False),
             (points + generator.normal(0, 1, points.shape), True),
         ):
-            fitted = fit_least_free(points, found, np.ones(120), 3.0)
+            fitted = fit_lowest_order(points, found, np.ones(120), 3.0)
             assert fitted is not None
             assert all(check.passed for check in judge(windows_of(points, found), fitted, 1)) is expected
 
@@ -80,12 +80,12 @@ def test_generalisation_is_kept_apart_from_misalignment() -> None:
     points = spread(400, 7)
     waves = 1.5 * np.stack([np.sin(points[:, 1] / 700), np.cos(points[:, 0] / 700)], axis=1)
     noise = generator.normal(0, 0.6, points.shape)
-    fitted = fit_least_free(points, points + noise, np.ones(400), 6.0)
+    fitted = fit_lowest_order(points, points + noise, np.ones(400), 6.0)
     assert fitted is not None
     alone = local_field(windows_of(points, points + noise), fitted, 1)
     assert not alone.bends
     assert alone.generalisation_px == pytest.approx(0.6 * np.sqrt(2), rel=0.15)
-    fitted = fit_least_free(points, points + noise + waves, np.ones(400), 6.0)
+    fitted = fit_lowest_order(points, points + noise + waves, np.ones(400), 6.0)
     assert fitted is not None
     both = local_field(windows_of(points, points + noise + waves), fitted, 1)
     assert both.bends

@@ -1,4 +1,4 @@
-"""The small islands of a map: buildings, symbols and letters, which stand on the ground and are none of it."""
+"""The small connected components of a map: buildings, symbols and letters, which do not lie on the ground."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from raster.image import Image, Mask
 
 LEVELS = 12
-"""Grey levels at which islands are looked for; maps have few colours."""
+"""Grey levels at which components are looked for; maps have few colours."""
 
 THIN = 0.1
-"""Of the side of the largest island: what is thinner is the rim that antialiasing leaves along lines, and no island."""
+"""Of the side of the largest component: what is thinner is the rim that antialiasing leaves along lines."""
 
 RIM = 0.08
 """Of the same: how far beyond an island the map is still its outline or its shadow."""
 
 
-def find_islands(image: Image, area: float) -> Mask:
+def find_small_components(image: Image, area: float) -> Mask:
     """Return which pixels (height, width) of a map (height, width, 3) belong to regions of less than `area` pixels that
     are darker or lighter than all around them: what area closings and openings (Vincent, 1993) would level.
     """
@@ -26,9 +26,9 @@ def find_islands(image: Image, area: float) -> Mask:
     for level in _levels(np.asarray(grey, np.uint8)):
         for side in (grey >= level, grey < level):
             _, numbers, stats, _ = cv2.connectedComponentsWithStats(side.view(np.uint8), connectivity=4)
-            island = stats[:, cv2.CC_STAT_AREA] < area
-            island[0] = False  # the other side
-            small |= island[numbers]
+            below = stats[:, cv2.CC_STAT_AREA] < area
+            below[0] = False  # the other side
+            small |= below[numbers]
     side_px = area**0.5
     thin = _disc(max(1, round(THIN / 2 * side_px)))
     rim = _disc(max(1, round((THIN / 2 + RIM) * side_px)))

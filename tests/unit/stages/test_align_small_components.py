@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.align.islands import find_islands
+from stages.align.small_components import find_small_components
 
 pytestmark = pytest.mark.unit
 
@@ -33,9 +33,9 @@ def town(scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("scale", [1, 2])
-def test_houses_and_letters_are_islands_and_roads_and_fields_are_not(scale: int) -> None:
+def test_houses_and_letters_are_found_and_roads_and_fields_are_not(scale: int) -> None:
     image, houses = town(scale)
-    found = find_islands(image, 1200 * scale**2)
+    found = find_small_components(image, 1200 * scale**2)
     assert found[houses].all()
     ink = (image < 140).all(-1)
     assert ink.any()
@@ -45,11 +45,11 @@ def test_houses_and_letters_are_islands_and_roads_and_fields_are_not(scale: int)
     assert found.mean() < 0.25
 
 
-def test_what_is_large_is_no_island() -> None:
+def test_what_is_large_is_not_found() -> None:
     image, houses = town()
-    assert not find_islands(image, 300)[houses].any()  # a house has 25 x 20 px, its letters far fewer
+    assert not find_small_components(image, 300)[houses].any()  # a house has 25 x 20 px, its letters far fewer
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_flat_map_has_none(value: int) -> None:
-    assert not find_islands(np.full((64, 80, 3), value, np.uint8), 100).any()
+    assert not find_small_components(np.full((64, 80, 3), value, np.uint8), 100).any()

@@ -1,0 +1,388 @@
+"""Small raster files of every kind that users have, each with what it shows, told independently of the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp as C
+
+WIDTH, HEIGHT = 120, 90
+PLACE = Affine(1, 0, 600000, 0, -1, 5200000)
+UTM = "EPSG:32632"
+
+Values = NDArray[Any]
+
+
+@dataclass
+class Specimen:
+    """A file, and the truth about it: colours (HEIGHT, WIDTH, 3) where `valid`; `outline` (4, 2), its outer corners in
+    UTM zone 32, clockwise from the one of its first pixel, or None where it has no place; `refused` is what an error
+    says."""
+
+    path: Path
+    colours: NDArray[np.uint8]
+    valid: NDArray[np.bool_] = field(default_factory=lambda: np.ones((HEIGHT, WIDTH), bool))
+    outline: NDArray[np.float64] | None = None
+    refused: str = ""
+
+
+def picture() -> NDArray[np.uint8]:
+    """A smooth picture whose channels differ, with no symmetry."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
+    waves = [np.sin(x / 19 + y / 41), np.sin(y / 17 - x / 63) * 0.8, np.cos((x + 2 * y) / 33) * 0.6]
+    levels = [150, 110, 70]
+    return np.stack([level + 60 * wave for level, wave in zip(levels, waves, strict=True)], axis=-1).astype(np.uint8)
+
+
+def left() -> NDArray[np.bool_]:
+    """What most specimens have no data in: the left 40 columns."""
+    return np.broadcast_to(np.arange(WIDTH) < 40, (HEIGHT, WIDTH))
+
+
+def outline(transform: Affine = PLACE) -> NDArray[np.float64]:
+    return np.array([transform @ corner for corner in ((0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT))])
+
+
+def write(path: Path, values: Values, **profile: Any) -> Path:
+    """Write (rows, columns) or (rows, columns, bands); `interpretation`, `table`, `mask`, `sidecar`, `control` as GDAL
+    has them."""
+    values = values[..., None] if values.ndim == 2 else values
+    interpretation, table = profile.pop("interpretation", None), profile.pop("table", None)
+    mask, sidecar, control = profile.pop("mask", None), profile.pop("sidecar", False), profile.pop("control", None)
+    place = {"crs": UTM, "transform": PLACE} | profile
+    place = {key: value for key, value in place.items() if value is not None}
+    size = {"height": values.shape[0], "width": values.shape[1], "count": values.shape[2]}
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=not sidecar, OSR_STRIP_TOWGS84=False),
+        rasterio.open(path, "w", **({"driver": "GTiff", "dtype": values.dtype} | size | place)) as dataset,
+    ):
+        dataset.write(np.moveaxis(values, -1, 0))
+        if interpretation is not None:
+            dataset.colorinterp = interpretation
+        if table is not None:
+            dataset.write_colormap(1, table)
+        if mask is not None:
+            dataset.write_mask(mask)
+        if control is not None:
+            dataset.gcps = control
+    return path
+
+
+def linear(values: Values, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """One stretch for all bands between the 0.5th and 99.5th percentile of what has data."""
+    low, high = np.percentile(values[valid].astype(np.float64), (0.5, 99.5))
+    scaled = np.rint(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255)
+    return np.where(valid[..., None], scaled, 0).astype(np.uint8)
+
+
+def _alpha(values: Values, opaque: int) -> Values:
+    return np.dstack([values, np.where(left(), 0, opaque).astype(values.dtype)])
+
+
+def plain(path: Path) -> Specimen:
+    return Specimen(write(path, picture()), picture(), outline=outline())
+
+
+def grey(path: Path) -> Specimen:
+    one = picture()[..., 0]
+    return Specimen(write(path, one), np.dstack([one] * 3), outline=outline())
+
+
+def bands_blue_first(path: Path) -> Specimen:
+    values = np.dstack([picture()[..., ::-1], picture()[..., :1]])
+    return Specimen(
+        write(path, values, interpretation=(C.blue, C.green, C.red, C.undefined)), picture(), outline=outline()
+    )
+
+
+def bands_infrared_first(path: Path) -> Specimen:
+    values = np.dstack([255 - picture()[..., :1], picture()])
+    return Specimen(
+        write(path, values, interpretation=(C.undefined, C.red, C.green, C.blue)), picture(), outline=outline()
+    )
+
+
+def alpha_first(path: Path) -> Specimen:
+    values = np.roll(_alpha(picture(), 255), 1, axis=2)
+    path = write(path, values, interpretation=(C.alpha, C.red, C.green, C.blue))
+    return Specimen(path, picture(), ~left(), outline())
+
+
+def alpha_last(path: Path) -> Specimen:
+    path = write(path, _alpha(picture(), 255), interpretation=(C.red, C.green, C.blue, C.alpha))
+    return Specimen(path, picture(), ~left(), outline())
+
+
+def alpha_of_sixteen_bits(path: Path) -> Specimen:
+    values = _alpha(picture().astype(np.uint16) * 40, 65535)
+    path = write(path, values, interpretation=(C.red, C.green, C.blue, C.alpha))
+    return Specimen(path, linear(values[..., :3], ~left()), ~left(), outline())
+
+
+def grey_and_alpha(path: Path) -> Specimen:
+    path = write(path, _alpha(picture()[..., :1], 255), alpha="YES")
+    return Specimen(path, np.dstack([picture()[..., 0]] * 3), ~left(), outline())
+
+
+def mask_inside(path: Path) -> Specimen:
+    return Specimen(write(path, picture(), mask=~left()), picture(), ~left(), outline())
+
+
+def mask_inside_many_bands(path: Path) -> Specimen:
+    values = np.dstack([picture(), picture(), picture()])
+    path = write(path, values, mask=~left(), photometric="RGB")
+    return Specimen(path, picture(), ~left(), outline())
+
+
+def mask_beside(path: Path) -> Specimen:
+    path = write(path, picture(), mask=~left(), sidecar=True)
+    assert path.with_name(path.name + ".msk").exists()
+    return Specimen(path, picture(), ~left(), outline())
+
+
+def mask_and_nodata(path: Path) -> Specimen:
+    values = np.where((np.arange(HEIGHT) < 20)[:, None, None], np.uint8(0), picture())
+    return Specimen(write(path, values, mask=~left(), nodata=0), values, ~left(), outline())
+
+
+def _with_nodata(dtype: str, nodata: float, scale: float, offset: float) -> Callable[[Path], Specimen]:
+    def make(path: Path) -> Specimen:
+        values = (picture().astype(np.float64) * scale + offset).astype(dtype)
+        filled = np.where(left()[..., None], np.array(nodata).astype(dtype), values)
+        colours = values if dtype == "uint8" else linear(filled, ~left())
+        return Specimen(write(path, filled, nodata=nodata), colours.astype(np.uint8), ~left(), outline())
+
+    return make
+
+
+def _not_finite(value: float, nodata: float | None) -> Callable[[Path], Specimen]:
+    def make(path: Path) -> Specimen:
+        values = np.where(left()[..., None], np.float32(value), picture().astype(np.float32))
+        profile = {} if nodata is None else {"nodata": nodata}
+        return Specimen(write(path, values, **profile), linear(values, ~left()), ~left(), outline())
+
+    return make
+
+
+def one_band_not_finite(path: Path) -> Specimen:
+    values = picture().astype(np.float32)
+    values[:, :40, 1] = np.nan
+    return Specimen(write(path, values), linear(values, ~left()), ~left(), outline())
+
+
+def _stretched(dtype: str, scale: float, offset: float) -> Callable[[Path], Specimen]:
+    def make(path: Path) -> Specimen:
+        values = (picture().astype(np.float64) * scale + offset).astype(dtype)
+        everywhere = np.ones((HEIGHT, WIDTH), bool)
+        return Specimen(write(path, values), linear(values, everywhere), outline=outline())
+
+    return make
+
+
+def _palette(dtype: str, last: int, transparent: bool) -> Callable[[Path], Specimen]:
+    """Eight colours and, as the left 40 columns, another, opaque or not. TIFF's own tables know no opacity, so GDAL's
+    file beside it has one."""
+
+    def make(path: Path) -> Specimen:
+        values = np.where(left(), last, picture()[..., 0].astype(int) // 32).astype(dtype)
+        table = {index: (index * 30, 255 - index * 30, 128, 255) for index in range(8)} | {last: (200, 9, 9, 255)}
+        colours = np.array([table[value][:3] for value in values.ravel().tolist()], np.uint8).reshape(HEIGHT, WIDTH, 3)
+        if not transparent:
+            return Specimen(write(path, values, table=table, photometric="palette"), colours, outline=outline())
+        table[last] = (200, 9, 9, 0)
+        entries = "".join(
+            '<Entry c1="{}" c2="{}" c3="{}" c4="{}"/>'.format(*table.get(value, (0, 0, 0, 255)))
+            for value in range(last + 1)
+        )
+        path = write(path, values)
+        path.with_name(path.name + ".aux.xml").write_text(
+            '<PAMDataset><PAMRasterBand band="1"><ColorInterp>Palette</ColorInterp>'
+            f"<ColorTable>{entries}</ColorTable></PAMRasterBand></PAMDataset>"
+        )
+        return Specimen(path, colours, ~left(), outline())
+
+    return make
+
+
+def _few_bits(bits: int, white_is_zero: bool = False) -> Callable[[Path], Specimen]:
+    def make(path: Path) -> Specimen:
+        top = 2**bits - 1
+        levels = np.rint(picture()[..., 0] / 255 * top).astype(np.uint8)
+        colours = np.rint(levels * (255 / top)).astype(np.uint8)
+        profile: dict[str, Any] = {"nbits": bits} if bits < 8 else {}
+        if white_is_zero:
+            profile["photometric"], levels = "MINISWHITE", (top - levels).astype(np.uint8)
+        return Specimen(write(path, levels, **profile), np.dstack([colours] * 3), outline=outline())
+
+    return make
+
+
+def sixteen_bits_white_is_zero(path: Path) -> Specimen:
+    values = picture()[..., 0].astype(np.uint16) * 90
+    colours = linear(values[..., None], np.ones((HEIGHT, WIDTH), bool))
+    path = write(path, (65535 - values).astype(np.uint16), photometric="MINISWHITE")
+    return Specimen(path, np.dstack([colours] * 3), outline=outline())
+
+
+def complex_numbers(path: Path) -> Specimen:
+    return Specimen(write(path, picture()[..., 0].astype(np.complex64)), picture(), refused="complex numbers")
+
+
+def without_crs(path: Path) -> Specimen:
+    return Specimen(write(path, picture(), crs=None), picture(), refused="has no CRS")
+
+
+def local_crs(path: Path) -> Specimen:
+    path = write(path, picture(), crs='LOCAL_CS["site grid",UNIT["metre",1]]')
+    return Specimen(path, picture(), refused="no place on the globe")
+
+
+def of_the_moon(path: Path) -> Specimen:
+    path = write(path, picture(), crs="IAU_2015:30110")
+    return Specimen(path, picture(), refused="no place on the globe")
+
+
+def without_geotransform(path: Path) -> Specimen:
+    return Specimen(write(path, picture(), transform=None), picture(), refused="no geotransform")
+
+
+def world_file(path: Path) -> Specimen:
+    path = write(path, picture(), transform=None)
+    path.with_suffix(".tfw").write_text("1\n0\n0\n-1\n600000.5\n5199999.5\n")
+    return Specimen(path, picture(), outline=outline())
+
+
+def south_up(path: Path) -> Specimen:
+    transform = Affine(1, 0, 600000, 0, 1, 5199910)
+    return Specimen(write(path, picture(), transform=transform), picture(), outline=outline(transform))
+
+
+def rotated(path: Path) -> Specimen:
+    transform = PLACE @ Affine.rotation(30)
+    return Specimen(write(path, picture(), transform=transform), picture(), outline=outline(transform))
+
+
+def _control(bend: float) -> list[GroundControlPoint]:
+    transform = PLACE @ Affine.rotation(10)
+    places = [(0, 0), (WIDTH, 0), (0, HEIGHT), (WIDTH, HEIGHT), (WIDTH / 2, HEIGHT / 2)]
+    ground = [transform @ place for place in places]
+    ground[-1] = ground[-1][0] + bend, ground[-1][1]
+    return [GroundControlPoint(row, col, x, y) for (col, row), (x, y) in zip(places, ground, strict=True)]
+
+
+def control_points(path: Path) -> Specimen:
+    path = write(path, picture(), crs=None, transform=None, control=(_control(0), rasterio.CRS.from_string(UTM)))
+    return Specimen(path, picture(), outline=outline(PLACE @ Affine.rotation(10)))
+
+
+def control_points_that_bend(path: Path) -> Specimen:
+    path = write(path, picture(), crs=None, transform=None, control=(_control(9), rasterio.CRS.from_string(UTM)))
+    return Specimen(path, picture(), refused="rectify")
+
+
+DATUM = "+proj=utm +zone=32 +ellps=GRS80 +towgs84={},0,0,0,0,0,0 +units=m +no_defs"
+
+
+def datum_shift(path: Path) -> Specimen:
+    """A datum of the file's own, 1,000 m off along the axis that points to 0 degrees of longitude."""
+    from pyproj import Transformer
+
+    path = write(path, picture(), crs=DATUM.format(1000))
+    moved = Transformer.from_crs(DATUM.format(1000), UTM, always_xy=True).transform(*outline().T)
+    return Specimen(path, picture(), outline=np.transpose(moved))
+
+
+def datum_shift_of_a_known_crs(path: Path) -> Specimen:
+    """A CRS that EPSG knows, for which the file gives another datum shift than EPSG does."""
+    from pyproj import Transformer
+
+    wkt = rasterio.CRS.from_epsg(31467).to_wkt()
+    end = wkt.index("]]", wkt.index("SPHEROID[")) + 2
+    shifted = f"{wkt[:end]},TOWGS84[1000,0,0,0,0,0,0]{wkt[end:]}"
+    place = Affine(1, 0, 3500000, 0, -1, 5300000)
+    path = write(path, picture(), crs=shifted, transform=place)
+    moved = Transformer.from_crs(shifted, UTM, always_xy=True).transform(*outline(place).T)
+    return Specimen(path, picture(), outline=np.transpose(moved))
+
+
+def png_of_sixteen_bits(path: Path) -> Specimen:
+    values = picture().astype(np.uint16) * 100 + 7
+    path = path.with_suffix(".png")
+    cv2.imwrite(str(path), values[..., ::-1])
+    path.with_suffix(".pgw").write_text("1\n0\n0\n-1\n600000.5\n5199999.5\n")
+    path.with_name(path.name + ".aux.xml").write_text(
+        f"<PAMDataset><SRS>{rasterio.CRS.from_string(UTM).to_wkt()}</SRS></PAMDataset>"
+    )
+    return Specimen(path, linear(values, np.ones((HEIGHT, WIDTH), bool)), outline=outline())
+
+
+SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
+    maker.__name__: maker
+    for maker in (
+        plain,
+        grey,
+        bands_blue_first,
+        bands_infrared_first,
+        alpha_first,
+        alpha_last,
+        alpha_of_sixteen_bits,
+        grey_and_alpha,
+        mask_inside,
+        mask_inside_many_bands,
+        mask_beside,
+        mask_and_nodata,
+        one_band_not_finite,
+        sixteen_bits_white_is_zero,
+        complex_numbers,
+        without_crs,
+        local_crs,
+        of_the_moon,
+        without_geotransform,
+        world_file,
+        south_up,
+        rotated,
+        control_points,
+        control_points_that_bend,
+        datum_shift,
+        datum_shift_of_a_known_crs,
+        png_of_sixteen_bits,
+    )
+} | {
+    "nodata_uint8": _with_nodata("uint8", 0, 0.9, 20),
+    "nodata_int16": _with_nodata("int16", -32768, 10, -500),
+    "nodata_uint16": _with_nodata("uint16", 0, 20, 300),
+    "nodata_int32": _with_nodata("int32", -99999, 100, 0),
+    "nodata_float32": _with_nodata("float32", -9999, 1 / 255, 0),
+    "nodata_float64": _with_nodata("float64", 1e20, 3, -7),
+    "nan": _not_finite(np.nan, None),
+    "nan_as_nodata": _not_finite(np.nan, np.nan),
+    "infinity": _not_finite(np.inf, None),
+    "minus_infinity_beside_a_tag": _not_finite(-np.inf, -9999),
+    "int8": _stretched("int8", 0.4, -30),
+    "int16": _stretched("int16", 30, -2000),
+    "uint16": _stretched("uint16", 30, 100),
+    "int32": _stretched("int32", 3000, -9000),
+    "uint32": _stretched("uint32", 3000, 9),
+    "float32": _stretched("float32", 0.001, 0),
+    "float64": _stretched("float64", 5, -300),
+    "palette_uint8": _palette("uint8", 200, transparent=False),
+    "palette_uint16": _palette("uint16", 1000, transparent=False),
+    "transparent_palette_uint8": _palette("uint8", 200, transparent=True),
+    "transparent_palette_uint16": _palette("uint16", 1000, transparent=True),
+    "one_bit": _few_bits(1),
+    "two_bits": _few_bits(2),
+    "four_bits": _few_bits(4),
+    "one_bit_white_is_zero": _few_bits(1, white_is_zero=True),
+    "four_bits_white_is_zero": _few_bits(4, white_is_zero=True),
+    "eight_bits_white_is_zero": _few_bits(8, white_is_zero=True),
+}
+"""Every kind by its name; each is made from the path of the GeoTIFF to write."""
