@@ -61,7 +61,9 @@ def write_official(release: Path, target: Path) -> None:
         raise PermanentError(f"{release}: is no release of landmarks that can be read ({error})") from error
     images = manifest.to_pylist()
     boxes = {
-        row["landmark_id"]: shapely.from_wkb(row["geometry"]).bounds for row in images if row["modality"] == "ground"
+        row["landmark_id"]: tuple(shapely.bounds(shapely.from_wkb(row["geometry"])).tolist())
+        for row in images
+        if row["modality"] == "ground"
     }
     for row in images:
         place = _place(target, row["split"], row["modality"], row["image_id"], Path(row["image_path"]).suffix)
@@ -155,8 +157,8 @@ def _landmark(row: Row, boxes: Mapping[str, tuple[float, float, float, float]]) 
 
 
 def _latlon(row: Row) -> tuple[float, float]:
-    centre = shapely.from_wkb(row["geometry"]).centroid
-    return centre.y, centre.x
+    west, south, east, north = shapely.bounds(shapely.from_wkb(row["geometry"])).tolist()
+    return (south + north) / 2, (west + east) / 2
 
 
 def _place(target: Path, split: str, modality: str, name: str, suffix: str) -> Path:
