@@ -69,7 +69,14 @@ class Attention(nn.Module):
         self.update = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), last)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None, rotation: Tensor | None = None) -> Tensor:
-        """Return the updated x, B x N x C, given source B x M x C."""
+        """Return the updated x.
+
+        Args:
+            x: B x N x C.
+            source: B x M x C.
+            mask: B x M bool, which sources are no padding.
+            rotation: Positions of self-attention, see `RotaryPositions`.
+        """
         query, key, value = self._split(self.query(x)), self._split(self.key(source)), self._split(self.value(source))
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
