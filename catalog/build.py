@@ -17,6 +17,7 @@ from catalog.checksums import digest, files_below, write_checksums
 from catalog.croissant import write_croissant
 from catalog.errors import CatalogError
 from catalog.folders import place, write_folders
+from catalog.hub import write_hub_tables
 from catalog.manifest import make_manifest, published, write_manifest
 from catalog.model import (
     CARD_NAME,
@@ -98,6 +99,7 @@ def _fill(
         pq.write_table(table, new / name, compression="zstd", store_schema=True)
     if folders:
         digests |= write_folders(schema, manifest, sources, root, new)
+        write_hub_tables(schema, manifest, new)
     if store:
         write_store(schema, manifest, sources, root, new / STORE_NAME)
     placed = {
