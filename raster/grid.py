@@ -20,6 +20,7 @@ from shapely import Polygon
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.longitude import period, wrapped
 from raster.pixels import TO_CORNER, outer_bounds, outline
 
 _GEOD = Geod(ellps="WGS84")
@@ -63,8 +64,9 @@ class Grid:
         return apply_homography(inverse(self.matrix), points)
 
     def to_lonlat(self, points: ArrayLike) -> FloatArray:
-        """Return WGS84 longitude and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
-        return reproject(self.to_world(points), self.crs, "EPSG:4326")
+        """Return WGS84 longitude (-180 to 180) and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
+        lonlat = reproject(self.to_world(points), self.crs, "EPSG:4326")
+        return np.stack([wrapped(lonlat[:, 0]), lonlat[:, 1]], axis=1)
 
     def corners(self) -> FloatArray:
         """Return the outer corners (4, 2) in pixel coordinates, clockwise from the top left."""
@@ -106,9 +108,20 @@ def reproject(points: FloatArray, source: str, target: str) -> FloatArray:
 
 
 def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
-    """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone."""
+    """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone.
+
+    Where the target's CRS repeats round the globe, a place is taken in the turn that is nearest to the target's middle:
+    so rasters across the antimeridian, or of longitudes from 0 to 360, meet those of other longitudes.
+    """
     with np.errstate(invalid="ignore"):  # what has no image stays without one
-        return target.to_pixel(reproject(source.to_world(points), source.crs, target.crs))
+        world = reproject(source.to_world(points), source.crs, target.crs)
+        repeat = period(target.crs)
+        if repeat is not None:
+            middle = target.to_world([[(target.width - 1) / 2, (target.height - 1) / 2]])[0, 0]
+            turns = np.round((middle - world[:, 0]) / repeat)
+            if turns.any():
+                world = np.stack([world[:, 0] + np.nan_to_num(turns) * repeat, world[:, 1]], axis=1)
+        return target.to_pixel(world)
 
 
 def georeferenced_homography(

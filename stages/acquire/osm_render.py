@@ -116,7 +116,14 @@ class OsmRenderSource(Source):
 
 
 def data_date(path: Path) -> str:
-    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say."""
+    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The date.
+    """
     if not path.name.endswith((".osm.pbf", ".osm")):
         return ""
     with osmium.io.Reader(str(path)) as reader:

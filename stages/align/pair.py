@@ -115,8 +115,8 @@ def _judged(pair: RasterPair, answers: list[Answer], reduce: int, method: str, p
     if all(check.passed for check in checks):
         again, distance = perturbed_restart(pair, answer)
         ground, correction = ground_shift(pair, answer)
-        lean = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
-        checks += [apart("perturbed restart", distance), apart("ground", lean, MAX_BUILDING_LEAN)]
+        displacement = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
+        checks += [apart("perturbed restart", distance), apart("ground", displacement, MAX_BUILDING_LEAN)]
         earlier += again + ground
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:

@@ -174,8 +174,8 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
 def ground_shift(pair: RasterPair, answer: Answer) -> tuple[list[Answer], FloatArray]:
     """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
 
-    Roofs lean away from the camera, all to one side, and take whatever is fitted to all of the map with them. Roads,
-    water and fields do not, so the map is looked at once more without its small connected components. No shift where
+    Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
+    water and fields are not, so the map is matched once more without its small connected components. No shift where
     this is not reliable or nothing says how large a pixel is.
 
     Returns:

@@ -35,6 +35,17 @@ def sample_tile(raster: RasterReader, to_raster: FloatArray, size: int) -> tuple
     `to_raster` (3x3) maps pixel coordinates of the tile to those of the raster. A shift by whole pixels is a plain
     copy, anything else bilinear; where the raster is finer than the tile by 2 or more, blocks of whole pixels are
     averaged first. Pixels without data are black, their mask is 0.
+
+    Args:
+        raster: The raster.
+        to_raster: Homography (3, 3), pixel coordinates of the tile -> of the raster.
+        size: Width and height of the tile in px.
+
+    Returns:
+        The tile's pixels and its mask.
+
+    Raises:
+        PermanentError: The raster cannot be read.
     """
     width, height = raster.grid.width, raster.grid.height
     matrix: Nine = (to_raster / to_raster[2, 2]).ravel().tolist()
