@@ -110,7 +110,7 @@ class LandmarkSchema(Schema[Landmark]):
                 "mapdata:sentence": landmark.sentence,
                 **{f"mapdata:{name}": value for name, value in landmark.facts.items() if name != "name"},
             }
-            yield make_item(landmark.id, landmark.footprint, properties, {}, [])
+            yield make_item(landmark.id, landmark.footprint, properties, {}, [], contents.about.title)
 
     def parents(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return the id of each image's landmark."""
