@@ -35,6 +35,7 @@ _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable"})
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
     url: str = Field(
