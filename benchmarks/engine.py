@@ -50,17 +50,18 @@ class WriteStage(Stage[CountParams]):
         (workspace / path).parent.mkdir(parents=True, exist_ok=True)
         # Not synced: this measures the engine, not the disk.
         (workspace / path).write_bytes(data)
+        modified = (workspace / path).stat().st_mtime_ns
         facts = {"transform": [0.5, 0.0, 1.0, 0.0, -0.5, 2.0], "homography": [1.0] * 9, "source": "https://example.org"}
-        return Result((Output(path, len(data), digest_bytes(data)),), facts)
+        return Result((Output(path, len(data), digest_bytes(data), modified),), facts)
 
 
 class GatherStage(Stage[CountParams]):
     """One unit that depends on all the others."""
 
-    name, version, Params = "gather", 1, CountParams
+    name, version, Params, reads = "gather", 1, CountParams, ("write",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        entries = [entry for result in run.results["write"].values() for entry in result.outputs]
+        entries = [entry for result in run.read("write").values() for entry in result.outputs]
         return [self.unit("all", {"files": len(entries)}, [entry.digest for entry in entries])]
 
     def run(self, unit: Unit, workspace: Path) -> Result:
@@ -87,7 +88,7 @@ def measure(units: int, workers: int, folder: Path) -> dict[str, Any]:
     figures["resume_seconds"], _ = timed(lambda: run(stages, place, Request({})))
     figures["plan_seconds"], rows = timed(lambda: forecast(stages, 0, place.root))
     with Ledger(place.ledger, read_only=True) as ledger:
-        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger))
+        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger, "mapdata"))
     figures["ledger_mib"] = round(place.ledger.stat().st_size / 2**20, 1)
     figures["peak_memory_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     if summary.failures or rows[0]["finished"] != units:

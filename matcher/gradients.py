@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raster.box import box_sums
+
 FLOOR = 0.004
 """Added to the local mean: a gradient far below one grey level (1/255) a pixel is noise."""
 
@@ -79,11 +81,6 @@ def _interior(mask: Tensor) -> Tensor:
 
 
 def _box_sum(values: Tensor, window: int) -> Tensor:
-    """Sum over window x window pixels around each (B x 1 x H x W), nothing being outside the image: differences of
-    running sums, whose cost does not grow with the window. Doubles keep them exact enough.
-    """
+    """Return the sums over window x window pixels around each (B x 1 x H x W), nothing being outside the image."""
     before, after = window // 2 + 1, window // 2
-    total = F.pad(values.double(), (before, 0, before, 0)).cumsum(-1).cumsum(-2)
-    total = F.pad(total, (0, after, 0, after), mode="replicate")
-    rows = total[..., window:, :] - total[..., :-window, :]
-    return (rows[..., window:] - rows[..., :-window]).to(values.dtype)
+    return box_sums(F.pad(values, (before, after, before, after)), window, window).to(values.dtype)

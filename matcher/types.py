@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matcher.errors import InputError, MatcherError, MatcherUnavailable, WeightsError
 from matcher.images import RGBImage, as_rgb, shrink
+from raster.pixels import from_corner, to_corner
 
 __all__ = ["InputError", "Matcher", "MatcherError", "MatcherUnavailable", "Matches", "WeightsError"]
 
@@ -146,5 +147,4 @@ def _shrunk(
 
 
 def _enlarged(points: npt.NDArray[np.float32], factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scale pixel coordinates; pixel centres are integers, so the image's corner lies at -0.5."""
-    return points if (factor == 1).all() else (points + np.float32(0.5)) * factor - np.float32(0.5)
+    return points if (factor == 1).all() else from_corner(to_corner(points) * factor)

@@ -24,6 +24,8 @@ from raster.pair import RasterPair
 from raster.reader import RasterReader
 
 SIDES = ("map", "visible")
+PLACED = ("path", "digest", "width", "height", "crs", "transform")
+"""What a raster's result says of its pixels and their place."""
 
 
 @contextmanager

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from raster.box import box_sums
+from raster.peak import vertex
+
 
 def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
     """Return the normalised correlation of a template at every place inside a search window.
@@ -29,9 +32,7 @@ def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
     spectrum = (torch.fft.rfft2(template, s=size).conj() * torch.fft.rfft2(search, s=size)).sum(1)
     product = torch.fft.irfft2(spectrum, s=size)[:, : height - rows + 1, : width - columns + 1]
-    total = F.pad(search.square().sum(1).double().cumsum(-1).cumsum(-2), (1, 0, 1, 0))
-    strip = total[:, rows:] - total[:, :-rows]
-    energy1 = (strip[..., columns:] - strip[..., :-columns]).to(product.dtype)
+    energy1 = box_sums(F.pad(search.square().sum(1), (1, 0, 1, 0)), rows, columns).to(product.dtype)
     energy0 = template.square().sum((1, 2, 3)).view(-1, 1, 1)
     extra = floor * rows * columns
     norm = ((energy0 + extra) * (energy1 + extra)).clamp(min=1e-30).sqrt()
@@ -65,15 +66,14 @@ def find_peak(surface: Tensor, exclusion: int = 6) -> Peak:
     y, x = index // width, index % width
     items = torch.arange(batch, device=surface.device)
 
-    def top(before: Tensor, after: Tensor, inside: Tensor) -> Tensor:
-        curvature = before - 2 * value + after
-        offset = torch.where(curvature < 0, (before - after) / (2 * curvature), torch.zeros_like(value))
-        return torch.where(inside, offset, torch.zeros_like(offset)).clamp(-0.5, 0.5)
-
     left, right = surface[items, y, (x - 1).clamp(min=0)], surface[items, y, (x + 1).clamp(max=width - 1)]
     above, below = surface[items, (y - 1).clamp(min=0), x], surface[items, (y + 1).clamp(max=height - 1), x]
     place = torch.stack(
-        [x + top(left, right, (x > 0) & (x < width - 1)), y + top(above, below, (y > 0) & (y < height - 1))], dim=1
+        [
+            x + vertex(left, value, right) * ((x > 0) & (x < width - 1)),
+            y + vertex(above, value, below) * ((y > 0) & (y < height - 1)),
+        ],
+        dim=1,
     )
     rows = torch.arange(height, device=surface.device).view(1, -1, 1)
     columns = torch.arange(width, device=surface.device).view(1, 1, -1)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raster.box import box_sums
+
 CHANNELS = 4
 """cos 2t, sin 2t, cos 4t, sin 4t of the gradient's orientation t, each weighted by the root of its magnitude."""
 
@@ -79,15 +81,10 @@ def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
 
 
 def box_mean(values: Tensor, window: int) -> Tensor:
-    """Return the mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated.
-
-    By running sums, whose cost does not grow with the window.
-    """
+    """Return the mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated."""
     radius = window // 2
     padded = F.pad(values.double(), (radius + 1, radius, radius + 1, radius), mode="replicate")
-    total = padded.cumsum(-1).cumsum(-2)
-    rows = total[..., window:, :] - total[..., :-window, :]
-    return ((rows[..., window:] - rows[..., :-window]) / window**2).to(values.dtype)
+    return (box_sums(padded, window, window) / window**2).to(values.dtype)
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:

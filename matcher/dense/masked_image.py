@@ -12,7 +12,8 @@ from torch import Tensor
 
 from matcher.dense.harmonics import orientation_harmonics
 from matcher.images import RGBImage
-from raster.homography import Matrix, resizing
+from raster.homography import Matrix
+from raster.pixels import resizing
 
 Mask = npt.NDArray[np.bool_]
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -20,8 +19,10 @@ from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
+from raster.box import window_means
 from raster.fit import Model
-from raster.homography import Matrix, apply_homography, inverse, resizing
+from raster.homography import Matrix, apply_homography, inverse
+from raster.pixels import resizing
 from raster.warp import warp
 
 MAX_SIDE = 1024
@@ -229,11 +230,7 @@ class _Aligned:
         """Return the windows that hold enough data in both images."""
         height, width = self.data.shape
         corners = window_grid(height, width, size, step)
-        total = cv2.integral(self.data.astype(np.uint8))
-        x0, y0 = corners.T
-        x1, y1 = np.minimum(x0 + size, width), np.minimum(y0 + size, height)
-        count = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
-        return corners[count >= MIN_DATA * size**2]
+        return corners[window_means(torch.from_numpy(self.data), corners, size) >= MIN_DATA]
 
     def matches_near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
         """Return the correspondences by `change`, in the images' pixels, of the windows that peak near it."""

@@ -17,6 +17,8 @@ from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
 from matcher.precision import mixed_precision
 from raster.homography import Matrix
+from raster.pixels import resizing
+from raster.warp import antialiased, shrinkage
 
 LONGEST_SIDE = 1024
 """Longest side in pixels; larger images are reduced to it before they are encoded."""
@@ -26,9 +28,6 @@ LEARNED_SHARE = 0.5
 
 PATCH = 13
 """Cells on a side of the gradient histograms."""
-
-PIXEL_SIGMA = 0.4
-"""Standard deviation of the blur before an image is reduced, in pixels of the result."""
 
 
 @dataclass
@@ -102,8 +101,7 @@ def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Mat
         return image, np.eye(3)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    x, y = width / size[0], height / size[1]
-    return small, np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    return small, resizing(width / size[0], height / size[1])
 
 
 def warped_into(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
@@ -117,9 +115,7 @@ def warped_into(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple
     Returns:
         The warped image, and its mask of data (bool).
     """
-    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if shrink > 1.3:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), PIXEL_SIGMA * min(shrink, 16.0)), np.uint8)
+    image = antialiased(image, shrinkage(matrix, *size))
     inverse = cv2.WARP_INVERSE_MAP
     warped = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
     whole = np.full(image.shape[:2], 255, np.uint8)

@@ -8,11 +8,12 @@ from torch import Tensor
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.encoding import EncodedImage
-from matcher.mapglue.local import vertex
 from matcher.mapglue.semantic import cell_centres
 from matcher.types import Matches
 from raster.fit import fit
 from raster.homography import Matrix
+from raster.peak import vertex
+from raster.pixels import rescaled
 
 THRESHOLD_PX = 10.0
 """Largest error, in pixels of image 1, of a match of cells that agrees with a similarity."""
@@ -65,4 +66,4 @@ def _peaks(descriptors: Tensor, grid: Tensor, cells: Tensor) -> Tensor:
         ],
         -1,
     )
-    return (torch.stack([column, row], -1) + 0.5 + offset) * STRIDE - 0.5
+    return rescaled(torch.stack([column, row], -1) + offset, STRIDE)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.semantic import cell_centres
+from raster.peak import vertex
 
 
 def correlation_volume(grid0: Tensor, grid1: Tensor, mask1: Tensor, radius: int) -> Tensor:
@@ -87,13 +88,6 @@ def displacements(volume: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
     rival = flat.masked_fill(near.flatten(0, 1), -1.0).amax(0)
     moved = torch.stack([x - radius + offset_x * inside, y - radius + offset_y * inside], -1) * STRIDE
     return moved.unflatten(0, shape), (peak - rival).unflatten(0, shape), inside.unflatten(0, shape)
-
-
-def vertex(left: Tensor, centre: Tensor, right: Tensor) -> Tensor:
-    """Return where, in [-0.5, 0.5] of a step, the parabola through three samples has its maximum."""
-    curvature = left + right - 2 * centre
-    offset = torch.where(curvature < -1e-6, 0.5 * (left - right) / curvature.clamp(max=-1e-6), 0.0)
-    return offset.clamp(-0.5, 0.5)
 
 
 def local_matches(

@@ -20,6 +20,7 @@ from matcher.mapglue.local import correlation_volume, local_matches
 from matcher.types import Matches
 from raster.fit import Model
 from raster.homography import Matrix, apply_homography
+from raster.pixels import resizing
 
 PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
     (5, ("similarity",)),
@@ -40,7 +41,7 @@ RADIUS, SUPPORT = 3, 5
 AGREEING_PX = 6.0
 """Largest distance, in pixels of image 0, of a cell's own match from the homography that it agrees with."""
 
-_TO_PIXELS = np.array([[STRIDE, 0, (STRIDE - 1) / 2], [0, STRIDE, (STRIDE - 1) / 2], [0, 0, 1]])
+_TO_PIXELS = resizing(STRIDE, STRIDE)
 
 
 @dataclass(frozen=True, eq=False)

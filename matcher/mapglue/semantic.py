@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from matcher.mapglue.config import SEMANTIC_STRIDE, MapGlueConfig
 from matcher.mapglue.layers import Attention, RotaryPositions, convolution
+from raster.pixels import rescaled
 
 
 class SemanticContext(nn.Module):
@@ -52,4 +53,4 @@ def cell_centres(height: int, width: int, stride: int, device: torch.device) -> 
     rows = torch.arange(height, device=device, dtype=torch.float32)
     columns = torch.arange(width, device=device, dtype=torch.float32)
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
-    return (grid + 0.5) * stride - 0.5
+    return rescaled(grid, stride)

@@ -9,10 +9,10 @@ from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.encoding import EncodedImage
 from matcher.mapglue.extractor import Keypoints, sample
-from matcher.mapglue.local import vertex
 from matcher.mapglue.model import GraphInput, MapGlue
 from matcher.precision import mixed_precision
 from matcher.types import Matches
+from raster.peak import vertex
 
 THRESHOLD = 0.0
 """Least probability of a match. Zero: all mutual nearest neighbours count, and the robust fit decides. Keypoints lie

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matcher.benchmark.levels import HomographyRange, Matrix
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair
+from raster.warp import antialiased, shrinkage
 
 LOCAL_WARP_PX = 2.0
 """Amplitude of local warps. Generalisation shifts a map's features by a few pixels, which the ground truth ignores."""
@@ -80,17 +81,14 @@ def _crop(
 ) -> Crop:
     """Warp one image of a pair by `matrix` (its pixels -> those of the crop), with local warps if asked, and disturb
     it."""
-    grid = _grid(np.asarray(np.linalg.inv(matrix), np.float64), size)
-    shrink = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
+    to_image = np.asarray(np.linalg.inv(matrix), np.float64)
+    grid, shrink = _grid(to_image, size), shrinkage(to_image, size, size)
     if warp:
         grid += _smooth_noise(size, rng) * np.float32(LOCAL_WARP_PX)
     border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
     fill = [float(v) for v in rng.integers(0, 256, 3)] if rng.random() < 0.5 else [0.0] * 3
-    cut = cv2.remap(
-        np.ascontiguousarray(image), grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=fill
-    )
-    if shrink > 1.3:
-        cut = cv2.GaussianBlur(cut, (0, 0), 0.3 * shrink)
+    smooth = np.ascontiguousarray(antialiased(image, shrink))
+    cut = cv2.remap(smooth, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
     classes = cv2.remap(
         np.ascontiguousarray(labels),
         grid[..., 0],

@@ -17,6 +17,7 @@ from matcher.dense.feature_map import ENERGY_FLOOR, STRIDE
 from matcher.dense.pooling import GENERATORS
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.training.losses import look_up, project
+from raster.pixels import rescaled
 
 WINDOW, STEP, RADIUS = 48, 20, 7
 """Side of the windows, their distance, and the radius of the search, in pixels of the feature map."""
@@ -72,11 +73,11 @@ def feature_map_losses(
         ]
     )
     centres = torch.from_numpy(corners + (WINDOW - 1) / 2).to(features)
-    pixels = (centres * STRIDE + (STRIDE - 1) / 2).expand(len(homographies), -1, -1)
+    pixels = rescaled(centres, STRIDE).expand(len(homographies), -1, -1)
     moved = project(homographies, pixels)
     shifts = (moved - pixels) / STRIDE
     data = [
-        look_up(held, (points + 0.5) / COARSE - 0.5)[..., 0]
+        look_up(held, rescaled(points, 1 / COARSE))[..., 0]
         for held, points in zip(_held(masks).chunk(2), (pixels, moved), strict=True)
     ]
     valid = (shifts.abs() < RADIUS - 0.5).all(-1) & (torch.minimum(*data) >= MIN_DATA)

@@ -15,6 +15,7 @@ from matcher.mapglue.config import SEMANTIC_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features
 from matcher.mapglue.semantic import cell_centres
 from matcher.training.aligned import UNLABELLED
+from raster.pixels import rescaled
 
 MATCHED_PX = 1.5 * STRIDE
 """A cell counts as matched when its best partner lies within this distance of the truth."""
@@ -64,7 +65,7 @@ def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tu
     Returns:
         The loss, and B x N bool, which cells found their partner.
     """
-    cells = (truth.points + 0.5) / STRIDE - 0.5
+    cells = rescaled(truth.points, 1 / STRIDE)
     steps = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=cells.device)
     corners = cells.floor()[..., None, :] + steps  # B x N x 4 x 2
     size = torch.tensor([width, similarity.shape[2] // width], device=cells.device)

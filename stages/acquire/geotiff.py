@@ -20,6 +20,7 @@ from stages.rasters import open_any
 class GeoTiffSource(Source):
     """Raster files on disk, one for all sites or one a site; the part under the site's footprint is taken as it is."""
 
+    KEYLESS = frozenset({"path"})
     kind: Literal["geotiff"] = "geotiff"
     path: ConfigPath = Field(
         description="File, relative to the configuration; may hold {point_id} and {site_id}, as in "
@@ -42,13 +43,9 @@ class GeoTiffSource(Source):
         """
         return site_path(self.path, site)
 
-    def identity(self, site: Site) -> str:
-        """Return size and time of change of the site's file: reading gigabytes just to plan would take too long."""
-        try:
-            status = self.file(site).stat()
-        except OSError:
-            return "absent"
-        return f"{status.st_size} {status.st_mtime_ns}"
+    def files(self, site: Site) -> list[Path]:
+        """Return the site's file, and what lies beside it and belongs to it."""
+        return [self.file(site), *sidecars(self.file(site))]
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
@@ -62,6 +59,14 @@ class GeoTiffSource(Source):
 def _strips(reader: RasterReader, x: int, y: int, grid: Grid) -> Iterator[Image]:
     for row in range(0, grid.height, ROWS):
         yield rgba(*reader.read(x, y + row, grid.width, min(ROWS, grid.height - row)))
+
+
+def sidecars(path: Path) -> list[Path]:
+    """Return the files beside a raster that GDAL reads with it: its mask, its metadata and its world file."""
+    kind = path.suffix[1:]
+    beside = [f"{path.name}.msk", f"{path.name}.aux.xml", f"{path.stem}.wld", f"{path.stem}.{kind}w"]
+    beside += [f"{path.stem}.{kind[0]}{kind[-1]}w"] if kind else []
+    return [path.with_name(name) for name in beside if path.with_name(name).is_file()]
 
 
 def _date(tags: Mapping[str, str]) -> str:

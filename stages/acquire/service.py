@@ -40,6 +40,7 @@ _LITERAL_SECRET = re.compile(
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable"})
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
     url: str = Field(

@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 class StacSource(Source):
     """Items of a catalog that touch the site, by date and cloud cover, mosaicked on a UTM grid of the site's gsd."""
 
+    KEYLESS = frozenset({"rate_limits"})
     kind: Literal["stac"]
     catalog: str = Field(description="Landing page of a STAC API, or a static catalog's URL or path.")
     collections: tuple[str, ...] = Field(default=(), description="Collections to search; default: all.")
