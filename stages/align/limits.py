@@ -35,11 +35,22 @@ class Limits(BaseModel):
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")
     region_agreement: Share = Field(default=0.6, description="Least share of windows that agree, by region.")
     region_reliable_agreement: Share = Field(default=0.9, description="The same of reliable windows.")
-    max_predicted_px: Pixels = Field(default=4.0, description="Largest predicted error of an accepted region.")
+    max_predicted_px: Pixels = Field(default=3.25, description="Largest predicted error of an accepted region.")
     lean_residual: Share = Field(
-        default=0.25, description="Share of the ground's shift that may remain, for the predicted error."
+        default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )
-    error_scale: Pixels = Field(default=1.0, description="Factor by which the predicted error is calibrated.")
+    lean_per_spread: float = Field(
+        default=2.8,
+        ge=0,
+        description="Mean lean of roofs per standard deviation of what their heights spread windows by.",
+    )
+    lean_anisotropy_px: Pixels = Field(
+        default=0.5, description="Standard deviation that local warps of the map alone add to one direction."
+    )
+    detail_px: Pixels = Field(
+        default=0.5,
+        description="Standard deviation along each axis of what windows average out, for the predicted error.",
+    )
 
 
 DEFAULTS = Limits()

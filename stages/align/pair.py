@@ -20,7 +20,7 @@ from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, leads_to, perturbed_restart, split_half_distance
-from stages.align.regions import Residuals, judge_regions, residuals_of
+from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
 from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
@@ -145,7 +145,8 @@ def _judged(
         failed.append("not looked at more closely than at half the resolution")
     regions: list[Region] = []
     if residuals is not None and not failed:
-        regions = judge_regions(pair, windows, residuals, ground, halves * reduce, reduce, limits)
+        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits)
+        regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
         if not any(region.accepted for region in regions):
             failed.append("no region is accepted")
     homography = ground.matrix @ answer.homography

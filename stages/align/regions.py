@@ -52,12 +52,39 @@ def residuals_of(windows: Windows, homography: FloatArray, ground: Ground, reduc
     return Residuals(vectors, np.asarray(np.linalg.norm(off, axis=1) <= limits.tolerance_px * reduce), across)
 
 
+def unexplained_lean(windows: Windows, answer: FloatArray, ground: Ground, reduce: int, limits: Limits) -> float:
+    """Estimate how much of the building lean the shift of the ground may have missed.
+
+    Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
+    roofs lie from the ground on average, as heights vary in proportion to their mean; what the measured shift of the
+    ground falls short of that is not explained. Where hardly any ground is seen between towers, it is much.
+
+    Args:
+        windows: What the windows measured.
+        answer: The homography fitted to all of them, map -> visible.
+        ground: The shift from there to the ground.
+        reduce: Visible pixels a working pixel.
+        limits: Of the acceptance tests.
+
+    Returns:
+        Visible px, 0 where the residuals are spread alike in all directions.
+    """
+    vectors = (windows.found - apply_homography(answer, windows.source))[windows.reliable] / reduce
+    vectors = vectors[np.linalg.norm(vectors, axis=1) <= limits.tolerance_px]
+    if len(vectors) < limits.min_reliable:
+        return 0.0
+    small, large = np.linalg.eigvalsh(np.cov(vectors.T))
+    spread = float(np.sqrt(max(large - small - limits.lean_anisotropy_px**2, 0.0)))
+    return max(0.0, limits.lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
+
+
 def judge_regions(
     pair: RasterPair,
     windows: Windows,
     residuals: Residuals,
     ground: Ground,
     halves_px: float,
+    unexplained_px: float,
     reduce: int,
     limits: Limits,
 ) -> list[Region]:
@@ -69,6 +96,7 @@ def judge_regions(
         residuals: Of these windows.
         ground: The shift of the ground.
         halves_px: Distance between the answers of two halves of all windows, visible px.
+        unexplained_px: Building lean that the ground does not explain, visible px.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
 
@@ -91,8 +119,8 @@ def judge_regions(
         share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
         reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
         own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
-        scatter = _scale(residuals.across[used]) if used.any() else float("inf")
-        predicted = float(RAYLEIGH_95 * limits.error_scale * np.hypot(scatter, common / np.sqrt(2)))
+        scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
+        predicted = float(RAYLEIGH_95 * np.hypot(scatter, common / np.sqrt(2)) + unexplained_px)
         tests = (
             (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
             (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),

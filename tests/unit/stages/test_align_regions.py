@@ -11,7 +11,7 @@ import pytest
 from stages.align.fine import Windows
 from stages.align.ground import NO_GROUND, Ground
 from stages.align.limits import DEFAULTS
-from stages.align.regions import judge_regions, residuals_of
+from stages.align.regions import judge_regions, residuals_of, unexplained_lean
 from stages.align.result import Alignment, Region, Transform
 
 pytestmark = pytest.mark.unit
@@ -30,7 +30,7 @@ def windows(found_of: object) -> Windows:
 
 def regions_of(measured: Windows, ground: Ground = NO_GROUND) -> list[Region]:
     residuals = residuals_of(measured, np.eye(3), ground, 1, DEFAULTS)
-    return judge_regions(PAIR, measured, residuals, ground, 0.2, 1, DEFAULTS)  # type: ignore[arg-type]
+    return judge_regions(PAIR, measured, residuals, ground, 0.2, 0.0, 1, DEFAULTS)  # type: ignore[arg-type]
 
 
 def test_the_part_that_is_displaced_is_refused_and_the_rest_accepted() -> None:
@@ -74,6 +74,22 @@ def test_roofs_displaced_along_the_lean_agree_and_others_do_not() -> None:
     assert residuals_of(along, np.eye(3), ground, 1, DEFAULTS).agreeing.all()
     assert not residuals_of(across, np.eye(3), ground, 1, DEFAULTS).agreeing.any()
     assert not residuals_of(along, np.eye(3), NO_GROUND, 1, DEFAULTS).agreeing.all()
+
+
+def test_lean_that_the_ground_does_not_explain_is_estimated_from_the_spread_of_heights() -> None:
+    generator = np.random.default_rng(6)
+
+    def leaning(at: np.ndarray) -> np.ndarray:
+        heights = generator.normal(0, 1.5, len(at))  # about their mean, which the fit has followed
+        return at + generator.normal(0, 0.5, at.shape) + np.column_stack([0 * heights, heights])
+
+    measured = windows(leaning)
+    mean = DEFAULTS.lean_per_spread * 1.5
+    for found, missed in ((0.0, mean), (2.0, mean - 2.0), (mean + 1, 0.0)):
+        ground = Ground(np.array([0.0, found]), 0.3, True)
+        assert unexplained_lean(measured, np.eye(3), ground, 1, DEFAULTS) == pytest.approx(missed, abs=0.7)
+    even = windows(lambda at: at + generator.normal(0, 0.7, at.shape))
+    assert unexplained_lean(even, np.eye(3), NO_GROUND, 1, DEFAULTS) == 0.0
 
 
 def test_the_predicted_error_holds_for_the_share_that_it_claims() -> None:
