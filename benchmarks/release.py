@@ -2,7 +2,8 @@
 
     python benchmarks/release.py --json
 
-Rows and digests are simulated, in the tables the stages hand on; every step is the one a real release takes.
+Rows and digests are simulated, in the tables that the stages pass to each other; every step is the one that a real
+release takes.
 """
 
 from __future__ import annotations

@@ -44,7 +44,14 @@ SPOTS = (
 
 
 def contact_sheet(spots: tuple[Spot, ...] = SPOTS) -> np.ndarray:
-    """Draw the sheet: uint8 (height, width, 3) RGB."""
+    """Draw the sheet: uint8 (height, width, 3) RGB.
+
+    Args:
+        spots: The frames, one a row.
+
+    Returns:
+        The sheet, uint8 (height, width, 3) RGB.
+    """
     titles = ["simulated image", *NAMES]
     rows = [[_image(spot), *(_map(spot, name) for name in NAMES)] for spot in spots]
     step = CELL_PX + _GAP_PX
@@ -62,7 +69,15 @@ def contact_sheet(spots: tuple[Spot, ...] = SPOTS) -> np.ndarray:
 
 
 def encode(sheet: np.ndarray, quality: int = 58) -> bytes:
-    """Return the sheet as JPEG."""
+    """Return the sheet as JPEG.
+
+    Args:
+        sheet: uint8 (height, width, 3) RGB.
+        quality: Quality of JPEG, 1 to 100.
+
+    Returns:
+        The file's bytes.
+    """
     _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
 

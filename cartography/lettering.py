@@ -33,7 +33,13 @@ _REFERENCE_GSD = 0.5
 
 
 def draw_labels(canvas: Canvas, scene: Scene, style: Style) -> None:
-    """Write road, water and place names, shields, and points of interest with their pins."""
+    """Write road, water and place names, shields, and points of interest with their pins.
+
+    Args:
+        canvas: Canvas of three channels.
+        scene: What lies in its frame, with a margin of `REACH_PX` pixels.
+        style: The map style.
+    """
     density = style.generalisation.label_density
     if density == 0:
         return
@@ -147,7 +153,16 @@ def _write(
 
 @lru_cache(maxsize=2000)
 def text_mask(text: str, size: int, font: str = "") -> np.ndarray:
-    """Letters of a word, 255 on 0, `size` subpixels an em, in the stroke font nearest to `font`: uint8 (H, W)."""
+    """Letters of a word, 255 on 0, `size` subpixels an em, in the stroke font nearest to `font`: uint8 (H, W).
+
+    Args:
+        text: A word.
+        size: Size in subpixels an em.
+        font: Name of a face, of which serifs, weight and slant are taken over.
+
+    Returns:
+        uint8 (H, W), 255 on letters, else 0.
+    """
     if text.isascii():
         face = cv2.FONT_HERSHEY_COMPLEX if "Serif" in font else cv2.FONT_HERSHEY_SIMPLEX
         if "Oblique" in font:

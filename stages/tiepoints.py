@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.errors import PermanentError
 from pipeline.files import write_bytes
 from raster.grid import Grid, reproject
+from raster.pixels import from_corner, to_corner
 
 SUFFIXES = (".points", ".geojson", ".csv")
 
@@ -39,12 +40,12 @@ class TiePoint:
 
 def corner_to_centre(pixel_x: float, pixel_y: float) -> tuple[float, float]:
     """Convert QGIS's pixel coordinates (origin at the outer corner, y negative) to ours (centre, positive)."""
-    return pixel_x - 0.5, -pixel_y - 0.5
+    return from_corner(pixel_x), from_corner(-pixel_y)
 
 
 def centre_to_corner(x: float, y: float) -> tuple[float, float]:
     """Convert our pixel coordinates to QGIS's: the inverse of `corner_to_centre`."""
-    return x + 0.5, -(y + 0.5)
+    return to_corner(x), -to_corner(y)
 
 
 def read_tiepoints(path: Path, visible_grid: Grid | None = None) -> list[TiePoint]:

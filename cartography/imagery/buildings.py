@@ -40,7 +40,11 @@ class Buildings:
         self._metre = canvas.lengths(float(UNIT))  # fixed-point units a metre
 
     def paint(self, buildings: Sequence[Building]) -> None:
-        """Paint buildings in this order."""
+        """Paint buildings in the order given, from the lowest to the highest.
+
+        Args:
+            buildings: The buildings.
+        """
         if not buildings:
             return
         canvas, shapes = self.canvas, geometries(tuple(buildings))

@@ -37,6 +37,19 @@ def render_image(
     """Simulate the image: uint8 (height, width, 3) RGB of the frame, or of its `block` (column, row, width, height).
 
     A block is equal to that part of the whole, pixel for pixel. `textures` should be made for the frame's gsd.
+
+    Args:
+        source: What is on the ground.
+        frame: Grid of the whole image.
+        conditions: Circumstances of the image.
+        textures: Textures made for the frame's ground sample distance.
+        block: Column, row, width and height of a part; the whole image by default.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
+
+    Raises:
+        ValueError: The block does not lie in the frame.
     """
     palette = Palette(conditions, generator(conditions.seed, 0xA1E77E))
 

@@ -28,7 +28,11 @@ class Structures:
         self._sun = (conditions.to_sun[0], -conditions.to_sun[1])
 
     def paint(self, scene: Scene) -> None:
-        """Paint everything that stands."""
+        """Paint everything that stands: hedges, trees and buildings.
+
+        Args:
+            scene: What lies in the canvas's frame or reaches into it.
+        """
         self._paint_hedges(scene.barriers)
         self._paint_trees([t for t, there in zip(scene.trees, self._present(scene.trees), strict=True) if there])
         present = self._present(scene.buildings)

@@ -62,7 +62,14 @@ class AcquireParams(BaseModel):
 
 @cache
 def acquire_params(roles: tuple[str, ...]) -> type[AcquireParams]:
-    """Return the model of the parameters of a recipe with these roles: a field for each."""
+    """Return the model of the parameters of a recipe with these roles: a field for each.
+
+    Args:
+        roles: Roles of the recipe, such as ("map", "visible").
+
+    Returns:
+        The model.
+    """
     fields: dict[str, Any] = {role: (AnySource, Field(description=f"Source of the role `{role}`.")) for role in roles}
     return create_model("AcquireParams", __base__=AcquireParams, __doc__=AcquireParams.__doc__, **fields)
 

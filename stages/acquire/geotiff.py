@@ -32,7 +32,14 @@ class GeoTiffSource(Source):
     )
 
     def file(self, site: Site) -> Path:
-        """Return the file of a site."""
+        """Return the file of a site.
+
+        Args:
+            site: The site.
+
+        Returns:
+            Its path.
+        """
         return site_path(self.path, site)
 
     def identity(self, site: Site) -> str:

@@ -14,7 +14,14 @@ _GEOD = Geod(ellps="WGS84")
 
 
 def local_grid(site: Site) -> Grid:
-    """Return the grid of pixels of `site.gsd` metres that covers a site's footprint, centred on it."""
+    """Return the grid of pixels of `site.gsd` metres that covers a site's footprint, centred on it.
+
+    Args:
+        site: The site.
+
+    Returns:
+        The grid, in the CRS of `local_crs`.
+    """
     west, south, east, north = site.footprint.bounds
     lon, lat = float(wrapped((west + east) / 2)), (south + north) / 2
     if surrounds_pole(site.footprint):
@@ -30,7 +37,15 @@ def local_grid(site: Site) -> Grid:
 
 
 def local_crs(lon: float, lat: float) -> str:
-    """Return the CRS in metres of a place: its UTM zone, or beyond 84 degrees north and 80 south the polar UPS grid."""
+    """Return the CRS in metres of a place: its UTM zone, or beyond 84 degrees north and 80 south the polar UPS grid.
+
+    Args:
+        lon: Longitude in degrees, wrapped or not.
+        lat: Latitude in degrees.
+
+    Returns:
+        An EPSG code.
+    """
     if lat > 84:
         return "EPSG:32661"
     if lat < -80:

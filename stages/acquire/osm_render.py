@@ -30,6 +30,7 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
+from raster.pixels import to_corner
 from stages.acquire.local_grid import local_crs, local_grid
 from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
@@ -119,7 +120,14 @@ class OsmRenderSource(Source):
 
 
 def data_date(path: Path) -> str:
-    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say."""
+    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The date.
+    """
     if not path.name.endswith((".osm.pbf", ".osm")):
         return ""
     with osmium.io.Reader(str(path)) as reader:
@@ -138,7 +146,7 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid) -> Scene:
 
     def move(layer: str, shapes: NDArray[np.object_], keys: NDArray[np.uint64]) -> NDArray[np.object_]:
         moved: NDArray[np.object_] = shapely.transform(
-            shapes, lambda points: (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+            shapes, lambda points: to_corner(grid.to_pixel(reproject(points, crs, grid.crs))) * scale
         )
         return moved
 

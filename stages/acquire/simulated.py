@@ -89,7 +89,16 @@ class MisregistrationRange(BaseModel):
     feature_px: float = Field(default=0.5, ge=0, description="Shift of single buildings by generalisation, pixels.")
 
     def sample(self, seed: int, width: int, height: int) -> Misregistration:
-        """Draw the transform of a map of `width` x `height` pixels."""
+        """Return a random transform of a map.
+
+        Args:
+            seed: Seed of the site.
+            width: Width of the map in pixels.
+            height: Height of the map in pixels.
+
+        Returns:
+            The transform.
+        """
         size = max(width, height)
         # A term g moves a corner, half the size from the centre along both axes, by about g * size^2 / sqrt(2).
         perspective = self.perspective_px * np.sqrt(2) / size**2
@@ -140,7 +149,14 @@ class SimulatedMapSource(_Simulated):
 
 
 def read_truth(path: Path) -> Misregistration:
-    """Read the transform that a simulated map was drawn with."""
+    """Read the transform that a simulated map was drawn with.
+
+    Args:
+        path: The `truth.json` beside a map.
+
+    Returns:
+        The transform.
+    """
     truth = json.loads(path.read_text())
     return Misregistration(
         np.array(truth["homography"], np.float64),

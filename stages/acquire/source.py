@@ -19,6 +19,7 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.image import Image, Mask
 from raster.longitude import period, surrounds_pole, unwrapped
+from raster.pixels import to_corner
 
 
 @dataclass(frozen=True)
@@ -109,23 +110,57 @@ class Source(BaseModel, ABC):
 
     @abstractmethod
     def open(self, site: Site, workspace: Path) -> AbstractContextManager[Strips]:
-        """Open this side of a site. Raises TransientError or PermanentError naming what is wrong and what to do."""
+        """Open one role of a site.
+
+        Args:
+            site: The site.
+            workspace: Folder of the run, for caches.
+
+        Returns:
+            A context manager of the strips.
+
+        Raises:
+            TransientError: What may pass, such as a service that fails.
+            PermanentError: What will not pass, naming what is wrong and what to do.
+        """
 
     def check(self) -> None:
         """Raise PermanentError if the source may not be used as it is configured, such as by its terms."""
         return None
 
     def load(self, site: Site) -> Load | None:
-        """Return what a site takes from a service; None for sources on disk."""
+        """Return what a site takes from a service; None for sources on disk.
+
+        Args:
+            site: The site.
+
+        Returns:
+            The requests and bytes.
+        """
         return None
 
     def identity(self, site: Site) -> str:
-        """Return what changes when the source's own content for the site does; "" if that cannot be known."""
+        """Return what changes when the source's own content for the site does; "" if that cannot be known.
+
+        Args:
+            site: The site.
+
+        Returns:
+            A text that is part of the unit's key.
+        """
         return ""
 
 
 def site_path(path: Path, site: Site) -> Path:
-    """Return the file of a site: `{point_id}` and `{site_id}` filled in, other braces left as part of the name."""
+    """Return the file of a site: `{point_id}` and `{site_id}` filled in, other braces left as part of the name.
+
+    Args:
+        path: The configured path.
+        site: The site.
+
+    Returns:
+        The path of the site's own file.
+    """
     return Path(str(path).replace("{point_id}", site.point_id).replace("{site_id}", site.site_id))
 
 
@@ -153,7 +188,15 @@ def window_of(site: Site, whole: Grid, what: str) -> Grid:
 
 
 def site_outline(site: Site, crs: str) -> NDArray[np.float64]:
-    """Return the vertices (N, 2) of a site's footprint in a CRS, continuous across its seam; inf outside its domain."""
+    """Return the vertices (N, 2) of a site's footprint in a CRS, continuous across its seam; inf outside its domain.
+
+    Args:
+        site: The site.
+        crs: Any CRS that pyproj understands.
+
+    Returns:
+        Coordinates (N, 2) in that CRS.
+    """
     footprint = site.footprint
     if surrounds_pole(footprint):
         footprint = shapely.segmentize(footprint, 1.0)
@@ -168,7 +211,7 @@ def site_outline(site: Site, crs: str) -> NDArray[np.float64]:
 
 def _pixel_window(whole: Grid, outline: NDArray[np.float64]) -> tuple[int, int, int, int]:
     """Return first and end columns and rows of what an outline covers of a grid; the end may lie before the first."""
-    corners = whole.to_pixel(outline) + 0.5
+    corners = to_corner(whole.to_pixel(outline))
     x0, y0 = (max(0, round(value)) for value in corners.min(axis=0))
     x1, y1 = (
         min(size, round(value)) for size, value in zip((whole.width, whole.height), corners.max(axis=0), strict=True)

@@ -70,12 +70,27 @@ class StacItem:
         return not self.part_of(footprint).is_empty
 
     def part_of(self, footprint: BaseGeometry) -> BaseGeometry:
-        """Return what the item covers of a footprint, whichever turn round the globe their longitudes count from."""
+        """Return what the item covers of a footprint, whichever turn round the globe their longitudes count from.
+
+        Args:
+            footprint: Outline in WGS84 degrees, unwrapped.
+
+        Returns:
+            The part, perhaps empty.
+        """
         turned = [shapely.affinity.translate(self.footprint, turn) for turn in (0.0, 360.0, -360.0)]
         return shapely.union_all([shapely.intersection(each, footprint) for each in turned])
 
     def within(self, first: date, last: date) -> bool:
-        """Tell whether some of the imagery is of the days from `first` to `last`; unknown dates are not."""
+        """Tell whether some of the imagery is of the days from `first` to `last`; unknown dates are not.
+
+        Args:
+            first: First day.
+            last: Last day.
+
+        Returns:
+            False if the item's dates are unknown.
+        """
         return (
             self.start is not None and self.end is not None and first <= self.end.date() and self.start.date() <= last
         )
@@ -217,7 +232,14 @@ def _shown(address: str) -> str:
 
 
 def local_path(address: str) -> Path:
-    """Return the path of an address that is a path or a `file:` URL."""
+    """Return the path of an address that is a path or a `file:` URL.
+
+    Args:
+        address: The address.
+
+    Returns:
+        The path.
+    """
     parts = urlsplit(address)
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(address)
 

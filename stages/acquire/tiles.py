@@ -12,6 +12,7 @@ from affine import Affine
 from pipeline.errors import PermanentError
 from raster.grid import Grid
 from raster.image import Image
+from raster.pixels import to_corner
 from stages.acquire.source import Site, site_outline
 
 _HALF_WORLD_M = 20037508.342789244
@@ -27,7 +28,17 @@ class TileMatrix:
 
     @classmethod
     def nearest(cls, gsd: float, latitude: float, zooms: tuple[int, int], size: int) -> TileMatrix:
-        """Return the zoom whose ground sample distance (m) at a latitude is nearest to `gsd`, by ratio."""
+        """Return the zoom whose ground sample distance (m) at a latitude is nearest to `gsd`, by ratio.
+
+        Args:
+            gsd: Wanted ground sample distance in metres.
+            latitude: Latitude in degrees.
+            zooms: Least and greatest zoom.
+            size: Width of a tile in px.
+
+        Returns:
+            The matrix of that zoom.
+        """
         finest = _EQUATOR_M * math.cos(math.radians(latitude)) / size
         zoom = round(math.log2(finest / gsd))
         return cls(min(max(zoom, zooms[0]), zooms[1]), size)
@@ -65,7 +76,7 @@ class TileWindow:
         outline = site_outline(site, world.crs)
         if not np.isfinite(outline).all():
             raise PermanentError(f"{what}: site {site.name} lies outside of Web Mercator, which ends at 85 degrees")
-        corners = world.to_pixel(outline) + 0.5
+        corners = to_corner(world.to_pixel(outline))
         left, right = (round(value) for value in (corners[:, 0].min(), corners[:, 0].max()))
         top, bottom = (min(max(0, round(value)), world.height) for value in (corners[:, 1].min(), corners[:, 1].max()))
         width, height = min(right - left, world.width), bottom - top
@@ -90,13 +101,26 @@ class TileWindow:
         return len(self.columns) * len(self.rows)
 
     def wrapped(self, x: int) -> int:
-        """Return the column of the matrix that a column of the window is."""
+        """Return the column of the matrix that a column of the window is.
+
+        Args:
+            x: Column of the window.
+
+        Returns:
+            Column from 0 to 2 ** zoom - 1.
+        """
         return x % (1 << self.matrix.zoom)
 
     def strips(self, rows: Iterable[list[Image | None]]) -> Iterator[Image]:
         """Put rows of tiles, each (size, size, 4) RGBA or None for no data, together to strips of the window.
 
         A strip is valid until the next is asked for.
+
+        Args:
+            rows: The tiles of each row, in the order of `rows`.
+
+        Yields:
+            Strips (rows, width, 4) of the window, from top to bottom.
         """
         size = self.matrix.size
         left = self.x - self.columns.start * size

@@ -13,6 +13,7 @@ import numpy as np
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.pixels import outer_bounds
 from raster.reader import RasterReader
 from stages.align.fine import Windows
 from stages.align.model import Fitted
@@ -53,7 +54,7 @@ class Local:
         found = []
         for y in range(0, visible.height, PATCH_PX):
             for x in range(0, visible.width, PATCH_PX):
-                bounds = (x - 0.5, y - 0.5, x + PATCH_PX - 0.5, y + PATCH_PX - 0.5)
+                bounds = outer_bounds(x, y, PATCH_PX, PATCH_PX)
                 xs, ys = np.meshgrid(np.linspace(bounds[0], bounds[2], 3), np.linspace(bounds[1], bounds[3], 3))
                 lattice = np.stack([xs.ravel(), ys.ravel()], axis=1)
                 source = apply_homography(inverse(matrix), lattice)

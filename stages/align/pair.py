@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from raster.pair import RasterPair
+from raster.pixels import outline
 from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
@@ -184,10 +185,7 @@ def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:
 
 def _overlap(homography: FloatArray, pair: RasterPair) -> float:
     """Return the share of the visible raster that the map covers under a homography."""
-    on_map, frame = (
-        np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
-        for w, h in ((pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height))
-    )
+    on_map, frame = (outline(raster.width, raster.height) for raster in (pair.map, pair.visible))
     return overlap_share(apply_homography(homography, on_map), frame)
 
 

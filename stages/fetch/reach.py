@@ -30,7 +30,15 @@ class Reach:
         self._allowed = {host.lower() for host in allowed}
 
     def allows(self, host: str, port: int | None) -> bool:
-        """Tell whether the user named a host, so that its address does not matter."""
+        """Tell whether the user named a host, so that its address does not matter.
+
+        Args:
+            host: Name or address.
+            port: The port.
+
+        Returns:
+            True if the user named it.
+        """
         return host.lower() in self._allowed or f"{host}:{port}".lower() in self._allowed
 
     def check_url(self, url: str) -> None:

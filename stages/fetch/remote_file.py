@@ -51,7 +51,15 @@ class RemoteFile:
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the position, as `io.IOBase.seek` does, and return it."""
+        """Set the position, as `io.IOBase.seek` does, and return it.
+
+        Args:
+            offset: Bytes from the place that `whence` names.
+            whence: `os.SEEK_SET`, `os.SEEK_CUR` or `os.SEEK_END`.
+
+        Returns:
+            The new position.
+        """
         if whence == os.SEEK_END and self.size is None:
             self._load(0, 1)
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size or 0}[whence]

@@ -43,12 +43,26 @@ class TileCache:
         self._database.close()
 
     def get(self, x: int, y: int) -> tuple[bool, bytes | None]:
-        """Return (known, body); the body is None if the service said lately that there is no such tile."""
+        """Return (known, body); the body is None if the service said lately that there is no such tile.
+
+        Args:
+            x: Column of the tile.
+            y: Row of the tile.
+
+        Returns:
+            Whether the tile is known, and its body.
+        """
         row = self._database.execute("SELECT body FROM tiles WHERE x = ? AND y = ?", (x, y)).fetchone()
         return (False, None) if row is None else (True, row[0])
 
     def put(self, x: int, y: int, body: bytes | None) -> None:
-        """Keep a tile, or the fact that there is none."""
+        """Keep a tile, or the fact that there is none.
+
+        Args:
+            x: Column of the tile.
+            y: Row of the tile.
+            body: The response's body; None for a tile that does not exist.
+        """
         self._database.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?)", (x, y, body, time.time()))
         if time.monotonic() - self._committed > _COMMIT_EVERY_S:
             self._database.commit()

@@ -68,7 +68,15 @@ class Provider(BaseModel):
         return self
 
     def check_use(self, permission: str) -> None:
-        """Raise `PermanentError` if the key is missing, or the terms need a permission that is not stated."""
+        """Check that the terms allow the use and that the key is there.
+
+        Args:
+            permission: By whose permission the user fetches, in words; may be empty.
+
+        Raises:
+            PermanentError: The terms need a permission that is not stated, or the environment variable of the key is
+                not set.
+        """
         if self.bulk != "allowed" and not permission.strip():
             known = "forbid bulk downloads" if self.bulk == "forbidden" else "do not clearly allow bulk downloads"
             raise PermanentError(

@@ -36,7 +36,16 @@ _SWITCH = "switch:"
 
 
 def quadkey(z: int, x: int, y: int) -> str:
-    """Return the quadkey of a tile: a digit a zoom level, from the coarsest, as Bing Maps numbers tiles."""
+    """Return the quadkey of a tile: a digit a zoom level, from the coarsest, as Bing Maps numbers tiles.
+
+    Args:
+        z: Zoom.
+        x: Column.
+        y: Row, counted from the north.
+
+    Returns:
+        `z` digits of 0 to 3.
+    """
     return "".join(str((x >> level & 1) + 2 * (y >> level & 1)) for level in reversed(range(z)))
 
 

@@ -57,6 +57,16 @@ def place_sites(
 
     The first site is centred on its point; the others are the best by content of `TRIES` random footprints within
     about three footprints' reach. A point's draw depends on the seed and the point's position alone.
+
+    Args:
+        earth: Land, climate and settlements.
+        points: The sampling points.
+        sites_per_point: Sites at each point.
+        extent: Sizes that a footprint may have.
+        seed: Seed of the run.
+
+    Returns:
+        The sites. A point without room for all of its sites has fewer.
     """
     taken: list[Polygon] = []
     result: list[SampledFootprint] = []
@@ -93,6 +103,13 @@ def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.f
     Settled strata count the logarithm of the inhabitants in the footprint (villages: that of the places, not of the
     people); natural strata the share of the footprint that their rule fits, and a little for settlements, without
     which a map is blank. Sea beyond what the stratum allows costs most.
+
+    Args:
+        earth: Land, climate and settlements.
+        sites: Footprints (N).
+
+    Returns:
+        Scores (N,).
     """
     probes = np.stack([_probes(site) for site in sites])  # (N, P, 2)
     lon, lat = probes[..., 0].ravel(), probes[..., 1].ravel()

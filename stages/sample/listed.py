@@ -83,7 +83,17 @@ class SiteByRaster(_Listed):
 
 
 def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
-    """Return the rows of `sample/sites.parquet`, ordered by point and site. Raises PermanentError if a name recurs."""
+    """Return the rows of `sample/sites.parquet`, ordered by point and site.
+
+    Args:
+        sites: The configured sites.
+
+    Returns:
+        Values by column.
+
+    Raises:
+        PermanentError: A name recurs, or a raster cannot be read.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for site in sites:
         if (site.point, site.site) in rows:

@@ -52,7 +52,18 @@ class FileBatch:
         return self
 
     def add(self, path: str, data: bytes) -> Output:
-        """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError of earlier writes."""
+        """Write a file under a temporary name.
+
+        Args:
+            path: Path relative to the workspace, whose folder exists.
+            data: Content of the file.
+
+        Returns:
+            The output, as it will be after a clean exit.
+
+        Raises:
+            OSError: This or an earlier write failed.
+        """
         digest = digest_bytes(data)
         target = os.path.join(self._workspace, path)
         folder, name = os.path.split(target)

@@ -46,6 +46,13 @@ class Cutter:
         lies in a region where the alignment is refused.
 
         The alignment's patch that holds the tile's centre decides the homography, so a tile is never bent at a seam.
+
+        Args:
+            x: Column of the tile's first pixel in the grid.
+            y: Row of the tile's first pixel in the grid.
+
+        Returns:
+            The pair.
         """
         to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
         if not self._alignment.accepts(apply_homography(to_visible, self._lattice)):

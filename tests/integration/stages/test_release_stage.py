@@ -119,7 +119,7 @@ def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace
     assert pair["map"].shape == (3, 256, 256)
 
 
-def test_formats_are_added_later_and_a_damaged_release_is_mended(workspace: Path) -> None:
+def test_formats_are_added_later_and_a_damaged_release_is_repaired(workspace: Path) -> None:
     release = workspace / "release"
     manifest = digest(release / "manifest.parquet")
     arguments = ["export", "--workspace", str(workspace), "--to", "zarr", "--to", "stac", "--json"]

@@ -1,4 +1,4 @@
-"""Leaning roofs do not take the ground with them: a simulated town seen aslant, whose map lies where it should."""
+"""Displaced roofs do not bias the ground: a simulated town seen aslant, whose map lies where it should."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from stages.rasters import open_pair, write_raster
 pytestmark = pytest.mark.integration
 
 SIDE, GSD = 1536, 0.5
-LEAN = (0.30, 0.15)
+DISPLACEMENT = (0.30, 0.15)
 """Metres east and north by which a roof is seen displaced for each metre of its height."""
 
 
-def test_the_map_stays_on_the_ground_where_roofs_lean(tmp_path: Path) -> None:
+def test_the_map_stays_on_the_ground_where_roofs_are_displaced(tmp_path: Path) -> None:
     frame = Frame(500_000.0, 5_200_000.0, GSD, SIDE, SIDE)
     grid = Grid("EPSG:32632", Affine(GSD, 0, frame.left, 0, -GSD, frame.top), SIDE, SIDE)
     town = SyntheticScene(2, "town")
-    conditions = Conditions(seed=3, relief_displacement=LEAN, noise=2.0)
+    conditions = Conditions(seed=3, relief_displacement=DISPLACEMENT, noise=2.0)
     sides = {
         "map": render_map(town, frame, named("web-light")),
         "visible": render_image(town, frame, conditions, Textures.procedural(GSD)),
@@ -45,7 +45,7 @@ def test_the_map_stays_on_the_ground_where_roofs_lean(tmp_path: Path) -> None:
     moved = apply_homography(evidence.alignment.transform.homography, lattice) - lattice
     shift = evidence.ground.shift
     assert np.linalg.norm(moved.mean(0)) < 0.5
-    # The roofs had taken the answer with them, along the lean: to the right and, as y grows downward, up.
+    # The roofs had taken the answer with them, along the displacement: to the right and, as y grows downward, up.
     x, y = moved.mean(0) - shift
     assert x > 0.7
     assert y < -0.3
