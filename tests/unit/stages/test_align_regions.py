@@ -80,12 +80,12 @@ def test_lean_that_the_ground_does_not_explain_is_estimated_from_the_spread_of_h
     generator = np.random.default_rng(6)
 
     def leaning(at: np.ndarray) -> np.ndarray:
-        heights = generator.normal(0, 1.5, len(at))  # about their mean, which the fit has followed
+        heights = generator.normal(0, 1.0, len(at))  # about their mean, which the fit has followed
         return at + generator.normal(0, 0.5, at.shape) + np.column_stack([0 * heights, heights])
 
     measured = windows(leaning)
-    mean = DEFAULTS.lean_per_spread * 1.5
-    for found, missed in ((0.0, mean), (2.0, mean - 2.0), (mean + 1, 0.0)):
+    mean = DEFAULTS.lean_per_spread
+    for found, missed in ((0.0, mean), (1.0, mean - 1.0), (mean + 1, 0.0)):
         ground = Ground(np.array([0.0, found]), 0.3, True)
         assert unexplained_lean(measured, np.eye(3), ground, 1, DEFAULTS) == pytest.approx(missed, abs=0.7)
     even = windows(lambda at: at + generator.normal(0, 0.7, at.shape))
