@@ -35,8 +35,9 @@ PAIR_PX = 512
 class SiteError:
     """Errors of one site in visible pixels, over a lattice of points that the map covers: root mean square and largest.
 
-    `before_px` is the root mean square error of the georeference alone, which the alignment starts from.
-    `corners_px` are the errors at the corners of the pairs that would be cut from the site.
+    `before_px` is the root mean square error of the georeference alone, which the alignment starts from. Of the
+    `pairs` that would be cut from the site, `accepted` lie in accepted regions: `corners_px` are the errors at the four
+    corners of each of these, `predicted_px` the predicted bounds of their largest (None: not measured).
     """
 
     site: str
@@ -45,7 +46,10 @@ class SiteError:
     before_px: float
     rms_px: float
     largest_px: float
+    pairs: int
+    accepted: int
     corners_px: list[float]
+    predicted_px: list[float | None]
 
 
 def true_errors(workspace: Path) -> list[SiteError]:
@@ -64,18 +68,33 @@ def true_errors(workspace: Path) -> list[SiteError]:
 
 
 def summary(errors: Sequence[SiteError]) -> dict[str, Any]:
-    """Return the sites and, over those accepted, the median and the largest root mean square error, and the median and
-    the 95th percentile of the errors at the corners of pairs."""
+    """Sum up the errors of accepted sites and pairs.
+
+    Args:
+        errors: Of each site.
+
+    Returns:
+        The sites; over those accepted, the median and the largest root mean square error; over the accepted pairs,
+        their number, the median, the 95th percentile and the largest of the errors at corners, and the share whose
+        largest error is below the predicted 95% bound.
+    """
     accepted = [error.rms_px for error in errors if error.verdict == "accepted"]
-    corners = [distance for error in errors if error.verdict == "accepted" for distance in error.corners_px]
+    corners = np.array([distance for error in errors for distance in error.corners_px])
+    bounds = [bound for error in errors for bound in error.predicted_px]
+    largest = corners.reshape(-1, 4).max(axis=1)
+    measured = [(worst, bound) for worst, bound in zip(largest, bounds, strict=True) if bound is not None]
     return {
         "sites": [asdict(error) for error in errors],
         "accepted": len(accepted),
+        "pairs": sum(error.pairs for error in errors),
+        "accepted_pairs": len(largest),
         "median_before_px": float(np.median([error.before_px for error in errors])),
         "median_rms_px": float(np.median(accepted)) if accepted else None,
         "worst_rms_px": max(accepted, default=None),
-        "corners_median_px": float(np.median(corners)) if corners else None,
-        "corners_p95_px": float(np.percentile(corners, 95)) if corners else None,
+        "corners_median_px": float(np.median(corners)) if len(corners) else None,
+        "corners_p95_px": float(np.percentile(corners, 95)) if len(corners) else None,
+        "corners_worst_px": float(corners.max()) if len(corners) else None,
+        "below_predicted": float(np.mean([worst <= bound for worst, bound in measured])) if measured else None,
     }
 
 
@@ -99,7 +118,7 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
     spans = np.linspace(0, width - 1, _LATTICE), np.linspace(0, height - 1, _LATTICE)
     visible, on_map = _covered(_lattice(*spans), truth, grids[0])
     errors = _distances(alignment, visible, on_map)
-    corners = _covered(_lattice(np.arange(0.0, width, PAIR_PX), np.arange(0.0, height, PAIR_PX)), truth, grids[0])
+    pairs, corners, predicted = _pairs(alignment, truth, *grids)
     before = np.linalg.norm(project(on_map, *grids) - visible, axis=1)
     return SiteError(
         rasters.relative_to(workspace / "rasters").as_posix(),
@@ -108,8 +127,32 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
         _rms(before),
         _rms(errors),
         round(float(errors.max()), 3),
-        np.round(_distances(alignment, *corners), 3).tolist(),
+        pairs,
+        len(predicted),
+        np.round(corners, 3).tolist(),
+        predicted,
     )
+
+
+def _pairs(
+    alignment: Alignment, truth: Misregistration, map_grid: Grid, visible_grid: Grid
+) -> tuple[int, list[float], list[float | None]]:
+    """Return how many pairs of `PAIR_PX` the map covers, and of those in accepted regions the errors at the corners,
+    under the transform that a pair is cut by, and the predicted bound of the largest."""
+    count, errors, bounds = 0, list[float](), list[float | None]()
+    last = PAIR_PX - 1.0
+    for y in range(0, visible_grid.height - PAIR_PX + 1, PAIR_PX):
+        for x in range(0, visible_grid.width - PAIR_PX + 1, PAIR_PX):
+            corners = np.array([[x, y], [x + last, y], [x + last, y + last], [x, y + last]])
+            visible, on_map = _covered(corners, truth, map_grid)
+            count += len(visible) == len(corners)
+            if len(visible) < len(corners) or alignment.verdict != "accepted" or not alignment.accepts(corners):
+                continue
+            homography = alignment.at(x + last / 2, y + last / 2).homography
+            errors += np.linalg.norm(apply_homography(homography, on_map) - corners, axis=1).tolist()
+            held = [region for corner in corners.tolist() if (region := alignment.region_at(*corner)) is not None]
+            bounds.append(max((r.predicted_px for r in held if r.predicted_px is not None), default=None))
+    return count, errors, bounds
 
 
 def _covered(visible: FloatArray, truth: Misregistration, map_grid: Grid) -> tuple[FloatArray, FloatArray]:

@@ -47,5 +47,10 @@ def accuracy(
 def _after(figures: dict[str, Any]) -> str:
     if not figures["accepted"]:
         return "none accepted"
+    if not figures["accepted_pairs"]:
+        return f"{figures['accepted']} sites accepted, no pair"
     corners = f"{figures['corners_median_px']:.2f} px, 95% under {figures['corners_p95_px']:.2f} px"
+    corners += (
+        f", largest {figures['corners_worst_px']:.2f} px, {figures['accepted_pairs']} of {figures['pairs']} pairs"
+    )
     return f"after, {figures['accepted']} sites accepted: {figures['median_rms_px']:.2f} px; corners of pairs {corners}"

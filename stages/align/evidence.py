@@ -24,7 +24,7 @@ TIE_POINTS = pa.schema(
     [
         ("name", pa.string()),
         ("origin", pa.string()),  # manual | automatic
-        ("step", pa.string()),  # manual, or the pass of windows: rough, close, perturbed restart, ground
+        ("step", pa.string()),  # manual, or the pass of windows: rough, close, perturbed restart, last
         ("operator", pa.string()),  # person, or matcher and its version
         ("date", pa.string()),  # of a manual point
         ("map_x", pa.float64()),  # full-resolution pixels, (0, 0) the centre of the top-left pixel
@@ -51,11 +51,11 @@ TIE_POINTS = pa.schema(
 
 
 def write_evidence(folder: Path, evidence: Evidence, pair: RasterPair) -> list[Path]:
-    """Write alignment.json, alignment.parquet and alignment.png into `folder`; return their paths.
+    """Write alignment.json, alignment.parquet and alignment.jpg into `folder`; return their paths.
 
     The same evidence gives the same bytes.
     """
-    paths = [folder / "alignment.json", folder / "alignment.parquet", folder / "alignment.png"]
+    paths = [folder / "alignment.json", folder / "alignment.parquet", folder / "alignment.jpg"]
     write_json(paths[0], summary(evidence))
     write_table(paths[1], pa.Table.from_pylist(_rows(evidence, pair.visible), TIE_POINTS), TIE_POINTS)
     write_picture(paths[2], evidence, pair)
@@ -72,6 +72,8 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "working_reduction": evidence.reduce,
         "misalignment_px": local.misalignment_px if measured and local else None,
         "generalisation_px": local.generalisation_px if measured and local else None,
+        "ground_shift_px": evidence.ground.shift.tolist() if evidence.ground.reliable else None,
+        "ground_halves_px": evidence.ground.halves_px if evidence.ground.reliable else None,
         "checks": {
             check.name: {
                 "value": check.value if np.isfinite(check.value) else None,
@@ -104,6 +106,8 @@ def _window_rows(step: str, windows: Windows, reduce: int, evidence: Evidence, u
     operator = f"{evidence.alignment.method} {version('mapdata')}"
     residuals = windows.found - apply_homography(homography, windows.source)
     agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * reduce
+    if used and len(evidence.window_agreeing):
+        agrees = evidence.window_agreeing
     rows = []
     for i in range(len(windows)):
         name = f"{step} {i:05d}"

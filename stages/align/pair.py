@@ -15,12 +15,15 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
+from stages.align.ground import NO_GROUND, Ground, measure_ground
+from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
-from stages.align.result import Alignment, Transform
-from stages.align.verdict import MAX_BUILDING_LEAN, Check, apart, judge
+from stages.align.passes import Answer, Points, approach, leads_to, perturbed_restart, split_half_distance
+from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
+from stages.align.result import Alignment, Region, Transform
+from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
 
 ENOUGH_MANUAL = 4
@@ -35,7 +38,8 @@ class Evidence:
     """What an alignment rests on.
 
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
-    pass, the `others` (earlier passes, the perturbed restart, the ground); the manual `points`, which of them are
+    pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
+    (`window_agreeing`); the manual `points`, which of them are
     `agreeing` and their residuals (visible px). `reduce`: visible pixels a pixel that the windows were measured in.
     """
 
@@ -46,6 +50,8 @@ class Evidence:
     checks: Sequence[Check] = ()
     local: Local | None = None
     others: Sequence[Answer] = ()
+    ground: Ground = NO_GROUND
+    window_agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     points: Sequence[TiePoint] = ()
     agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -57,15 +63,18 @@ class Evidence:
         return self.alignment.verdict == "accepted"
 
 
-def align_pair(pair: RasterPair, points: Sequence[TiePoint] = (), matcher: str = "cfog") -> Evidence:
+def align_pair(
+    pair: RasterPair, points: Sequence[TiePoint] = (), matcher: str = "cfog", limits: Limits = DEFAULTS
+) -> Evidence:
     """Align a pair of rasters.
 
-    The answer depends on the rasters, the points and the matcher only.
+    The answer depends on the rasters, the points, the matcher and the limits only.
 
     Args:
         pair: The map and the visible raster.
         points: Manual tie points; none by default.
         matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
+        limits: Of the acceptance tests.
 
     Returns:
         The alignment, accepted or not, with all that was measured.
@@ -75,9 +84,9 @@ def align_pair(pair: RasterPair, points: Sequence[TiePoint] = (), matcher: str =
     best = Evidence(_nowhere(prior, matcher), prior)
     if manual is not None:
         marked = (part[agreeing] for part in arrays(points))
-        best = _best(pair, [("manual", manual)], best, tuple(marked))  # type: ignore[arg-type]
+        best = _best(pair, [("manual", manual)], best, tuple(marked), limits)  # type: ignore[arg-type]
     if not best.accepted:  # manual points or none, what the rasters alone say counts
-        best = _best(pair, coarse_candidates(pair, prior, matcher), best, None)
+        best = _best(pair, coarse_candidates(pair, prior, matcher), best, None, limits)
     best = replace(best, points=points, agreeing=agreeing, point_residuals=residuals)
     return _with_manual(best, manual) if len(points) else best
 
@@ -87,18 +96,19 @@ def _best(
     candidates: Iterable[tuple[str, FloatArray]],
     best: Evidence,
     manual: Points | None,
+    limits: Limits,
 ) -> Evidence:
     """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
     known = [] if best.windows is None else [best.alignment.transform.homography]
     for method, homography in candidates:
         if any(leads_to(homography, other, pair.visible) for other in known):
             continue
-        answers, reduce = approach(pair, homography, manual)
+        answers, reduce = approach(pair, homography, manual, limits)
         if not answers:
             continue
         if not answers[-1].hopeless:
             known.append(answers[-1].homography)
-        evidence = _judged(pair, answers, reduce, method, best.prior)
+        evidence = _judged(pair, answers, reduce, method, best.prior, limits)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
@@ -106,36 +116,63 @@ def _best(
     return best
 
 
-def _judged(pair: RasterPair, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None) -> Evidence:
-    """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
+def _judged(
+    pair: RasterPair, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None, limits: Limits
+) -> Evidence:
+    """Judge the last answer, then its regions; one of a coarser pass than the working resolution's has failed already.
+
+    The costlier tests, the perturbed restart and the ground, are made where the others are passed.
+    """
     *earlier, answer = answers
-    checks = judge(answer.windows, answer.fitted, answer.reduce)
-    checks.append(apart("split halves", split_half_distance(answer)))
-    correction = np.eye(3)
-    if all(check.passed for check in checks):
+    windows, ground = answer.windows, NO_GROUND
+    halves = split_half_distance(answer)
+    consistent = apart("split halves", halves, limits.max_disagreement_px)
+    checks = [*judge(windows, answer.agreeing, limits, limits.min_ground_agreement), consistent]
+    residuals: Residuals | None = None
+    if all(check.passed for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
-        ground, correction = ground_shift(pair, answer)
-        displacement = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
-        checks += [apart("perturbed restart", distance), apart("ground", displacement, MAX_BUILDING_LEAN)]
-        earlier += again + ground
+        earlier += again
+        ground = measure_ground(pair, answer.homography, reduce)
+        residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
+        least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
+        checks = [
+            *judge(windows, residuals.agreeing, limits, least),
+            consistent,
+            apart("perturbed restart", distance, limits.max_disagreement_px),
+            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_lean_px),
+        ]
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
-    homography = correction @ answer.homography
-    used = answer.agreeing & answer.windows.reliable
+    regions: list[Region] = []
+    if residuals is not None and not failed:
+        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits)
+        regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
+        if not any(region.accepted for region in regions):
+            failed.append("no region is accepted")
+    homography = ground.matrix @ answer.homography
+    agreeing = answer.agreeing if residuals is None else residuals.agreeing
+    used = agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
-    local = local_field(answer.windows, answer.fitted, answer.reduce)
+    local = local_field(windows, answer.fitted, answer.reduce)
+    if np.linalg.norm(ground.shift) > reduce:
+        local = replace(local, bends=False)
+    refused = sum(not region.accepted for region in regions)
+    partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
     alignment = Alignment(
         Transform(homography, residual, int(used.sum())),
         method if method == "cfog" else f"{method}+cfog",
         "needs-manual" if failed else "accepted",
-        "; ".join(failed),
+        "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),
-        inlier_cells=_inlier_cells(answer.windows.expected[used], pair.visible),
-        agreement=float(answer.agreeing.mean()),
-        patches=() if failed else local.patches(homography, pair.visible, answer.windows, answer.fitted),
+        inlier_cells=_inlier_cells(windows.expected[used], pair.visible),
+        agreement=float(agreeing.mean()),
+        patches=() if failed else local.patches(homography, pair.visible, windows, answer.fitted),
+        regions=() if failed else regions,
     )
-    return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, earlier, reduce=answer.reduce)
+    return Evidence(
+        alignment, prior, windows, answer.fitted, checks, local, earlier, ground, agreeing, reduce=answer.reduce
+    )
 
 
 def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:
@@ -194,9 +231,12 @@ def _confirmed(evidence: Evidence) -> Evidence:
     limit = max(MANUAL_LIMIT * evidence.reduce, 3 * float(np.median(own)) if len(own) else 0.0)
     evidence = replace(evidence, agreeing=residuals <= limit, point_residuals=residuals)
     if 2 * evidence.agreeing.sum() >= len(residuals):
-        return replace(evidence, alignment=replace(evidence.alignment, reason=_contradicting(evidence)))
+        return replace(
+            evidence,
+            alignment=replace(evidence.alignment, reason=_join([evidence.alignment.reason, _contradicting(evidence)])),
+        )
     reason = f"the manual points lie {np.median(residuals):.1f} px from what the windows say; check both"
-    refused = replace(evidence.alignment, verdict="needs-manual", reason=reason, patches=())
+    refused = replace(evidence.alignment, verdict="needs-manual", reason=reason, patches=(), regions=())
     return replace(evidence, alignment=refused)
 
 

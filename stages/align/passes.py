@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,9 @@ from raster.pair import RasterPair
 from raster.reader import RasterReader
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
+from stages.align.limits import Limits
 from stages.align.model import Fitted, fit_lowest_order
-from stages.align.verdict import (
-    MIN_AGREEMENT,
-    MIN_RELIABLE_AGREEMENT,
-    TOLERANCE,
-    bounding_corners,
-    corner_distance,
-)
+from stages.align.verdict import TOLERANCE, bounding_corners, corner_distance
 
 Points = tuple[FloatArray, FloatArray]
 """Points (N, 2) on the map and on the visible raster, full-resolution pixels."""
@@ -44,15 +39,11 @@ SHIFT = np.array([6.4, -4.8])
 windows' centre of a degree or as much as moves none by more than those 8 pixels."""
 
 
-MIN_INDEPENDENT = 8.0
-"""Reliable windows, counted as if they lay side by side, without which the ground alone is not believed."""
-
-
 @dataclass(frozen=True)
 class Pass:
     """Windows of `size` and searches of `radius` working pixels: together a length that transforms fast. About how
     many windows a small raster gets at least; a large one has them `spacing` sizes apart, so that their number grows
-    with its area."""
+    with its area as far as the limits allow."""
 
     size: int
     radius: int
@@ -63,12 +54,7 @@ class Pass:
 ROUGH = Pass(248, 20, 80)
 CLOSE = Pass(296, 12, 180)
 AGAIN = Pass(240, 24, 48)
-GROUND = Pass(296, 12, 100, 1.0)
-"""The first pass, at half the working resolution; the second; the windows of the perturbed restart; and those of the
-ground alone."""
-
-MAX_COMPONENT_M2 = 1250.0
-"""Square metres of the largest building that is told from the ground."""
+"""The first pass, at half the working resolution; the second; and the windows of the perturbed restart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,26 +92,29 @@ class Answer:
         return corner_distance(self.fitted.matrix, np.eye(3), bounding_corners(self.windows.expected)) / self.reduce
 
 
-def approach(pair: RasterPair, homography: FloatArray, manual: Points | None) -> tuple[list[Answer], int]:
+def approach(
+    pair: RasterPair, homography: FloatArray, manual: Points | None, limits: Limits
+) -> tuple[list[Answer], int]:
     """Measure around a candidate, at half the working resolution, then at it until the answer stays where it is.
 
     Args:
         pair: The map and the visible raster.
         homography: The candidate: 3x3, map -> visible, full-resolution pixels.
         manual: Manual tie points that are fitted too, or None.
+        limits: Of the acceptance tests; they bound the number of windows.
 
     Returns:
         The answers, the last one being the one that counts, none where no two windows hold structure on both sides; and
         the working reduction: visible pixels a pixel of the coarser of both rasters.
     """
     reduce = working_reduction(homography, pair.visible)
-    answers = _around("rough", pair, homography, 2 * reduce, None)
+    answers = _around("rough", pair, homography, 2 * reduce, None, limits)
     if not answers or answers[0].hopeless:
         return answers, reduce
     for number in range(1, MAX_CLOSE + 1):
-        closer = _around(f"close {number}", pair, answers[-1].homography, reduce, manual)
+        closer = _around(f"close {number}", pair, answers[-1].homography, reduce, manual, limits)
         answers += closer
-        if not closer or closer[0].moved <= SETTLED or closer[0].agreeing.mean() < MIN_AGREEMENT / 2:
+        if not closer or closer[0].moved <= SETTLED or closer[0].agreeing.mean() < limits.min_agreement / 2:
             break
     return answers, reduce
 
@@ -171,36 +160,6 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
     return [Answer("perturbed restart", there, found, fitted, reduce)], apart
 
 
-def ground_shift(pair: RasterPair, answer: Answer) -> tuple[list[Answer], FloatArray]:
-    """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
-
-    Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
-    water and fields are not, so the map is matched once more without its small connected components. No shift where
-    this is not reliable or nothing says how large a pixel is.
-
-    Returns:
-        The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).
-    """
-    grid = pair.visible.located
-    if grid is None:
-        return [], np.eye(3)
-    reduce = answer.reduce
-    layout = _layout(GROUND, pair.visible, reduce)
-    layout = replace(layout, min_component=MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2)
-    windows = measure(pair, answer.homography, layout)
-    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
-    fitted = fit_lowest_order(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
-    if fitted is None:
-        return [], np.eye(3)
-    found = Answer("ground", answer.homography, windows, fitted, reduce)
-    agreeing = found.agreeing[windows.reliable]
-    steps = np.diff(np.unique(layout.corners[:, 0]))
-    apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
-    independent = len(agreeing) * apart**2  # windows that overlap say the same
-    believed = independent >= MIN_INDEPENDENT and agreeing.mean() >= MIN_RELIABLE_AGREEMENT
-    return [found], fitted.matrix if believed else np.eye(3)
-
-
 def split_half_distance(answer: Answer) -> float:
     """Return the split-half consistency: the distance, in working pixels at the corners, between two halves' answers.
 
@@ -221,20 +180,23 @@ def split_half_distance(answer: Answer) -> float:
     return corner_distance(corrections[0], corrections[1], bounding_corners(windows.expected)) / answer.reduce
 
 
-def _around(step: str, pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None) -> list[Answer]:
+def _around(
+    step: str, pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None, limits: Limits
+) -> list[Answer]:
     """Measure all over the raster and return the one answer, or none."""
     plan = ROUGH if step == "rough" else CLOSE
-    windows = measure(pair, homography, _layout(plan, pair.visible, reduce))
+    windows = measure(pair, homography, _layout(plan, pair.visible, reduce, limits.max_windows))
     fitted = _fit(windows, manual, homography, reduce)
     return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
 
 
-def _layout(plan: Pass, visible: RasterReader, reduce: int) -> Layout:
-    """Spread the windows of a pass evenly."""
+def _layout(plan: Pass, visible: RasterReader, reduce: int, most: int) -> Layout:
+    """Spread the windows of a pass evenly, about `most` at most."""
     width, height = visible.width // reduce, visible.height // reduce
     size = min(plan.size, max(96, min(width, height) // 4), width, height)
     even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan.count))
-    spacing = max(16, min(round(size * plan.spacing), even))
+    sparse = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / most))
+    spacing = max(16, min(round(size * plan.spacing), even), sparse)
     return Layout(reduce, size, plan.radius, window_grid(height, width, size, spacing), BLOCK)
 
 

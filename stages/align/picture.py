@@ -1,4 +1,4 @@
-"""The picture of an alignment: chequered and edge overlays before and after, and the residuals as arrows."""
+"""The picture of an alignment: chequered and edge overlays before and after, the residuals as arrows, the regions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ CHEQUERS = 10
 ARROW = 8.0
 """Residuals are drawn this much longer than they are, in working pixels."""
 
+QUALITY = 85
+"""Of the JPEG: the picture stays below some 2 MB."""
+
 Image = NDArray[np.uint8]
 
 
 def write_picture(path: Path, evidence: Evidence, pair: RasterPair) -> None:
-    """Write the picture (PNG): before (by the prior) and after, as chequers and edges; below, the residuals."""
+    """Write the picture (JPEG): before (by the prior) and after, as chequers and edges; below, the residuals."""
     view, to_view = reduced_view(pair.visible, WIDTH)
     visible = view.image
     height, width = visible.shape[:2]
@@ -41,7 +44,8 @@ def write_picture(path: Path, evidence: Evidence, pair: RasterPair) -> None:
     for line, words in enumerate(_lines(evidence)):
         cv2.putText(text, words, (12, 28 + 24 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (20, 20, 20), 1, cv2.LINE_AA)
     picture = np.concatenate([*rows, np.concatenate([arrows, text], axis=1)])
-    write_bytes(path, cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
+    encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    write_bytes(path, encoded.tobytes())
 
 
 def _row(visible: Image, drawn: Image, data: NDArray[np.bool_], title: str) -> Image:
@@ -59,15 +63,26 @@ def _row(visible: Image, drawn: Image, data: NDArray[np.bool_], title: str) -> I
 
 
 def _arrows(visible: Image, evidence: Evidence, to_view: FloatArray) -> Image:
-    """Draw residuals: green where a window is reliable and agrees, orange where it only agrees, else red."""
+    """Draw residuals: green where a window is reliable and agrees, orange where it only agrees, else red.
+
+    Refused regions are tinted red.
+    """
     canvas = np.ascontiguousarray(visible // 2 + 100)
     windows, fitted = evidence.windows, evidence.fitted
     if windows is None or fitted is None:
         return canvas
+    for region in evidence.alignment.regions:
+        x0, y0, x1, y1 = region.bounds
+        (left, top), (right, bottom) = np.rint(apply_homography(to_view, [[x0, y0], [x1, y1]])).astype(int).tolist()
+        if not region.accepted:
+            cell = canvas[top:bottom, left:right]
+            cell[:] = cell // 2 + np.array([120, 30, 30], np.uint8)
+        cv2.rectangle(canvas, (left, top), (right, bottom), (90, 90, 90), 1)
     modelled = apply_homography(evidence.alignment.transform.homography, windows.source)
     ends = modelled + (windows.found - modelled) * ARROW
     starts, ends = apply_homography(to_view, modelled), apply_homography(to_view, ends)
-    for start, end, agrees, reliable in zip(starts, ends, fitted.inliers, windows.reliable, strict=True):
+    agreeing = evidence.window_agreeing if len(evidence.window_agreeing) else fitted.inliers
+    for start, end, agrees, reliable in zip(starts, ends, agreeing, windows.reliable, strict=True):
         colour = ((0, 130, 0) if reliable else (230, 140, 0)) if agrees else (200, 0, 0)
         first, last = np.clip(np.rint([start, end]), -9999, 9999).astype(int).tolist()
         cv2.arrowedLine(canvas, first, last, colour, 2 if agrees else 1, cv2.LINE_AA, tipLength=0.25)

@@ -26,13 +26,29 @@ class Patch(NamedTuple):
     transform: Transform
 
 
+class Region(NamedTuple):
+    """A cell of a lattice over the visible raster, with its own verdict.
+
+    `bounds` as of a patch; `reason`: why it is refused, empty if `accepted`; `predicted_px`: bound that the error of
+    95% of places shall not exceed, visible px, None where nothing was measured; `inliers`: reliable tie points in and
+    around it that agree; `agreement`: share of all tie points there that agree.
+    """
+
+    bounds: tuple[float, float, float, float]
+    accepted: bool
+    reason: str
+    predicted_px: float | None
+    inliers: int
+    agreement: float
+
+
 @dataclass(frozen=True)
 class Alignment:
     """The content of `alignment.json`. None stands for what the method does not measure.
 
     `overlap`: share of the visible raster that lies within the map raster. `inlier_cells`: share of the cells of an
     8 x 8 lattice over the visible raster that hold an inlier. `agreement`: share of all tie points, reliable or not,
-    that the homography explains within the tolerance.
+    that the homography explains within the tolerance. Without `regions` the verdict is of the whole raster.
     """
 
     transform: Transform
@@ -43,6 +59,7 @@ class Alignment:
     inlier_cells: float | None = None
     agreement: float | None = None
     patches: Sequence[Patch] = ()
+    regions: Sequence[Region] = ()
 
     def at(self, x: float, y: float) -> Transform:
         """Return the transform that holds at a visible pixel: that of its patch, else that of the whole pair."""
@@ -51,6 +68,21 @@ class Alignment:
             if x0 <= x < x1 and y0 <= y < y1:
                 return patch.transform
         return self.transform
+
+    def region_at(self, x: float, y: float) -> Region | None:
+        """Return the region that holds a visible pixel, or None."""
+        for region in self.regions:
+            x0, y0, x1, y1 = region.bounds
+            if x0 <= x < x1 and y0 <= y < y1:
+                return region
+        return None
+
+    def accepts(self, points: NDArray[np.float64]) -> bool:
+        """Return whether all of these visible pixels (N, 2) lie in accepted regions; True without regions."""
+        if not self.regions:
+            return True
+        held = [self.region_at(*point) for point in points.tolist()]
+        return all(region is not None and region.accepted for region in held)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON-able content of `alignment.json`."""
@@ -63,6 +95,7 @@ class Alignment:
             "inlier_cells": self.inlier_cells,
             "agreement": self.agreement,
             "patches": [{"bounds": list(patch.bounds), **_transform_json(patch.transform)} for patch in self.patches],
+            "regions": [region._asdict() for region in self.regions],
         }
 
     @classmethod
@@ -77,6 +110,7 @@ class Alignment:
             inlier_cells=value["inlier_cells"],
             agreement=value["agreement"],
             patches=[Patch(tuple(patch["bounds"]), _transform(patch)) for patch in value["patches"]],
+            regions=[Region(**{**region, "bounds": tuple(region["bounds"])}) for region in value["regions"]],
         )
 
 

@@ -3,7 +3,8 @@
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
 that of the reliable windows almost all agree; that they do so all over the raster; that halves that share no pixel, and
-a perturbed restart, give the same answer; and that the ground alone, without buildings, lies close to it.
+a perturbed restart, give the same answer; and that the ground alone, without buildings, lies close to it. What is right
+as a whole is then judged region by region (see `stages.align.regions`).
 """
 
 from __future__ import annotations
@@ -11,27 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from stages.align.fine import Windows
-from stages.align.model import Fitted
+from stages.align.limits import Limits
 
-MIN_WINDOWS = 50
-MIN_AGREEMENT = 0.6
-MIN_RELIABLE = 12
-MIN_RELIABLE_AGREEMENT = 0.9
-"""More than chance demands: where tall buildings were all displaced one way, 0.83 to 0.86 agreed on an answer 5 to 9 px
-off, while on right answers 0.95 and more did."""
 TOLERANCE = 3.0
-"""Working pixels within which a window agrees with the model."""
-
-MAX_DISAGREEMENT = 2.0
-"""Working pixels at the corners of what the windows cover, between two independent answers."""
-
-MAX_BUILDING_LEAN = 6.0
-"""Working pixels that building lean may shift the windows against the ground: 3.3 were seen under tall buildings."""
-
-MIN_PER_QUADRANT = 2
+"""Working pixels within which a window agrees with the model that is fitted to all of them."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +33,39 @@ class Check:
     text: str
 
 
-def judge(windows: Windows, fitted: Fitted, reduce: int) -> list[Check]:
-    """Run the tests of a fit that its windows alone allow. `reduce`: visible pixels a working pixel."""
-    agree = fitted.residuals <= TOLERANCE * reduce
+def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits, min_reliable_agreement: float) -> list[Check]:
+    """Run the tests of an answer that its windows alone allow.
+
+    Args:
+        windows: What was measured.
+        agreeing: Which of them (N,) agree with the answer.
+        limits: Of the tests.
+        min_reliable_agreement: Least share of the reliable windows that agree.
+    """
     reliable = windows.reliable
-    share = float(agree.mean()) if len(agree) else 0.0
-    reliable_share = float(agree[reliable].mean()) if reliable.any() else 0.0
-    quadrant = fewest_in_quadrant(windows.expected, agree & reliable)
+    share = float(agreeing.mean()) if len(agreeing) else 0.0
+    reliable_share = float(agreeing[reliable].mean()) if reliable.any() else 0.0
+    quadrant = fewest_in_quadrant(windows.expected, agreeing & reliable)
+    count = int(reliable.sum())
     return [
-        _at_least("windows", len(windows), MIN_WINDOWS, "{value:.0f} windows hold structure, {limit:.0f} are needed"),
-        _at_least("agreement", share, MIN_AGREEMENT, "{value:.0%} of all windows agree, {limit:.0%} are needed"),
         _at_least(
-            "reliable", int(reliable.sum()), MIN_RELIABLE, "{value:.0f} windows are reliable, {limit:.0f} are needed"
+            "windows", len(windows), limits.min_windows, "{value:.0f} windows hold structure, {limit:.0f} needed"
         ),
+        _at_least("agreement", share, limits.min_agreement, "{value:.0%} of all windows agree, {limit:.0%} needed"),
+        _at_least("reliable", count, limits.min_reliable, "{value:.0f} windows are reliable, {limit:.0f} needed"),
         _at_least(
             "reliable agreement",
             reliable_share,
-            MIN_RELIABLE_AGREEMENT,
+            min_reliable_agreement,
             "{value:.0%} of reliable windows agree, {limit:.0%} needed",
         ),
         _at_least(
-            "quadrants", quadrant, MIN_PER_QUADRANT, "a quadrant has {value:.0f} inliers, {limit:.0f} are needed"
+            "quadrants", quadrant, limits.min_per_quadrant, "a quadrant has {value:.0f} inliers, {limit:.0f} needed"
         ),
     ]
 
 
-def apart(name: str, distance: float, limit: float = MAX_DISAGREEMENT) -> Check:
+def apart(name: str, distance: float, limit: float) -> Check:
     """Test the distance, in working pixels, between two answers."""
     text = f"{name}: {distance:.1f} working px apart, at most {limit:.1f} are allowed"
     return Check(name, distance, limit, distance <= limit, text)

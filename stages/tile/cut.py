@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raster.grid import Grid, georeferenced_homography
+from raster.homography import FloatArray, apply_homography
 from raster.image import Image
 from raster.pair import RasterPair
 from stages.align.result import Alignment, Transform
@@ -36,11 +37,13 @@ class Cutter:
         self._alignment = alignment
         same = grid == rasters.visible.grid
         self._to_visible = np.eye(3) if same else georeferenced_homography(grid, rasters.visible.grid)[0]
+        self._lattice = self._places(alignment)
         self._transform = alignment.transform
         self._from_visible = np.linalg.inv(alignment.transform.homography)
 
     def cut(self, x: int, y: int) -> Pair | None:
-        """Return the pair whose top-left pixel is (x, y) of the grid, or None if a side has no data there.
+        """Return the pair whose top-left pixel is (x, y) of the grid, or None if a side has no data there or part of it
+        lies in a region where the alignment is refused.
 
         The alignment's patch that holds the tile's centre decides the homography, so a tile is never bent at a seam.
 
@@ -52,6 +55,8 @@ class Cutter:
             The pair.
         """
         to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        if not self._alignment.accepts(apply_homography(to_visible, self._lattice)):
+            return None
         middle = (self.size - 1) / 2
         x_middle, y_middle, w = to_visible @ (middle, middle, 1)
         transform = self._alignment.at(x_middle / w, y_middle / w)
@@ -66,3 +71,10 @@ class Cutter:
             return None
         thumbnails = thumbnail(map_tile, map_mask), thumbnail(visible_tile, visible_mask)
         return Pair(map_tile, visible_tile, transform, *thumbnails)
+
+    def _places(self, alignment: Alignment) -> FloatArray:
+        """Return places of a tile (N, 2), its corners among them, of which one lies in every region that it touches."""
+        reach = np.ptp(apply_homography(self._to_visible, [[0, 0], [self.size, self.size]]), axis=0).max()
+        narrowest = min((region.bounds[2] - region.bounds[0] for region in alignment.regions), default=np.inf)
+        along = np.linspace(0, self.size - 1, 2 + int(reach / narrowest))
+        return np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)

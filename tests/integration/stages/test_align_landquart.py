@@ -59,7 +59,7 @@ def test_a_map_that_does_not_belong_is_flagged(rasters: dict[str, Path], name: s
     content = json.loads((tmp_path / "alignment.json").read_text())
     assert content["verdict"] == "needs-manual"
     assert content["reason"]
-    assert cv2.imread(str(tmp_path / "alignment.png")) is not None
+    assert cv2.imread(str(tmp_path / "alignment.jpg")) is not None
 
 
 def test_manual_points_lead_and_the_wrong_one_is_named(rasters: dict[str, Path], tmp_path: Path) -> None:

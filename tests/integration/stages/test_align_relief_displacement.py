@@ -43,8 +43,7 @@ def test_the_map_stays_on_the_ground_where_roofs_are_displaced(tmp_path: Path) -
     assert evidence.accepted
     lattice = np.stack(np.meshgrid(*2 * [np.linspace(0, SIDE - 1, 9)]), -1).reshape(-1, 2)
     moved = apply_homography(evidence.alignment.transform.homography, lattice) - lattice
-    (ground,) = [other for other in evidence.others if other.step == "ground"]
-    shift = ground.fitted.matrix[:2, 2]
+    shift = evidence.ground.shift
     assert np.linalg.norm(moved.mean(0)) < 0.5
     # The roofs had taken the answer with them, along the displacement: to the right and, as y grows downward, up.
     x, y = moved.mean(0) - shift

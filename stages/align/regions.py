@@ -1,0 +1,148 @@
+"""The verdict by region: where an alignment that is right as a whole is known to be right, and its predicted error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raster.homography import FloatArray, apply_homography
+from raster.pair import RasterPair
+from stages.align.fine import Windows
+from stages.align.ground import Ground
+from stages.align.limits import Limits
+from stages.align.result import Region
+
+RAYLEIGH_95 = 2.45
+"""Standard deviations of one axis within which 95% of two-dimensional normal errors lie."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Residuals (N, 2) of windows against the ground's homography, visible px, and which windows agree (N,)."""
+
+    vectors: FloatArray
+    agreeing: NDArray[np.bool_]
+    across: FloatArray
+    """(N,) the component that building lean cannot explain: across its direction, or along x where there is none."""
+
+
+def residuals_of(windows: Windows, homography: FloatArray, ground: Ground, reduce: int, limits: Limits) -> Residuals:
+    """Compare windows with the homography of the ground, allowing for building lean.
+
+    A window agrees if it lies within the tolerance of where the ground is, or of where roofs are displaced to: on the
+    segment from the ground to twice the displacement that the roofs together have.
+
+    Args:
+        windows: What the windows measured.
+        homography: Of the ground, map -> visible.
+        ground: The shift that led from the roofs to it.
+        reduce: Visible pixels a working pixel.
+        limits: Of the acceptance tests.
+    """
+    vectors = windows.found - apply_homography(homography, windows.source)
+    length = float(np.linalg.norm(ground.shift))
+    direction = -ground.shift / length if length > 0 else np.array([0.0, 1.0])
+    reach = min(2 * length, limits.max_lean_px * reduce) if length > reduce else 0.0
+    along = vectors @ direction
+    off = vectors - np.clip(along, 0, reach)[:, None] * direction
+    across = vectors @ np.array([-direction[1], direction[0]])
+    return Residuals(vectors, np.asarray(np.linalg.norm(off, axis=1) <= limits.tolerance_px * reduce), across)
+
+
+def unexplained_lean(windows: Windows, answer: FloatArray, ground: Ground, reduce: int, limits: Limits) -> float:
+    """Estimate how much of the building lean the shift of the ground may have missed.
+
+    Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
+    roofs lie from the ground on average, as heights vary in proportion to their mean; what the measured shift of the
+    ground falls short of that is not explained. Where hardly any ground is seen between towers, it is much.
+
+    Args:
+        windows: What the windows measured.
+        answer: The homography fitted to all of them, map -> visible.
+        ground: The shift from there to the ground.
+        reduce: Visible pixels a working pixel.
+        limits: Of the acceptance tests.
+
+    Returns:
+        Visible px, 0 where the residuals are spread alike in all directions.
+    """
+    vectors = (windows.found - apply_homography(answer, windows.source))[windows.reliable] / reduce
+    vectors = vectors[np.linalg.norm(vectors, axis=1) <= limits.tolerance_px]
+    if len(vectors) < limits.min_reliable:
+        return 0.0
+    small, large = np.linalg.eigvalsh(np.cov(vectors.T))
+    spread = float(np.sqrt(max(large - small - limits.lean_anisotropy_px**2, 0.0)))
+    return max(0.0, limits.lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
+
+
+def judge_regions(
+    pair: RasterPair,
+    windows: Windows,
+    residuals: Residuals,
+    ground: Ground,
+    halves_px: float,
+    unexplained_px: float,
+    reduce: int,
+    limits: Limits,
+) -> list[Region]:
+    """Judge each cell of a lattice over the visible raster by the windows in and around it.
+
+    Args:
+        pair: The map and the visible raster.
+        windows: What the windows measured.
+        residuals: Of these windows.
+        ground: The shift of the ground.
+        halves_px: Distance between the answers of two halves of all windows, visible px.
+        unexplained_px: Building lean that the ground does not explain, visible px.
+        reduce: Visible pixels a working pixel.
+        limits: Of the acceptance tests.
+
+    Returns:
+        The cells, row by row. The predicted error is a bound that the error of 95% of places shall not exceed.
+    """
+    # What is wrong all over the raster alike: the halves' disagreements are those of two answers, each of half the
+    # windows; of the lean a share remains that no mask of buildings removes.
+    common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
+    common = np.hypot(common, limits.lean_residual * float(np.linalg.norm(ground.shift)))
+    found = []
+    for bounds in _cells(pair, limits.region_px):
+        middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
+        half = np.array([bounds[2] - bounds[0], bounds[3] - bounds[1]]) / 2
+        away = np.abs(windows.expected - middle) / half
+        own = away.max(axis=1, initial=0) <= 1.25
+        near = away.max(axis=1, initial=0) <= 3
+        reliable, agreeing = near & windows.reliable, near & residuals.agreeing
+        used = reliable & agreeing
+        share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
+        reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
+        own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
+        scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
+        predicted = float(RAYLEIGH_95 * np.hypot(scatter, common / np.sqrt(2)) + unexplained_px)
+        tests = (
+            (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
+            (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
+            (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
+            (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
+            (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
+        )
+        reason = "; ".join(text for passed, text in tests if not passed)
+        found.append(Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share))
+    return found
+
+
+def _cells(pair: RasterPair, side: int) -> Iterator[tuple[float, float, float, float]]:
+    for y in range(0, pair.visible.height, side):
+        for x in range(0, pair.visible.width, side):
+            yield x - 0.5, y - 0.5, x + side - 0.5, y + side - 0.5
+
+
+def _scale(values: FloatArray) -> float:
+    """Return the robust standard deviation about zero: 1.4826 times the median of the magnitudes."""
+    return float(1.4826 * np.median(np.abs(values)))
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
