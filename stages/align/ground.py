@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from matcher.dense.correlation import find_peak
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import correlation_surfaces, window_grid
-from raster.homography import FloatArray, resizing
+from raster.homography import FloatArray
 from raster.pair import RasterPair
+from raster.pixels import resizing
 from raster.resample import warped
 from stages.align.small_components import find_small_components
 
@@ -81,7 +82,7 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
         drawn, inside = warped(pair.map, shift @ resizing(1 / reduce, 1 / reduce) @ homography, side, side)
         compared = inside & ~find_small_components(drawn, component)
-        fields = [View(*of, torch.device("cpu")).field(1.0)[0][0] for of in ((drawn, compared), (image, mask))]
+        fields = [MaskedImage(*of, torch.device("cpu")).harmonics(1.0)[0][0] for of in ((drawn, compared), (image, mask))]
         size = min(SIZE, side)
         corners = window_grid(side, side, size, size)
         surfaces = correlation_surfaces(fields[0], fields[1], corners, size, RADIUS).numpy()
