@@ -37,6 +37,14 @@ def lasting_errors() -> Iterator[None]:
         raise PermanentError(str(error)) from error
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return a raster file and those beside it that GDAL reads with it: mask, metadata, overviews, world file."""
+    kind = path.suffix[1:]
+    beside = [path.name + suffix for suffix in (".msk", ".aux.xml", ".ovr")]
+    beside += [f"{path.stem}.{world}" for world in ("wld", f"{kind}w", kind[:1] + kind[-1:] + "w")]
+    return [path, *(path.with_name(name) for name in beside if path.with_name(name).is_file())]
+
+
 @contextmanager
 def open_any(path: Path, bands: Sequence[int] = ()) -> Iterator[RasterReader]:
     """Open a raster file of the user, with the files beside it that belong to it; see `raster.reader.open_raster`.

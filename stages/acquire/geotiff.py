@@ -14,7 +14,7 @@ from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader
 from stages.acquire.source import Site, Source, Strips, rgba, site_path, window_of
-from stages.rasters import open_any
+from stages.rasters import files_of, open_any
 
 
 class GeoTiffSource(Source):
@@ -45,7 +45,7 @@ class GeoTiffSource(Source):
 
     def files(self, site: Site) -> list[Path]:
         """Return the site's file, and what lies beside it and belongs to it."""
-        return [self.file(site), *sidecars(self.file(site))]
+        return files_of(self.file(site))
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
@@ -59,14 +59,6 @@ class GeoTiffSource(Source):
 def _strips(reader: RasterReader, x: int, y: int, grid: Grid) -> Iterator[Image]:
     for row in range(0, grid.height, ROWS):
         yield rgba(*reader.read(x, y + row, grid.width, min(ROWS, grid.height - row)))
-
-
-def sidecars(path: Path) -> list[Path]:
-    """Return the files beside a raster that GDAL reads with it: its mask, its metadata and its world file."""
-    kind = path.suffix[1:]
-    beside = [f"{path.name}.msk", f"{path.name}.aux.xml", f"{path.stem}.wld", f"{path.stem}.{kind}w"]
-    beside += [f"{path.stem}.{kind[0]}{kind[-1]}w"] if kind else []
-    return [path.with_name(name) for name in beside if path.with_name(name).is_file()]
 
 
 def _date(tags: Mapping[str, str]) -> str:

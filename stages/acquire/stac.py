@@ -24,6 +24,7 @@ from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips, rgba
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
+from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
@@ -67,6 +68,16 @@ class StacSource(Source):
         validation_alias=AliasChoices("rate_limits", "politeness"),  # older configurations have the second name
         description="Limits towards each host.",
     )
+
+    @field_validator("catalog")
+    @classmethod
+    def _holds_no_secret(cls, catalog: str) -> str:
+        if secret := literal_secret(catalog):
+            raise ValueError(
+                f"the URL holds {secret}: configurations and ledgers are no place for secrets. Name a catalog that "
+                "needs none, or copy its items to a local one"
+            )
+        return catalog
 
     @field_validator("dates")
     @classmethod

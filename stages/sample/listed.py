@@ -16,7 +16,7 @@ from shapely import Polygon, box
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.longitude import ground_polygon, surrounds_pole, wrapped, wrapped_ring
-from stages.rasters import open_any
+from stages.rasters import files_of, open_any
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -69,8 +69,8 @@ class SiteByRaster(_Listed):
     raster: ConfigPath = Field(description="GeoTIFF, relative to the configuration; usually the visible side's.")
 
     def files(self) -> list[Path]:
-        """Return the raster."""
-        return [self.raster]
+        """Return the raster, and what lies beside it and belongs to it."""
+        return files_of(self.raster)
 
     def extent(self) -> tuple[Polygon, float]:
         """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""
