@@ -50,9 +50,8 @@ class WriteStage(Stage[CountParams]):
         (workspace / path).parent.mkdir(parents=True, exist_ok=True)
         # Not synced: this measures the engine, not the disk.
         (workspace / path).write_bytes(data)
-        modified = (workspace / path).stat().st_mtime_ns
         facts = {"transform": [0.5, 0.0, 1.0, 0.0, -0.5, 2.0], "homography": [1.0] * 9, "source": "https://example.org"}
-        return Result((Output(path, len(data), digest_bytes(data), modified),), facts)
+        return Result((Output(path, len(data), digest_bytes(data)),), facts)
 
 
 class GatherStage(Stage[CountParams]):

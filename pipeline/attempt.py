@@ -7,7 +7,7 @@ import pickle
 import re
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,15 @@ def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Atte
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         with working_for(workspace, run_id):
-            return Attempt(stage.run(unit, workspace), worker)
+            return Attempt(_with_times(stage.run(unit, workspace), workspace), worker)
     except Exception as error:
         return Attempt(describe(error, workspace), worker)
+
+
+def _with_times(result: Result, workspace: Path) -> Result:
+    """Note when each output was last written."""
+    outputs = (replace(entry, modified=(workspace / entry.path).stat().st_mtime_ns) for entry in result.outputs)
+    return replace(result, outputs=tuple(outputs))
 
 
 def attempt_elsewhere(code: Code, work: bytes, workspace: Path, run_id: str, name: str) -> Attempt:

@@ -48,8 +48,8 @@ class Unit:
 class Output:
     """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest.
 
-    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. A file of this size and time is taken
-    for unchanged without being read.
+    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. The engine notes it when the unit has
+    ended, and takes a file of this size and time for unchanged without reading it.
     """
 
     path: str
@@ -199,5 +199,4 @@ def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float
 
 def output(workspace: Path, path: Path) -> Output:
     """Describe a finished file for a `Result`."""
-    status = path.stat()
-    return Output(path.relative_to(workspace).as_posix(), status.st_size, digest_file(path), status.st_mtime_ns)
+    return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))

@@ -84,7 +84,8 @@ class OsmRenderSource(Source):
         centre = site.footprint.centroid
         crs = local_crs(centre.x, centre.y)
         try:
-            whole = _read(self.path, crs, self.path.stat().st_mtime_ns)
+            modified = self.path.stat().st_mtime_ns if self.path.exists() else 0
+            whole = _read(self.path, crs, modified)
         except VectorFileError as error:
             raise PermanentError(f"site {site.name}: {error}; check acquire.map.path") from error
         scene = _in_pixel_plane(whole, crs, grid)
