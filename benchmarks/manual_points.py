@@ -249,11 +249,11 @@ def bands(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def measure(sets: int, seed: int, processes: int) -> dict[str, Any]:
-    """Judge `sets` sets of the bar's mixture and of those without a mistake, and a fifth as many of each other kind."""
+    """Judge `sets` sets of the bar's mixture and of those without a mistake, and a tenth as many of each other kind."""
     figures: dict[str, Any] = {}
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         for index, kind in enumerate(KINDS):
-            count = sets if index < 2 else max(sets // 5, 1)
+            count = sets if index < 2 else max(sets // 10, 1)
             rows = list(pool.map(partial(judged, kind), range(seed, seed + count), chunksize=50))
             figures[kind] = summary(rows)
             if kind == "well spread, no mistake":

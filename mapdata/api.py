@@ -98,7 +98,7 @@ def align(
     from stages.tiepoints import read_tiepoints
 
     with open_side(Path(map_raster)) as map_side, open_side(Path(visible)) as visible_side:
-        marked = read_tiepoints(Path(points), visible_side.grid) if points is not None else []
+        marked = read_tiepoints(Path(points), visible_side.grid, map_side.grid) if points is not None else []
         evidence = align_pair(map_side, visible_side, marked, matcher)
         if out is not None:
             write_evidence(Path(out), evidence, map_side, visible_side)

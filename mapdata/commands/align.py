@@ -36,7 +36,7 @@ def align(
     from stages.tiepoints import read_tiepoints
 
     with open_side(map_raster) as map_side, open_side(visible) as visible_side:
-        marked = read_tiepoints(points, visible_side.grid) if points else []
+        marked = read_tiepoints(points, visible_side.grid, map_side.grid) if points else []
         evidence = align_pair(map_side, visible_side, marked, matcher)
         written = write_evidence(out, evidence, map_side, visible_side)
     content = summary(evidence)
