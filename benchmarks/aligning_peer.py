@@ -29,7 +29,7 @@ from alignment import IMAGE, MAP, PIXEL, SHARED, assemble, placed, saved
 
 from raster.homography import apply_homography
 from stages.align.pair import align_pair
-from stages.align.source import open_side
+from stages.rasters import open_pair
 
 REACH_PX = 10.0
 SEARCH_PX = 25
@@ -41,9 +41,9 @@ Shift = np.ndarray
 
 def ours(visible: Path, chart: Path) -> Shift | None:
     """Return the shift of the image's centre that `align_pair` finds, None if it does not accept it."""
-    with open_side(chart) as map_side, open_side(visible) as visible_side:
-        alignment = align_pair(map_side, visible_side).alignment
-        grids = map_side.grid, visible_side.grid
+    with open_pair(chart, visible, siblings=True) as pair:
+        alignment = align_pair(pair).alignment
+        grids = pair.map.grid, pair.visible.grid
     if alignment.verdict != "accepted" or grids[0] is None or grids[1] is None:
         return None
     there = np.array([[grids[1].width / 2, grids[1].height / 2]], np.float64)

@@ -29,8 +29,7 @@ from _machine import report
 from stages.acquire.simulated import SimulatedImageSource, SimulatedMapSource
 from stages.acquire.source import Site
 from stages.align.pair import align_pair
-from stages.align.source import open_side
-from stages.rasters import write_raster
+from stages.rasters import open_pair, write_raster
 
 GSD = 0.5
 SIDES = (2048, 4096, 8192)
@@ -52,8 +51,8 @@ def one(side: int) -> str:
             with source.open(site, folder) as strips:
                 write_raster(folder / f"{kind}.tif", strips.grid, strips.pixels, {})
         begin = time.process_time()
-        with open_side(folder / "map.tif") as map_side, open_side(folder / "visible.tif") as visible_side:
-            verdict = align_pair(map_side, visible_side).alignment.verdict
+        with open_pair(folder / "map.tif", folder / "visible.tif", siblings=True) as pair:
+            verdict = align_pair(pair).alignment.verdict
         seconds = time.process_time() - begin
     return f"{seconds} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20} {verdict}"
 

@@ -31,8 +31,7 @@ from affine import Affine
 from raster.grid import Grid
 from raster.homography import apply_homography
 from stages.align.pair import align_pair
-from stages.align.source import open_side
-from stages.rasters import write_raster
+from stages.rasters import open_pair, write_raster
 
 HALF = 20037508.342789244
 PIXEL = 2 * HALF / (256 * 2**16)
@@ -135,8 +134,8 @@ def run(folder: Path, case: Case) -> dict[str, Any]:
     """Align a case: verdict, reason, homography, and what it took."""
     path = saved(folder / "map.tif", case.chart, case.transform)
     cpu, wall = time.process_time(), time.perf_counter()
-    with open_side(path) as map_side, open_side(case.visible) as visible_side:
-        alignment = align_pair(map_side, visible_side).alignment
+    with open_pair(path, case.visible, siblings=True) as pair:
+        alignment = align_pair(pair).alignment
     spent = {"cpu_s": round(time.process_time() - cpu, 1), "wall_s": round(time.perf_counter() - wall, 1)}
     matrix = alignment.transform.homography.tolist()
     said = {"verdict": alignment.verdict, "reason": alignment.reason, "homography": matrix}

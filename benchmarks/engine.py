@@ -37,7 +37,7 @@ class CountParams(BaseModel):
 
 
 class WriteStage(Stage[CountParams]):
-    """Writes one small file a unit, and hands on a row's worth of data."""
+    """Writes one small file a unit, and returns a row's worth of data."""
 
     name, version, Params = "write", 1, CountParams
 

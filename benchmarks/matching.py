@@ -7,7 +7,7 @@ pair is the larger of two times: its floating-point operations (counted by PyTor
 at the rate of a large matrix product measured here, and the bytes that must move at least (parameters and images, once)
 at the rate of a large copy measured here. Matchers that are not installed are listed with the reason.
 "fast-mapglue:single-pass" is the bare network, which compares with other sparse matchers; "fast-mapglue" also searches
-over poses and refines. ":compiled" runs its extractor through torch.compile.
+over initial hypotheses and refines. ":compiled" runs its extractor through torch.compile.
 """
 
 from __future__ import annotations

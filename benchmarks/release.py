@@ -2,7 +2,8 @@
 
     python benchmarks/release.py --json
 
-Rows and digests are simulated, in the tables the stages hand on; every step is the one a real release takes.
+Rows and digests are simulated, in the tables that the stages pass to each other; every step is the one that a real
+release takes.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def measure_full_size(folder: Path, clock: Clock) -> None:
     manifest = clock.time("make_manifest", lambda: make_manifest(SCHEMA, pairs))
     path = folder / MANIFEST_NAME
     clock.time("write_manifest", lambda: write_manifest(manifest, path))
-    clock.time("read_manifest", lambda: read_manifest(SCHEMA, path))
+    clock.time("read_manifest", lambda: read_manifest(SCHEMA, path.parent))
     clock.time("write_pairs_as_items_table", lambda: write_table(SCHEMA, manifest, folder, folders=True, store=False))
     about = About("MapData", "Simulated.", "1.0", "other", "MapData", "", {"mapdata": "0"}, seed=0)
     contents = Contents(about, pairs, sources, rasters)

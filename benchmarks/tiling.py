@@ -14,9 +14,9 @@ the stage encodes: the visible one as read, the map's warped before the clock st
 digested, tabled or written while it runs. Both are timed in processes that have done a unit before, so that imports and
 the libraries' own start-up count for neither; ours by the time until all units are back, the bare cost by its loops.
 
-Creating a file is ten times as dear on ext4 for five minutes after many were deleted, say by another run of this
-script or by a test suite: it passes over inodes that were just freed. The script waits until that is over, and says
-what a file costs to create.
+On ext4 creating a file takes ten times as long for five minutes after many files were deleted, for example by another
+run of this script or by a test suite, because the file system skips inodes that were just freed. The script waits until
+that is over, and reports how long creating a file takes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ PROCESSES = 2
 PROBES = 300
 CALM_S = 1e-4
 """A file takes no more processor time to create where none was deleted lately."""
-PATIENCE_S = 400
+MAX_WAIT_S = 400
 RECORD = PROJECT / "benchmarks" / "results" / "tiling.json"
 
 
@@ -193,7 +193,7 @@ def _set_aside(folder: Path) -> None:
 
 def calm(folder: Path) -> float:
     """Wait until files are created cheaply in `folder`, for a while; return the processor seconds that one takes."""
-    give_up = time.monotonic() + PATIENCE_S
+    give_up = time.monotonic() + MAX_WAIT_S
     while True:
         probes = folder / f"probes-{uuid4().hex}"
         probes.mkdir()

@@ -56,7 +56,14 @@ class Outlines(NamedTuple):
     """(N,) bool: has it lines and cores?"""
 
     def moved(self, offsets: np.ndarray) -> Outlines:
-        """The polygons displaced by a fixed-point vector (N, 2) each."""
+        """The polygons displaced by a fixed-point vector (N, 2) each.
+
+        Args:
+            offsets: Displacements (N, 2) in fixed-point units, y down.
+
+        Returns:
+            The same polygons at their new places.
+        """
         counts = np.diff(self.rings[self.polygons])
         return self._replace(vertices=self.vertices + np.repeat(offsets, counts, axis=0))
 
@@ -108,23 +115,51 @@ class Canvas:
         self._line_type = cv2.LINE_AA if self._smooth else cv2.LINE_8
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
-        """Scene coordinates (..., 2) -> OpenCV's fixed-point subpixel coordinates, int32."""
+        """Scene coordinates (..., 2) -> OpenCV's fixed-point subpixel coordinates, int32.
+
+        Args:
+            points: Scene coordinates (..., 2), y up.
+
+        Returns:
+            int32 of the same shape; 16 units are a subpixel, y down.
+        """
         # Frame.to_pixels and the change to fixed point in one step: this is called for every feature.
         step = self.scale * UNIT / self.frame.gsd
         fixed = (points - (self.frame.left, self.frame.top)) * (step, -step) - UNIT / 2
         return np.rint(fixed).astype(np.int32)
 
     def lengths(self, metres: float) -> float:
-        """Length of `metres` in subpixels."""
+        """Length of `metres` in subpixels.
+
+        Args:
+            metres: Length in units of the scene.
+
+        Returns:
+            The length in subpixels.
+        """
         return metres / self.frame.gsd * self.scale
 
     def lines(self, geometries: np.ndarray) -> list[Path]:
-        """Paths of an array of line strings."""
+        """Paths of an array of line strings.
+
+        Args:
+            geometries: Line strings (N,) in scene coordinates.
+
+        Returns:
+            One path for each line, without vertices that lie on a straight line.
+        """
         lines = shapely.simplify(geometries, _STRAIGHT_PX * self.frame.gsd, preserve_topology=False)
         return self._paths(shapely.get_coordinates(lines), shapely.get_num_coordinates(lines))
 
     def paths(self, lines: Sequence[np.ndarray]) -> list[Path]:
-        """Paths of lines given by their vertices (N, 2)."""
+        """Paths of lines given by their vertices (N, 2).
+
+        Args:
+            lines: Vertices (K, 2) of each line in scene coordinates.
+
+        Returns:
+            One path for each line.
+        """
         return self._paths(np.concatenate([np.empty((0, 2)), *lines]), [len(line) for line in lines])
 
     def _paths(self, vertices: np.ndarray, counts: Sequence[int] | np.ndarray) -> list[Path]:
@@ -135,11 +170,24 @@ class Canvas:
         """Shapes of an array of polygons, which when filled are neither larger nor smaller than they should be.
 
         Their shells run counter-clockwise on the ground, holes clockwise, whatever the polygons' rings do.
+
+        Args:
+            geometries: Polygons (N,) in scene coordinates.
+
+        Returns:
+            One shape for each polygon.
         """
         return self.outlines(geometries).shapes()
 
     def outlines(self, geometries: np.ndarray) -> Outlines:
-        """The same, before they are taken apart."""
+        """Return the outlines of polygons before they are taken apart into shapes.
+
+        Args:
+            geometries: Polygons (N,) in scene coordinates.
+
+        Returns:
+            Their outlines, whose shells run counter-clockwise on the ground and whose holes run clockwise.
+        """
         rings, owner = shapely.get_rings(shapely.orient_polygons(geometries), return_index=True)
         coordinates, index = shapely.get_coordinates(rings, return_index=True)
         fixed = self.fixed(coordinates)
@@ -156,7 +204,13 @@ class Canvas:
         )
 
     def fill(self, shape: Shape, colour: Sequence[int], target: np.ndarray | None = None) -> None:
-        """Fill one polygon."""
+        """Fill a polygon, antialiased where the canvas is supersampled.
+
+        Args:
+            shape: The polygon.
+            colour: One value or three; a fourth is the surface class.
+            target: Raster of subpixels to paint on instead of the canvas; its surface classes are then left alone.
+        """
         surface = self.pixels if target is None else target
         if not self._smooth:
             cv2.fillPoly(surface, shape.rings, colour[:3], cv2.LINE_8, SHIFT)
@@ -169,14 +223,25 @@ class Canvas:
             self.cover(shape, colour)
 
     def cover(self, shape: Shape, colour: Sequence[int]) -> None:
-        """Give one polygon the class of a colour and leave its own."""
+        """Give a polygon the surface class of a colour and leave its colour.
+
+        Args:
+            shape: The polygon.
+            colour: Its fourth value is the class.
+        """
         assert self.surfaces is not None
         cv2.fillPoly(self.surfaces, shape.rings, colour[3:], cv2.LINE_8, self._surface_shift)
 
     def convex(
         self, rings: Iterable[np.ndarray], colours: Iterable[Sequence[int]], target: np.ndarray | None = None
     ) -> None:
-        """Fill convex polygons one after the other, edges to half a subpixel: faster."""
+        """Fill convex polygons one after the other, edges to half a subpixel: faster.
+
+        Args:
+            rings: Vertices (K, 2) int32 of each polygon, fixed-point.
+            colours: A colour for each polygon.
+            target: Raster to paint on instead of the canvas.
+        """
         surface = self.pixels if target is None else target
         shift = self._surface_shift if surface is self.surfaces else SHIFT
         for ring, colour in zip(rings, colours, strict=False):
@@ -192,7 +257,15 @@ class Canvas:
         closed: bool = False,
         target: np.ndarray | None = None,
     ) -> None:
-        """Draw lines `thickness` subpixels wide with round ends; OpenCV knows every second width."""
+        """Draw lines `thickness` subpixels wide with round ends; OpenCV knows every second width.
+
+        Args:
+            paths: The lines.
+            thickness: Width in subpixels.
+            colour: One value or three; a fourth is the surface class.
+            closed: Join the last vertex of each line to its first.
+            target: Raster to paint on instead of the canvas.
+        """
         if not paths:
             return
         surface = self.pixels if target is None else target
@@ -204,7 +277,14 @@ class Canvas:
     def discs(
         self, centres: np.ndarray, radii: np.ndarray, colours: np.ndarray, target: np.ndarray | None = None
     ) -> None:
-        """Fill discs one after the other: fixed-point centres (N, 2), radii (N,) in subpixels, colours (N or 1, C)."""
+        """Fill discs one after the other: fixed-point centres (N, 2), radii (N,) in subpixels, colours (N or 1, C).
+
+        Args:
+            centres: Fixed-point coordinates (N, 2).
+            radii: Radii (N,) in subpixels.
+            colours: Colours (N, C), or one for all (1, C).
+            target: Raster to paint on instead of the canvas.
+        """
         surface = self.pixels if target is None else target
         shift = self._surface_shift if surface is self.surfaces else SHIFT
         places, sizes = centres.astype(int), np.rint(radii * UNIT).astype(int)
@@ -215,7 +295,13 @@ class Canvas:
             cv2.circle(surface, place, size, colour, -1, cv2.LINE_8, shift)
 
     def hatch(self, shapes: Iterable[Shape], spacing_px: float, colour: Sequence[int]) -> None:
-        """Diagonal lines one pixel wide over polygons; the pattern runs through the whole rendering."""
+        """Diagonal lines one pixel wide over polygons; the pattern runs through the whole rendering.
+
+        Args:
+            shapes: The polygons.
+            spacing_px: Distance between the lines in pixels of the map.
+            colour: Colour of the lines.
+        """
         height, width = self.pixels.shape[:2]
         mask = np.zeros((height, width), np.uint8)
         for shape in shapes:
@@ -228,7 +314,14 @@ class Canvas:
         self.imprint(mask, colour)
 
     def imprint(self, mask: np.ndarray, colour: Sequence[int], left: int = 0, top: int = 0) -> None:
-        """Paint the subpixels where a mask, whose top-left corner lies at (`left`, `top`), is not 0."""
+        """Paint the subpixels where a mask, whose top-left corner lies at (`left`, `top`), is not 0.
+
+        Args:
+            mask: Subpixels (H, W) uint8; those that are not 0 are painted.
+            colour: The colour.
+            left: Column of the mask's first subpixel.
+            top: Row of the mask's first subpixel.
+        """
         target = self.pixels[top : top + mask.shape[0], left : left + mask.shape[1]]
         cv2.copyTo(_filled(mask.shape[0], mask.shape[1], colour), mask, target)
 
@@ -237,7 +330,14 @@ class Canvas:
         return self.averaged(self.pixels)
 
     def averaged(self, raster: np.ndarray) -> np.ndarray:
-        """The same of any raster of subpixels."""
+        """Return any raster of subpixels at one value a pixel, by area average.
+
+        Args:
+            raster: (scale * H, scale * W) or with channels.
+
+        Returns:
+            (H, W), with the channels of the raster.
+        """
         # OpenCV halves a raster three times as fast as it quarters it.
         while raster.shape[0] > self.frame.height:
             raster = cv2.resize(raster, (raster.shape[1] // 2, raster.shape[0] // 2), interpolation=cv2.INTER_AREA)
@@ -280,7 +380,16 @@ def _inwards(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def dashed(points: np.ndarray, drawn: float, gap: float) -> list[np.ndarray]:
-    """Cut a line (N, 2) into dashes of the given lengths, starting with a drawn one at its first vertex."""
+    """Cut a line (N, 2) into dashes of the given lengths, starting with a drawn one at its first vertex.
+
+    Args:
+        points: Vertices (N, 2).
+        drawn: Length of a dash.
+        gap: Length between two dashes.
+
+    Returns:
+        Vertices (K, 2) of each dash.
+    """
     along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
     starts = np.arange(0, along[-1], drawn + gap)
     ends = np.minimum(starts + drawn, along[-1])

@@ -20,6 +20,17 @@ def assemble(frame: Frame, block: tuple[int, int, int, int], chunk: Callable[[in
 
     `chunk(column, row)` renders the `CHUNK` x `CHUNK` pixels (fewer at the right and lower border of the frame) whose
     top-left pixel is (column, row).
+
+    Args:
+        frame: Grid of the whole rendering.
+        block: Column, row, width and height of the block in pixels of the frame.
+        chunk: Renders the chunk whose top-left pixel is (column, row).
+
+    Returns:
+        The block's pixels (height, width, ...).
+
+    Raises:
+        ValueError: The block does not lie in the frame.
     """
     column, row, width, height = block
     if (
@@ -49,5 +60,14 @@ def assemble(frame: Frame, block: tuple[int, int, int, int], chunk: Callable[[in
 
 
 def chunk_frame(frame: Frame, column: int, row: int) -> Frame:
-    """The frame of the chunk at (column, row)."""
+    """Return the frame of a chunk.
+
+    Args:
+        frame: Grid of the whole rendering.
+        column: First column of the chunk, a multiple of `CHUNK`.
+        row: First row of the chunk, a multiple of `CHUNK`.
+
+    Returns:
+        The chunk's own grid; smaller than `CHUNK` at the right and lower border.
+    """
     return frame.block(column, row, min(CHUNK, frame.width - column), min(CHUNK, frame.height - row))

@@ -44,7 +44,14 @@ def font_files() -> dict[str, Path]:
 
 @cache
 def resolve(faces: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the known ones of `faces`, then the fallbacks for scripts they lack; an unknown face is logged once."""
+    """Return the known ones of `faces`, then the fallbacks for scripts they lack; an unknown face is logged once.
+
+    Args:
+        faces: Names of faces, the preferred one first.
+
+    Returns:
+        Names of faces that exist, without repetition.
+    """
     for face in faces:
         if face not in font_files():
             _log.warning("font %r is not among the %d known faces; using the next", face, len(font_files()))
@@ -54,7 +61,15 @@ def resolve(faces: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=100_000)
 def writable(text: str, faces: tuple[str, ...]) -> bool:
-    """Whether every character is in one of the faces or fallbacks: a map shows no name rather than empty boxes."""
+    """Tell whether every character is in one of the faces or fallbacks: a map shows no name rather than empty boxes.
+
+    Args:
+        text: The name.
+        faces: Names of faces, the preferred one first.
+
+    Returns:
+        True if nothing is missing.
+    """
     return all(any(ord(c) in _characters(face) for face in resolve(faces)) for c in text if not c.isspace())
 
 
@@ -63,6 +78,14 @@ def text_width(text: str, faces: tuple[str, ...], size_px: float) -> float:
     """Return the width of one line of lettering in pixels, to a few per cent: enough to lay labels out.
 
     East Asian characters count as one em, since the first face may lack them.
+
+    Args:
+        text: One line.
+        faces: Names of faces, the preferred one first.
+        size_px: Size of the lettering, pixels an em.
+
+    Returns:
+        Width in pixels.
     """
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     narrow = "".join(character for character in text if unicodedata.east_asian_width(character) not in "WF")

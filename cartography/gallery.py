@@ -1,4 +1,4 @@
-"""A contact sheet: invented scenes down, the simulated image and every map style across, all of one frame a row."""
+"""A contact sheet: a synthetic scene in each row, its simulated image and every map style in the columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FACE = "DejaVu Sans Bold"
 
 @dataclass(frozen=True)
 class Spot:
-    """A place of an invented world: top-left corner in metres, ground sample distance."""
+    """A frame in a synthetic scene: its top-left corner in metres and its ground sample distance in metres a pixel."""
 
     landscape: LandscapeName
     seed: int
@@ -44,7 +44,14 @@ SPOTS = (
 
 
 def contact_sheet(spots: tuple[Spot, ...] = SPOTS) -> np.ndarray:
-    """Draw the sheet: uint8 (height, width, 3) RGB."""
+    """Draw the sheet: uint8 (height, width, 3) RGB.
+
+    Args:
+        spots: The frames, one a row.
+
+    Returns:
+        The sheet, uint8 (height, width, 3) RGB.
+    """
     titles = ["simulated image", *NAMES]
     rows = [[_image(spot), *(_map(spot, name) for name in NAMES)] for spot in spots]
     step = CELL_PX + _GAP_PX
@@ -62,7 +69,15 @@ def contact_sheet(spots: tuple[Spot, ...] = SPOTS) -> np.ndarray:
 
 
 def encode(sheet: np.ndarray, quality: int = 58) -> bytes:
-    """Return the sheet as JPEG."""
+    """Return the sheet as JPEG.
+
+    Args:
+        sheet: uint8 (height, width, 3) RGB.
+        quality: Quality of JPEG, 1 to 100.
+
+    Returns:
+        The file's bytes.
+    """
     _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
 

@@ -24,7 +24,16 @@ def mix(*values: int) -> int:
 
 
 def unit(seed: int, salt: str, keys: np.ndarray) -> np.ndarray:
-    """Return one number in [0, 1) for each key (N,): float64. `salt` names the decision."""
+    """Return one number in [0, 1) for each key (N,): float64. `salt` names the decision.
+
+    Args:
+        seed: Seed of the run or the unit.
+        salt: Name of the decision, so that two decisions about one key are independent.
+        keys: Keys (N,) of features.
+
+    Returns:
+        float64 (N,) in [0, 1), the same in every process, window and order.
+    """
     start = mix(seed, int.from_bytes(salt.encode()[:16], "little"))
     with np.errstate(over="ignore"):
         state = (np.asarray(keys).astype(np.uint64) ^ np.uint64(start)) + np.uint64(_GOLDEN)
@@ -35,7 +44,16 @@ def unit(seed: int, salt: str, keys: np.ndarray) -> np.ndarray:
 
 
 def unit_of(seed: int, salt: str, key: int) -> float:
-    """`unit` for one key."""
+    """Return the number in [0, 1) of one key; see `unit`.
+
+    Args:
+        seed: Seed of the run or the unit.
+        salt: Name of the decision.
+        key: Key of a feature.
+
+    Returns:
+        The number.
+    """
     return float(unit(seed, salt, np.array([key], np.uint64))[0])
 
 

@@ -22,7 +22,14 @@ _DROPPABLE = ("contour", "waterway", "building", "tree", "barrier", "road_text",
 
 
 def jittered(seed: int) -> Style:
-    """Return a random style: a named one with everything about it varied. The same seed gives the same style."""
+    """Return a random style: a named one with everything about it varied. The same seed gives the same style.
+
+    Args:
+        seed: Seed of the style.
+
+    Returns:
+        The style.
+    """
     random = generator(seed, 0x57E1)
     weights = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 1.5])
     base = styles.named(styles.NAMES[random.choice(len(weights), p=weights / weights.sum())])

@@ -69,7 +69,16 @@ ToCanvas: TypeAlias = Callable[[Any], Any]
 
 
 def candidates(scene: Scene, style: Style, to_canvas: ToCanvas) -> Iterator[Label]:
-    """Yield every label the style could draw for a scene's named features. Names no font can write are left out."""
+    """Yield every label the style could draw for a scene's named features. Names no font can write are left out.
+
+    Args:
+        scene: The named features of the whole map.
+        style: The map style.
+        to_canvas: Converts scene geometries to canvas coordinates.
+
+    Returns:
+        The labels, in no particular order.
+    """
     density = style.generalisation.label_density
 
     def chosen(name: str, text: TextStyle) -> bool:
@@ -104,6 +113,13 @@ def place_labels(labels: Iterable[Label], canvas: Polygon) -> list[Label]:
     """Return the labels to draw, in drawing order.
 
     None touches another or the edge of the canvas; a group has one at most; the same text keeps its distance.
+
+    Args:
+        labels: Candidates, as `candidates` yields them.
+        canvas: Outline of the map in canvas coordinates.
+
+    Returns:
+        The placed labels in drawing order.
     """
     ordered = sorted(labels, key=lambda label: label.rank)
     if not ordered:

@@ -25,7 +25,19 @@ _GREEN: frozenset[AreaKind] = frozenset(
 
 
 def render_labels(source: SceneSource, frame: Frame, block: tuple[int, int, int, int] | None = None) -> np.ndarray:
-    """Return the classes of the frame's (or the block's) pixels: uint8 (height, width)."""
+    """Return the classes of the frame's (or the block's) pixels: uint8 (height, width).
+
+    Args:
+        source: What is on the ground.
+        frame: Grid of the whole raster.
+        block: Column, row, width and height of a part; the whole raster by default.
+
+    Returns:
+        uint8 (height, width), positions in `CLASSES`.
+
+    Raises:
+        ValueError: The block does not lie in the frame.
+    """
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row)

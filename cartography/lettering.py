@@ -1,7 +1,7 @@
-"""Lettering for the light renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
+"""Lettering for the OpenCV renderer: no layout, no font files; words of strokes, as dense and as large as real ones.
 
-Latin text uses OpenCV's stroke fonts; the characters of other scripts are invented strokes, the same for the same
-character.
+Latin text uses OpenCV's stroke fonts. The characters of other scripts are synthetic glyphs of random strokes, always
+the same for the same character.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ _REFERENCE_GSD = 0.5
 
 
 def draw_labels(canvas: Canvas, scene: Scene, style: Style) -> None:
-    """Write road, water and place names, shields, and points of interest with their pins."""
+    """Write road, water and place names, shields, and points of interest with their pins.
+
+    Args:
+        canvas: Canvas of three channels.
+        scene: What lies in its frame, with a margin of `REACH_PX` pixels.
+        style: The map style.
+    """
     density = style.generalisation.label_density
     if density == 0:
         return
@@ -147,7 +153,16 @@ def _write(
 
 @lru_cache(maxsize=2000)
 def text_mask(text: str, size: int, font: str = "") -> np.ndarray:
-    """Letters of a word, 255 on 0, `size` subpixels an em, in the stroke font nearest to `font`: uint8 (H, W)."""
+    """Letters of a word, 255 on 0, `size` subpixels an em, in the stroke font nearest to `font`: uint8 (H, W).
+
+    Args:
+        text: A word.
+        size: Size in subpixels an em.
+        font: Name of a face, of which serifs, weight and slant are taken over.
+
+    Returns:
+        uint8 (H, W), 255 on letters, else 0.
+    """
     if text.isascii():
         face = cv2.FONT_HERSHEY_COMPLEX if "Serif" in font else cv2.FONT_HERSHEY_SIMPLEX
         if "Oblique" in font:
@@ -163,7 +178,7 @@ def text_mask(text: str, size: int, font: str = "") -> np.ndarray:
 
 @lru_cache(maxsize=2000)
 def _glyph(character: str, size: int) -> np.ndarray:
-    """An invented character: strokes of the kind and number its script has."""
+    """A synthetic glyph: strokes of the kind and number that its script has."""
     code = ord(character)
     wide = code > 0x2E00
     width = size if wide else round(size * 0.62)

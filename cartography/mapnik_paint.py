@@ -32,17 +32,39 @@ class Painted(NamedTuple):
 
 
 def filled(colour: Colour) -> str:
-    """Polygons in one colour."""
+    """Return the symbolizer of polygons in one colour.
+
+    Args:
+        colour: The colour.
+
+    Returns:
+        Mapnik XML.
+    """
     return f'<PolygonSymbolizer fill="{_rgb(colour)}"/>'
 
 
 def patterned(file: Path) -> str:
-    """Polygons filled with an image that repeats from the map's top-left corner."""
+    """Return the symbolizer of polygons filled with an image that repeats from the map's top-left corner.
+
+    Args:
+        file: The image.
+
+    Returns:
+        Mapnik XML.
+    """
     return f'<PolygonPatternSymbolizer file={quoteattr(str(file))} alignment="global"/>'
 
 
 def stroked(colour: Colour, cap: Cap = "round") -> str:
-    """Lines of each feature's own width."""
+    """Return the symbolizer of lines of each feature's own width.
+
+    Args:
+        colour: The colour.
+        cap: How a line ends.
+
+    Returns:
+        Mapnik XML.
+    """
     return (
         f'<LineSymbolizer stroke="{_rgb(colour)}" stroke-width="[width]" '
         f'stroke-linejoin="round" stroke-linecap="{cap}"/>'
@@ -50,7 +72,15 @@ def stroked(colour: Colour, cap: Cap = "round") -> str:
 
 
 def lettered(style: TextStyle, along: bool) -> str:
-    """Each feature's text, centred on its point or `along` its line. Mapnik may neither move nor drop it."""
+    """Return the symbolizer of each feature's text, which mapnik may neither move nor drop.
+
+    Args:
+        style: The lettering.
+        along: Does the text follow its line? Otherwise it is centred on its point.
+
+    Returns:
+        Mapnik XML.
+    """
     halo = f'halo-fill="{_rgb(style.halo)}" halo-radius="{style.halo_px}"' if style.halo else ""
     placement = 'placement="line" max-char-angle-delta="90"' if along else 'placement="point"'
     return (
@@ -65,6 +95,14 @@ def paint(layers: Sequence[tuple[str, Sequence[Painted]]], bounds: Bounds, style
     """Draw layers of (symbolizer, features) over the style's background: uint8 (height, width, 3) RGB.
 
     `bounds` are whole numbers: one pixel is one canvas unit.
+
+    Args:
+        layers: Symbolizers with the features that they draw, bottom to top.
+        bounds: Left, bottom, right and top in canvas coordinates: whole numbers, one a pixel.
+        style: The style, for its background and fonts.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
     """
     _register_fonts()
     left, bottom, right, top = bounds

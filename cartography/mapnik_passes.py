@@ -45,7 +45,15 @@ Select: TypeAlias = Callable[[Scene], Sequence[Feature]]
 
 
 def passes(style: Style, gsd: float) -> list[Pass]:
-    """Return what to draw, bottom to top, labels excepted."""
+    """Return what to draw, bottom to top, labels excepted.
+
+    Args:
+        style: The map style.
+        gsd: Ground sample distance, scene units a pixel.
+
+    Returns:
+        The passes.
+    """
     return [*_ground(style, gsd), *_roads(style, gsd), *_rails(style, gsd)]
 
 

@@ -36,7 +36,20 @@ Block = tuple[int, int, int, int]
 
 
 def render_map(source: SceneSource, frame: Frame, style: Style, block: Block | None = None) -> np.ndarray:
-    """Draw a map, or a block of it: uint8 (height, width, 3) RGB. For several blocks keep a `MapnikRenderer`."""
+    """Draw a map, or a block of it: uint8 (height, width, 3) RGB. For several blocks keep a `MapnikRenderer`.
+
+    Args:
+        source: What is on the ground.
+        frame: Grid of the whole map.
+        style: The map style.
+        block: Column, row, width and height of a part; the whole map by default.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
+
+    Raises:
+        ValueError: The block does not lie in the map.
+    """
     return MapnikRenderer(source, frame, style).render(block)
 
 
@@ -49,7 +62,17 @@ class MapnikRenderer:
     style: Style
 
     def render(self, block: Block | None = None) -> np.ndarray:
-        """Draw the map, or a block of it: uint8 (height, width, 3) RGB. ValueError if the block reaches outside."""
+        """Draw the map or a block of it.
+
+        Args:
+            block: Column, row, width and height; the whole map by default.
+
+        Returns:
+            uint8 (height, width, 3) RGB.
+
+        Raises:
+            ValueError: The block does not lie in the map.
+        """
         column, row, width, height = block or (0, 0, self.frame.width, self.frame.height)
         whole = shapely.box(0, 0, self.frame.width, self.frame.height)
         if min(width, height) <= 0 or not whole.covers(shapely.box(column, row, column + width, row + height)):
@@ -65,7 +88,14 @@ class MapnikRenderer:
         return image
 
     def blocks(self, size: int = BLOCK_PX) -> Iterator[tuple[Block, np.ndarray]]:
-        """Draw the map block by block, row by row, in bounded memory: (block, image)."""
+        """Draw the map block by block, row by row, in bounded memory.
+
+        Args:
+            size: Side of a block in pixels.
+
+        Yields:
+            Each block (column, row, width, height) and its image (height, width, 3).
+        """
         for block in _split(self.frame.width, self.frame.height, size):
             yield block, self.render(block)
 
@@ -107,9 +137,9 @@ class MapnikRenderer:
         shapes = drawn.shapes
         if not len(shapes):
             return []
-        sound = np.isfinite(shapely.bounds(shapes)).all(axis=-1)
-        wkb = _wkb(shapely.segmentize(self._on_canvas(shapes[sound]), _STEP_PX))
-        widths = np.zeros(len(wkb)) if drawn.widths is None else drawn.widths[sound]
+        finite = np.isfinite(shapely.bounds(shapes)).all(axis=-1)
+        wkb = _wkb(shapely.segmentize(self._on_canvas(shapes[finite]), _STEP_PX))
+        widths = np.zeros(len(wkb)) if drawn.widths is None else drawn.widths[finite]
         return [Painted(geometry, width) for geometry, width in zip(wkb, widths.tolist(), strict=True)]
 
 

@@ -61,16 +61,37 @@ class Misregistration:
         return frequencies, random.uniform(0, 2 * np.pi, 5), amplitudes * self.warp_px
 
     def warp(self, visible: np.ndarray) -> np.ndarray:
-        """u at visible pixels (N, 2): (N, 2)."""
+        """Return the local displacement u.
+
+        Args:
+            visible: Pixels (N, 2) of the visible image.
+
+        Returns:
+            Displacements (N, 2), pixels of the visible image.
+        """
         frequencies, phases, amplitudes = self._waves
         return np.sin(visible @ frequencies + phases) @ amplitudes
 
     def to_map(self, visible: np.ndarray) -> np.ndarray:
-        """Where visible pixels (N, 2) lie on the map, generalisation aside: (N, 2)."""
+        """Return where visible pixels lie on the map, generalisation aside.
+
+        Args:
+            visible: Pixels (N, 2) of the visible image.
+
+        Returns:
+            Pixels (N, 2) of the map.
+        """
         return project(np.linalg.inv(self.homography), visible + self.warp(visible))
 
     def to_visible(self, points: np.ndarray) -> np.ndarray:
-        """Where map pixels (N, 2) lie in the visible image, generalisation aside: (N, 2), exact to 1e-6 px."""
+        """Return where map pixels lie in the visible image, generalisation aside, exact to 1e-6 px.
+
+        Args:
+            points: Pixels (N, 2) of the map.
+
+        Returns:
+            Pixels (N, 2) of the visible image.
+        """
         target = project(self.homography, points)
         visible = target
         for _ in range(_ITERATIONS if self.warp_px else 0):
@@ -81,12 +102,29 @@ class Misregistration:
         return visible
 
     def visible_pixels(self, width: int, height: int, column: int = 0, row: int = 0) -> np.ndarray:
-        """The visible pixel of every map pixel of a block: float64 (height, width, 2)."""
+        """Return the visible pixel of every map pixel of a block.
+
+        Args:
+            width: Width of the block.
+            height: Height of the block.
+            column: Its first column.
+            row: Its first row.
+
+        Returns:
+            float64 (height, width, 2).
+        """
         x, y = np.meshgrid(np.arange(width, dtype=float) + column, np.arange(height, dtype=float) + row)
         return self.to_visible(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(height, width, 2)
 
     def feature_offsets(self, keys: np.ndarray) -> np.ndarray:
-        """Displacement (N, 2) by generalisation of the features with these keys, pixels of the visible image."""
+        """Return the displacements of single features by generalisation.
+
+        Args:
+            keys: Keys (N,) of features.
+
+        Returns:
+            Displacements (N, 2), pixels of the visible image.
+        """
         along = [unit(self.seed, salt, keys) * 2 - 1 for salt in ("east", "south")]
         return np.stack(along, axis=1) * self.feature_px
 
@@ -94,6 +132,14 @@ class Misregistration:
         """Return the scene as the map shows it, in the coordinates of `frame` (that of the visible image).
 
         Roads, railways, water lines and contours follow the smooth transform only, so that networks stay connected.
+
+        Args:
+            scene: What is on the ground.
+            frame: Grid of the visible image.
+            bounds: Bounds of the result; those of the scene by default.
+
+        Returns:
+            The displaced scene.
         """
 
         def move(layer: str, shapes: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -115,7 +161,14 @@ class MisregisteredSource:
         self.source, self.frame, self.misregistration = source, frame, misregistration
 
     def window(self, bounds: Bounds) -> Scene:
-        """Return what the map shows within `bounds`."""
+        """Return what the map shows within `bounds`.
+
+        Args:
+            bounds: Left, bottom, right and top in the coordinates of the frame.
+
+        Returns:
+            The displaced features that touch the bounds.
+        """
         edge = shapely.segmentize(shapely.box(*bounds).exterior, max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / 16)
         pixels = self.misregistration.to_visible(self.frame.to_pixels(shapely.get_coordinates(edge)))
         ground = self.frame.to_scene(pixels)
@@ -126,7 +179,15 @@ class MisregisteredSource:
 
 
 def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Apply a homography (3, 3) to points (N, 2)."""
+    """Apply a homography (3, 3) to points (N, 2).
+
+    Args:
+        homography: (3, 3).
+        points: (N, 2).
+
+    Returns:
+        Points (N, 2).
+    """
     moved = points @ homography[:, :2].T + homography[:, 2]
     return moved[:, :2] / moved[:, 2:]
 
@@ -138,6 +199,17 @@ def random_homography(
 
     Rotation is uniform in +-`rotation_deg`, scale log-uniform in [1 / `scale`, `scale`], shift uniform in +-`shift` of
     the size, the perspective terms uniform in +-`perspective` per pixel.
+
+    Args:
+        random: Source of random numbers.
+        size: Width and height of the image in pixels.
+        rotation_deg: Greatest rotation in degrees.
+        scale: Greatest scale factor.
+        shift: Greatest shift as a share of the size.
+        perspective: Greatest perspective term per pixel.
+
+    Returns:
+        (3, 3) float64.
     """
     centre = (size - 1) / 2
     angle = np.radians(random.uniform(-rotation_deg, rotation_deg))

@@ -38,6 +38,18 @@ def render_map(
     """Draw a map: uint8 (height, width, 3) RGB of the frame, or of its `block` (column, row, width, height).
 
     A block is equal to that part of the whole, pixel for pixel.
+
+    Args:
+        source: What is on the ground.
+        frame: Grid of the whole map.
+        style: The map style.
+        block: Column, row, width and height of a part; the whole map by default.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
+
+    Raises:
+        ValueError: The block does not lie in the frame.
     """
 
     def chunk(column: int, row: int) -> np.ndarray:
@@ -51,7 +63,13 @@ def render_map(
 
 
 def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
-    """Paint a scene's map on a canvas of three channels."""
+    """Paint a scene's map on a canvas of three channels.
+
+    Args:
+        canvas: Canvas of three channels.
+        scene: What lies in its frame, with a margin of `MAP_MARGIN_PX` pixels.
+        style: The map style.
+    """
     general = style.generalisation
     # Of what lies farther out only lines and letters reach in.
     near = scene.window(canvas.frame.grown(_FILL_MARGIN_PX).bounds)
@@ -79,7 +97,15 @@ def draw(canvas: Canvas, scene: Scene, style: Style) -> None:
 
 
 def mapped_buildings(buildings: Sequence[Building], style: Style) -> list[Building]:
-    """The buildings that a style's generalisation leaves on the map."""
+    """Return the buildings that a style's generalisation leaves on the map.
+
+    Args:
+        buildings: The buildings of a scene.
+        style: The map style.
+
+    Returns:
+        Those that are drawn, in the same order.
+    """
     if not buildings:
         return []
     general = style.generalisation
@@ -89,7 +115,15 @@ def mapped_buildings(buildings: Sequence[Building], style: Style) -> list[Buildi
 
 
 def mapped_roads(roads: Sequence[Road], style: Style) -> list[Road]:
-    """The roads that a style's generalisation leaves on the map; tunnels are never drawn."""
+    """Return the roads that a style's generalisation leaves on the map; tunnels are never drawn.
+
+    Args:
+        roads: The roads of a scene.
+        style: The map style.
+
+    Returns:
+        Those that are drawn, in the same order.
+    """
     if not roads:
         return []
     kept = unit(0, "path", np.array([r.key for r in roads], np.uint64)) >= style.generalisation.paths_omitted
@@ -124,9 +158,16 @@ def _draw_fills(canvas: Canvas, features: Sequence[Area | Building], style: Fill
 
 
 def outlines(features: Sequence[Area | Building], shapes: np.ndarray) -> np.ndarray:
-    """The lines round polygons `shapes`, those of `features`, all of one kind.
+    """Return the lines round polygons.
 
     A lake or forest that vector data cut in pieces, or that overlaps a river's banks, gets one outline round the whole.
+
+    Args:
+        features: Areas or buildings, all of one kind.
+        shapes: Their polygons (N,), perhaps simplified.
+
+    Returns:
+        Line strings (M,).
     """
     rings = shapely.boundary(shapes)
     if features and isinstance(features[0], Area) and features[0].kind in _NATURAL:

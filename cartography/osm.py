@@ -19,6 +19,8 @@ import pyproj
 import shapely
 
 from cartography import tags as t
+from cartography.coastline import sea
+from cartography.domain import within_domain
 from cartography.hashing import mix
 from cartography.scene import Area, Barrier, Bounds, Building, Place, Poi, Rail, Road, Scene, Tree, Waterway
 
@@ -47,6 +49,7 @@ class _Layers:
     trees: list[Tree]
     places: list[Place]
     pois: list[Poi]
+    coastlines: list[shapely.LineString]
 
 
 def read_scene(path: Path, crs: str | None = None, bounds: Bounds | None = None) -> Scene:
@@ -55,12 +58,23 @@ def read_scene(path: Path, crs: str | None = None, bounds: Bounds | None = None)
     `crs` is the projected system of the scene's coordinates ("EPSG:3857", ...), by default the UTM zone of the data.
     Widths and heights are converted to its units (Web Mercator's are longer than a metre on the ground). `bounds`, in
     that system, leaves out what lies outside. An extract without features gives an empty scene. Raises VectorFileError.
+
+    Args:
+        path: An extract (.osm.pbf) or any vector file that GDAL reads.
+        crs: Projected coordinate system of the scene; by default the UTM zone of the data.
+        bounds: Left, bottom, right and top in that system; everything by default.
+
+    Returns:
+        The scene.
+
+    Raises:
+        VectorFileError: The file cannot be read, or the coordinate system is not projected.
     """
     parts = list(_read(path))
     target = pyproj.CRS.from_user_input(crs) if crs else _utm_of(parts, path)
     if not target.is_projected:
         raise VectorFileError(f"{path}: {target.to_string()} is not a projected coordinate system; give one in metres")
-    layers = _Layers([], [], [], [], [], [], [], [], [])
+    layers = _Layers([], [], [], [], [], [], [], [], [], [])
     broken = 0
     for part in parts:
         shapes = _projected(part.geometries, part.crs, target)
@@ -73,7 +87,7 @@ def read_scene(path: Path, crs: str | None = None, bounds: Bounds | None = None)
                 _add(layers, repaired, tags, scale)
     if broken:
         _log.warning("%s: %d features of broken or empty geometry left out", path, broken)
-    return _scene(layers, target, bounds)
+    return _scene(layers, target, bounds, path)
 
 
 @dataclass(frozen=True)
@@ -147,10 +161,16 @@ def _utm_of(parts: list[_Part], path: Path) -> pyproj.CRS:
 
 
 def _projected(shapes: np.ndarray, source: Any, target: pyproj.CRS) -> np.ndarray:
+    """Move shapes to the target system; those without an image there become None."""
+    flat = within_domain(shapely.force_2d(shapes), source, target)
     transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    coordinates = shapely.get_coordinates(shapes)
+    coordinates, owners = shapely.get_coordinates(flat, return_index=True)
     moved = np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
-    return shapely.set_coordinates(shapely.force_2d(shapes), np.where(np.isfinite(moved), moved, 0.0))
+    lost = np.unique(owners[~np.isfinite(moved).all(axis=1)])
+    if len(lost):
+        flat[lost] = None
+        moved = moved[~np.isin(owners, lost)]
+    return np.asarray(shapely.set_coordinates(flat, moved))
 
 
 def _units_per_metre(shapes: np.ndarray, target: pyproj.CRS) -> float:
@@ -208,6 +228,8 @@ def _add_polygon(layers: _Layers, polygon: Any, tags: Mapping[str, str], key: in
         layers.areas.append(Area(polygon, area, key, name))
     elif found_line := t.barrier(tags):
         layers.barriers.append(Barrier(shapely.LineString(polygon.exterior.coords), found_line, key))
+    if tags.get("natural") == "coastline":
+        layers.coastlines += [shapely.LineString(ring.coords) for ring in (polygon.exterior, *polygon.interiors)]
     if (poi := t.poi(tags)) and name:
         layers.pois.append(Poi(polygon.representative_point(), poi, name, mix(key, 77)))
     if place := t.place(tags):
@@ -227,6 +249,8 @@ def _add_line(layers: _Layers, line: Any, tags: Mapping[str, str], key: int, sca
         layers.waterways.append(Waterway(line, way[0], way[1] * scale, key, name))
     elif found := t.barrier(tags):
         layers.barriers.append(Barrier(line, found, key))
+    if tags.get("natural") == "coastline":
+        layers.coastlines.append(line)
 
 
 def _add_point(layers: _Layers, point: Any, tags: Mapping[str, str], key: int, scale: float) -> None:
@@ -239,14 +263,20 @@ def _add_point(layers: _Layers, point: Any, tags: Mapping[str, str], key: int, s
         layers.pois.append(Poi(point, poi, tags.get("name", ""), key))
 
 
-def _scene(layers: _Layers, target: pyproj.CRS, bounds: Bounds | None) -> Scene:
-    # Large areas first: a meadow inside a forest must not be covered by it.
-    layers.areas.sort(key=lambda area: -area.geometry.area)
-    everything = {name: tuple(values) for name, values in vars(layers).items()}
+def _scene(layers: _Layers, target: pyproj.CRS, bounds: Bounds | None, path: Path) -> Scene:
     if bounds is None:
-        shapes = [f.geometry for features in everything.values() for f in features]
+        shapes = [f.geometry for name, features in vars(layers).items() if name != "coastlines" for f in features]
+        shapes += layers.coastlines
         total = shapely.total_bounds(np.array(shapes, object)) if shapes else np.zeros(4)
         bounds = (float(total[0]), float(total[1]), float(total[2]), float(total[3]))
+    if layers.coastlines:
+        water, loose_ends = sea(layers.coastlines, bounds)
+        if loose_ends:
+            _log.warning("%s: %d coastlines end inside the data; the sea is drawn to its border", path, loose_ends)
+        layers.areas += [Area(polygon, "water", _key({}, polygon)) for polygon in water]
+    # Large areas first: a meadow inside a forest must not be covered by it.
+    layers.areas.sort(key=lambda area: -area.geometry.area)
+    everything = {name: tuple(values) for name, values in vars(layers).items() if name != "coastlines"}
     return Scene(
         bounds, ground="residential" if _is_town(layers, bounds) else "grass", crs=target.to_string(), **everything
     )

@@ -178,7 +178,7 @@ class SceneSource(Protocol):
 class Scene:
     """Layers of features, each in drawing order (later features lie on earlier ones).
 
-    `ground` is the land cover wherever no area says otherwise. `crs` is empty for an invented plane.
+    `ground` is the land cover wherever no area says otherwise. `crs` is empty for a synthetic scene.
     """
 
     bounds: Bounds
@@ -214,7 +214,14 @@ class Scene:
         return (*self._boxes[:, :2].min(axis=0).tolist(), *self._boxes[:, 2:].max(axis=0).tolist())
 
     def window(self, bounds: Bounds) -> Scene:
-        """Return the features whose bounding boxes touch `bounds`, whole and in the same order."""
+        """Return the features whose bounding boxes touch `bounds`, whole and in the same order.
+
+        Args:
+            bounds: Left, bottom, right and top in scene coordinates.
+
+        Returns:
+            The features of the window.
+        """
         if len(self._boxes):
             x0, y0, x1, y1 = self._extent
             if not (bounds[0] <= x0 and bounds[1] <= y0 and x1 <= bounds[2] and y1 <= bounds[3]):
@@ -239,7 +246,15 @@ class Scene:
         return replace(self, bounds=bounds, **layers)
 
     def transformed(self, transform: Transform, bounds: Bounds) -> Scene:
-        """Return the scene with every geometry changed."""
+        """Return the scene with every geometry changed.
+
+        Args:
+            transform: Moves the geometries of one layer.
+            bounds: Bounds of the result.
+
+        Returns:
+            The new scene.
+        """
         layers: dict[str, Any] = {
             name: _transform_layer(name, features, transform) for name, features in self.layers() if features
         }
@@ -247,13 +262,28 @@ class Scene:
 
 
 def joined(scenes: Sequence[Scene], bounds: Bounds) -> Scene:
-    """Put the layers of several scenes of one kind of ground together, in the order given."""
+    """Put the layers of several scenes of one kind of ground together, in the order given.
+
+    Args:
+        scenes: At least one; the first gives ground and coordinate system.
+        bounds: Bounds of the result.
+
+    Returns:
+        One scene.
+    """
     layers: dict[str, Any] = {name: tuple(chain.from_iterable(map(attrgetter(name), scenes))) for name in LAYERS}
     return replace(scenes[0], bounds=bounds, **layers)
 
 
 def geometries(features: tuple[Feature, ...]) -> np.ndarray:
-    """Return the geometries of one layer as an object array, for shapely's vectorised functions."""
+    """Return the geometries of one layer as an object array, for shapely's vectorised functions.
+
+    Args:
+        features: Features of one layer (N).
+
+    Returns:
+        Object array (N,).
+    """
     array = np.empty(len(features), object)
     array[:] = [f.geometry for f in features]
     return array

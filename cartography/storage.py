@@ -24,7 +24,12 @@ class SceneFileError(Exception):
 
 
 def save_scene(scene: Scene, path: Path) -> None:
-    """Write a scene to `path` (.npz)."""
+    """Write a scene to `path` (.npz).
+
+    Args:
+        scene: The scene.
+        path: File to write, .npz.
+    """
     head = {"format": _FORMAT, "bounds": scene.bounds, "ground": scene.ground, "crs": scene.crs}
     arrays: dict[str, np.ndarray] = {"head": _text(head)}
     for name, features in scene.layers():
@@ -39,7 +44,17 @@ def save_scene(scene: Scene, path: Path) -> None:
 
 
 def load_scene(path: Path) -> Scene:
-    """Read a scene written by `save_scene`. Raises SceneFileError."""
+    """Read a scene written by `save_scene`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The scene.
+
+    Raises:
+        SceneFileError: The file is no scene, or of another version.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             head = json.loads(archive["head"].tobytes())

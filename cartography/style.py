@@ -54,7 +54,15 @@ class LineStyle:
     dash_px: tuple[float, float] | None = None
 
     def width_px(self, width: float, gsd: float) -> float:
-        """Width in pixels of a feature `width` units wide, without its casing."""
+        """Return the width of a line in pixels, without its casing.
+
+        Args:
+            width: Width of the feature in scene units.
+            gsd: Ground sample distance, scene units a pixel.
+
+        Returns:
+            Width in pixels of the map.
+        """
         return min(max(width * self.width_factor / gsd, self.min_px), self.max_px)
 
 

@@ -16,17 +16,41 @@ SERIF = ("DejaVu Serif Book", "DejaVu Sans Book")
 
 
 def grey(level: int) -> Colour:
-    """The neutral colour of one level."""
+    """Return a neutral colour.
+
+    Args:
+        level: Brightness, 0 to 255.
+
+    Returns:
+        The colour.
+    """
     return (level, level, level)
 
 
 def fills(colours: Mapping[AreaKind, Colour], outline: Colour | None = None) -> dict[AreaKind, FillStyle]:
-    """One plain fill for every kind given."""
+    """Return one plain fill for every kind given.
+
+    Args:
+        colours: Colour by kind of area.
+        outline: Colour of all outlines; none by default.
+
+    Returns:
+        Fill by kind of area.
+    """
     return {kind: FillStyle(colour, outline) for kind, colour in colours.items()}
 
 
 def place_texts(colour: Colour, size: float, fonts: tuple[str, ...] = BOLD) -> dict[PlaceKind, TextStyle]:
-    """Lettering of places: the more important, the larger."""
+    """Return the lettering of places: the more important, the larger.
+
+    Args:
+        colour: Colour of all names.
+        size: Size of a hamlet's name in pixels.
+        fonts: Faces, the preferred one first.
+
+    Returns:
+        Lettering by kind of place.
+    """
     steps: dict[PlaceKind, float] = {
         "city": 1.6, "town": 1.4, "suburb": 1.15, "village": 1.2, "hamlet": 1.0, "locality": 0.95,
     }  # fmt: skip
@@ -36,7 +60,17 @@ def place_texts(colour: Colour, size: float, fonts: tuple[str, ...] = BOLD) -> d
 def ramp(
     colours: Mapping[RoadKind, Colour], casing: Colour | None, casing_px: float = 1.0, factor: float = 1.0
 ) -> dict[RoadKind, LineStyle]:
-    """Cased roads of metric width, each kind with a least width in pixels that keeps the hierarchy at small scales."""
+    """Return cased roads of metric width, each with a least width in pixels that keeps the hierarchy at small scales.
+
+    Args:
+        colours: Colour by kind of road.
+        casing: Colour of all casings; none if None.
+        casing_px: Width of a casing on each side in pixels.
+        factor: Factor on the metric width.
+
+    Returns:
+        Line by kind of road.
+    """
     least: dict[RoadKind, float] = {
         "motorway": 5, "primary": 4.5, "secondary": 4, "tertiary": 3.5, "residential": 2.5, "service": 1.5,
         "pedestrian": 1.5, "track": 1.2, "path": 1.0,

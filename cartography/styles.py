@@ -287,7 +287,17 @@ NAMES: tuple[str, ...] = tuple(_STYLES)
 
 
 def named(name: str) -> Style:
-    """Return the style of that name; ValueError with the known names otherwise."""
+    """Return a style by its name.
+
+    Args:
+        name: One of `NAMES`.
+
+    Returns:
+        The style.
+
+    Raises:
+        ValueError: There is no such style; the message lists them.
+    """
     if name not in _STYLES:
         raise ValueError(f"no map style is called {name!r}; choose one of {', '.join(NAMES)}")
     return _STYLES[name]()

@@ -134,7 +134,14 @@ _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 
 
 def parse_hstore(text: str) -> dict[str, str]:
-    """Parse GDAL's `other_tags` ("key"=>"value",...); malformed parts are passed over."""
+    """Parse GDAL's `other_tags` ("key"=>"value",...); malformed parts are passed over.
+
+    Args:
+        text: The field as GDAL gives it.
+
+    Returns:
+        Values by key.
+    """
     return {_unescaped(key): _unescaped(value) for key, value in _HSTORE.findall(text)}
 
 
@@ -143,7 +150,14 @@ def _unescaped(text: str) -> str:
 
 
 def metres(text: str | None) -> float | None:
-    """A length such as "12", "12.5 m" or "40 ft"; None when it is missing, not a number, or not positive."""
+    """Parse a length such as "12", "12.5 m" or "40 ft".
+
+    Args:
+        text: The tag's value.
+
+    Returns:
+        Metres; None if it is missing, not a number, or not positive.
+    """
     found = _NUMBER.match(text or "")
     if not found:
         return None
@@ -152,7 +166,14 @@ def metres(text: str | None) -> float | None:
 
 
 def road(tags: Tags) -> tuple[RoadKind, float, bool] | None:
-    """(kind, width, paved)."""
+    """Return what a road is.
+
+    Args:
+        tags: Tags of a line.
+
+    Returns:
+        Kind, width in metres and whether it is paved; None if it is no road.
+    """
     found = _ROADS.get(tags.get("highway", ""))
     if found is None:
         return None
@@ -165,31 +186,67 @@ def road(tags: Tags) -> tuple[RoadKind, float, bool] | None:
 
 
 def rail(tags: Tags) -> tuple[RailKind, int] | None:
-    """(kind, tracks)."""
+    """Return what a railway is.
+
+    Args:
+        tags: Tags of a line.
+
+    Returns:
+        Kind and number of tracks; None if it is no railway.
+    """
     kind = _RAILS.get(tags.get("railway", ""))
     return None if kind is None else (kind, int(min(metres(tags.get("tracks")) or 1, 20)))
 
 
 def waterway(tags: Tags) -> tuple[WaterKind, float] | None:
-    """(kind, width)."""
+    """Return what a waterway is.
+
+    Args:
+        tags: Tags of a line.
+
+    Returns:
+        Kind and width in metres; None if it is none.
+    """
     found = _WATERWAYS.get(tags.get("waterway", ""))
     return None if found is None else (found[0], min(metres(tags.get("width")) or found[1], 500.0))
 
 
 def barrier(tags: Tags) -> BarrierKind | None:
-    """Kind of a wall, fence, hedge or row of trees."""
+    """Return the kind of a wall, fence, hedge or row of trees.
+
+    Args:
+        tags: Tags of a line or a polygon.
+
+    Returns:
+        The kind; None if it is none of them.
+    """
     return "tree_row" if tags.get("natural") == "tree_row" else _BARRIERS.get(tags.get("barrier", ""))
 
 
 def area(tags: Tags) -> AreaKind | None:
-    """Kind of land use or land cover."""
+    """Return the kind of land use or land cover.
+
+    Args:
+        tags: Tags of a polygon.
+
+    Returns:
+        The kind; None if it is neither.
+    """
     if tags.get("highway") in ("pedestrian", "footway") or tags.get("area:highway"):
         return "square"
     return next((_AREAS[key, tags[key]] for key in _AREA_KEYS if (key, tags.get(key, "")) in _AREAS), None)
 
 
 def building(tags: Tags, area_m2: float) -> tuple[BuildingKind, float, RoofShape] | None:
-    """(kind, height, roof). Untagged buildings are guessed from their size."""
+    """Return what a building is; untagged ones are guessed from their size.
+
+    Args:
+        tags: Tags of a polygon.
+        area_m2: Its area in square metres.
+
+    Returns:
+        Kind, height in metres and form of the roof; None if it is no building.
+    """
     value = tags.get("building", "no")
     if value == "no" or tags.get("location") == "underground":
         return None
@@ -209,12 +266,26 @@ def building(tags: Tags, area_m2: float) -> tuple[BuildingKind, float, RoofShape
 
 
 def poi(tags: Tags) -> PoiKind | None:
-    """Kind of a point of interest."""
+    """Return the kind of a point of interest.
+
+    Args:
+        tags: Tags of a point or a polygon.
+
+    Returns:
+        The kind; None if it is none.
+    """
     return next(
         (kind for key, values, kind in _POIS if tags.get(key) and (values is None or tags[key] in values)), None
     )
 
 
 def place(tags: Tags) -> PlaceKind | None:
-    """Kind of a named place."""
+    """Return the kind of a named place.
+
+    Args:
+        tags: Tags of a point or a polygon.
+
+    Returns:
+        The kind; None if it is none or has no name.
+    """
     return _PLACES.get(tags.get("place", "")) if tags.get("name") else None

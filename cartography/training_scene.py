@@ -36,7 +36,7 @@ REGION = 1400.0
 
 @dataclass(frozen=True)
 class TransformationRange:
-    """Largest motion of the map against the image: see `random_homography` and `Misregistration`."""
+    """Limits of the transformation from map to image: see `random_homography` and `Misregistration`."""
 
     rotation_deg: float = 10.0
     scale: float = 1.1
@@ -86,7 +86,17 @@ class PairSampler:
     photographs: Path | None = None
 
     def sample(self, seed: int) -> TrainingPair:
-        """Draw the pair of one seed."""
+        """Return the pair of one seed.
+
+        Args:
+            seed: Seed of the pair; the same seed gives the same pair.
+
+        Returns:
+            The pair.
+
+        Raises:
+            ValueError: An extract has neither buildings, roads nor areas.
+        """
         random = generator(seed, 0x7124)
         gsd = float(random.choice(self.gsds)) * float(random.uniform(0.93, 1.07))
         if self.osm and random.random() < self.osm_share:
@@ -135,7 +145,14 @@ def _populated_frame(scene: Scene, gsd: float, size: int, random: np.random.Gene
 
 
 def scene_of(seed: int) -> SyntheticScene:
-    """Return the world of a procedural pair's seed."""
+    """Return the synthetic scene from which a procedural pair is taken.
+
+    Args:
+        seed: Seed of the pair.
+
+    Returns:
+        The scene, which `PAIRS_PER_SCENE` seeds share.
+    """
     return _world(seed // PAIRS_PER_SCENE)
 
 
@@ -158,6 +175,16 @@ def _textures(gsd: float, seed: int, photographs: Path | None) -> Textures:
 def sample_pair(
     seed: int, size: int = 512, gsd: float | None = None, transformation: TransformationRange | None = None
 ) -> TrainingPair:
-    """Draw a procedural pair; `gsd` in metres a pixel, by default one of 0.33-1.7."""
+    """Return a procedural pair.
+
+    Args:
+        seed: Seed of the pair.
+        size: Width and height in pixels.
+        gsd: Ground sample distance in metres a pixel; by default one of 0.33 to 1.7.
+        transformation: Limits of the transformation from map to image.
+
+    Returns:
+        The pair.
+    """
     defaults = PairSampler()
     return PairSampler(size, (gsd,) if gsd else defaults.gsds, transformation or defaults.transformation).sample(seed)

@@ -8,7 +8,9 @@ from pathlib import Path
 from blake3 import blake3
 
 from catalog.errors import CatalogError
+from catalog.untrusted import entries_below, inside
 
+_MAX_BYTES = 2**28
 MULTIHASH_BLAKE3 = "1e20"
 """Prefix that makes 32 bytes of BLAKE3 a multihash: code 0x1e, length 0x20."""
 
@@ -31,13 +33,19 @@ def write_checksums(path: Path, digests: Mapping[str, str]) -> None:
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Read digests by relative path. Raises CatalogError naming the line that is malformed, or an unreadable file."""
+    """Read digests by relative path.
+
+    Raises:
+        CatalogError: The file cannot be read, is too large, or has a malformed line, which is named.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        if inside(path.parent, path.name).stat().st_size > _MAX_BYTES:
+            raise CatalogError(f"{path}: has more than {_MAX_BYTES} bytes; build the release again")
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path}: cannot read the checksums ({error}); build the release again") from error
     digests = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines[: -1 if lines[-1] == "" else None], start=1):
         hexadecimal, _, name = line.partition("  ")
         if len(hexadecimal) != 64 or not name:
             raise CatalogError(f"{path}, line {number}: not `<64 hexadecimal digits>  <path>`; build the release again")
@@ -46,5 +54,5 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Return every file below `folder` as a relative POSIX path, sorted."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Return every plain file below `folder` as a relative POSIX path, sorted; links are not followed."""
+    return entries_below(folder)[0] if folder.is_dir() else []

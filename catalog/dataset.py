@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +16,10 @@ from torch.utils.data import Dataset
 
 from catalog.errors import CatalogError
 from catalog.manifest import SPLITS, published, read_manifest
-from catalog.model import MANIFEST_NAME, RELEASE_NAME, STORE_NAME, Format
+from catalog.model import RELEASE_NAME, STORE_NAME, Format
 from catalog.schema import Schema, find_schema
 from catalog.store import Image, open_store, read_image
+from catalog.untrusted import inside, read_json
 
 Split = Literal["train", "val", "test", "all"]
 Layout = Literal["folders", "zarr"]
@@ -58,7 +58,7 @@ class ReleaseDataset(Dataset[Sample]):
 
     def _image(self, role: str, row: dict[str, Any]) -> Image:
         if self.layout == "folders":
-            return read_image(self.path / row[f"{role}_path"])
+            return read_image(inside(self.path, row[f"{role}_path"]))
         array = self._group()[role]
         assert isinstance(array, zarr.Array)
         try:
@@ -106,23 +106,23 @@ def open_dataset(
     chosen = layout or next(iter(present))
     if chosen not in present:
         raise CatalogError(f"{path}: this release has no {chosen}; it has {', '.join(present)}, or export it first")
-    rows = published(read_manifest(schema, path / MANIFEST_NAME))
+    rows = published(read_manifest(schema, path))
     if split != "all":
         rows = rows.filter(pc.equal(rows["split"], split))
     return ReleaseDataset(schema, path, rows.combine_chunks(), chosen, dtype)
 
 
 def _summary(path: Path) -> tuple[Schema[Any], list[Layout]]:
+    if not (path / RELEASE_NAME).exists():
+        beside = path / "release"
+        hint = (
+            f"did you mean {beside}?" if (beside / RELEASE_NAME).exists() else "name the folder that holds release.json"
+        )
+        raise CatalogError(f"{path}: there is no release here; {hint}")
+    summary = read_json(path, RELEASE_NAME)
     try:
-        summary = json.loads((path / RELEASE_NAME).read_bytes())
         formats = {Format(name) for name in summary["formats"]}
         name = summary["schema"]
-    except FileNotFoundError as error:
-        inside = path / "release"
-        hint = (
-            f"did you mean {inside}?" if (inside / RELEASE_NAME).exists() else "name the folder that holds release.json"
-        )
-        raise CatalogError(f"{path}: there is no release here; {hint}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CatalogError(f"{path / RELEASE_NAME}: cannot be read ({error!r}); build the release again") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CatalogError(f"{path / RELEASE_NAME}: is of no release ({error!r}); build the release again") from error
     return find_schema(name), [layout for layout in ("folders", "zarr") if Format(layout) in formats]

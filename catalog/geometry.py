@@ -1,31 +1,34 @@
-"""Footprints in WGS84: made valid across the antimeridian, bounded, and written as WKB or GeoJSON."""
+"""Footprints in WGS84: made valid across the antimeridian and round the poles, bounded, written as WKB or GeoJSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
+import antimeridian
 import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-
-_EAST = shapely.box(0, -90, 180, 90)
-_WEST = shapely.box(180, -90, 360, 90)
-
 
 def footprints(wkb: pa.ChunkedArray) -> NDArray[np.object_]:
-    """Return shapely geometries (N,) of WKB polygons; one wider than 180 degrees is split at the antimeridian.
+    """Return footprints as RFC 7946 wants them: split at the antimeridian, led round the pole that they hold.
 
-    A footprint whose corners lie at 179.9 and -179.9 means the narrow strip between them, not the rest of the world.
+    An edge of more than 180 degrees of longitude means the short way across the antimeridian: corners at 179.9 and
+    -179.9 are the narrow strip between them. Longitudes may be given from -180 to 180 or from 0 to 360. What has been
+    through here comes back as it is.
+
+    Args:
+        wkb: WKB geometries (N,), WGS84, longitude then latitude.
+
+    Returns:
+        Shapely geometries (N,).
     """
     shapes: NDArray[np.object_] = np.asarray(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False)), dtype=object)
-    xmin, _, xmax, _ = shapely.bounds(shapes).T
-    for index in np.flatnonzero(xmax - xmin > 180):
-        shapes[index] = _split(shapes[index])
+    xmin, _, xmax, _ = shapely.bounds(shapes).reshape(-1, 4).T
+    for index in np.flatnonzero((xmax - xmin > 180) | (xmin < -180) | (xmax > 180)):
+        shapes[index] = _wrap(shapes[index])
     return shapes
 
 
@@ -33,9 +36,8 @@ def bounds(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
     """Return (west, south, east, north) of each geometry (N, 4); west > east where it crosses the antimeridian."""
     boxes: NDArray[np.float64] = np.asarray(shapely.bounds(shapes), dtype=np.float64).reshape(-1, 4)
     for index in np.flatnonzero(boxes[:, 2] - boxes[:, 0] > 180):
-        parts = np.asarray(shapely.bounds(shapely.get_parts(shapes[index])))
-        boxes[index, 0] = parts[parts[:, 0] > 0, 0].min()
-        boxes[index, 2] = parts[parts[:, 2] < 0, 2].max()
+        if isinstance(shapes[index], shapely.Polygon | shapely.MultiPolygon):
+            boxes[index] = antimeridian.bbox(shapes[index])
     return boxes
 
 
@@ -57,18 +59,23 @@ def geojson(shape: shapely.Geometry) -> dict[str, Any]:
     return dict(json.loads(shapely.to_geojson(shapely.orient_polygons(shape))))
 
 
-def _split(shape: shapely.Geometry) -> shapely.Geometry:
-    turned = _shift(shape, 360, lambda lon: lon < 0)
-    parts = [shapely.intersection(turned, _EAST), _shift(shapely.intersection(turned, _WEST), -360, np.isfinite)]
-    return shapely.union_all(parts)
-
-
-def _shift(
-    shape: shapely.Geometry, degrees: float, where: Callable[[FloatArray], NDArray[np.bool_]]
-) -> shapely.Geometry:
-    def move(points: FloatArray) -> FloatArray:
-        points = points.copy()
-        points[where(points[:, 0]), 0] += degrees
-        return points
-
-    return shapely.transform(shape, move)
+def _wrap(shape: shapely.Geometry) -> shapely.Geometry:
+    if not isinstance(shape, shapely.Polygon):
+        return shape
+    ring = shapely.get_coordinates(shape.exterior)
+    west, _, east, _ = shape.bounds
+    turns = 360 if west >= 180 else -360 if east <= -180 else 0
+    ring[:, 0] -= turns
+    step = np.diff(ring[:, 0])
+    # The edge by which a footprint that was led round its pole runs along it is no crossing.
+    crossing = (np.abs(step) > 180) & ~(np.abs(ring[:-1, 1] + ring[1:, 1]) == 180)
+    if not crossing.any() and (np.abs(ring[:, 0]) <= 180).all():
+        return shapely.Polygon(ring)
+    pole = np.sign(ring[:, 1].mean()) if crossing.sum() % 2 else 0
+    return antimeridian.fix_polygon(
+        shapely.Polygon(ring),
+        force_north_pole=bool(pole > 0),
+        force_south_pole=bool(pole < 0),
+        fix_winding=not pole,
+        great_circle=False,
+    )

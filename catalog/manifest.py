@@ -16,8 +16,9 @@ import shapely
 
 from catalog.errors import CatalogError
 from catalog.geometry import bounds, enclosing, footprints, to_wkb
-from catalog.model import EXTENSIONS
+from catalog.model import EXTENSIONS, MANIFEST_NAME
 from catalog.schema import Role, Schema, conform
+from catalog.untrusted import read_table
 
 SPLITS = ("train", "val", "test")
 
@@ -61,17 +62,13 @@ def write_manifest(manifest: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", row_group_size=16384, store_schema=True)
 
 
-def read_manifest(schema: Schema[Any], path: Path) -> pa.Table:
-    """Read a manifest.
+def read_manifest(schema: Schema[Any], release: Path) -> pa.Table:
+    """Read the manifest of a release.
 
     Raises:
-        CatalogError: It is absent, damaged or of another schema.
+        CatalogError: It is absent, damaged, of another schema, or lies outside the release.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise CatalogError(f"{path}: no readable manifest ({error}); build the release again") from error
-    return conform(table, schema.manifest, str(path))
+    return conform(read_table(release, MANIFEST_NAME), schema.manifest, str(release / MANIFEST_NAME))
 
 
 def published(manifest: pa.Table) -> pa.Table:

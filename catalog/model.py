@@ -103,5 +103,11 @@ class Problem:
     what: str
     remedy: str
 
+    def __post_init__(self) -> None:
+        # Names and messages may come from a stranger's files: they must not steer a terminal or fail to be printed.
+        for name, most in (("path", 300), ("what", 1000)):
+            text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in getattr(self, name)[:most])
+            object.__setattr__(self, name, text)
+
     def __str__(self) -> str:
         return f"{self.path}: {self.what}; {self.remedy}"

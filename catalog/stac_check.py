@@ -15,14 +15,15 @@ from typing import Any
 
 import jsonschema_rs
 import pyarrow as pa
-import pyarrow.parquet as pq
 from stac_geoparquet.arrow import stac_table_to_items
 
-from catalog.checksums import multihash
+from catalog.checksums import files_below, multihash
+from catalog.errors import CatalogError
 from catalog.manifest import published
 from catalog.model import STAC_NAME, Json, Problem
 from catalog.schema import Schema
 from catalog.stac import STAC_VERSION, table_path
+from catalog.untrusted import read_json, read_table
 
 _SCHEMAS = "https://schemas.stacspec.org/v1.1.0"
 _PARTS = ("bands", "basics", "common", "data-values", "datetime", "instrument", "licensing", "provider")
@@ -82,9 +83,9 @@ def check_stac(
             elif rel in ("child", "item") and target not in seen:
                 seen.add(target)
                 waiting.append(target)
-    for file in sorted((release / STAC_NAME).rglob("*.json")):
-        name = file.relative_to(release).as_posix()
-        if name not in seen:
+    for file in files_below(release / STAC_NAME):
+        name = f"{STAC_NAME}/{file}"
+        if name.endswith(".json") and name not in seen:
             yield Problem(name, "no collection links to this item", _REMEDY)
     yield from _check_table(schema, release, digests, manifest)
 
@@ -94,9 +95,9 @@ def _check_table(
 ) -> Iterator[Problem]:
     path = table_path(schema)
     try:
-        table = pq.read_table(release / path)
+        table = read_table(release, path)
         ids = table["id"].to_pylist()
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
+    except (CatalogError, KeyError) as error:
         yield Problem(path, f"no readable table of items ({error})", _REMEDY)
         return
     if manifest is not None and ids != published(manifest)[schema.key].to_pylist():
@@ -112,9 +113,9 @@ def _check_table(
 
 def _load(release: Path, path: str) -> tuple[Json, Problem | None]:
     try:
-        value = json.loads((release / path).read_bytes())
-    except (OSError, ValueError) as error:
-        return {}, Problem(path, f"cannot be read as JSON ({error})", _REMEDY)
+        value = read_json(release, path)
+    except CatalogError as error:
+        return {}, Problem(path, str(error), _REMEDY)
     if not isinstance(value, dict):
         return {}, Problem(path, "is not a JSON object", _REMEDY)
     return value, None
@@ -125,11 +126,14 @@ def _check_schema(where: str, value: Json) -> Iterator[Problem]:
     if kind is None or value.get("stac_version") != STAC_VERSION:
         yield Problem(where, f"is no STAC {STAC_VERSION} catalog, collection or item", _REMEDY)
         return
-    for validator in (_core(kind), _extensions()):
-        # is_valid is many times faster than collecting errors, and nearly always enough.
-        if not validator.is_valid(value):
-            for error in validator.iter_errors(value):
-                yield Problem(where, _explain(error), _REMEDY)
+    try:
+        for validator in (_core(kind), _extensions()):
+            # is_valid is many times faster than collecting errors, and nearly always enough.
+            if not validator.is_valid(value):
+                for error in validator.iter_errors(value):
+                    yield Problem(where, _explain(error), _REMEDY)
+    except (ValueError, RecursionError) as error:
+        yield Problem(where, f"cannot be checked ({error})", _REMEDY)
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:

@@ -26,6 +26,7 @@ from zarr.codecs import ZstdCodec
 from catalog.errors import CatalogError
 from catalog.manifest import published
 from catalog.schema import Schema
+from catalog.untrusted import entries_below
 
 Image = NDArray[np.uint8]
 
@@ -94,6 +95,9 @@ def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
     """
     needed = [*schema.images, schema.key, "split"]
     try:
+        _, links = entries_below(path)
+        if links or path.is_symlink():
+            raise CatalogError(f"{path}: {', '.join(links[:3]) or 'it'} is no plain file; verify the release")
         group = zarr.open_group(path, mode="r", zarr_format=3)
         missing = [name for name in needed if name not in group]
     except (OSError, ValueError, KeyError) as error:
@@ -103,11 +107,12 @@ def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
     return group
 
 
-def read_text(group: zarr.Group, name: str) -> list[str]:
-    """Return one of the store's columns of text."""
+def read_text(group: zarr.Group, name: str, count: int) -> list[str] | None:
+    """Return one of the store's columns of text; None, with nothing read, if it has not `count` values."""
     column = group[name]
-    assert isinstance(column, zarr.Array)
-    return [str(value) for value in np.asarray(column[:])] if column.shape[0] else []
+    if not isinstance(column, zarr.Array) or column.shape != (count,):
+        return None
+    return [str(value) for value in np.asarray(column[:])] if count else []
 
 
 def _create(group: zarr.Group, name: str, shape: tuple[int, ...], noun: str) -> Any:

@@ -17,7 +17,7 @@ def swap_in(new: Path, place: Path) -> None:
     """Flush the folder `new` to disk and move it to `place`; what was there is removed.
 
     On Linux the two folders are exchanged in one step. Where the system cannot, the old one is moved aside first and
-    `recover` mends a kill between the two renames.
+    `recover` completes what a kill left between the two renames.
     """
     flush(new)
     if not place.exists():

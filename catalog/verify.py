@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from catalog.model import (
     CROISSANT_NAME,
     MANIFEST_NAME,
     RELEASE_NAME,
+    STAC_NAME,
     STORE_NAME,
     Format,
     Problem,
@@ -27,9 +33,36 @@ from catalog.model import (
 from catalog.schema import Schema, find_schema
 from catalog.stac_check import check_stac
 from catalog.store import open_store, read_text
+from catalog.untrusted import entries_below, inside, read_json
 
 _REBUILD = "build the release again: mapdata export --workspace DIR --to one of its formats"
 _RESTORE = f"restore it from a copy, or {_REBUILD}"
+_MOST = 10_000
+"""Problems that are told; a release with more is a wreck."""
+
+
+def verify_apart(path: Path, memory: int = 2**33) -> list[Problem]:
+    """Verify a release that may come from a stranger: `verify_release` in a process of its own with bounded memory.
+
+    Files can be made to need any amount of memory when they are decompressed. What exceeds the bound is a problem.
+
+    Args:
+        path: Folder of the release.
+        memory: Bytes that the process may allocate, where the operating system can bound that.
+    """
+    command = [sys.executable, "-m", "catalog.verify", str(path), str(memory)]
+    problems, other = [], ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{") and line.endswith("}\n"):
+                problems.append(Problem(**json.loads(line)))
+            else:
+                other = line.strip() or other
+    if process.returncode:
+        what = f"verification broke off with status {process.returncode} ({other}): a file needs too much memory"
+        problems.append(Problem(RELEASE_NAME, what, "do not use this release"))
+    return problems
 
 
 def verify_release(path: Path) -> list[Problem]:
@@ -38,51 +71,65 @@ def verify_release(path: Path) -> list[Problem]:
     Checks that every file is there with the digest it had, that nothing was added, that all images of every accepted
     record are published, that the manifest keeps its schema and its own rules, that the counts agree, that the Zarr
     store holds the same records, and that the STAC catalog is valid. Paths in problems are relative to the release.
+    Nothing outside it is read. See `verify_apart` for releases of strangers.
     """
+    return list(islice(_problems(path), _MOST))
+
+
+def _problems(path: Path) -> Iterator[Problem]:
     try:
-        summary = json.loads((path / RELEASE_NAME).read_bytes())
+        summary = read_json(path, RELEASE_NAME)
         formats = {Format(name) for name in summary["formats"]}
         version = summary["layout_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Problem(RELEASE_NAME, f"there is no readable release at {path} ({error})", _REBUILD)]
+    except (CatalogError, ValueError, KeyError, TypeError) as error:
+        yield Problem(RELEASE_NAME, f"there is no readable release at {path} ({error})", _REBUILD)
+        return
     if version != LAYOUT_VERSION:
-        return [Problem(RELEASE_NAME, f"layout {version}, this software reads {LAYOUT_VERSION}", "use its software")]
+        yield Problem(RELEASE_NAME, f"layout {version}, this software reads {LAYOUT_VERSION}", "use its software")
+        return
     try:
         schema = find_schema(summary.get("schema"))
     except CatalogError as error:
-        return [Problem(RELEASE_NAME, str(error), "then verify again")]
-    return list(_problems(schema, path, summary, formats))
-
-
-def _problems(schema: Schema[Any], path: Path, summary: dict[str, Any], formats: set[Format]) -> Iterator[Problem]:
-    manifest = None
+        yield Problem(RELEASE_NAME, str(error), "then verify again")
+        return
+    manifest, digests = None, dict[str, str]()
     try:
-        manifest = read_manifest(schema, path / MANIFEST_NAME)
+        manifest = read_manifest(schema, path)
     except CatalogError as error:
         yield Problem(MANIFEST_NAME, str(error), _RESTORE)
-    digests: dict[str, str] = {}
     try:
         digests = read_checksums(path / CHECKSUMS_NAME)
     except CatalogError as error:
         yield Problem(CHECKSUMS_NAME, str(error), _RESTORE)
-    yield from check_files(path, digests)
+    yield from _guarded(RELEASE_NAME, check_files(path, digests))
     if manifest is not None:
-        yield from check_manifest(schema, manifest)
+        yield from _guarded(MANIFEST_NAME, check_manifest(schema, manifest))
         if summary.get(schema.name) != count(manifest):
             yield Problem(RELEASE_NAME, "its counts are not those of the manifest", _RESTORE)
         if Format.FOLDERS in formats:
-            yield from check_images(schema, path, manifest, digests)
+            yield from _guarded(MANIFEST_NAME, check_images(schema, path, manifest, digests))
         if Format.ZARR in formats:
-            yield from check_store(schema, path / STORE_NAME, manifest)
+            yield from _guarded(STORE_NAME, check_store(schema, path / STORE_NAME, manifest))
     if Format.STAC in formats:
-        yield from check_stac(schema, path, digests, manifest)
-    yield from _check_croissant(path)
+        yield from _guarded(STAC_NAME, check_stac(schema, path, digests, manifest))
+    yield from _guarded(CROISSANT_NAME, _check_croissant(path))
+
+
+def _guarded(name: str, check: Iterator[Problem]) -> Iterator[Problem]:
+    """Yield what a check finds. Whatever a stranger's file makes a library raise is a problem as well."""
+    try:
+        yield from check
+    except Exception as error:
+        yield Problem(name, f"cannot be checked ({type(error).__name__}: {error})", _RESTORE)
 
 
 def check_files(path: Path, digests: Mapping[str, str]) -> Iterator[Problem]:
     """Yield files that are missing, changed or not of the release, by the list of checksums."""
-    present = set(files_below(path)) - {CHECKSUMS_NAME}
-    for name in sorted(digests.keys() - present):
+    files, others = entries_below(path)
+    for name in others:
+        yield Problem(name, "is no plain file but a link, a pipe or a device, as no release has", "remove it")
+    present = set(files) - {CHECKSUMS_NAME}
+    for name in sorted(digests.keys() - present - set(others)):
         yield Problem(name, "is missing", _RESTORE)
     for name in sorted(present - digests.keys()):
         yield Problem(name, "is not in the list of checksums: it was added later", "remove it")
@@ -144,13 +191,12 @@ def check_store(schema: Schema[Any], path: Path, manifest: pa.Table) -> Iterator
     rows = published(manifest)
     try:
         group = open_store(schema, path)
-        columns = {column: read_text(group, column) for column in (schema.key, "split")}
         shapes = {role: group[role].shape for role in schema.images}  # type: ignore[union-attr]
     except (CatalogError, OSError, ValueError, RuntimeError) as error:
         yield Problem(name, f"cannot be read ({error})", _RESTORE)
         return
-    for column, values in columns.items():
-        if values != rows[column].to_pylist():
+    for column in (schema.key, "split"):
+        if read_text(group, column, rows.num_rows) != rows[column].to_pylist():
             what = f"does not hold the manifest's accepted {schema.name} in their order"
             yield Problem(f"{name}/{column}", what, _RESTORE)
     sizes = pc.unique(rows["size"]).to_pylist()
@@ -161,11 +207,18 @@ def check_store(schema: Schema[Any], path: Path, manifest: pa.Table) -> Iterator
 
 def _check_croissant(path: Path) -> Iterator[Problem]:
     try:
-        document = json.loads((path / CROISSANT_NAME).read_bytes())
+        document = read_json(path, CROISSANT_NAME)
         stated = {entry["@id"]: entry.get("sha256") for entry in document["distribution"]}
-        actual = hashlib.sha256((path / MANIFEST_NAME).read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with inside(path, MANIFEST_NAME).open("rb") as file:
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
+    except (CatalogError, OSError, AttributeError, ValueError, KeyError, TypeError) as error:
         yield Problem(CROISSANT_NAME, f"cannot be read ({error!r})", _RESTORE)
         return
     if stated.get(MANIFEST_NAME) != actual:
         yield Problem(CROISSANT_NAME, "states another SHA-256 than the manifest has", _RESTORE)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
+    for found in islice(_problems(Path(sys.argv[1])), _MOST):
+        print(json.dumps(asdict(found)), flush=True)

@@ -94,12 +94,13 @@ def align(
     """
     from stages.align.evidence import write_evidence
     from stages.align.pair import align_pair
-    from stages.align.source import open_side
+    from stages.rasters import open_pair
     from stages.tiepoints import read_tiepoints
 
-    with open_side(Path(map_raster)) as map_side, open_side(Path(visible)) as visible_side:
-        marked = read_tiepoints(Path(points), visible_side.grid, map_side.grid) if points is not None else []
-        evidence = align_pair(map_side, visible_side, marked, matcher)
+    with open_pair(Path(map_raster), Path(visible), siblings=True) as pair:
+        grids = pair.visible.located, pair.map.located
+        marked = read_tiepoints(Path(points), *grids) if points is not None else []
+        evidence = align_pair(pair, marked, matcher)
         if out is not None:
-            write_evidence(Path(out), evidence, map_side, visible_side)
+            write_evidence(Path(out), evidence, pair)
     return evidence.alignment

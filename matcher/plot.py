@@ -18,8 +18,17 @@ MAX_SIDE = 1024
 
 
 def draw_matches(image0: RGBImage, image1: RGBImage, matches: Matches, fitted: Fit) -> RGBImage:
-    """Return a picture: above, both images with their matches (inliers green, the others red, each at most 300, the
-    surest first); below, when there is a model, image 0 warped onto image 1 in a chequerboard with it, and blended.
+    """Draw matches and the fit.
+
+    Args:
+        image0: H x W x 3 uint8 RGB.
+        image1: H x W x 3 uint8 RGB.
+        matches: Their correspondences.
+        fitted: A fit to them.
+
+    Returns:
+        A picture: above, both images with their matches (inliers green, outliers red, of each the 300 with the highest
+        scores); below, where there is a model, image 0 warped onto image 1 in a chequerboard with it, and blended.
     """
     scale0, scale1 = (min(1.0, MAX_SIDE / max(image.shape[:2])) for image in (image0, image1))
     small0, small1 = _resized(image0, scale0), _resized(image1, scale1)

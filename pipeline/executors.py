@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ UNITS_IN_FLIGHT_PER_THREAD = 2
 _CLUSTER_WAIT_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 1.0
 _WORKERLESS_SECONDS = 120.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # As Dask sets for its workers: one thread a unit, so that results agree to the last bit with any number of workers.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -165,7 +167,7 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         # Ctrl-C, or a service manager, may signal every process; stopping the workers is the driver's task.
         "distributed.worker.preload": [
-            "import signal; [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]"
+            f"import signal; [signal.signal(each, signal.SIG_IGN) for each in {[int(each) for each in STOP_SIGNALS]}]"
         ],
     }
     with (

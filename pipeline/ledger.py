@@ -1,4 +1,7 @@
-"""The ledger: what became of every unit. One SQLite file in WAL mode, written only by the driver.
+"""The ledger: what became of every unit. One SQLite file, written only by the driver.
+
+On a file system of one machine it is in WAL mode, so that it can be read beside a run at any time. On others, such as
+NFS, it keeps a rollback journal, which needs no memory that processes share: a reader may then wait for a moment.
 
 A row belongs to a unit's stage and name. It holds the key under which the unit was last planned, so a changed key shows
 that the result is out of date. Rows of units that are no longer planned stay, marked, and count nowhere.
@@ -7,15 +10,19 @@ that the result is out of date. Rows of units that are no longer planned stay, m
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DiskFullError, WorkspaceError
+from pipeline.filesystem import is_local
 from pipeline.stage import Outcome, Output, Result, Unit
 from pipeline.workspace import format_bytes, free_bytes, now
 
@@ -63,7 +70,12 @@ CREATE TABLE IF NOT EXISTS units (
     started TEXT, ended TEXT, result TEXT,
     PRIMARY KEY (stage, name)
 );
+CREATE TABLE IF NOT EXISTS replaced (path TEXT PRIMARY KEY, stage TEXT NOT NULL, unit TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS units_by_state ON units (planned, stage, state);
+"""
+_REMEMBER = """
+INSERT OR REPLACE INTO replaced SELECT json_extract(entry.value, '$.path'), units.stage, units.name
+FROM units, json_each(units.result, '$.outputs') AS entry
 """
 _COLUMNS = "stage, name, key, state, planned, attempts, reason, traceback, worker, started, ended, result"
 
@@ -73,42 +85,76 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._closing = ExitStack()
         if read_only and not path.exists():
             raise WorkspaceError(f"no run has begun in {path.parent.parent} yet (no {path.name}): run first.")
         with self._named():
-            self._db = sqlite3.connect(f"{path.as_uri()}?mode={'ro' if read_only else 'rwc'}", uri=True, timeout=30)
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                # Losing the last rows to a power cut is harmless: their units are done again, to the same bytes.
-                self._db.execute("PRAGMA synchronous = NORMAL")
+            if read_only:
+                self._db = self._open_to_read()
+            else:
+                self._db = sqlite3.connect(f"{path.as_uri()}?mode=rwc", uri=True, timeout=30)
+                self._set_journal()
                 self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         if read_only and not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'units'"):
             raise WorkspaceError(f"a run is just beginning in {path.parent.parent}: ask again in a moment.")
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        """Open the file, or a copy of it where its folder is read-only: SQLite needs to write beside the file."""
+        path = self._path
+        if not os.access(path.parent, os.W_OK):
+            folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="ledger-")))
+            for suffix in ("", "-wal", "-journal"):
+                beside = path.with_name(path.name + suffix)
+                if beside.exists():
+                    shutil.copyfile(beside, folder / beside.name)
+            path = folder / path.name
+        mode = "ro" if path is self._path else "rw"
+        return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=30)
+
+    def _set_journal(self) -> None:
+        if is_local(self._path.parent):
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # Losing the last rows to a power cut is harmless: their units are done again, to the same bytes.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            return
+        # A ledger that was in WAL mode, on another disk, is opened without shared memory if this process has it alone.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.execute("PRAGMA locking_mode = NORMAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("SELECT count(*) FROM sqlite_master").fetchall()  # leaves the exclusive mode
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._db.close()
+        self._closing.close()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Turn SQLite's errors into ones that name the file and the remedy.
+        """Turn SQLite's errors, and rows that make no sense, into errors that name the file and the remedy.
 
         Holds nothing: a stop (see `pipeline.run`) may come between its beginning and the block it is for.
         """
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             free = format_bytes(free_bytes(self._path.parent))
-            if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+            code = getattr(error, "sqlite_errorcode", None)
+            if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
                 raise DiskFullError(
                     f"the ledger {self._path} cannot grow: {error} ({free} free). Make room and run again: it goes on."
+                ) from error
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise WorkspaceError(
+                    f"the ledger {self._path} is in use by another process ({error}). Try again once it has ended."
                 ) from error
             raise WorkspaceError(
                 f"the ledger {self._path} cannot be used: {error} ({free} free on its disk). "
                 "Check that the file is readable and writable and its disk intact. "
-                "If it is damaged, remove it: the units are then done again."
+                f"If it is damaged, remove {self._path.name} and what is named {self._path.name}-* beside it: "
+                "the units are then done again."
             ) from error
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -126,9 +172,13 @@ class Ledger:
         """Return the recipe's stages in order."""
         return [name for (name,) in self._rows("SELECT name FROM stages ORDER BY ordinal")]
 
-    def replan(self, stage: str, units: Sequence[Unit], stale: Iterable[Unit]) -> None:
+    def replan(self, stage: str, units: Sequence[Unit], stale: Sequence[Unit]) -> None:
         """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING."""
         with self._named(), self._db as db:
+            # The files of a result that is thrown away may not be written again under another key.
+            db.executemany(
+                f"{_REMEMBER} WHERE units.stage = ? AND units.name = ?", [(unit.stage, unit.name) for unit in stale]
+            )
             db.execute("UPDATE units SET planned = 0 WHERE stage = ?", (stage,))
             db.executemany(
                 "INSERT OR REPLACE INTO units (stage, name, key, state, planned, ordinal) "
@@ -139,6 +189,32 @@ class Ledger:
                 "UPDATE units SET planned = 1, ordinal = ? WHERE stage = ? AND name = ?",
                 [(ordinal, unit.stage, unit.name) for ordinal, unit in enumerate(units)],
             )
+
+    def refresh(self, stage: str, results: Mapping[str, Result]) -> None:
+        """Replace the results of units, by name, without touching anything else about them."""
+        with self._named(), self._db as db:
+            db.executemany(
+                "UPDATE units SET result = ? WHERE stage = ? AND name = ?",
+                [(_to_json(result), stage, name) for name, result in results.items()],
+            )
+
+    def leftovers(self) -> list[tuple[str, str, str]]:
+        """Return (stage, unit, path) of files that units made once and that belong to no unit that is planned now."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'replaced'"):
+            return []  # of an earlier version of the program; the next run adds it
+        rows = self._rows("SELECT stage, name, planned, result FROM units WHERE result IS NOT NULL")
+        found = {path: (stage, unit) for path, stage, unit in self._rows("SELECT path, stage, unit FROM replaced")}
+        with self._named():
+            results = [(stage, name, planned, _from_json(text).outputs) for stage, name, planned, text in rows]
+        found |= {entry.path: (stage, name) for stage, name, planned, made in results if not planned for entry in made}
+        kept = {entry.path for _, _, planned, made in results if planned for entry in made}
+        return sorted((stage, unit, path) for path, (stage, unit) in found.items() if path not in kept)
+
+    def forget_leftovers(self) -> None:
+        """Remove the rows of units that are no longer planned, and what is known of files that were replaced."""
+        with self._named(), self._db as db:
+            db.execute("DELETE FROM replaced")
+            db.execute("DELETE FROM units WHERE planned = 0")
 
     def start(self, units: Iterable[Unit]) -> None:
         """Mark units as RUNNING, one attempt more."""
@@ -183,12 +259,15 @@ class Ledger:
             chosen = db.execute(
                 f"SELECT stage, name FROM units WHERE {where} ORDER BY stage, ordinal", values
             ).fetchall()
+            db.execute(f"{_REMEMBER} WHERE {where}", values)
             db.execute(f"UPDATE units SET state = 'pending', result = NULL, reason = '' WHERE {where}", values)
         return chosen
 
     def records(self, stage: str) -> dict[str, Record]:
         """Return every row of a stage by unit name, planned or not."""
-        return {row[1]: _record(row) for row in self._rows(f"SELECT {_COLUMNS} FROM units WHERE stage = ?", (stage,))}
+        rows = self._rows(f"SELECT {_COLUMNS} FROM units WHERE stage = ?", (stage,))
+        with self._named():
+            return {row[1]: _record(row) for row in rows}
 
     def failures(self) -> list[Record]:
         """Return the planned units that failed, in the order of the recipe."""
@@ -202,7 +281,9 @@ class Ledger:
             f"SELECT {columns} FROM units JOIN stages ON stages.name = units.stage "
             f"WHERE planned = 1 AND state IN ({', '.join('?' * len(wanted))}) ORDER BY stages.ordinal, units.ordinal"
         )
-        return [_record(row) for row in self._rows(query, wanted)]
+        rows = self._rows(query, wanted)
+        with self._named():
+            return [_record(row) for row in rows]
 
     def results(self, stage: str) -> dict[str, Result]:
         """Return the results of a stage's planned units that ended without failure, in the order of the plan."""
@@ -210,7 +291,9 @@ class Ledger:
             "SELECT name, result FROM units WHERE stage = ? AND planned = 1 "
             "AND state IN ('done', 'no-data', 'rejected') ORDER BY ordinal"
         )
-        return {name: _from_json(text) for name, text in self._rows(query, (stage,))}
+        rows = self._rows(query, (stage,))
+        with self._named():
+            return {name: _from_json(text) for name, text in rows}
 
     def counts(self) -> dict[str, dict[State, int]]:
         """Return how many planned units are in which state, by stage in the order of the recipe."""
@@ -218,7 +301,8 @@ class Ledger:
         for stage, state, count in self._rows(
             "SELECT stage, state, count(*) FROM units WHERE planned = 1 GROUP BY stage, state"
         ):
-            counts[stage][State(state)] = count
+            with self._named():
+                counts[stage][State(state)] = count
         return counts
 
 

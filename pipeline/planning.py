@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.files import digest_file
 from pipeline.ledger import FINISHED, Ledger, Record, State
-from pipeline.stage import Result, RunView, Stage, Unit
+from pipeline.stage import Output, Result, RunView, Stage, Unit
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage's units in order; `stale` have no valid row in the ledger; `due` are all that have to be done now."""
+    """A stage's units in order; `stale` have no valid row in the ledger; `due` are all that have to be done now.
+
+    `damaged` says what is wrong with the outputs of units that had ended ("draw/1.bin: missing"). `refreshed` are the
+    results of units whose files have another time of change, but the content they had.
+    """
 
     units: Sequence[Unit]
     stale: Sequence[Unit]
     due: Sequence[Unit]
     failed: int
+    damaged: Sequence[str] = ()
+    refreshed: Mapping[str, Result] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
@@ -37,7 +43,8 @@ def plan_stage(stage: Stage[Any], run: RunView, ledger: Ledger) -> StagePlan:
     units = list(stage.plan(run))
     _check_names(stage, units)
     records = ledger.records(stage.name)
-    stale = [unit for unit in units if not _is_valid(records.get(unit.name), unit, run.workspace)]
+    check = _Check(run.workspace)
+    stale = [unit for unit in units if not check.is_valid(records.get(unit.name), unit)]
     stale_names = {unit.name for unit in stale}
     ended = {
         unit.name
@@ -45,7 +52,8 @@ def plan_stage(stage: Stage[Any], run: RunView, ledger: Ledger) -> StagePlan:
         if unit.name not in stale_names and records[unit.name].state in FINISHED | {State.FAILED_PERMANENT}
     }
     failed = sum(records[name].state is State.FAILED_PERMANENT for name in ended)
-    return StagePlan(units, stale, [unit for unit in units if unit.name not in ended], failed)
+    due = [unit for unit in units if unit.name not in ended]
+    return StagePlan(units, stale, due, failed, check.damaged, check.refreshed)
 
 
 def _check_names(stage: Stage[Any], units: Sequence[Unit]) -> None:
@@ -54,21 +62,42 @@ def _check_names(stage: Stage[Any], units: Sequence[Unit]) -> None:
         raise PipelineError(f"stage {stage.name} planned several units named {twice[0]!r}: a mistake in the stage.")
 
 
-def _is_valid(record: Record | None, unit: Unit, workspace: Path) -> bool:
-    """Tell whether a row says something about this unit that still holds."""
-    if record is None or record.key != unit.key:
-        return False
-    if record.result is None:
+class _Check:
+    """Compares rows of the ledger with units and the files that are there."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self.damaged: list[str] = []
+        self.refreshed: dict[str, Result] = {}
+
+    def is_valid(self, record: Record | None, unit: Unit) -> bool:
+        """Tell whether a row says something about this unit that still holds."""
+        if record is None or record.key != unit.key:
+            return False
+        if record.result is None:
+            return True
+        # While a unit was out of the plan, another may have written to its paths: size and time are no proof then.
+        found = [self._current(entry, trusted=record.planned) for entry in record.result.outputs]
+        kept = tuple(entry for entry in found if entry is not None)
+        if len(kept) < len(found):
+            return False
+        if kept != record.result.outputs:
+            self.refreshed[unit.name] = replace(record.result, outputs=kept)
         return True
-    # While a unit was out of the plan, another may have written to its paths: sizes are no proof then.
-    return are_intact(record.result, workspace, digests=not record.planned)
 
-
-def are_intact(result: Result, workspace: Path, *, digests: bool) -> bool:
-    """Tell whether a result's files are all there with their sizes and, if asked, their digests."""
-    return all(
-        fault(workspace, entry.path, entry.size, entry.digest if digests else None) is None for entry in result.outputs
-    )
+    def _current(self, entry: Output, *, trusted: bool) -> Output | None:
+        """Return an output as it is now, or None if it is not what it was. It is read only where that is in doubt."""
+        try:
+            modified = (self._workspace / entry.path).stat().st_mtime_ns
+        except OSError:
+            modified = -1
+        same = entry.modified in (0, modified)
+        wrong = fault(self._workspace, entry.path, entry.size, None if trusted and same else entry.digest)
+        if wrong is not None:
+            if trusted:
+                self.damaged.append(f"{entry.path}: {wrong}")
+            return None
+        return entry if entry.modified == modified else replace(entry, modified=modified)
 
 
 def fault(workspace: Path, path: str, size: int, digest: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pipeline.ledger import Ledger, Record, State
+from pipeline.leftovers import find_leftovers
 from pipeline.run import Summary
 from pipeline.workspace import Workspace, format_bytes
 
@@ -55,6 +57,7 @@ def status_json(workspace: Workspace, ledger: Ledger, command: str) -> dict[str,
         "in_use_by": workspace.holder(),
         "stages": _counts_json(ledger.counts()),
         "failures": [failure_json(failure, command) for failure in ledger.failures()],
+        "leftovers": [asdict(leftover) for leftover in find_leftovers(workspace, ledger)],
     }
 
 
@@ -72,6 +75,15 @@ def print_status(status: Mapping[str, Any], command: str) -> None:
     console = Console()
     console.print(_counts_table(status["stages"]))
     _print_failures(console, status["failures"], command)
+    if leftovers := status["leftovers"]:
+        size = format_bytes(sum(leftover["size"] for leftover in leftovers))
+        console.print(
+            f"{len(leftovers):,} files ({size}) belong to no unit that is planned, such as {leftovers[0]['path']}; "
+            f"`{command} prune` removes them",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     held = status["in_use_by"]
     running = sum(counts.get(State.RUNNING, 0) for counts in status["stages"].values())
     if held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline.executors import ONE_THREAD, Executor, InlineExecutor, local_cluster, remote_cluster
+from pipeline.executors import ONE_THREAD, STOP_SIGNALS, Executor, InlineExecutor, local_cluster, remote_cluster
 from pipeline.files import digest_file, sweep_temporary, write_json
 from pipeline.ledger import Ledger, Record, State
 from pipeline.progress import reporter
@@ -93,6 +94,8 @@ def _executor(workspace: Workspace, run_id: str, request: Request) -> AbstractCo
 @contextmanager
 def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[None]:
     """Keep `engine/runs/<run_id>.json`: what ran, with what, and how it ended."""
+    with workspace.writing():
+        _close_killed(workspace)
     path = workspace.runs / f"{run_id}.json"
     record = {
         "run_id": run_id,
@@ -120,16 +123,29 @@ def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[N
             write_json(path, record | {"ended": now(), "outcome": outcome})
 
 
+def _close_killed(workspace: Workspace) -> None:
+    """Say in the records of runs that could not do it themselves that they were killed. The lock is held: none runs."""
+    for path in sorted(workspace.runs.glob("*.json")):
+        with suppress(ValueError, AttributeError, OSError):
+            record = json.loads(path.read_bytes())
+            if record.get("outcome") == "running":
+                write_json(path, record | {"outcome": f"killed before {now()}: it could not say when"})
+
+
 @contextmanager
 def _stopping_on_signals() -> Iterator[None]:
-    """Make SIGINT and SIGTERM raise Stopped, once: the cleaning up that follows must not be broken by a second one."""
+    """Make the signals that end a process raise Stopped, once: a second one must not break the cleaning up.
+
+    A hang-up that the caller ignores, as `nohup` does, stays ignored.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in handled:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped(number)
 
-    handled = (signal.SIGINT, signal.SIGTERM)
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    handled = [number for number in STOP_SIGNALS if not (kept and number is signal.SIGHUP)]
     before = {number: signal.signal(number, stop) for number in handled}
     try:
         yield

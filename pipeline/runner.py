@@ -49,6 +49,12 @@ class Runner:
                 view = RunView(self.workspace.root, seed, results).of(stage)
                 plan = plan_stage(stage, view, self.ledger)
                 self.ledger.replan(stage.name, plan.units, plan.stale)
+                self.ledger.refresh(stage.name, plan.refreshed)
+                if plan.damaged:
+                    self.reporter.note(
+                        f"{stage.name}: {len(plan.damaged)} files are not as they were made, such as "
+                        f"{plan.damaged[0]}; their units are done again"
+                    )
                 if not only or stage.name in only:
                     self.reporter.stage_begins(stage.name, plan)
                     _StageRun(self, stage, plan).drive()

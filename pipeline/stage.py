@@ -42,11 +42,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest."""
+    """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest.
+
+    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. A file of this size and time is taken
+    for unchanged without being read.
+    """
 
     path: str
     size: int
     digest: str
+    modified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `propagated` are amounts by name that the estimates of later stages start from.
+    `propagated` are amounts by name that the estimates of later stages start from; `rows` are those of the table that
+    the stage will write, where it is so quick that planning makes them: later stages plan with the very rows.
     """
 
     units: int
@@ -104,6 +110,7 @@ class Estimate:
     seconds: float = 0.0
     hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
     propagated: Mapping[str, float] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 class Stage(ABC, Generic[P]):
@@ -157,4 +164,5 @@ def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float
 
 def output(workspace: Path, path: Path) -> Output:
     """Describe a finished file for a `Result`."""
-    return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))
+    status = path.stat()
+    return Output(path.relative_to(workspace).as_posix(), status.st_size, digest_file(path), status.st_mtime_ns)

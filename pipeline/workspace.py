@@ -90,27 +90,34 @@ class Workspace:
     @contextmanager
     def lock(self, purpose: str) -> Iterator[None]:
         """Hold the workspace for writing, or raise WorkspaceError naming the holder; others are told the `purpose`."""
-        with (self.engine / "lock").open("r+") as file:
+        with self.writing():
+            opened = (self.engine / "lock").open("a+")
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise self._refused(error) from None
             holder = {"purpose": purpose, "pid": os.getpid(), "host": socket.gethostname(), "since": now()}
             with self.writing():
-                file.truncate()
+                file.truncate(0)
                 os.write(file.fileno(), json.dumps(holder).encode())
             yield
 
     def holder(self) -> dict[str, str] | None:
         """Return who holds the workspace now (purpose, pid, host, since), or None."""
         path = self.engine / "lock"
-        with path.open() as file:
+        unknown = {"purpose": "another process", "pid": "unknown", "host": "unknown", "since": "unknown"}
+        try:
+            file = path.open("rb")
+        except OSError:
+            return None  # nobody has held it yet, or it was removed
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                with suppress(ValueError):
-                    return {key: str(value) for key, value in json.loads(path.read_text()).items()}
-                return {"purpose": "another process", "pid": "unknown", "host": "unknown", "since": "unknown"}
+                with suppress(ValueError, AttributeError, OSError):
+                    return unknown | {key: str(value) for key, value in json.loads(path.read_text()).items()}
+                return unknown
         return None
 
     def _refused(self, error: OSError) -> WorkspaceError:

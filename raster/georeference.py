@@ -54,9 +54,9 @@ def grid_of(dataset: rasterio.DatasetReader, name: str) -> Grid:
 
 
 def _text(crs: rasterio.crs.CRS) -> str:
-    """Return "EPSG:..." where that is all that the file says, else WKT: a datum shift of the file's own must stay."""
+    """Return "EPSG:..." where the file says no more and no less, else WKT: a datum of the file's own must stay."""
     wkt = crs.to_wkt()
-    code = None if "TOWGS84[" in wkt else crs.to_epsg()
+    code = None if "TOWGS84[" in wkt else crs.to_epsg(confidence_threshold=100)
     return str(wkt) if code is None else f"EPSG:{code}"
 
 
@@ -64,12 +64,12 @@ def _text(crs: rasterio.crs.CRS) -> str:
 def _off_the_globe(crs: str) -> str:
     """Return why a CRS cannot be expressed in longitude and latitude, or nothing."""
     try:
-        Transformer.from_crs(crs, "EPSG:4326")
-    except (ProjError, CRSError) as error:
-        try:
-            return str(CRS(crs).name)
-        except CRSError:
-            return str(error)
+        known = CRS(crs)
+        if not (known.is_projected or known.is_geographic):
+            return str(known.name)
+        Transformer.from_crs(known, "EPSG:4326")
+    except (ProjError, CRSError) as error:  # such as that of another planet
+        return str(error)
     return ""
 
 

@@ -1,7 +1,6 @@
 """Where the pixels of a raster lie on the ground, and the homography that two georeferences imply.
 
-The one module that converts between GDAL's corner convention (affine geotransforms: (0, 0) is the outer corner of the
-top-left pixel) and pixel coordinates ((x, y) float, (0, 0) is the centre of the top-left pixel, OpenCV's convention).
+Geotransforms count from the outer corner of the top-left pixel, pixel coordinates from its centre: see `raster.pixels`.
 Affine coefficients are ordered (a, b, c, d, e, f) as in `affine.Affine` and STAC's `proj:transform`:
 X = a * column + b * row + c, Y = d * column + e * row + f.
 """
@@ -21,8 +20,9 @@ from shapely import Polygon
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.longitude import period, wrapped
+from raster.pixels import TO_CORNER, outer_bounds, outline
 
-_HALF_PIXEL = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 _GEOD = Geod(ellps="WGS84")
 
 
@@ -53,7 +53,7 @@ class Grid:
     def matrix(self) -> FloatArray:
         """3x3 affine: pixel coordinates (centre convention) -> CRS coordinates."""
         corner: FloatArray = np.array(self.transform, dtype=np.float64).reshape(3, 3)
-        return np.asarray(corner @ _HALF_PIXEL)
+        return np.asarray(corner @ TO_CORNER)
 
     def to_world(self, points: ArrayLike) -> FloatArray:
         """Return CRS coordinates (N, 2) of pixel coordinates (N, 2)."""
@@ -64,13 +64,13 @@ class Grid:
         return apply_homography(inverse(self.matrix), points)
 
     def to_lonlat(self, points: ArrayLike) -> FloatArray:
-        """Return WGS84 longitude and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
-        return reproject(self.to_world(points), self.crs, "EPSG:4326")
+        """Return WGS84 longitude (-180 to 180) and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
+        lonlat = reproject(self.to_world(points), self.crs, "EPSG:4326")
+        return np.stack([wrapped(lonlat[:, 0]), lonlat[:, 1]], axis=1)
 
     def corners(self) -> FloatArray:
         """Return the outer corners (4, 2) in pixel coordinates, clockwise from the top left."""
-        right, bottom = self.width - 0.5, self.height - 0.5
-        return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+        return outline(self.width, self.height)
 
     def footprint(self) -> Polygon:
         """Return the outline on the ground in WGS84 degrees (longitude, latitude)."""
@@ -108,9 +108,20 @@ def reproject(points: FloatArray, source: str, target: str) -> FloatArray:
 
 
 def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
-    """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone."""
+    """Return where pixel coordinates (N, 2) of `source` lie in `target`, by georeference alone.
+
+    Where the target's CRS repeats round the globe, a place is taken in the turn that is nearest to the target's middle:
+    so rasters across the antimeridian, or of longitudes from 0 to 360, meet those of other longitudes.
+    """
     with np.errstate(invalid="ignore"):  # what has no image stays without one
-        return target.to_pixel(reproject(source.to_world(points), source.crs, target.crs))
+        world = reproject(source.to_world(points), source.crs, target.crs)
+        repeat = period(target.crs)
+        if repeat is not None:
+            middle = target.to_world([[(target.width - 1) / 2, (target.height - 1) / 2]])[0, 0]
+            turns = np.round((middle - world[:, 0]) / repeat)
+            if turns.any():
+                world = np.stack([world[:, 0] + np.nan_to_num(turns) * repeat, world[:, 1]], axis=1)
+        return target.to_pixel(world)
 
 
 def georeferenced_homography(
@@ -124,7 +135,7 @@ def georeferenced_homography(
     """
     if source.crs == target.crs:
         return inverse(target.matrix) @ source.matrix, 0.0
-    x0, y0, x1, y1 = bounds or (-0.5, -0.5, target.width - 0.5, target.height - 0.5)
+    x0, y0, x1, y1 = bounds or outer_bounds(0, 0, target.width, target.height)
     lattice = np.stack(np.meshgrid(np.linspace(x0, x1, 15), np.linspace(y0, y1, 15)), axis=-1).reshape(-1, 2)
     origin = project(lattice, target, source)
     if not np.isfinite(origin).all():

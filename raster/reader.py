@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -50,6 +50,11 @@ class RasterReader:
         self._original = original  # the raster that this is a view of
         self.name = name
         self.width, self.height = dataset.width, dataset.height
+        flags = [dataset.mask_flag_enums[band - 1] for band in bands.colours]
+        self._masked = () if all(MaskFlags.all_valid in flag for flag in flags) else bands.colours
+        if MaskFlags.per_dataset in flags[0]:  # all bands have the same mask
+            self._masked = bands.colours[:1]
+        self._alpha = None if MaskFlags.alpha in flags[0] else bands.alpha
 
     @cached_property
     def grid(self) -> Grid:
@@ -156,16 +161,12 @@ class RasterReader:
         return np.ascontiguousarray(np.broadcast_to(np.moveaxis(values, 0, -1), (*mask.shape, 3))), mask
 
     def _mask(self, shape: tuple[int, int], where: Mapping[str, Any]) -> Mask:
-        """Return what has data by mask bands, alpha and nodata values: of these, one band suffices."""
-        bands, source = self._bands, self._dataset
-        flags = [source.mask_flag_enums[band - 1] for band in bands.colours]
-        mask = np.ones(shape, bool)
-        if not all(MaskFlags.all_valid in flag for flag in flags):
-            of = bands.colours[:1] if MaskFlags.per_dataset in flags[0] else bands.colours
-            mask = np.asarray(source.read_masks(of, **where).any(axis=0))
-        if bands.alpha is not None and MaskFlags.alpha not in flags[0]:
-            mask &= source.read(bands.alpha, **where) > 0
-        return mask
+        """Return what has data by masks, alpha and nodata values: a pixel has, if one of its bands has."""
+        masks = [self._dataset.read_masks(band, **where) > 0 for band in self._masked]
+        mask = np.logical_or.reduce(masks) if masks else np.ones(shape, bool)
+        if self._alpha is not None:
+            mask &= self._dataset.read(self._alpha, **where) > 0
+        return np.asarray(mask)
 
     @cached_property
     def _range(self) -> tuple[float, float]:
@@ -186,7 +187,12 @@ class RasterReader:
 
 @contextmanager
 def open_raster(
-    address: Path | str, bands: Sequence[int] = (), name: str = "", siblings: bool = True
+    address: Path | str,
+    bands: Sequence[int] = (),
+    name: str = "",
+    siblings: bool = True,
+    driver: str | None = None,
+    opener: Callable[..., Any] | None = None,
 ) -> Iterator[RasterReader]:
     """Open any raster that GDAL reads.
 
@@ -195,6 +201,8 @@ def open_raster(
         bands: One band or three, counted from 1, to take as colours; by default what the file says.
         name: How messages call the raster; by default its address.
         siblings: Whether files beside it (masks, world files, auxiliary XML, overviews) belong to it.
+        driver: The one GDAL driver to try, for files that are not trusted; by default all of them.
+        opener: Returns a file-like object for a name and a mode, where GDAL is not to open files by itself.
 
     Raises:
         RasterError: The raster is missing, damaged, none at all, or its values are no colours.
@@ -204,7 +212,7 @@ def open_raster(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(address)
+                dataset = rasterio.open(address, driver=driver, opener=opener)
         except RasterioError as error:
             if isinstance(address, Path) and not address.exists():
                 raise RasterError(f"{name}: there is no such file; check the path") from error

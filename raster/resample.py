@@ -1,4 +1,4 @@
-"""Parts of an open raster, reduced or warped, without reading more of it than they show."""
+"""An open raster, reduced or warped, without reading more of it than they show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from raster.homography import FloatArray, Matrix, apply_homography, inverse, resizing, translation
+from raster.homography import FloatArray, Matrix, apply_homography, inverse, translation
 from raster.image import Image, Mask
+from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.warp import warp
 
@@ -19,21 +20,19 @@ _LEAST_PX = 8
 """A part of a raster that is no wider or higher than this shows nothing."""
 
 
-def reduced(raster: RasterReader, longest: int, bounds: Bounds | None = None) -> tuple[Image, Mask, Matrix]:
-    """Read a part of a raster, reduced by a whole number.
+def reduced(raster: RasterReader, longest: int) -> tuple[Image, Mask, Matrix]:
+    """Read a raster as a whole, reduced by a whole number.
 
     Args:
         raster: The raster.
         longest: What the longer side of the result is to have at least, in pixels, and less than twice of.
-        bounds: The part; by default all.
 
     Returns:
         The image, its mask, and the matrix from the raster's pixels to the image's.
     """
-    x0, y0, x1, y1 = bounds or (0, 0, raster.width, raster.height)
-    reduce = max(1, max(x1 - x0, y1 - y0) // longest)
-    image, mask = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
-    return image, mask, resizing(1 / reduce, 1 / reduce) @ translation(-x0, -y0)
+    reduce = max(1, max(raster.width, raster.height) // longest)
+    image, mask = raster.read(0, 0, raster.width, raster.height, reduce)
+    return image, mask, resizing(1 / reduce, 1 / reduce)
 
 
 def bounds_around(raster: RasterReader, points: FloatArray, margin: float = 0.0) -> Bounds | None:

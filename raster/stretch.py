@@ -32,6 +32,6 @@ def value_range(values: NDArray[Any]) -> tuple[float, float]:
 
 def stretched(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Map `low` to 0 and `high` to 255, linearly; what lies beyond is cut off, and what is no number becomes 0."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         scaled = (values.astype(np.result_type(values.dtype, np.float32)) - low) * (255 / (high - low))
     return np.asarray(np.rint(np.nan_to_num(np.clip(scaled, 0, 255))), np.uint8)

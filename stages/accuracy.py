@@ -20,6 +20,7 @@ from pipeline.errors import PermanentError
 from pipeline.files import write_json
 from raster.grid import Grid, project
 from raster.homography import FloatArray, apply_homography
+from raster.pixels import within
 from stages.acquire.simulated import TRUTH_FILE, read_truth
 from stages.align.result import Alignment
 from stages.rasters import open_pair
@@ -114,7 +115,7 @@ def _site_error(workspace: Path, rasters: Path) -> SiteError:
 def _covered(visible: FloatArray, truth: Misregistration, map_grid: Grid) -> tuple[FloatArray, FloatArray]:
     """Return those visible pixels (N, 2) that the map shows, and where it does."""
     on_map = truth.to_map(visible)
-    inside = ((on_map >= -0.5) & (on_map <= [map_grid.width - 0.5, map_grid.height - 0.5])).all(axis=1)
+    inside = within(on_map, map_grid.width, map_grid.height)
     return visible[inside], on_map[inside]
 
 

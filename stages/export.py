@@ -43,7 +43,7 @@ def _present(workspace: Workspace) -> list[Format]:
         summary = json.loads((workspace.root / FOLDER / RELEASE_NAME).read_bytes())
         return [Format(name) for name in summary["formats"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # absent or damaged: this export mends it
+        return []  # absent or damaged: this export repairs it
 
 
 def _benchmark(workspace: Workspace, manifest: str) -> Benchmark:

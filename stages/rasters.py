@@ -53,9 +53,9 @@ def open_raster(path: Path) -> Iterator[RasterReader]:
 
 
 @contextmanager
-def open_pair(map_path: Path, visible_path: Path) -> Iterator[RasterPair]:
-    """Open both rasters of a pair of the workspace. Raises PermanentError as `open_raster` does."""
-    with lasting_errors(), raster.pair.open_pair(map_path, visible_path, siblings=False) as pair:
+def open_pair(map_path: Path, visible_path: Path, siblings: bool = False) -> Iterator[RasterPair]:
+    """Open both rasters of a pair, of the workspace or, with `siblings`, of the user. Raises PermanentError."""
+    with lasting_errors(), raster.pair.open_pair(map_path, visible_path, siblings) as pair:
         yield pair
 
 

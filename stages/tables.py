@@ -1,4 +1,4 @@
-"""The tables that stages hand on: their Arrow schemas, column by column, and how they are written.
+"""The tables that stages pass to each other: their Arrow schemas, column by column, and how they are written.
 
 Every table is Parquet; the same rows give the same bytes. Paths are POSIX and relative to the workspace. Digests are
 BLAKE3, 64 hexadecimal digits. Affine transforms are (a, b, c, d, e, f), GDAL's corner convention. Homographies are

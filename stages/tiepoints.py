@@ -25,6 +25,7 @@ from pipeline.errors import PermanentError
 from pipeline.files import write_bytes
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
+from raster.pixels import from_corner, to_corner
 
 SUFFIXES = (".points", ".geojson", ".csv")
 SAME_POINT_PX = 0.1
@@ -49,12 +50,12 @@ class TiePoint:
 
 def corner_to_centre(pixel_x: float, pixel_y: float) -> tuple[float, float]:
     """Convert QGIS's pixel coordinates (origin at the outer corner, y negative) to ours (centre, positive)."""
-    return pixel_x - 0.5, -pixel_y - 0.5
+    return from_corner(pixel_x), from_corner(-pixel_y)
 
 
 def centre_to_corner(x: float, y: float) -> tuple[float, float]:
     """Convert our pixel coordinates to QGIS's: the inverse of `corner_to_centre`."""
-    return x + 0.5, -(y + 0.5)
+    return to_corner(x), -to_corner(y)
 
 
 def read_tiepoints(path: Path, visible_grid: Grid | None = None, map_grid: Grid | None = None) -> list[TiePoint]:
@@ -141,7 +142,7 @@ def _read_qgis(text: str, path: Path, visible_grid: Grid | None, map_grid: Grid 
             numbers.append((number, line))
     coordinates = np.array(table, np.float64).reshape(-1, 4)
     if crs is None or visible_grid is None:
-        visible = coordinates[:, :2] * [1, -1] - 0.5
+        visible = from_corner(coordinates[:, :2] * [1, -1])
     else:
         visible = visible_grid.to_pixel(reproject(coordinates[:, :2], crs, visible_grid.crs))
     source = _map_pixels(coordinates[:, 2:], path, wanted[0], map_grid)
@@ -182,7 +183,7 @@ def _qgis_crs(text: str, path: Path, grid: Grid | None) -> str | None:
 
 def _map_pixels(coordinates: FloatArray, path: Path, column: str, grid: Grid | None) -> FloatArray:
     """Return pixels of the map: as QGIS gives them, or from layer coordinates if those are what lies on the map."""
-    pixels = coordinates * [1, -1] - 0.5
+    pixels = from_corner(coordinates * [1, -1])
     if grid is None:
         if (coordinates[:, 1] > 0.5).any():
             raise PermanentError(

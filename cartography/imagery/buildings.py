@@ -40,7 +40,11 @@ class Buildings:
         self._metre = canvas.lengths(float(UNIT))  # fixed-point units a metre
 
     def paint(self, buildings: Sequence[Building]) -> None:
-        """Paint buildings in this order."""
+        """Paint buildings in the order given, from the lowest to the highest.
+
+        Args:
+            buildings: The buildings.
+        """
         if not buildings:
             return
         canvas, shapes = self.canvas, geometries(tuple(buildings))
@@ -49,10 +53,10 @@ class Buildings:
         paints = [
             self.palette.roof(b.kind, b.roof != "flat", draw) for b, draw in zip(buildings, draws.tolist(), strict=True)
         ]
-        feet, lean = canvas.outlines(shapes), self._offsets(self.conditions.relief_displacement, heights)
-        roofs = feet.moved(lean)
+        feet, displacement = canvas.outlines(shapes), self._offsets(self.conditions.relief_displacement, heights)
+        roofs = feet.moved(displacement)
         shadows = self._shadows(feet, self._offsets(self.conditions.shadow, np.minimum(heights, _HIGHEST)))
-        walls = self._walls(feet, lean, draws)
+        walls = self._walls(feet, displacement, draws)
         faces = roof_faces(roofs, [b.roof for b in buildings], np.array(paints), self.conditions)
         fixtures = self._fixtures(buildings, shapely.area(shapes), roofs, np.array(paints), draws)
         for n, roof in enumerate(roofs.shapes()):
@@ -87,17 +91,17 @@ class Buildings:
                 result.append(([ring, ring + reach[n]], sides[spans[n]]))
         return result
 
-    def _walls(self, feet: Outlines, lean: np.ndarray, draws: np.ndarray) -> list[Polygons]:
+    def _walls(self, feet: Outlines, displacement: np.ndarray, draws: np.ndarray) -> list[Polygons]:
         """The walls that are seen."""
-        walls, owners = _swept(feet, lean)
+        walls, owners = _swept(feet, displacement)
         x, y = (walls[:, 1] - walls[:, 0]).T
-        # The roof hides the walls on the side it leans to.
-        seen = x * lean[owners, 1] - y * lean[owners, 0] < 0
-        seen &= (np.abs(lean).max(axis=1) > UNIT)[owners]
+        # The roof hides the walls on the side towards which it is displaced.
+        seen = x * displacement[owners, 1] - y * displacement[owners, 0] < 0
+        seen &= (np.abs(displacement).max(axis=1) > UNIT)[owners]
         walls, owners = walls[seen], owners[seen]
         light = 0.5 + 0.55 * facing(self.conditions, walls[:, 0], walls[:, 1])
         paints = shades(_WALLS[(draws * 97).astype(int) % len(_WALLS)][owners], light).tolist()
-        return [(walls[span], paints[span]) for span in _spans(owners, len(lean))]
+        return [(walls[span], paints[span]) for span in _spans(owners, len(displacement))]
 
     def _paint_pitched(self, roof: Shape, paint: Paint, faces: list[Face]) -> None:
         canvas = self.canvas

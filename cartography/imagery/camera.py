@@ -23,6 +23,15 @@ def expose(light: np.ndarray, conditions: Conditions, column: int, row: int) -> 
     """Turn light (H + 2 MARGIN, W + 2 MARGIN, 3) float32, 0-255, into the image (H, W, 3) uint8.
 
     (`column`, `row`) is the position of the image's top-left pixel in the whole image.
+
+    Args:
+        light: Reflected light (H + 2 MARGIN, W + 2 MARGIN, 3) float32, 0 to 255.
+        conditions: Haze, tone, point spread, noise and compression.
+        column: Column of the image's first pixel in the whole image.
+        row: Row of the image's first pixel in the whole image.
+
+    Returns:
+        The image, uint8 (H, W, 3) RGB.
     """
     # Saturation, contrast about mid grey, colour cast and haze are one affine map of colours.
     mixing = np.eye(3) * conditions.saturation + (1 - conditions.saturation) / 3

@@ -55,7 +55,14 @@ class Conditions:
 
 
 def random_conditions(seed: int) -> Conditions:
-    """Draw the circumstances of one image."""
+    """Return random circumstances of one image.
+
+    Args:
+        seed: Seed of the image.
+
+    Returns:
+        The circumstances; the same for the same seed.
+    """
     random = generator(seed, 0xC0ED)
     view, tilt = random.uniform(0, 2 * np.pi), float(random.choice([0.03, 0.15, 0.35], p=[0.35, 0.4, 0.25]))
     tilt *= random.uniform(0.2, 1.2)

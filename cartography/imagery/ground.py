@@ -34,7 +34,14 @@ _MARKING: Paint = (214, 214, 210, 0)
 
 
 def paint_ground(canvas: Canvas, scene: Scene, conditions: Conditions, palette: Palette) -> None:
-    """Paint everything without height."""
+    """Paint everything without height: land cover, water, roads, railways and cars.
+
+    Args:
+        canvas: Canvas with surfaces.
+        scene: What lies in its frame.
+        conditions: Circumstances of the image.
+        palette: Colours of the image.
+    """
     _paint_areas(canvas, scene.areas, conditions, palette)
     _paint_waterways(canvas, scene.waterways, palette)
     roads = [r for r in scene.roads if not r.tunnel]

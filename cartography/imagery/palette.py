@@ -40,13 +40,29 @@ _ROOFS: dict[str, list[tuple[tuple[int, int, int], str]]] = {
 
 
 def shade(paint: Paint, factor: float) -> Paint:
-    """The same surface in more or less light."""
+    """Return a paint in more or less light.
+
+    Args:
+        paint: Red, green, blue and surface class.
+        factor: Factor on the colour.
+
+    Returns:
+        The same surface in the new colour.
+    """
     red, green, blue, kind = paint
     return (min(int(red * factor), 255), min(int(green * factor), 255), min(int(blue * factor), 255), kind)
 
 
 def shades(paints: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """`shade` for paints (N, 4) at once: (N, 4)."""
+    """Return many paints in more or less light; see `shade`.
+
+    Args:
+        paints: Paints (N, 4).
+        factors: Factors (N,).
+
+    Returns:
+        Paints (N, 4).
+    """
     colours = np.minimum((paints[:, :3] * factors[:, None]).astype(int), 255)
     return np.concatenate([colours, paints[:, 3:]], axis=1)
 
@@ -77,7 +93,15 @@ class Palette:
         self._leaves = np.array([(*colour, surface("canopy")) for colour in _LEAF[self.season]])
 
     def area(self, kind: AreaKind, draw: float) -> Paint:
-        """Colour of an area; `draw` in [0, 1) chooses among variants."""
+        """Return the paint of an area.
+
+        Args:
+            kind: Kind of land use or land cover.
+            draw: Random number in [0, 1) that chooses among variants.
+
+        Returns:
+            Red, green, blue and surface class.
+        """
         tone = 0.86 + 0.28 * ((draw * 7919) % 1)
         grass, soil = self.grass, self.soil
         match kind:
@@ -118,17 +142,40 @@ class Palette:
                 return shade(soil, tone * 1.1)
 
     def leaf(self, draw: float) -> Paint:
-        """Colour of a crown."""
+        """Return the paint of a crown.
+
+        Args:
+            draw: Random number in [0, 1).
+
+        Returns:
+            Red, green, blue and surface class.
+        """
         red, green, blue, kind = self.leaves(np.array([draw]))[0].tolist()
         return red, green, blue, kind
 
     def leaves(self, draws: np.ndarray) -> np.ndarray:
-        """Colours (N, 4) of many crowns."""
+        """Return the paints of many crowns.
+
+        Args:
+            draws: Random numbers (N,) in [0, 1).
+
+        Returns:
+            Paints (N, 4).
+        """
         choices = self._leaves[(draws * len(self._leaves)).astype(int)]
         return shades(choices, 0.85 + 0.3 * ((draws * 104729) % 1))
 
     def roof(self, kind: BuildingKind, pitched: bool, draw: float) -> Paint:
-        """Colour of a roof."""
+        """Return the paint of a roof.
+
+        Args:
+            kind: Kind of building.
+            pitched: Has the roof slopes?
+            draw: Random number in [0, 1).
+
+        Returns:
+            Red, green, blue and surface class.
+        """
         family = "hall" if kind == "industrial" else "pitched" if pitched or kind == "church" else "flat"
         choice = bisect_left(self._prevailing[family], draw * 0.999)
         return shade(self.roofs[family][min(choice, len(self.roofs[family]) - 1)], 0.88 + 0.24 * ((draw * 7919) % 1))

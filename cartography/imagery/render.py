@@ -21,7 +21,7 @@ SCALE = 4
 """Subpixels along the side of a pixel."""
 
 REACH = 130.0
-"""Metres beyond a chunk from which a shadow or a leaning tower may reach into it."""
+"""Metres beyond a chunk from which a shadow or the displaced roof of a tower may reach into it."""
 
 _SHADE = np.array([0.36, 0.40, 0.48], np.float32)
 """Light left in a shadow: the blue of the sky."""
@@ -37,6 +37,19 @@ def render_image(
     """Simulate the image: uint8 (height, width, 3) RGB of the frame, or of its `block` (column, row, width, height).
 
     A block is equal to that part of the whole, pixel for pixel. `textures` should be made for the frame's gsd.
+
+    Args:
+        source: What is on the ground.
+        frame: Grid of the whole image.
+        conditions: Circumstances of the image.
+        textures: Textures made for the frame's ground sample distance.
+        block: Column, row, width and height of a part; the whole image by default.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
+
+    Raises:
+        ValueError: The block does not lie in the frame.
     """
     palette = Palette(conditions, generator(conditions.seed, 0xA1E77E))
 
@@ -54,7 +67,7 @@ def render_image(
 
 
 def _seen(scene: Scene, frame: Frame, conditions: Conditions) -> Scene:
-    """Leave out what neither lies in the frame nor casts a shadow or leans into it."""
+    """Leave out what neither lies in the frame nor reaches into it by its shadow or its relief displacement."""
     across, up = np.array([conditions.shadow, conditions.relief_displacement]).T
     a_metre = np.maximum([-across.min(), -up.min(), across.max(), up.max()], 0)
 

@@ -22,9 +22,17 @@ class Face(NamedTuple):
 
 
 def facing(conditions: Conditions, foot: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How far faces look to the sun, from 0, turned away, to 1; their feet run from `foot` to `after`, (N, 2) each.
+    """Return how far faces look to the sun, from 0 (turned away) to 1.
 
     Feet run counter-clockwise on the ground, in pixel coordinates.
+
+    Args:
+        conditions: Position of the sun.
+        foot: First ends (N, 2) of the faces' lower edges, pixel coordinates.
+        after: Second ends (N, 2); edges run counter-clockwise on the ground.
+
+    Returns:
+        float (N,).
     """
     east, north = conditions.to_sun
     x, y = (after - foot).T.astype(float)
@@ -37,6 +45,15 @@ def roof_faces(
     """The faces of every pitched roof, slivers aside, by the position of the roof; `paints` (N, 4).
 
     A roof of four corners has its ridge along the longer sides; one of any other outline has bands along its eaves.
+
+    Args:
+        roofs: Outlines of all roofs.
+        forms: Form of each roof.
+        paints: Paint of each roof (N, 4).
+        conditions: Position of the sun.
+
+    Returns:
+        Lit faces by the position of their roof.
     """
     gabled, hipped = (roofs.broad & (np.array(forms) == form) for form in ("gabled", "hipped"))
     square = roofs.shells()[1] == 4

@@ -28,7 +28,11 @@ class Structures:
         self._sun = (conditions.to_sun[0], -conditions.to_sun[1])
 
     def paint(self, scene: Scene) -> None:
-        """Paint everything that stands."""
+        """Paint everything that stands: hedges, trees and buildings.
+
+        Args:
+            scene: What lies in the canvas's frame or reaches into it.
+        """
         self._paint_hedges(scene.barriers)
         self._paint_trees([t for t, there in zip(scene.trees, self._present(scene.trees), strict=True) if there])
         present = self._present(scene.buildings)
@@ -57,12 +61,12 @@ class Structures:
         reach = np.array([self.conditions.shadow[0], -self.conditions.shadow[1]]) * high * self._metre
         falls = np.concatenate([centres + reach * step for step in (0.35, 0.7, 1.0)])
         self.canvas.discs(falls, np.tile(radii * 0.95, 3), np.array([[255]]), self.shadow)
-        lean = (
+        displacement = (
             np.array([self.conditions.relief_displacement[0], -self.conditions.relief_displacement[1]])
             * (metres * 1.3)[:, None]
             * self._metre
         )
-        crowns = centres + lean
+        crowns = centres + displacement
         self.canvas.discs(crowns, radii, np.array([[0]]), self.shadow)
         paints = self.palette.leaves(draws)
         self.canvas.discs(crowns, radii, paints[:, 3:], self.canvas.surfaces)

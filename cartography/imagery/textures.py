@@ -36,12 +36,27 @@ _WEIGHTS: dict[str, tuple[float, float, float]] = {
 
 
 def surface(name: str) -> int:
-    """Class number of a surface."""
+    """Return the class number of a surface.
+
+    Args:
+        name: One of `SURFACES`.
+
+    Returns:
+        Its number.
+    """
     return SURFACES.index(name)
 
 
 def row_class(angle: float, wide: bool) -> int:
-    """Class number of crop rows that run at `angle` (radians)."""
+    """Return the class number of crop rows.
+
+    Args:
+        angle: Direction in radians.
+        wide: Are the rows wide, as in vineyards and orchards?
+
+    Returns:
+        The number.
+    """
     return ROW_CLASS + 2 * (round(angle / np.pi * ROW_DIRECTIONS) % ROW_DIRECTIONS) + int(wide)
 
 
@@ -58,7 +73,15 @@ class Textures:
 
     @classmethod
     def procedural(cls, gsd: float, seed: int = 0) -> Textures:
-        """Tiles of invented noise for pixels of `gsd` metres."""
+        """Make tiles of synthetic noise.
+
+        Args:
+            gsd: Ground sample distance, metres a pixel.
+            seed: Seed of the noise.
+
+        Returns:
+            The textures.
+        """
         random = generator(seed, 0x7EC5)
         fine = 0.75 * _noise(random, FINE, 0.6) + 0.65 * _noise(random, FINE, max(0.9 / gsd, 0.7))
         green = 0.8 * _noise(random, FINE, max(0.5 / gsd, 0.6)) + 0.6 * _noise(random, FINE, max(2.5 / gsd, 1.2))
@@ -71,6 +94,14 @@ class Textures:
         """Fine tiles from the images in `folder`: the greener half for vegetation, the rest for what is built.
 
         Raises ValueError when the folder holds no readable image of 64 pixels or more.
+
+        Args:
+            folder: Holds images of 64 pixels or more.
+            gsd: Ground sample distance, metres a pixel.
+            seed: Chooses among the images.
+
+        Returns:
+            The textures.
         """
         crops = [image for path in sorted(folder.iterdir()) if (image := _read(path)) is not None]
         if not crops:
@@ -89,6 +120,15 @@ class Textures:
         """Relative deviation (H, W, 3) float32 of brightness for a raster of surface classes (H, W).
 
         (`column`, `row`) is the position of its top-left pixel in the whole image.
+
+        Args:
+            classes: Surface classes (H, W) uint8.
+            to_sun: Unit vector (east, north) towards the sun.
+            column: Column of the first pixel in the whole image.
+            row: Row of the first pixel in the whole image.
+
+        Returns:
+            float32 (H, W, 3).
         """
         # OpenCV's tables and channel arithmetic: several times faster than numpy's on three channels.
         fine, coarse, relief = (cv2.LUT(classes, weights) for weights in _weight_table().T)
@@ -131,7 +171,17 @@ def _is_green() -> np.ndarray:
 
 
 def tiled(tile: np.ndarray, like: np.ndarray, column: int, row: int) -> np.ndarray:
-    """A part as large as `like` (H, W) of the plane covered with `tile`; its top-left pixel is (`column`, `row`)."""
+    """Return a part of the plane that is covered with a tile.
+
+    Args:
+        tile: (h, w) or (h, w, C).
+        like: Raster (H, W, ...) whose size the part has.
+        column: Column of the part's first pixel in the plane.
+        row: Row of the part's first pixel in the plane.
+
+    Returns:
+        (H, W) or (H, W, C).
+    """
     height, width = tile.shape[:2]
     part = np.empty((*like.shape[:2], *tile.shape[2:]), tile.dtype)
     for top in range(-(row % height), part.shape[0], height):

@@ -1,4 +1,4 @@
-"""Invented landscapes: unlimited, seeded, and the same from whatever window they are looked at."""
+"""Synthetic landscapes: unlimited, seeded, and independent of the window that is asked for."""
 
 from cartography.procedural.landscape import LANDSCAPES, Landscape
 from cartography.procedural.synthetic_scene import SyntheticScene

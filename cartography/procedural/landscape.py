@@ -100,7 +100,14 @@ class Landscape:
         return float(generator(self.seed, 9).choice([12.0, 25.0, 50.0, 90.0]))
 
     def built(self, points: np.ndarray) -> np.ndarray:
-        """How built-up: about 2 in the centre of a city, 0 at the edge of a village, below 0 in the open."""
+        """How built-up: about 2 in the centre of a city, 0 at the edge of a village, below 0 in the open.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            (N,).
+        """
         character = _CHARACTERS[self.name]
         # Nobody builds on rock or above it.
         return (
@@ -108,22 +115,58 @@ class Landscape:
         )
 
     def elevation(self, points: np.ndarray) -> np.ndarray:
-        """Metres above the datum."""
+        """Return the elevation above the datum.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            Metres (N,).
+        """
         return self.relief * (self._elevation(points) + 2.5)
 
     def lake(self, points: np.ndarray) -> np.ndarray:
-        """Positive in lakes and in the sea."""
+        """Positive in lakes and in the sea.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            (N,).
+        """
         return self._wetness(points) - _CHARACTERS[self.name].water
 
     def forest(self, points: np.ndarray) -> np.ndarray:
-        """Positive where trees stand close."""
+        """Positive where trees stand close.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            (N,).
+        """
         return self._woods(points) - _CHARACTERS[self.name].forest - np.maximum(self.built(points) + 0.2, 0) * 1.5
 
     def rock(self, points: np.ndarray) -> np.ndarray:
-        """Positive on bare rock; above 1 under snow."""
+        """Positive on bare rock; above 1 under snow.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            (N,).
+        """
         return self._elevation(points) - _CHARACTERS[self.name].rock
 
     def in_water(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
-        """Whether points lie in a lake, the sea or a river, or within `margin` metres of a river."""
+        """Tell which points lie in a lake, the sea or a river, or near a river.
+
+        Args:
+            points: Positions (N, 2) in metres.
+            margin: Metres from a river that count as in it.
+
+        Returns:
+            bool (N,).
+        """
         in_river = self.river.distance_to(points) < self.river_width / 2 + margin
         return (self.lake(points) > -0.002 * margin) | in_river

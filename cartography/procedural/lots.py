@@ -31,7 +31,20 @@ _SHAPES = [
 def split(
     quad: np.ndarray, sides: np.ndarray, target: float, width: float, random: Random, draft: Draft, kind: RoadKind
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Halve a quad by streets until blocks are smaller than `target` m2; return (block, half widths of its sides)."""
+    """Halve a quad by streets until blocks are small enough.
+
+    Args:
+        quad: Corners (4, 2) in metres.
+        sides: Half widths (4,) of the roads along its sides.
+        target: Area of a block in square metres.
+        width: Width of a street in metres.
+        random: Source of random numbers.
+        draft: Receives the streets.
+        kind: Kind of the streets.
+
+    Returns:
+        Blocks (4, 2) with the half widths (4,) of the roads along their sides.
+    """
     if q.areas(quad[None])[0] < target * random.uniform(0.7, 1.5):
         return [(quad, sides)]
     lengths = q.side_lengths(quad[None])[0]
@@ -51,7 +64,20 @@ def split(
 def gridded(
     quad: np.ndarray, sides: np.ndarray, target: float, width: float, random: Random, draft: Draft, kind: RoadKind
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut a quad by streets that run through; return (block, half widths of its sides)."""
+    """Cut a quad by streets that run through from side to side.
+
+    Args:
+        quad: Corners (4, 2) in metres.
+        sides: Half widths (4,) of the roads along its sides.
+        target: Area of a block in square metres.
+        width: Width of a street in metres.
+        random: Source of random numbers.
+        draft: Receives the streets.
+        kind: Kind of the streets.
+
+    Returns:
+        Blocks (4, 2) with the half widths (4,) of the roads along their sides.
+    """
     across, up = (q.side_lengths(quad[None])[0][[0, 1]] + q.side_lengths(quad[None])[0][[2, 3]]) / 2
     shape = random.choice([0.55, 1.0, 1.8])
     columns = max(1, round(across / np.sqrt(target * shape)))
@@ -75,7 +101,19 @@ def gridded(
 def streets(
     quad: np.ndarray, sides: np.ndarray, target: float, width: float, random: Random, draft: Draft
 ) -> list[np.ndarray]:
-    """Lay out streets in either manner and return the blocks (4, 2) between the carriageways."""
+    """Lay out streets, by halving or as a grid.
+
+    Args:
+        quad: Corners (4, 2) in metres.
+        sides: Half widths (4,) of the roads along its sides.
+        target: Area of a block in square metres.
+        width: Width of a street in metres.
+        random: Source of random numbers.
+        draft: Receives the streets.
+
+    Returns:
+        The blocks (4, 2) between the carriageways.
+    """
     cut = gridded if random.random() < 0.5 else split
     parts = cut(quad, sides, target, width, random, draft, "residential")
     blocks = q.inset(np.stack([b for b, _ in parts]), np.stack([w for _, w in parts]))
@@ -83,7 +121,17 @@ def streets(
 
 
 def lots(block: np.ndarray, width: float, depth: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
-    """Divide a block (4, 2) into lots (N, 4, 2) whose side 0 faces a street; also whether each lies inside."""
+    """Divide a block into lots.
+
+    Args:
+        block: Corners (4, 2) in metres.
+        width: Width of a lot along its street.
+        depth: Depth of a lot.
+        random: Source of random numbers.
+
+    Returns:
+        The lots (N, 4, 2), whose side 0 faces a street, and whether each lies inside the block (N,).
+    """
     lengths = q.side_lengths(block[None])[0]
     if lengths[0] + lengths[2] < lengths[1] + lengths[3]:
         block = np.roll(block, -1, axis=0)
@@ -110,7 +158,17 @@ def build(
     draft: Draft,
     plain: float,
 ) -> None:
-    """Put a building on every lot (N, 4, 2) inside its setbacks (N, 4); `plain` is the share of plain rectangles."""
+    """Put a building on every lot that has room for one.
+
+    Args:
+        lot: Lots (N, 4, 2) in metres.
+        setbacks: Metres (N, 4) between the sides of a lot and its building.
+        kind: Kind of the buildings.
+        heights: Heights (N,) in metres.
+        random: Source of random numbers.
+        draft: Receives the buildings.
+        plain: Share of buildings that are plain rectangles.
+    """
     rooms = q.inset(lot, setbacks)
     large = q.areas(rooms) > 22
     shapes = np.where(random.random(len(lot)) < plain, 0, random.integers(1, len(_SHAPES), len(lot)))
@@ -125,7 +183,15 @@ def build(
 
 
 def scatter_trees(quad: np.ndarray, count: int, random: Random, draft: Draft, largest: float = 5.0) -> None:
-    """Trees at random places of a quad."""
+    """Put trees at random places of a quad.
+
+    Args:
+        quad: Corners (4, 2) in metres.
+        count: Number of trees.
+        random: Source of random numbers.
+        draft: Receives the trees.
+        largest: Greatest radius of a crown in metres.
+    """
     for place, radius in zip(
         q.bilinear(quad[None], random.random((count, 2)))[0], random.uniform(1.3, largest, count), strict=True
     ):
@@ -133,7 +199,14 @@ def scatter_trees(quad: np.ndarray, count: int, random: Random, draft: Draft, la
 
 
 def line_trees(block: np.ndarray, spacing: float, random: Random, draft: Draft) -> None:
-    """Street trees along the sides of a block, a little inside."""
+    """Put street trees along some sides of a block, a little inside.
+
+    Args:
+        block: Corners (4, 2) in metres.
+        spacing: Metres between two trees.
+        random: Source of random numbers.
+        draft: Receives the trees.
+    """
     ring = q.inset(block[None], np.full((1, 4), 1.5))[0]
     lengths = q.side_lengths(ring[None])[0]
     for side in np.flatnonzero(random.random(4) < 0.6):
@@ -144,6 +217,13 @@ def line_trees(block: np.ndarray, spacing: float, random: Random, draft: Draft) 
 
 
 def place_pois(lot: np.ndarray, share: float, random: Random, draft: Draft) -> None:
-    """Points of interest in the middle of some lots."""
+    """Put points of interest in the middle of some lots.
+
+    Args:
+        lot: Lots (N, 4, 2) in metres.
+        share: Share of the lots that get one.
+        random: Source of random numbers.
+        draft: Receives the points.
+    """
     for one in lot[random.random(len(lot)) < share]:
         draft.pois.append((one.mean(axis=0), _POIS[random.choice(10, p=_POI_SHARES)]))

@@ -1,4 +1,4 @@
-"""Invented names in several scripts, from syllables."""
+"""Synthetic names in several scripts, composed of syllables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ SCRIPTS: tuple[str, ...] = tuple(_SYLLABLES)
 
 
 def name_of(key: int, script: str) -> str:
-    """The name that belongs to a key, in one script (of `SCRIPTS`)."""
+    """Return the name that belongs to a key.
+
+    Args:
+        key: Key of a feature.
+        script: One of `SCRIPTS`.
+
+    Returns:
+        The name.
+    """
     syllables = _SYLLABLES[script]
     count = 2 + mix(key, 1) % (2 if script != "kana" else 4)
     word = "".join(syllables[mix(key, 2, i) % len(syllables)] for i in range(count))
@@ -34,5 +42,13 @@ def name_of(key: int, script: str) -> str:
 
 
 def street_name(key: int, script: str) -> str:
-    """The name of a street."""
+    """Return the name of a street.
+
+    Args:
+        key: Key of the street.
+        script: One of `SCRIPTS`.
+
+    Returns:
+        The name, with the word for a street.
+    """
     return name_of(key, script) + _STREET[script]

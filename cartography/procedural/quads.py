@@ -9,32 +9,71 @@ _NEXT, _BEFORE = [1, 2, 3, 0], [3, 0, 1, 2]
 
 
 def bilinear(quads: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Map unit-square `uv` (K, 2) into quads (N, 4, 2): (N, K, 2). Corners 0..3 are (0,0), (1,0), (1,1), (0,1)."""
+    """Map positions of the unit square into quads.
+
+    Args:
+        quads: Corners (N, 4, 2), which are (0, 0), (1, 0), (1, 1) and (0, 1) of the square.
+        uv: Positions (K, 2).
+
+    Returns:
+        Positions (N, K, 2).
+    """
     u, v = uv[:, 0], uv[:, 1]
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v])
     return np.einsum("ck,ncd->nkd", weights, quads)
 
 
 def grid(quad: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Cut one quad (4, 2) at parameters `u` (C + 1,) and `v` (R + 1,): (R * C, 4, 2), row by row."""
+    """Cut one quad along two sets of parameters.
+
+    Args:
+        quad: Corners (4, 2).
+        u: Parameters (C + 1,) along side 0, from 0 to 1.
+        v: Parameters (R + 1,) along side 1, from 0 to 1.
+
+    Returns:
+        Quads (R * C, 4, 2), row by row.
+    """
     mesh = np.stack(np.meshgrid(u, v), axis=-1)
     points = bilinear(quad[None], mesh.reshape(-1, 2))[0].reshape(len(v), len(u), 2)
     return np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2).reshape(-1, 4, 2)
 
 
 def side_lengths(quads: np.ndarray) -> np.ndarray:
-    """Lengths (N, 4); side i runs from corner i to corner i + 1."""
+    """Return the lengths of sides; side i runs from corner i to corner i + 1.
+
+    Args:
+        quads: Corners (N, 4, 2).
+
+    Returns:
+        Lengths (N, 4).
+    """
     return np.linalg.norm(quads[:, _NEXT] - quads, axis=2)
 
 
 def areas(quads: np.ndarray) -> np.ndarray:
-    """Signed areas (N,), positive when counter-clockwise."""
+    """Return signed areas, positive where corners run counter-clockwise.
+
+    Args:
+        quads: Corners (N, 4, 2).
+
+    Returns:
+        Areas (N,).
+    """
     x, y = quads[..., 0], quads[..., 1]
     return 0.5 * (x * y[:, _NEXT] - x[:, _NEXT] * y).sum(axis=1)
 
 
 def inset(quads: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Move side i of each counter-clockwise quad inwards by distances[:, i]; vanished quads have an area <= 0."""
+    """Move the sides of quads inwards.
+
+    Args:
+        quads: Corners (N, 4, 2), counter-clockwise.
+        distances: How far each side moves (N, 4).
+
+    Returns:
+        Quads (N, 4, 2); those that vanished have an area of 0 or less.
+    """
     direction = quads[:, _NEXT] - quads
     length = np.maximum(np.linalg.norm(direction, axis=2, keepdims=True), 1e-9)
     direction = direction / length

@@ -23,7 +23,18 @@ _STEP = 14.0
 
 
 def superblock(landscape: Landscape, warp: Warp, i: int, j: int, random: np.random.Generator) -> Scene:
-    """Return the content of lattice quad (i, j)."""
+    """Return the content of a quad of the lattice.
+
+    Args:
+        landscape: What the ground is like.
+        warp: Street space.
+        i: Column of the quad.
+        j: Row of the quad.
+        random: Source of random numbers of this quad alone.
+
+    Returns:
+        Its features in the plane.
+    """
     quad = warp.quad(i, j)
     draft = Draft()
     edges = [

@@ -34,7 +34,17 @@ class SyntheticScene:
         self._extent = lru_cache(maxsize=6000)(self._measured)
 
     def window(self, bounds: Bounds) -> Scene:
-        """Return every feature that touches `bounds` (metres), whole."""
+        """Return every feature that touches `bounds` (metres), whole.
+
+        Args:
+            bounds: Left, bottom, right and top in metres.
+
+        Returns:
+            The features, in an order that does not depend on the bounds.
+
+        Raises:
+            ValueError: The bounds are empty.
+        """
         if bounds[0] >= bounds[2] or bounds[1] >= bounds[3]:
             raise ValueError(
                 f"bounds must be (left, bottom, right, top) with left < right and bottom < top, not {bounds}"

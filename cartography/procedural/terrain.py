@@ -24,7 +24,16 @@ _OVERLAP = 0.5
 
 
 def terrain(landscape: Landscape, i: int, j: int) -> Scene:
-    """Return the landscape's features of cell (i, j)."""
+    """Return the landscape's features of a cell: water, woods, rock, contours, railways and motorways.
+
+    Args:
+        landscape: What the ground is like.
+        i: Column of the cell.
+        j: Row of the cell.
+
+    Returns:
+        Its features in the plane.
+    """
     bounds = (i * SPACING, j * SPACING, (i + 1) * SPACING, (j + 1) * SPACING)
     points = sample_grid(bounds)
     flat = points.reshape(-1, 2)

@@ -26,16 +26,40 @@ class Warp:
         self._fields = [WaveField(mix(seed, 0xF0 + k), 450, 2400, 6) for k in range(2)]
 
     def node(self, i: int, j: int) -> np.ndarray:
-        """A node of the lattice (2,) in street space."""
+        """Return a node of the lattice in street space.
+
+        Args:
+            i: Column of the node.
+            j: Row of the node.
+
+        Returns:
+            Position (2,) in metres.
+        """
         random = generator(self._seed, 0x40DE, i, j)
         return (np.array([i, j]) + random.uniform(-1, 1, 2) * self._jitter) * SPACING
 
     def quad(self, i: int, j: int) -> np.ndarray:
-        """The corners (4, 2) of a superblock in street space, counter-clockwise."""
+        """Return the corners of a superblock in street space, counter-clockwise.
+
+        Args:
+            i: Column of the superblock.
+            j: Row of the superblock.
+
+        Returns:
+            Corners (4, 2) in metres.
+        """
         return np.stack([self.node(i + a, j + b) for a, b in _CORNERS])
 
     def corners(self, i: int, j: int) -> np.ndarray:
-        """The same in the plane."""
+        """Return the corners of a superblock in the plane.
+
+        Args:
+            i: Column of the superblock.
+            j: Row of the superblock.
+
+        Returns:
+            Corners (4, 2) in metres.
+        """
         return self(self.quad(i, j))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -44,11 +68,25 @@ class Warp:
         return (points + displacement * self._strength) @ self._rotation
 
     def unrotated(self, points: np.ndarray) -> np.ndarray:
-        """Plane (N, 2) -> street space, without undoing the displacements."""
+        """Turn positions of the plane back to street space, without undoing the displacements.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            Positions (N, 2).
+        """
         return points @ self._rotation.T
 
     def rotations(self, points: np.ndarray) -> np.ndarray:
-        """The rotations (N, 2, 2) closest to the warp's Jacobian at points (N, 2); apply as row vectors `v @ R`."""
+        """Return the rotations closest to the warp's Jacobian.
+
+        Args:
+            points: Positions (N, 2) in street space.
+
+        Returns:
+            Rotations (N, 2, 2), to be applied to row vectors as `v @ R`.
+        """
         east, north = np.array([1.0, 0.0]), np.array([0.0, 1.0])
         along_x = self(points + east) - self(points - east)
         along_y = self(points + north) - self(points - north)

@@ -31,19 +31,41 @@ class WaveField:
         return np.sin(points @ self._k + self._phase) @ self._amplitude
 
     def gradient(self, points: np.ndarray) -> np.ndarray:
-        """Gradients (N, 2) per metre at points (N, 2)."""
+        """Return the gradient of the field.
+
+        Args:
+            points: Positions (N, 2) in metres.
+
+        Returns:
+            Gradients (N, 2) per metre.
+        """
         slope = np.cos(points @ self._k + self._phase) * self._amplitude
         return slope @ self._k.T
 
     def distance_to(self, points: np.ndarray, level: float = 0.0) -> np.ndarray:
-        """Approximate distance (N,) in metres from points (N, 2) to the isoline of `level` (first order in the
-        gradient)."""
+        """Return the approximate distance to an isoline, of first order in the gradient.
+
+        Args:
+            points: Positions (N, 2) in metres.
+            level: Value of the isoline.
+
+        Returns:
+            Metres (N,).
+        """
         steepness = np.linalg.norm(self.gradient(points), axis=1)
         return np.abs(self(points) - level) / np.maximum(steepness, 1e-5)
 
 
 def sample_grid(bounds: Bounds, more: int = 0) -> np.ndarray:
-    """Points (S, S, 2) of a regular grid over a cell, its edges included, and `more` samples beyond every edge."""
+    """Return a regular grid of positions over a cell, its edges included.
+
+    Args:
+        bounds: Left, bottom, right and top of the cell in metres.
+        more: Samples beyond every edge.
+
+    Returns:
+        Positions (S, S, 2).
+    """
     steps = np.arange(-more, _SAMPLES + more) / (_SAMPLES - 1)
     x = bounds[0] + (bounds[2] - bounds[0]) * steps
     y = bounds[1] + (bounds[3] - bounds[1]) * steps
@@ -51,7 +73,16 @@ def sample_grid(bounds: Bounds, more: int = 0) -> np.ndarray:
 
 
 def isolines(values: np.ndarray, grid: np.ndarray, level: float) -> list[LineString]:
-    """Trace the isoline of `level` through sampled `values` (S, S) at `grid` (S, S, 2) by marching triangles."""
+    """Trace an isoline through sampled values by marching triangles.
+
+    Args:
+        values: Samples (S, S).
+        grid: Their positions (S, S, 2).
+        level: Value of the isoline.
+
+    Returns:
+        Its pieces.
+    """
     above = values - level
     above = np.where(above == 0, 1e-9, above)
     if above.min() > 0 or above.max() < 0:
@@ -84,7 +115,16 @@ def _triangle_segments(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def region(values: np.ndarray, grid: np.ndarray, bounds: Bounds) -> list[Polygon]:
-    """Return the part of the cell `bounds` where the sampled `values` (S, S) are positive."""
+    """Return the part of a cell where sampled values are positive.
+
+    Args:
+        values: Samples (S, S).
+        grid: Their positions (S, S, 2).
+        bounds: Left, bottom, right and top of the cell.
+
+    Returns:
+        Polygons of the part.
+    """
     box = shapely.box(*bounds)
     if values.min() > 0:
         return [box]

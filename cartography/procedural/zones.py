@@ -231,7 +231,7 @@ def village(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -
 
 
 def fields(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a lonely farm."""
+    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a single farm."""
     block = q.inset(quad[None], sides[None])[0]
     columns, rows = random.integers(1, 6), random.integers(1, 4)
     u = np.linspace(0, 1, columns + 1) + np.pad(random.uniform(-0.3, 0.3, columns - 1) / columns, 1)

@@ -1,4 +1,4 @@
-"""The columns of a pair, as it is handed to the catalog."""
+"""The columns of a pair, as the catalog receives it."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ PAIRS = pa.schema(
         column("geometry", pa.binary(), "footprint: WKB polygon in WGS84, longitude then latitude"),
     ]
 )
-"""One row a pair, as it is handed to the catalog."""
+"""One row a pair, as the catalog receives it."""

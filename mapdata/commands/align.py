@@ -32,13 +32,13 @@ def align(
 
     from stages.align.evidence import summary, write_evidence
     from stages.align.pair import align_pair
-    from stages.align.source import open_side
+    from stages.rasters import open_pair
     from stages.tiepoints import read_tiepoints
 
-    with open_side(map_raster) as map_side, open_side(visible) as visible_side:
-        marked = read_tiepoints(points, visible_side.grid, map_side.grid) if points else []
-        evidence = align_pair(map_side, visible_side, marked, matcher)
-        written = write_evidence(out, evidence, map_side, visible_side)
+    with open_pair(map_raster, visible, siblings=True) as pair:
+        marked = read_tiepoints(points, pair.visible.located, pair.map.located) if points else []
+        evidence = align_pair(pair, marked, matcher)
+        written = write_evidence(out, evidence, pair)
     content = summary(evidence)
     if as_json:
         typer.echo(json.dumps(content, indent=1))

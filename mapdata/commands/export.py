@@ -37,7 +37,7 @@ def export(
 ) -> None:
     """Add formats to a workspace's release; it is built anew with those it has and these, and swapped in whole.
 
-    Figures of `mapdata benchmark` that lie in the workspace go into the card. A damaged release is mended too.
+    Figures of `mapdata benchmark` that lie in the workspace go into the card. A damaged release is repaired, too.
 
     Example: `mapdata export --workspace work/demo --to zarr --to stac`
     """

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def gallery(out: Annotated[Path, typer.Option(help="JPEG file to write.")] = Path("gallery.jpg")) -> None:
-    """Draw invented scenes in every map style, each beside the simulated image of the same ground.
+    """Draw synthetic scenes in every map style, each beside the simulated image of the same ground.
 
     Example: `mapdata gallery --out gallery.jpg`
     """

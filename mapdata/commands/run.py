@@ -58,7 +58,7 @@ def run(
     """Build a dataset, or go on where an earlier run of the same workspace was stopped.
 
     Exit status: 0 done, 1 done with failures (listed) or stopped by an error, 2 wrong use,
-    130 or 143 stopped by a signal.
+    129 (hang-up), 130 (interrupt), 131 (quit) or 143 (terminate) stopped by a signal.
 
     The configuration names its recipe, which has the stages: by default sample, acquire, align, tile, clean, split,
     release, and benchmark where the configuration has it.

@@ -108,12 +108,12 @@ def _extent(points: FloatArray) -> tuple[int, int]:
 
 def _side(path: Path | None) -> tuple[Grid | None, tuple[int, int] | None]:
     """Return the grid and the size of a raster, None for what is not known."""
-    from stages.align.source import open_side
+    from stages.rasters import open_any
 
     if path is None:
         return None, None
-    with open_side(path) as side:
-        return side.grid, (side.width, side.height)
+    with open_any(path) as side:
+        return side.located, (side.width, side.height)
 
 
 def _grid(workspace: Path, site: str, side: str) -> Grid | None:

@@ -1,4 +1,4 @@
-"""`mapdata status`, `mapdata retry` and `mapdata verify`: what became of a workspace's units."""
+"""`mapdata status`, `retry`, `verify` and `prune`: what became of a workspace's units and files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ class Resettable(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add `status`, `retry` and `verify`."""
+    """Add `status`, `retry`, `verify` and `prune`."""
     app.command()(status)
     app.command()(retry)
     app.command()(verify)
+    app.command()(prune)
 
 
 def status(workspace: _Workspace, as_json: _Json = False) -> None:
     """Show how many units are in which state, and every failure with what to do; also beside a run that is going on.
+
+    Lists the files that are left of sites and settings which are no longer in the configuration.
 
     Example: `mapdata status --workspace work/demo`
     """
@@ -86,7 +89,7 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
 
     Example: `mapdata verify --workspace work/demo`
     """
-    from catalog.verify import verify_release
+    from catalog.verify import verify_apart
     from pipeline.ledger import Ledger
     from pipeline.report import print_json
     from pipeline.verification import verify_outputs
@@ -106,7 +109,7 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
         for fault in faults
     ]
     release = place.root / FOLDER
-    problems = verify_release(release) if release.is_dir() else None
+    problems = verify_apart(release) if release.is_dir() else None
     for problem in problems or ():
         remedy = problem.remedy.replace("--workspace DIR", f"--workspace {workspace}")
         found.append({"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": remedy})
@@ -119,3 +122,37 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
         typer.echo(f"{checked} files of the workspace checked" + ("" if problems is None else " and the release"))
         typer.echo(f"{len(found)} faults")
     raise typer.Exit(1 if found else 0)
+
+
+def prune(
+    workspace: _Workspace,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, remove nothing.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Remove the files of sites and settings that left the configuration; what a person put there stays.
+
+    The plan of the last `mapdata run` says what belongs to the dataset: run first after a change of the configuration.
+
+    Example: `mapdata prune --workspace work/demo --dry-run`
+    """
+    from dataclasses import asdict
+
+    from pipeline.ledger import Ledger
+    from pipeline.leftovers import find_leftovers, remove_leftovers
+    from pipeline.report import print_json
+    from pipeline.workspace import Workspace, format_bytes
+
+    place = Workspace(workspace)
+    if dry_run:
+        with Ledger(place.ledger, read_only=True) as ledger:
+            found = find_leftovers(place, ledger)
+    else:
+        with place.lock("mapdata prune"), Ledger(place.ledger) as ledger:
+            found = remove_leftovers(place, ledger)
+    if as_json:
+        print_json({"workspace": str(workspace), "removed": not dry_run, "files": [asdict(each) for each in found]})
+        return
+    for leftover in found:
+        typer.echo(leftover.path)
+    size = format_bytes(sum(leftover.size for leftover in found))
+    typer.echo(f"{len(found)} files, {size}, {'would be' if dry_run else 'were'} removed")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from matcher.benchmark.levels import corners_of
-from matcher.benchmark.pairs import Matrix, Pair
+from matcher.benchmark.pairs import ImagePair, Matrix
 from matcher.images import RGBImage
 from raster.homography import apply_homography
 
@@ -17,7 +17,7 @@ _SQUARES = 8
 _FOUND, _TRUE = (213, 94, 0), (0, 158, 115)
 
 
-def draw_pair(pair: Pair, estimate: Matrix | None) -> str:
+def draw_pair(pair: ImagePair, estimate: Matrix | None) -> str:
     """Return a JPEG as a data URI: image 0, image 1, and a chessboard of image 1 with image 0 laid on it.
 
     On image 1 the true outline of image 0 is green, the one found red. Without an estimate the third is image 1.

@@ -19,6 +19,7 @@ from raster.homography import FloatArray, Matrix, apply_homography, inverse, nor
 from raster.manual.models import MIN_DEPTH, MODELS, PointFit, consensus, fit_points, jacobian, predict
 from raster.manual.posterior import Posterior, posterior
 from raster.manual.verdict import Place, PointCheck, PointLimits, PointVerdict
+from raster.pixels import from_corner, outer_bounds, outline, within
 
 MAX_POINTS = 2000
 
@@ -50,7 +51,7 @@ class _Frame:
 
     @property
     def map_centre(self) -> FloatArray:
-        return np.array(self.map_size) / 2 - 0.5
+        return np.asarray(outline(*self.map_size).mean(axis=0))
 
     def source(self, points: FloatArray) -> FloatArray:
         return np.asarray((points - self.map_centre) / self.unit)
@@ -114,7 +115,7 @@ def judge_points(
     if len(source) > MAX_POINTS:
         raise ValueError(f"{len(source)} tie points: at most {MAX_POINTS} can be judged")
     draft = _Draft(names, limits or PointLimits())
-    inside = _inside(source, map_size) & _inside(target, visible_size)
+    inside = within(source, *map_size) & within(target, *visible_size)
     outside = draft.named(~inside)
     draft.check("inside", len(outside), 0, not outside, f"points outside their rasters: {', '.join(outside)}")
     used = np.flatnonzero(inside)
@@ -126,11 +127,6 @@ def judge_points(
     if found is None:
         return _without_fit(draft, frame, source[used], float(weights.sum()))
     return _judged(draft, frame, *found, points)
-
-
-def _inside(points: FloatArray, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which points lie on a raster; non-finite ones do not."""
-    return np.asarray(((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1))
 
 
 def _weights(points: FloatArray, near: float) -> FloatArray:
@@ -275,8 +271,8 @@ def _check_geometry(draft: _Draft, frame: _Frame, fitted: PointFit, region: Floa
     spread = hull * frame.unit**2 / max(shapely.Polygon(region).area, 1e-9)
     text = f"the points spread over {spread:.0%} of the area common to both rasters, {limits.min_spread:.0%} are needed"
     draft.check("spread", spread, limits.min_spread, spread >= limits.min_spread, text)
-    corners = apply_homography(frame.pixels(fitted.matrix), _rectangle(frame.map_size))
-    mapped, visible = shapely.Polygon(corners), shapely.Polygon(_rectangle(frame.visible_size))
+    corners = apply_homography(frame.pixels(fitted.matrix), outline(*frame.map_size))
+    mapped, visible = shapely.Polygon(corners), shapely.Polygon(outline(*frame.visible_size))
     overlap = 0.0
     if np.isfinite(corners).all() and mapped.is_valid:
         overlap = mapped.intersection(visible).area / max(min(mapped.area, visible.area), 1e-9)
@@ -316,37 +312,34 @@ def _check_corners(
 
 def _region(frame: _Frame, matrix: Matrix) -> FloatArray | None:
     """Return the corners (M, 2), map px, of the part of the map that the visible raster, somewhat grown, holds."""
-    corners = _rectangle(frame.map_size)
+    corners = outline(*frame.map_size)
     if (predict(matrix, frame.source(corners))[1] < MIN_DEPTH).any():
         return None
     homography = frame.pixels(matrix)
     mapped = shapely.Polygon(apply_homography(homography, corners))
     if not mapped.is_valid or mapped.area < 1:
         return None
-    common = mapped.intersection(shapely.Polygon(_rectangle(frame.visible_size, _GROWTH)))
+    (width, height), grown = frame.visible_size, 1 + 2 * _GROWTH
+    common = mapped.intersection(
+        shapely.box(*outer_bounds(-_GROWTH * width, -_GROWTH * height, grown * width, grown * height))
+    )
     if not isinstance(common, shapely.Polygon) or common.area < 1:
         return None
     return apply_homography(inverse(homography), np.asarray(common.exterior.coords)[:-1])
-
-
-def _rectangle(size: tuple[int, int], growth: float = 0.0) -> FloatArray:
-    """Return the outer corners (4, 2) of a raster, grown by a share of its size on every side."""
-    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (1 + 2 * growth) - growth
-    return np.asarray(unit * np.array(size) - 0.5)
 
 
 def _lattice(frame: _Frame) -> FloatArray:
     """Return places of the map (M, 2), px, where a further point could be marked."""
     steps = np.linspace(_INSET, 1 - _INSET, _LATTICE)
     places = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    return np.asarray(places * np.array(frame.map_size) - 0.5)
+    return np.asarray(from_corner(places * np.array(frame.map_size)))
 
 
 def _best_place(frame: _Frame, fitted: PointFit, square_error: FloatArray) -> Place | None:
     """Return the place of the largest expected error that lies on both rasters."""
     lattice = _lattice(frame)
     visible = apply_homography(frame.pixels(fitted.matrix), lattice)
-    inside = _inside(visible, frame.visible_size)
+    inside = within(visible, *frame.visible_size)
     if not inside.any():
         return None
     best = int(np.argmax(np.where(inside, square_error, -np.inf)))

@@ -8,7 +8,6 @@ source, licence, attribution, date, nodata_share (0 to 1).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,9 +17,10 @@ import shapely
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from pipeline.config import ChosenFrom
+from pipeline.errors import PermanentError
 from pipeline.registry import Registry
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
-from stages.acquire.source import Site, Source
+from stages.acquire.source import Load, Site, Source
 from stages.rasters import write_raster
 from stages.tables import SITES, read_tables
 
@@ -62,7 +62,14 @@ class AcquireParams(BaseModel):
 
 @cache
 def acquire_params(roles: tuple[str, ...]) -> type[AcquireParams]:
-    """Return the model of the parameters of a recipe with these roles: a field for each."""
+    """Return the model of the parameters of a recipe with these roles: a field for each.
+
+    Args:
+        roles: Roles of the recipe, such as ("map", "visible").
+
+    Returns:
+        The model.
+    """
     fields: dict[str, Any] = {role: (AnySource, Field(description=f"Source of the role `{role}`.")) for role in roles}
     return create_model("AcquireParams", __base__=AcquireParams, __doc__=AcquireParams.__doc__, **fields)
 
@@ -101,26 +108,24 @@ class AcquireStage(Stage[AcquireParams]):
         return units
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Count requests: exactly once the sites are known, before that those of a typical site at 40 degrees north."""
+        """Count requests as the sources do: one a tile of the very sites that `sample` has chosen or will choose."""
         sources = list(self.params.sources().values())
         for source in sources:
             source.check()
-        sites = [Site.from_row(row) for row in _site_rows(run)]
         amounts = propagated(before, "sample")
-        count = round(amounts.get("raster_pairs", len(sites)))
-        if not count:
+        rows = _site_rows(run) or (before["sample"].rows if "sample" in before else [])
+        if not rows:
             return None
-        known = sites or [_typical(amounts["pixels"] / count, amounts["gsd"])]
-        loads = [load for source in sources for site in known if (load := source.load(site)) is not None]
-        scale = count / len(known)
+        sites = [Site.from_row(row) for row in rows]
+        loads = [load for source in sources for site in sites if (load := _load(source, site)) is not None]
         hosts: dict[str, tuple[int, float | None]] = {}
         for load in loads:
-            hosts[load.host] = (hosts.get(load.host, (0, None))[0] + round(load.requests * scale), load.rate)
+            hosts[load.host] = (hosts.get(load.host, (0, None))[0] + load.requests, load.rate)
         waits = [requests / rate for requests, rate in hosts.values() if rate]
         return Estimate(
-            units=len(sources) * count,
+            units=len(sources) * len(sites),
             requests=sum(requests for requests, _ in hosts.values()),
-            downloaded=round(sum(load.bytes for load in loads) * scale),
+            downloaded=sum(load.bytes for load in loads),
             written=round(len(sources) * amounts.get("pixels", 0) * _BYTES_A_PIXEL),
             seconds=max([amounts.get("pixels", 0) * sum(source.SECONDS_A_PIXEL for source in sources), *waits]),
             hosts=hosts,
@@ -153,7 +158,9 @@ def _site_rows(run: RunView) -> list[dict[str, Any]]:
     return rows
 
 
-def _typical(pixels: float, gsd: float) -> Site:
-    half_y = math.sqrt(pixels) * gsd / 2 / 111_195
-    half_x = half_y / math.cos(math.radians(40))
-    return Site("000", "1", shapely.box(-half_x, 40 - half_y, half_x, 40 + half_y), gsd, "")
+def _load(source: Source, site: Site) -> Load | None:
+    """Return what a site takes from a service; None for a site that the source will refuse."""
+    try:
+        return source.load(site)
+    except PermanentError:
+        return None

@@ -13,7 +13,7 @@ from pipeline.config import ConfigPath
 from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader
-from stages.acquire.source import Site, Source, Strips, rgba, window_of
+from stages.acquire.source import Site, Source, Strips, rgba, site_path, window_of
 from stages.rasters import open_any
 
 
@@ -32,8 +32,15 @@ class GeoTiffSource(Source):
     )
 
     def file(self, site: Site) -> Path:
-        """Return the file of a site."""
-        return Path(str(self.path).format(point_id=site.point_id, site_id=site.site_id))
+        """Return the file of a site.
+
+        Args:
+            site: The site.
+
+        Returns:
+            Its path.
+        """
+        return site_path(self.path, site)
 
     def identity(self, site: Site) -> str:
         """Return size and time of change of the site's file: reading gigabytes just to plan would take too long."""

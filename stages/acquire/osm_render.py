@@ -30,8 +30,9 @@ from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
-from stages.acquire.local_grid import local_grid, utm_zone
-from stages.acquire.source import Site, Source, Strips, window_of
+from raster.pixels import to_corner
+from stages.acquire.local_grid import local_crs, local_grid
+from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.rasters import open_any
 
@@ -84,7 +85,7 @@ class OsmRenderSource(Source):
         """Draw the map of a site strip by strip; see `Source.open`."""
         grid = self._grid(site)
         centre = site.footprint.centroid
-        crs = utm_zone(centre.x, centre.y)
+        crs = local_crs(centre.x, centre.y)
         try:
             whole = _read(self.path, crs, self.identity(site))
         except VectorFileError as error:
@@ -104,7 +105,7 @@ class OsmRenderSource(Source):
             return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
-        path = Path(str(self.like).format(point_id=site.point_id, site_id=site.site_id))
+        path = site_path(self.like, site)
         with open_any(path) as reader:
             return window_of(site, reader.grid, reader.name)
 
@@ -119,7 +120,14 @@ class OsmRenderSource(Source):
 
 
 def data_date(path: Path) -> str:
-    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say."""
+    """Return the date an OpenStreetMap extract's data is of, ISO 8601; "" if it does not say.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The date.
+    """
     if not path.name.endswith((".osm.pbf", ".osm")):
         return ""
     with osmium.io.Reader(str(path)) as reader:
@@ -138,7 +146,7 @@ def _in_pixel_plane(scene: Scene, crs: str, grid: Grid) -> Scene:
 
     def move(layer: str, shapes: NDArray[np.object_], keys: NDArray[np.uint64]) -> NDArray[np.object_]:
         moved: NDArray[np.object_] = shapely.transform(
-            shapes, lambda points: (grid.to_pixel(reproject(points, crs, grid.crs)) + 0.5) * scale
+            shapes, lambda points: to_corner(grid.to_pixel(reproject(points, crs, grid.crs))) * scale
         )
         return moved
 

@@ -11,25 +11,30 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes
 from raster.image import Image
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.fetch.client import Client, RateLimits, Request
+from stages.fetch.client import Client, RateLimits, Request, Response
 from stages.fetch.prefetch import iterate_in_thread
 from stages.fetch.responses import InvalidResponse, TileDecoder
 from stages.fetch.tile_cache import TileCache, evict
 from stages.providers import Provider, find_provider
+from stages.providers.template import template_problem
 
 CACHE = "cache"
 _PREFETCH_ROWS = 2
 _PREFETCH_TILES = 512
-"""At least so many are under way or waiting for a turn, so that a few that are asked for again do not hold up all."""
+"""At least so many requests are in progress or wait for a slot, so that a few repeated ones do not hold up all."""
 _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
-_LITERAL_SECRET = re.compile(r"[?&](?:[\w-]*(?:key|token|secret|signature|password|session))=(?!\{key\})[^&]+", re.I)
+_LITERAL_SECRET = re.compile(
+    r"[?&][\w-]*(?:key|token|secret|signature|sig|password|passwd|pwd|pass|session|auth|credential|jwt)"
+    r"=(?!\{key\})[^&]+",
+    re.IGNORECASE,
+)
 
 
 class TileServiceSource(Source):
@@ -37,7 +42,9 @@ class TileServiceSource(Source):
 
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
-    url: str = Field(default="", description="Instead: template with {z}, {x}, {y} or {-y} (TMS), and perhaps {key}.")
+    url: str = Field(
+        default="", description="Instead: template with {z}, {x}, {y} or {-y} (TMS), as of `Provider.url`."
+    )
     tile_size: Literal[256, 512] = Field(default=256, description="With a url: size of its tiles in px.")
     zooms: tuple[int, int] = Field(default=(0, 22), description="With a url: least and greatest zoom it has.")
     key_variable: str = Field(default="", description="With a url: environment variable that holds {key}.")
@@ -46,7 +53,11 @@ class TileServiceSource(Source):
     permission: str = Field(
         default="", description="If the provider's terms do not allow bulk downloads: by whose permission you fetch."
     )
-    rate_limits: RateLimits = Field(default=RateLimits(), description="Limits towards the host.")
+    rate_limits: RateLimits = Field(
+        default=RateLimits(),
+        validation_alias=AliasChoices("rate_limits", "politeness"),  # older configurations have the second name
+        description="Limits towards the host.",
+    )
     cache_gb: float = Field(default=20.0, gt=0, description="Disk budget for fetched tiles kept in the workspace.")
 
     @model_validator(mode="before")
@@ -55,8 +66,11 @@ class TileServiceSource(Source):
         if not isinstance(data, dict) or bool(data.get("provider")) == bool(data.get("url")):
             raise ValueError("give either provider or url")
         if not data.get("provider"):
-            if _LITERAL_SECRET.search(data["url"]):
+            url = str(data["url"])
+            if _LITERAL_SECRET.search(url):
                 raise ValueError("the url holds a key: write {key} instead and name its environment variable")
+            if problem := template_problem(url, bool(data.get("key_variable"))):
+                raise ValueError(f"url: {problem}")
             return data
         try:
             provider = find_provider(data["provider"])
@@ -85,9 +99,13 @@ class TileServiceSource(Source):
         self.resolved().check_use(self.permission)
 
     def load(self, site: Site) -> Load:
-        """Count the site's tiles."""
+        """Count the site's tiles; a tile that the service does not have takes a second request.
+
+        Raises:
+            PermanentError: The site lies beyond 85 degrees of latitude.
+        """
         window = self._window(site)
-        tiles = len(window.rows) * len(window.columns)
+        tiles = window.tile_count
         host = urlsplit(self.resolved().url).netloc
         size = tiles * window.matrix.size**2 * _BYTES_A_PIXEL
         return Load(host, tiles, round(size), self.rate_limits.requests_per_second)
@@ -122,44 +140,47 @@ class TileServiceSource(Source):
     async def _rows(
         self, window: TileWindow, path: Path, identity: str, workspace: Path
     ) -> AsyncIterator[list[Image | None]]:
-        """Yield the tiles of each row, while those of the next rows are under way."""
+        """Yield the tiles of each row, while those of the next rows are on their way."""
         provider = self.resolved()
-        check = TileDecoder(provider.tile_size, provider.placeholders | self.placeholders)
-        with TileCache(path, identity) as store:
+        decoder = TileDecoder(provider.tile_size, provider.placeholders | self.placeholders)
+        with TileCache(path, identity) as cache:
             async with Client(workspace / CACHE / "limiters", self.rate_limits) as client:
 
-                async def tile(x: int, y: int) -> Image | None:
-                    known, body = store.get(x, y)
+                async def tile(column: int, y: int) -> Image | None:
+                    x = window.wrapped(column)
+                    known, body = cache.get(x, y)
                     if known:
                         try:
-                            return check.decode(body) if body is not None else None
+                            return decoder.decode(body) if body is not None else None
                         except InvalidResponse:
-                            store.forget(x, y)  # damaged on disk: ask again
+                            cache.delete(x, y)  # damaged on disk: fetched anew
 
-                    def accept(body: bytes) -> Image:
-                        image = check.decode(body)
-                        store.put(x, y, body)
+                    def accept(response: Response) -> Image:
+                        image = decoder.decode(response.body)
+                        cache.put(x, y, response.body)
                         return image
 
                     label = f"{provider.name} tile {window.matrix.zoom}/{x}/{y}"
                     url = provider.tile_url(window.matrix.zoom, x, y)
-                    image = await client.get(Request(url, label, accept, is_absence=check.is_placeholder))
+                    image = await client.get(Request(url, label, accept, is_absence=decoder.is_placeholder))
                     if image is None:
-                        store.put(x, y, None)
+                        cache.put(x, y, None)
                     return image
 
                 ahead = max(_PREFETCH_ROWS, math.ceil(_PREFETCH_TILES / len(window.columns)))
-                under_way: list[list[asyncio.Task[Image | None]]] = []
+                in_progress: list[list[asyncio.Task[Image | None]]] = []
                 try:
                     for y in window.rows:
-                        under_way.append([asyncio.create_task(tile(x, y)) for x in window.columns])
-                        if len(under_way) > ahead:
-                            yield list(await asyncio.gather(*under_way[0]))
-                            del under_way[0]
-                    for row in under_way:
+                        in_progress.append([asyncio.create_task(tile(x, y)) for x in window.columns])
+                        if len(in_progress) > ahead:
+                            yield list(await asyncio.gather(*in_progress[0]))
+                            del in_progress[0]
+                    for row in in_progress:
                         yield list(await asyncio.gather(*row))
+                    # The next run of this site asks for the missing tiles again: a service may have them by then.
+                    cache.delete_absences()
                 finally:
-                    await _cancel([task for row in under_way for task in row])
+                    await _cancel([task for row in in_progress for task in row])
 
 
 async def _cancel(tasks: list[asyncio.Task[Image | None]]) -> None:

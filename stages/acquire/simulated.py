@@ -1,4 +1,4 @@
-"""Sources `simulated-map` and `simulated-image`: a pair drawn from an invented world, with known misregistration.
+"""Sources `simulated-map` and `simulated-image`: a pair drawn from a synthetic scene, with known misregistration.
 
 Nothing is fetched. A site's ground follows from the world's seed, its sampling point and its stratum; both sources of
 a run must name the same `world`. The map is displaced against its georeference by a transform drawn for each site
@@ -46,7 +46,7 @@ class _Simulated(Source):
     source: str = Field("simulated world", description="What the raster is, for the manifest.")
     licence: str = Field("Apache-2.0", description="Licence of what is drawn.")
     attribution: str = Field("MapData simulated world", description="Line of credit.")
-    world: int = Field(0, ge=0, description="Seed of the invented world; the same for map and image.")
+    world: int = Field(0, ge=0, description="Seed of the synthetic scene; the same for map and image.")
 
     def ground(self, site: Site) -> SyntheticScene:
         """Return the world of the site's sampling point."""
@@ -55,7 +55,7 @@ class _Simulated(Source):
 
 
 class SimulatedImageSource(_Simulated):
-    """The visible image of the invented world: sun, season, view and sensor are drawn for each site."""
+    """The visible image of the synthetic scene: sun, season, view and sensor are drawn for each site."""
 
     SECONDS_A_PIXEL = 7e-7
     kind: Literal["simulated-image"] = "simulated-image"
@@ -89,7 +89,16 @@ class MisregistrationRange(BaseModel):
     feature_px: float = Field(default=0.5, ge=0, description="Shift of single buildings by generalisation, pixels.")
 
     def sample(self, seed: int, width: int, height: int) -> Misregistration:
-        """Draw the transform of a map of `width` x `height` pixels."""
+        """Return a random transform of a map.
+
+        Args:
+            seed: Seed of the site.
+            width: Width of the map in pixels.
+            height: Height of the map in pixels.
+
+        Returns:
+            The transform.
+        """
         size = max(width, height)
         # A term g moves a corner, half the size from the centre along both axes, by about g * size^2 / sqrt(2).
         perspective = self.perspective_px * np.sqrt(2) / size**2
@@ -103,7 +112,7 @@ class MisregistrationRange(BaseModel):
 
 
 class SimulatedMapSource(_Simulated):
-    """The electronic map of the invented world, in one of several styles, displaced by a known transform."""
+    """The electronic map of the synthetic scene, in one of several styles, displaced by a known transform."""
 
     SECONDS_A_PIXEL = 3e-7
     kind: Literal["simulated-map"] = "simulated-map"
@@ -140,7 +149,14 @@ class SimulatedMapSource(_Simulated):
 
 
 def read_truth(path: Path) -> Misregistration:
-    """Read the transform that a simulated map was drawn with."""
+    """Read the transform that a simulated map was drawn with.
+
+    Args:
+        path: The `truth.json` beside a map.
+
+    Returns:
+        The transform.
+    """
     truth = json.loads(path.read_text())
     return Misregistration(
         np.array(truth["homography"], np.float64),

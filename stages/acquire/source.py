@@ -11,17 +11,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from shapely import Polygon
 
 from pipeline.errors import PermanentError
 from raster.grid import Grid, reproject
 from raster.image import Image, Mask
+from raster.longitude import period, surrounds_pole, unwrapped
+from raster.pixels import to_corner
 
 
 @dataclass(frozen=True)
 class Site:
-    """A site to acquire: ids, footprint (WGS84), wanted ground sample distance in metres, stratum."""
+    """A site to acquire.
+
+    Attributes:
+        point_id: Id of its sampling point, "001".
+        site_id: Id within the point, "1".
+        footprint: Outline in WGS84 degrees (longitude, latitude). Longitudes run on across the antimeridian, such as
+            from 179.9 to 180.1; the outline of a site at a pole is the whole cap, from -180 to 180.
+        gsd: Wanted ground sample distance in metres.
+        stratum: Kind of place, such as "city", or "".
+    """
 
     point_id: str
     site_id: str
@@ -31,10 +43,10 @@ class Site:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Site:
-        """Make a site of a row of `sample/sites.parquet`, whose geometry may also be WKT."""
+        """Make a site of a row of `sample/sites.parquet`, whose geometry is WKB or WKT with wrapped longitudes."""
         geometry = row["geometry"]
         outline = shapely.from_wkt(geometry) if isinstance(geometry, str) else shapely.from_wkb(geometry)
-        footprint = Polygon(shapely.get_coordinates(outline))
+        footprint = Polygon(unwrapped(shapely.get_coordinates(outline)))
         return cls(row["point_id"], row["site_id"], footprint, row["gsd"], row["stratum"])
 
     @property
@@ -45,7 +57,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Load:
-    """What a site takes from a host: requests, bytes (roughly), and the rate the host gets at most (None: no limit)."""
+    """What a site takes from a host.
+
+    Attributes:
+        host: Name of the host, with its port if there is one.
+        requests: Number of requests, as long as none has to be repeated.
+        bytes: Roughly how much is downloaded.
+        rate: Requests per second that the host gets at most; None for no limit.
+    """
 
     host: str
     requests: int
@@ -91,32 +110,115 @@ class Source(BaseModel, ABC):
 
     @abstractmethod
     def open(self, site: Site, workspace: Path) -> AbstractContextManager[Strips]:
-        """Open this side of a site. Raises TransientError or PermanentError naming what is wrong and what to do."""
+        """Open one role of a site.
+
+        Args:
+            site: The site.
+            workspace: Folder of the run, for caches.
+
+        Returns:
+            A context manager of the strips.
+
+        Raises:
+            TransientError: What may pass, such as a service that fails.
+            PermanentError: What will not pass, naming what is wrong and what to do.
+        """
 
     def check(self) -> None:
         """Raise PermanentError if the source may not be used as it is configured, such as by its terms."""
         return None
 
     def load(self, site: Site) -> Load | None:
-        """Return what a site takes from a service; None for sources on disk."""
+        """Return what a site takes from a service; None for sources on disk.
+
+        Args:
+            site: The site.
+
+        Returns:
+            The requests and bytes.
+        """
         return None
 
     def identity(self, site: Site) -> str:
-        """Return what changes when the source's own content for the site does; "" if that cannot be known."""
+        """Return what changes when the source's own content for the site does; "" if that cannot be known.
+
+        Args:
+            site: The site.
+
+        Returns:
+            A text that is part of the unit's key.
+        """
         return ""
 
 
-def window_of(site: Site, whole: Grid, what: str) -> Grid:
-    """Return the window of `whole` that covers the site's footprint, in whole pixels, clipped to `whole`.
+def site_path(path: Path, site: Site) -> Path:
+    """Return the file of a site: `{point_id}` and `{site_id}` filled in, other braces left as part of the name.
 
-    Raises PermanentError naming `what` if the site lies outside.
+    Args:
+        path: The configured path.
+        site: The site.
+
+    Returns:
+        The path of the site's own file.
     """
-    outline = shapely.get_coordinates(site.footprint)
-    corners = whole.to_pixel(reproject(outline, "EPSG:4326", whole.crs)) + 0.5
+    return Path(str(path).replace("{point_id}", site.point_id).replace("{site_id}", site.site_id))
+
+
+def window_of(site: Site, whole: Grid, what: str) -> Grid:
+    """Return the window of a grid that covers the site's footprint, in whole pixels, clipped to the grid.
+
+    Args:
+        site: The site. Where the grid's CRS repeats round the globe, the copy of the site that lies farthest inside
+            the grid counts, so that a raster of longitudes 0 to 360 serves sites at negative longitudes.
+        whole: The grid.
+        what: How messages call the grid's source.
+
+    Raises:
+        PermanentError: The site lies outside the grid or the domain of its CRS.
+    """
+    outline = site_outline(site, whole.crs)
+    if np.isfinite(outline).all():
+        repeat = period(whole.crs)
+        shifts = [0.0] if repeat is None else [0.0, repeat, -repeat]
+        window = max((_pixel_window(whole, outline + np.array([shift, 0.0])) for shift in shifts), key=_area)
+        if _area(window) > 0:
+            x0, y0, x1, y1 = window
+            return whole.window(x0, y0, x1 - x0, y1 - y0)
+    raise PermanentError(f"{what}: site {site.name} lies outside; check the site's place and the source's CRS")
+
+
+def site_outline(site: Site, crs: str) -> NDArray[np.float64]:
+    """Return the vertices (N, 2) of a site's footprint in a CRS, continuous across its seam; inf outside its domain.
+
+    Args:
+        site: The site.
+        crs: Any CRS that pyproj understands.
+
+    Returns:
+        Coordinates (N, 2) in that CRS.
+    """
+    footprint = site.footprint
+    if surrounds_pole(footprint):
+        footprint = shapely.segmentize(footprint, 1.0)
+    lonlat = shapely.get_coordinates(footprint)
+    outline = reproject(lonlat, "EPSG:4326", crs)
+    repeat = period(crs)
+    if repeat is not None and np.isfinite(outline).all():
+        expected = outline[0, 0] + (lonlat[:, 0] - lonlat[0, 0]) / 360 * repeat
+        outline = outline + np.stack([np.round((expected - outline[:, 0]) / repeat) * repeat, 0 * expected], axis=1)
+    return outline
+
+
+def _pixel_window(whole: Grid, outline: NDArray[np.float64]) -> tuple[int, int, int, int]:
+    """Return first and end columns and rows of what an outline covers of a grid; the end may lie before the first."""
+    corners = to_corner(whole.to_pixel(outline))
     x0, y0 = (max(0, round(value)) for value in corners.min(axis=0))
     x1, y1 = (
-        min(most, round(value)) for most, value in zip((whole.width, whole.height), corners.max(axis=0), strict=True)
+        min(size, round(value)) for size, value in zip((whole.width, whole.height), corners.max(axis=0), strict=True)
     )
-    if x1 <= x0 or y1 <= y0:
-        raise PermanentError(f"{what}: site {site.name} lies outside; check the site's place and the source's CRS")
-    return whole.window(x0, y0, x1 - x0, y1 - y0)
+    return x0, y0, x1, y1
+
+
+def _area(window: tuple[int, int, int, int]) -> int:
+    x0, y0, x1, y1 = window
+    return max(0, x1 - x0) * max(0, y1 - y0)

@@ -23,7 +23,7 @@ from raster.grid import Grid
 from raster.manual.verdict import PointLimits
 from stages.align.georeference import align_by_georeference
 from stages.matchers import MatcherName
-from stages.rasters import SIDES
+from stages.rasters import SIDES, open_pair
 from stages.tiepoints import SUFFIXES
 
 _SECONDS_A_PAIR, _SECONDS_A_PIXEL = {"georeference": 0.01, "structure": 15.0}, {"georeference": 0.0, "structure": 6e-8}
@@ -105,18 +105,17 @@ class AlignStage(Stage[AlignParams]):
     def _by_structure(self, unit: Unit, workspace: Path) -> Result:
         from stages.align.evidence import summary, write_evidence  # torch and its kin: only where they are needed
         from stages.align.pair import align_pair
-        from stages.align.source import open_side
         from stages.align.threads import one_thread
         from stages.tiepoints import read_site_tiepoints
 
         paths = [workspace / unit.payload["rasters"][side]["path"] for side in SIDES]
-        with open_side(paths[0]) as map_side, open_side(paths[1]) as visible_side:
+        with open_pair(*paths) as pair:
             files = [workspace / path for path in unit.payload["tiepoints"]]
-            points = read_site_tiepoints(files, visible_side.grid, map_side.grid)
+            points = read_site_tiepoints(files, pair.visible.located, pair.map.located)
             with one_thread():
-                evidence = align_pair(map_side, visible_side, points, self.params.matcher, self.params.manual)
+                evidence = align_pair(pair, points, self.params.matcher, self.params.manual)
             folder = workspace / "alignment" / unit.payload["name"]
-            written = write_evidence(folder, evidence, map_side, visible_side)
+            written = write_evidence(folder, evidence, pair)
         alignment = evidence.alignment
         outcome = Outcome.DONE if alignment.verdict == "accepted" else Outcome.REJECTED
         return Result(tuple(output(workspace, path) for path in written), summary(evidence), outcome, alignment.reason)

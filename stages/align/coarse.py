@@ -11,13 +11,16 @@ import numpy as np
 import torch
 
 from matcher import load_matcher
-from matcher.dense.matcher import DenseMatcher, Step, distinct_poses, refine_pose
-from matcher.dense.poses import View, search_poses
+from matcher.dense.hypotheses import distinct_hypotheses, refine_hypothesis, search_similarities
+from matcher.dense.masked_image import MaskedImage
+from matcher.dense.matcher import DenseMatcher, RefinementStep
 from matcher.dense.windows import window_grid
 from raster.fit import fit
-from raster.grid import georeferenced_homography
 from raster.homography import FloatArray, apply_homography, inverse
-from stages.align.source import Side
+from raster.pair import RasterPair
+from raster.reader import RasterReader
+from raster.resample import warped
+from stages.align.view import reduced_view
 
 SIDE = 1024
 """Longer side, in pixels, of the rasters that this step looks at; at most twice that."""
@@ -45,8 +48,8 @@ ANY_ROTATION = Search(ALL_ANGLES, (0.92, 1.0, 1.08), 128, 4, 2)
 ANY_SIMILARITY = Search(ALL_ANGLES, tuple(2.0 ** (step / 4) for step in range(-4, 5)), 160, 4, 2)
 
 STEPS = (
-    Step(0.25, 0.35, 0.10, ("similarity",)),
-    Step(0.5, 0.25, 0.04, ("similarity", "affine")),
+    RefinementStep(0.25, 0.35, 0.10, ("similarity",)),
+    RefinementStep(0.5, 0.25, 0.04, ("similarity", "affine")),
 )
 """How an initial hypothesis is followed to the resolution of this step."""
 
@@ -54,27 +57,14 @@ TILE = 512
 """Side of the overlapping windows that a sparse matcher is given."""
 
 
-def prior_of(map_side: Side, visible_side: Side) -> FloatArray | None:
-    """Return the homography map -> visible that both georeferences imply, or None where a file has none."""
-    if map_side.grid is None or visible_side.grid is None:
-        return None
-    try:
-        return georeferenced_homography(map_side.grid, visible_side.grid)[0]
-    except ValueError:
-        return None
-
-
-def coarse_candidates(
-    map_side: Side, visible_side: Side, prior: FloatArray | None, matcher: str
-) -> Iterator[tuple[str, FloatArray]]:
+def coarse_candidates(pair: RasterPair, prior: FloatArray | None, matcher: str) -> Iterator[tuple[str, FloatArray]]:
     """Yield initial hypotheses, the likeliest first.
 
     A georeference is taken to be right within `MARGIN`, 9 degrees and 8%; then within any rotation; without one, any
     rotation and scales from 1/2 to 2 are searched.
 
     Args:
-        map_side: The map.
-        visible_side: The visible raster.
+        pair: The map and the visible raster.
         prior: Homography map -> visible that the georeferences imply, or None.
         matcher: Name of a matcher (see `matcher.load_matcher`); "cfog" searches hypotheses by correlation.
 
@@ -82,11 +72,11 @@ def coarse_candidates(
         The method that found the hypothesis, and the homography map -> visible, full-resolution pixels.
     """
     if matcher != "cfog":
-        pooled = _by_matcher(map_side, visible_side, prior, matcher)
+        pooled = _by_matcher(pair, prior, matcher)
         if pooled is not None:
             yield matcher, pooled
         return
-    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    map_view, visible, to_view, to_visible = _views(pair, prior)
     if not map_view.mask.any() or not visible.mask.any():
         return
     for search in (ANY_SIMILARITY,) if prior is None else (NEAR_PRIOR, ANY_ROTATION):
@@ -95,37 +85,37 @@ def coarse_candidates(
             yield "cfog", homography / homography[2, 2]
 
 
-def _views(map_side: Side, visible_side: Side, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
+def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[MaskedImage, MaskedImage, FloatArray, FloatArray]:
     """Return both sides reduced, the map brought to the visible side's scale and orientation by the prior, and the
     matrices from the rasters' pixels to the views'."""
-    visible, to_visible = visible_side.view(SIDE)
+    visible, to_visible = reduced_view(pair.visible, SIDE)
     if prior is None:
-        view, to_view = map_side.view(SIDE)
+        view, to_view = reduced_view(pair.map, SIDE)
         return view, visible, to_view, to_visible
     height, width = visible.image.shape[:2]
     margin = math.ceil(MARGIN * max(height, width))
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=np.float64)
     to_view = shift @ to_visible @ prior
-    image, mask = map_side.warped(to_view, width + 2 * margin, height + 2 * margin)
-    return View(image, mask, visible.device), visible, to_view, to_visible
+    image, mask = warped(pair.map, to_view, width + 2 * margin, height + 2 * margin)
+    return MaskedImage(image, mask, visible.device), visible, to_view, to_visible
 
 
 @torch.no_grad()
-def _by_hypotheses(map_view: View, visible: View, search: Search) -> Iterator[FloatArray]:
+def _by_hypotheses(map_view: MaskedImage, visible: MaskedImage, search: Search) -> Iterator[FloatArray]:
     """Yield the best hypotheses of a search, followed to the resolution of this step: matrices between the views."""
-    poses = search_poses(map_view, visible, search.angles, search.scales, search.side)
+    poses = search_similarities(map_view, visible, search.angles, search.scales, search.side)
     if search.refined:
-        poses = [refine_pose(map_view, visible, pose) for pose in distinct_poses(poses, search.refined)]
+        poses = [refine_hypothesis(map_view, visible, pose) for pose in distinct_hypotheses(poses, search.refined)]
     matcher = DenseMatcher(visible.device)
     for pose in sorted(poses, key=lambda pose: -pose.score)[: search.followed]:
-        matrix, score = matcher.follow(map_view, visible, pose.matrix, STEPS)
+        matrix, score = matcher.refine(map_view, visible, pose.matrix, STEPS)
         if math.isfinite(score):
             yield matrix
 
 
-def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, name: str) -> FloatArray | None:
+def _by_matcher(pair: RasterPair, prior: FloatArray | None, name: str) -> FloatArray | None:
     """Match overlapping windows of both views, pool all correspondences, fit once."""
-    map_view, visible, to_view, to_visible = _views(map_side, visible_side, prior)
+    map_view, visible, to_view, to_visible = _views(pair, prior)
     matcher = load_matcher(name, "auto")
     offset = (map_view.image.shape[0] - visible.image.shape[0]) // 2 if prior is not None else 0
     pairs = []
@@ -148,9 +138,9 @@ def _by_matcher(map_side: Side, visible_side: Side, prior: FloatArray | None, na
     return np.asarray(homography / homography[2, 2])
 
 
-def gsd_ratio(homography: FloatArray, visible_side: Side) -> float:
+def gsd_ratio(homography: FloatArray, visible: RasterReader) -> float:
     """Return how many visible pixels a map pixel spans at the visible raster's centre (the root of the area ratio)."""
-    centre = np.array([[visible_side.width / 2, visible_side.height / 2]])
+    centre = np.array([[visible.width / 2, visible.height / 2]])
     here = apply_homography(inverse(homography), centre)
     square = apply_homography(homography, here + np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
     return float(np.sqrt(abs(cv2.contourArea(square.astype(np.float32)))))

@@ -13,10 +13,11 @@ import pyarrow as pa
 from pipeline.files import write_json
 from raster.homography import FloatArray, apply_homography
 from raster.manual.verdict import PointCheck, PointVerdict
+from raster.pair import RasterPair
+from raster.reader import RasterReader
 from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
-from stages.align.source import Side
 from stages.align.verdict import TOLERANCE, Check
 from stages.tables import write_table
 from stages.tiepoints import arrays
@@ -51,15 +52,15 @@ TIE_POINTS = pa.schema(
 """`alignment.parquet`: one row a tie point, manual ones first. A test that does not apply is null."""
 
 
-def write_evidence(folder: Path, evidence: Evidence, map_side: Side, visible_side: Side) -> list[Path]:
+def write_evidence(folder: Path, evidence: Evidence, pair: RasterPair) -> list[Path]:
     """Write alignment.json, alignment.parquet and alignment.png into `folder`; return their paths.
 
     The same evidence gives the same bytes.
     """
     paths = [folder / "alignment.json", folder / "alignment.parquet", folder / "alignment.png"]
     write_json(paths[0], summary(evidence))
-    write_table(paths[1], pa.Table.from_pylist(_rows(evidence, visible_side), TIE_POINTS), TIE_POINTS)
-    write_picture(paths[2], evidence, map_side, visible_side)
+    write_table(paths[1], pa.Table.from_pylist(_rows(evidence, pair.visible), TIE_POINTS), TIE_POINTS)
+    write_picture(paths[2], evidence, pair)
     return paths
 
 
@@ -107,15 +108,15 @@ def _manual(verdict: PointVerdict) -> dict[str, Any]:
     }
 
 
-def _rows(evidence: Evidence, visible_side: Side) -> list[dict[str, Any]]:
+def _rows(evidence: Evidence, visible: RasterReader) -> list[dict[str, Any]]:
     homography = evidence.alignment.transform.homography
     rows = _manual_rows(evidence, homography)
     for other in evidence.others:
         rows += _window_rows(other.step, other.windows, other.reduce, evidence, False)
     if evidence.windows is not None:
         rows += _window_rows("last", evidence.windows, evidence.reduce, evidence, evidence.alignment.method != "manual")
-    if visible_side.grid is not None and rows:
-        _place_on_ground(rows, visible_side)
+    if visible.located is not None and rows:
+        _place_on_ground(rows, visible)
     return rows
 
 
@@ -176,8 +177,8 @@ def _common(
     }
 
 
-def _place_on_ground(rows: list[dict[str, Any]], visible_side: Side) -> None:
-    grid = visible_side.grid
+def _place_on_ground(rows: list[dict[str, Any]], visible: RasterReader) -> None:
+    grid = visible.located
     assert grid is not None
     ground = grid.to_world([[row["visible_x"], row["visible_y"]] for row in rows])
     for row, (east, north) in zip(rows, ground.tolist(), strict=True):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import match_windows
-from raster.homography import FloatArray, apply_homography, inverse, resizing
+from raster.box import window_means
+from raster.homography import FloatArray, apply_homography, inverse
+from raster.pair import RasterPair
+from raster.pixels import resizing
+from raster.reader import RasterReader
+from raster.resample import warped
 from stages.align.small_components import find_small_components
-from stages.align.source import Side
 
 BLOCK = 2048
 """Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""
@@ -68,12 +71,11 @@ class Windows:
 
 
 @torch.no_grad()
-def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: Layout) -> Windows:
+def measure(pair: RasterPair, homography: FloatArray, layout: Layout) -> Windows:
     """Measure every window that holds data and structure on both sides.
 
     Args:
-        map_side: The map.
-        visible_side: The visible raster.
+        pair: The map and the visible raster.
         homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
         layout: Which windows, at which reduction.
 
@@ -81,8 +83,8 @@ def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: 
         One row for each such window, block by block.
     """
     rows = [np.empty((0, 8))]
-    for corners, bounds in _blocks(visible_side, layout):
-        rows.append(_measure_block(map_side, visible_side, homography, layout, corners, bounds))
+    for corners, bounds in _blocks(pair.visible, layout):
+        rows.append(_measure_block(pair, homography, layout, corners, bounds))
     table = np.concatenate(rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
@@ -100,10 +102,10 @@ def measure(map_side: Side, visible_side: Side, homography: FloatArray, layout: 
     )
 
 
-def _blocks(visible_side: Side, layout: Layout) -> Iterator[tuple[NDArray[np.intp], tuple[int, int, int, int]]]:
+def _blocks(visible: RasterReader, layout: Layout) -> Iterator[tuple[NDArray[np.intp], tuple[int, int, int, int]]]:
     """Yield the windows' corners by block, and the bounds (x0, y0, x1, y1) of the block with all it looks at; both in
     working pixels."""
-    height, width = visible_side.height // layout.reduce, visible_side.width // layout.reduce
+    height, width = visible.height // layout.reduce, visible.width // layout.reduce
     keys = layout.corners // layout.block
     for key in np.unique(keys, axis=0):
         here = layout.corners[(keys == key).all(axis=1)]
@@ -113,8 +115,7 @@ def _blocks(visible_side: Side, layout: Layout) -> Iterator[tuple[NDArray[np.int
 
 
 def _measure_block(
-    map_side: Side,
-    visible_side: Side,
+    pair: RasterPair,
     homography: FloatArray,
     layout: Layout,
     corners: NDArray[np.intp],
@@ -122,25 +123,19 @@ def _measure_block(
 ) -> FloatArray:
     x0, y0, x1, y1 = bounds
     width, height, reduce = x1 - x0, y1 - y0, layout.reduce
-    image, mask = visible_side.read(x0 * reduce, y0 * reduce, width * reduce, height * reduce, reduce)
+    image, mask = pair.visible.read(x0 * reduce, y0 * reduce, width * reduce, height * reduce, reduce)
     working = resizing(1 / reduce, 1 / reduce) @ homography
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
-    warped, inside = map_side.warped(shift @ working, width, height)
+    drawn, inside = warped(pair.map, shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    compared = inside & ~find_small_components(warped, layout.min_component) if layout.min_component else inside
-    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((warped, compared), (image, mask)))
+    compared = inside & ~find_small_components(drawn, layout.min_component) if layout.min_component else inside
+    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
     size = layout.size
     local = corners - (x0, y0)
-    share = _window_mean((inside & mask).astype(np.float32), local, size)
-    strengths = [_window_mean(field.square().sum(0).sqrt().cpu().numpy(), local, size) for field in (field0, field1)]
+    share = window_means(torch.from_numpy(inside & mask), local, size)
+    strengths = [window_means(field.square().sum(0).sqrt(), local, size) for field in (field0, field1)]
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
     found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_PEAK_MARGIN)
     centres = found.centres + np.array([x0, y0])
-    numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
+    numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)
-
-
-def _window_mean(values: NDArray[np.float32], corners: NDArray[np.intp], size: int) -> FloatArray:
-    total = cv2.integral(values, sdepth=cv2.CV_64F)
-    x, y = corners.T
-    return (total[y + size, x + size] - total[y, x + size] - total[y + size, x] + total[y, x]) / size**2

@@ -8,6 +8,7 @@ from shapely import Polygon
 from pipeline.errors import PermanentError
 from raster.grid import Grid, georeferenced_homography, project
 from raster.homography import FloatArray
+from raster.pixels import outer_bounds
 from stages.align.result import Alignment, Patch, Transform
 
 PATCH_PX = 1024
@@ -39,7 +40,7 @@ def _patches(map_grid: Grid, visible_grid: Grid) -> list[Patch]:
     patches = []
     for y in range(0, visible_grid.height, PATCH_PX):
         for x in range(0, visible_grid.width, PATCH_PX):
-            bounds = (x - 0.5, y - 0.5, x + PATCH_PX - 0.5, y + PATCH_PX - 0.5)
+            bounds = outer_bounds(x, y, PATCH_PX, PATCH_PX)
             patches.append(Patch(bounds, Transform(georeferenced_homography(map_grid, visible_grid, bounds)[0])))
     return patches
 

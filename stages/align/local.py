@@ -13,10 +13,11 @@ import numpy as np
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.least_squares import fit_homography
+from raster.pixels import outer_bounds
+from raster.reader import RasterReader
 from stages.align.fine import Windows
 from stages.align.model import Fitted
 from stages.align.result import Patch, Transform
-from stages.align.source import Side
 
 PATCH_PX = 1024
 REACH_STEPS = 1.5
@@ -45,7 +46,7 @@ class Local:
         """Return the smooth move (M, 2) at visible pixels; zero where it is not worthwhile, fading far from windows."""
         return _smooth(points, self.points, self.moves, self.reach) if self.bends else np.zeros_like(points)
 
-    def patches(self, matrix: FloatArray, visible: Side, windows: Windows, fitted: Fitted) -> list[Patch]:
+    def patches(self, matrix: FloatArray, visible: RasterReader, windows: Windows, fitted: Fitted) -> list[Patch]:
         """Return a transform for each patch of the visible raster: the whole one, bent as the neighbours say."""
         moved = apply_homography(fitted.matrix, windows.expected)
         inliers = windows.reliable & fitted.inliers
@@ -53,7 +54,7 @@ class Local:
         found = []
         for y in range(0, visible.height, PATCH_PX):
             for x in range(0, visible.width, PATCH_PX):
-                bounds = (x - 0.5, y - 0.5, x + PATCH_PX - 0.5, y + PATCH_PX - 0.5)
+                bounds = outer_bounds(x, y, PATCH_PX, PATCH_PX)
                 xs, ys = np.meshgrid(np.linspace(bounds[0], bounds[2], 3), np.linspace(bounds[1], bounds[3], 3))
                 lattice = np.stack([xs.ravel(), ys.ravel()], axis=1)
                 source = apply_homography(inverse(matrix), lattice)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from raster.manual.verdict import PointLimits, PointVerdict
-from stages.align.coarse import coarse_candidates, prior_of
+from raster.pair import RasterPair
+from raster.pixels import outline
+from raster.reader import RasterReader
+from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
 from stages.align.local import Local, local_field
@@ -18,7 +21,6 @@ from stages.align.manual import judge_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
 from stages.align.result import Alignment, Transform
-from stages.align.source import Side
 from stages.align.verdict import MAX_BUILDING_LEAN, Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
 
@@ -56,8 +58,7 @@ class Evidence:
 
 
 def align_pair(
-    map_side: Side,
-    visible_side: Side,
+    pair: RasterPair,
     points: Sequence[TiePoint] = (),
     matcher: str = "cfog",
     limits: PointLimits | None = None,
@@ -67,8 +68,7 @@ def align_pair(
     The answer depends on the rasters, the points and the matcher only.
 
     Args:
-        map_side: The map.
-        visible_side: The visible raster.
+        pair: The map and the visible raster.
         points: Manual tie points; none by default.
         matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
         limits: What manual points must fulfil to carry the pair without the windows; defaults if None.
@@ -76,16 +76,16 @@ def align_pair(
     Returns:
         The alignment, accepted or not, with all that was measured.
     """
-    prior = prior_of(map_side, visible_side)
-    sizes = (map_side.width, map_side.height), (visible_side.width, visible_side.height)
+    prior = pair.georeferenced
+    sizes = (pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height)
     manual = judge_manual(points, *sizes, limits)
     best = Evidence(_nowhere(prior, matcher), prior)
     if manual.homography is not None:
         source, target = arrays(points)
         marked = source[manual.agreeing], target[manual.agreeing]
-        best = _best(map_side, visible_side, [("manual", manual.homography)], best, marked)
+        best = _best(pair, [("manual", manual.homography)], best, marked)
     if not best.accepted:  # manual points or none, what the rasters alone say counts
-        best = _best(map_side, visible_side, coarse_candidates(map_side, visible_side, prior, matcher), best, None)
+        best = _best(pair, coarse_candidates(pair, prior, matcher), best, None)
     if not points:
         return best
     best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
@@ -93,8 +93,7 @@ def align_pair(
 
 
 def _best(
-    map_side: Side,
-    visible_side: Side,
+    pair: RasterPair,
     candidates: Iterable[tuple[str, FloatArray]],
     best: Evidence,
     manual: Points | None,
@@ -102,14 +101,14 @@ def _best(
     """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
     known = [] if best.windows is None else [best.alignment.transform.homography]
     for method, homography in candidates:
-        if any(leads_to(homography, other, visible_side) for other in known):
+        if any(leads_to(homography, other, pair.visible) for other in known):
             continue
-        answers, reduce = approach(map_side, visible_side, homography, manual)
+        answers, reduce = approach(pair, homography, manual)
         if not answers:
             continue
         if not answers[-1].hopeless:
             known.append(answers[-1].homography)
-        evidence = _judged(map_side, visible_side, answers, reduce, method, best.prior)
+        evidence = _judged(pair, answers, reduce, method, best.prior)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
@@ -117,19 +116,17 @@ def _best(
     return best
 
 
-def _judged(
-    map_side: Side, visible_side: Side, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None
-) -> Evidence:
+def _judged(pair: RasterPair, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None) -> Evidence:
     """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
     *earlier, answer = answers
     checks = judge(answer.windows, answer.fitted, answer.reduce)
     checks.append(apart("split halves", split_half_distance(answer)))
     correction = np.eye(3)
     if all(check.passed for check in checks):
-        again, distance = perturbed_restart(map_side, visible_side, answer)
-        ground, correction = ground_shift(map_side, visible_side, answer)
-        lean = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
-        checks += [apart("perturbed restart", distance), apart("ground", lean, MAX_BUILDING_LEAN)]
+        again, distance = perturbed_restart(pair, answer)
+        ground, correction = ground_shift(pair, answer)
+        displacement = float(np.linalg.norm(correction[:2, 2])) / answer.reduce
+        checks += [apart("perturbed restart", distance), apart("ground", displacement, MAX_BUILDING_LEAN)]
         earlier += again + ground
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
@@ -143,10 +140,10 @@ def _judged(
         method if method == "cfog" else f"{method}+cfog",
         "needs-manual" if failed else "accepted",
         "; ".join(failed),
-        overlap=_overlap(homography, map_side, visible_side),
-        inlier_cells=_inlier_cells(answer.windows.expected[used], visible_side),
+        overlap=_overlap(homography, pair),
+        inlier_cells=_inlier_cells(answer.windows.expected[used], pair.visible),
         agreement=float(answer.agreeing.mean()),
-        patches=() if failed else local.patches(homography, visible_side, answer.windows, answer.fitted),
+        patches=() if failed else local.patches(homography, pair.visible, answer.windows, answer.fitted),
     )
     return Evidence(alignment, prior, answer.windows, answer.fitted, checks, local, earlier, reduce=answer.reduce)
 
@@ -159,20 +156,17 @@ def _nowhere(prior: FloatArray | None, matcher: str) -> Alignment:
     return Alignment(start, matcher, "needs-manual", reason, inlier_cells=0.0, agreement=0.0)
 
 
-def _overlap(homography: FloatArray, map_side: Side, visible_side: Side) -> float:
+def _overlap(homography: FloatArray, pair: RasterPair) -> float:
     """Return the share of the visible raster that the map covers under a homography."""
-    on_map, frame = (
-        np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
-        for w, h in ((map_side.width, map_side.height), (visible_side.width, visible_side.height))
-    )
+    on_map, frame = (outline(raster.width, raster.height) for raster in (pair.map, pair.visible))
     return overlap_share(apply_homography(homography, on_map), frame)
 
 
-def _inlier_cells(points: FloatArray, visible_side: Side) -> float:
+def _inlier_cells(points: FloatArray, visible: RasterReader) -> float:
     """Return the share of cells of a 8 x 8 lattice over the visible raster that hold one of the points."""
     if not len(points):
         return 0.0
-    cells = np.floor(points / (visible_side.width, visible_side.height) * 8).astype(int)
+    cells = np.floor(points / (visible.width, visible.height) * 8).astype(int)
     return len(np.unique(np.clip(cells, 0, 7), axis=0)) / 64
 
 

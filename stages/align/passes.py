@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from matcher.dense.windows import window_grid
 from raster.homography import FloatArray, apply_homography, inverse
+from raster.pair import RasterPair
+from raster.reader import RasterReader
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
 from stages.align.model import Fitted, fit_lowest_order
-from stages.align.source import Side
 from stages.align.verdict import (
     MIN_AGREEMENT,
     MIN_RELIABLE_AGREEMENT,
@@ -105,14 +106,11 @@ class Answer:
         return corner_distance(self.fitted.matrix, np.eye(3), bounding_corners(self.windows.expected)) / self.reduce
 
 
-def approach(
-    map_side: Side, visible_side: Side, homography: FloatArray, manual: Points | None
-) -> tuple[list[Answer], int]:
+def approach(pair: RasterPair, homography: FloatArray, manual: Points | None) -> tuple[list[Answer], int]:
     """Measure around a candidate, at half the working resolution, then at it until the answer stays where it is.
 
     Args:
-        map_side: The map.
-        visible_side: The visible raster.
+        pair: The map and the visible raster.
         homography: The candidate: 3x3, map -> visible, full-resolution pixels.
         manual: Manual tie points that are fitted too, or None.
 
@@ -120,32 +118,32 @@ def approach(
         The answers, the last one being the one that counts, none where no two windows hold structure on both sides; and
         the working reduction: visible pixels a pixel of the coarser of both rasters.
     """
-    reduce = working_reduction(homography, visible_side)
-    answers = _around("rough", map_side, visible_side, homography, 2 * reduce, None)
+    reduce = working_reduction(homography, pair.visible)
+    answers = _around("rough", pair, homography, 2 * reduce, None)
     if not answers or answers[0].hopeless:
         return answers, reduce
     for number in range(1, MAX_CLOSE + 1):
-        closer = _around(f"close {number}", map_side, visible_side, answers[-1].homography, reduce, manual)
+        closer = _around(f"close {number}", pair, answers[-1].homography, reduce, manual)
         answers += closer
         if not closer or closer[0].moved <= SETTLED or closer[0].agreeing.mean() < MIN_AGREEMENT / 2:
             break
     return answers, reduce
 
 
-def working_reduction(homography: FloatArray, visible_side: Side) -> int:
+def working_reduction(homography: FloatArray, visible: RasterReader) -> int:
     """Return how many visible pixels a pixel of the coarser raster spans, to the nearest whole number."""
-    ratio = gsd_ratio(homography, visible_side)
+    ratio = gsd_ratio(homography, visible)
     return max(1, round(ratio)) if np.isfinite(ratio) else 1
 
 
-def leads_to(homography: FloatArray, answer: FloatArray, visible_side: Side) -> bool:
+def leads_to(homography: FloatArray, answer: FloatArray, visible: RasterReader) -> bool:
     """Return whether a candidate lies so close to an answer, all over the visible raster, that it would lead there."""
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [visible_side.width, visible_side.height]
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [visible.width, visible.height]
     apart = corner_distance(homography, answer, apply_homography(inverse(answer), corners))
-    return apart <= ROUGH.radius * working_reduction(answer, visible_side)
+    return apart <= ROUGH.radius * working_reduction(answer, visible)
 
 
-def perturbed_restart(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], float]:
+def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], float]:
     """Measure again from a known distance to an answer, on other, fewer windows.
 
     An answer that merely stays where it was put does not come back.
@@ -158,12 +156,12 @@ def perturbed_restart(map_side: Side, visible_side: Side, answer: Answer) -> tup
     centres = answer.windows.expected / reduce
     chosen = np.random.default_rng(0).permutation(len(centres))[: AGAIN.count]
     step = np.min(np.ptp(centres, axis=0)) / np.sqrt(len(centres)) / 2
-    size = min(AGAIN.size, *(np.array([visible_side.width, visible_side.height]) // reduce - 1).tolist())
-    limit = np.array([visible_side.width, visible_side.height]) // reduce - size
+    size = min(AGAIN.size, *(np.array([pair.visible.width, pair.visible.height]) // reduce - 1).tolist())
+    limit = np.array([pair.visible.width, pair.visible.height]) // reduce - size
     corners = np.clip(np.rint(centres[chosen] - size / 2 + step).astype(np.intp), 0, limit)
     there = _displacement(answer.windows.expected, reduce) @ answer.homography
     layout = Layout(reduce, size, AGAIN.radius, np.unique(corners, axis=0), block=1)
-    found = measure(map_side, visible_side, there, layout)
+    found = measure(pair, there, layout)
     expected = apply_homography(answer.homography, found.source)
     weights = np.where(found.reliable, 1.0, UNRELIABLE_WEIGHT)
     fitted = fit_lowest_order(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
@@ -173,23 +171,23 @@ def perturbed_restart(map_side: Side, visible_side: Side, answer: Answer) -> tup
     return [Answer("perturbed restart", there, found, fitted, reduce)], apart
 
 
-def ground_shift(map_side: Side, visible_side: Side, answer: Answer) -> tuple[list[Answer], FloatArray]:
+def ground_shift(pair: RasterPair, answer: Answer) -> tuple[list[Answer], FloatArray]:
     """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
 
-    Roofs lean away from the camera, all to one side, and take whatever is fitted to all of the map with them. Roads,
-    water and fields do not, so the map is looked at once more without its small connected components. No shift where
+    Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
+    water and fields are not, so the map is matched once more without its small connected components. No shift where
     this is not reliable or nothing says how large a pixel is.
 
     Returns:
         The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).
     """
-    grid = visible_side.grid
+    grid = pair.visible.located
     if grid is None:
         return [], np.eye(3)
     reduce = answer.reduce
-    layout = _layout(GROUND, visible_side, reduce)
+    layout = _layout(GROUND, pair.visible, reduce)
     layout = replace(layout, min_component=MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2)
-    windows = measure(map_side, visible_side, answer.homography, layout)
+    windows = measure(pair, answer.homography, layout)
     weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
     fitted = fit_lowest_order(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
     if fitted is None:
@@ -223,19 +221,17 @@ def split_half_distance(answer: Answer) -> float:
     return corner_distance(corrections[0], corrections[1], bounding_corners(windows.expected)) / answer.reduce
 
 
-def _around(
-    step: str, map_side: Side, visible_side: Side, homography: FloatArray, reduce: int, manual: Points | None
-) -> list[Answer]:
+def _around(step: str, pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None) -> list[Answer]:
     """Measure all over the raster and return the one answer, or none."""
     plan = ROUGH if step == "rough" else CLOSE
-    windows = measure(map_side, visible_side, homography, _layout(plan, visible_side, reduce))
+    windows = measure(pair, homography, _layout(plan, pair.visible, reduce))
     fitted = _fit(windows, manual, homography, reduce)
     return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
 
 
-def _layout(plan: Pass, visible_side: Side, reduce: int) -> Layout:
+def _layout(plan: Pass, visible: RasterReader, reduce: int) -> Layout:
     """Spread the windows of a pass evenly."""
-    width, height = visible_side.width // reduce, visible_side.height // reduce
+    width, height = visible.width // reduce, visible.height // reduce
     size = min(plan.size, max(96, min(width, height) // 4), width, height)
     even = int(np.sqrt(max(width - size, 1) * max(height - size, 1) / plan.count))
     spacing = max(16, min(round(size * plan.spacing), even))

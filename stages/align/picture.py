@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.files import write_bytes
 from raster.homography import FloatArray, apply_homography
+from raster.pair import RasterPair
+from raster.resample import warped
 from stages.align.pair import Evidence
-from stages.align.source import Side
+from stages.align.view import reduced_view
 
 WIDTH = 760
 CHEQUERS = 10
@@ -21,9 +23,9 @@ ARROW = 8.0
 Image = NDArray[np.uint8]
 
 
-def write_picture(path: Path, evidence: Evidence, map_side: Side, visible_side: Side) -> None:
+def write_picture(path: Path, evidence: Evidence, pair: RasterPair) -> None:
     """Write the picture (PNG): before (by the prior) and after, as chequers and edges; below, the residuals."""
-    view, to_view = visible_side.view(WIDTH)
+    view, to_view = reduced_view(pair.visible, WIDTH)
     visible = view.image
     height, width = visible.shape[:2]
     homography = evidence.alignment.transform.homography
@@ -32,7 +34,7 @@ def write_picture(path: Path, evidence: Evidence, map_side: Side, visible_side: 
         if matrix is None:
             drawn = np.full_like(visible, 235), np.zeros((height, width), bool)
         else:
-            drawn = map_side.warped(to_view @ matrix, width, height)
+            drawn = warped(pair.map, to_view @ matrix, width, height)
         rows.append(_row(visible, *drawn, title))
     arrows = _arrows(visible, evidence, to_view)
     text = np.full_like(visible, 255)

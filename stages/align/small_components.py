@@ -14,7 +14,7 @@ THIN = 0.1
 """Of the side of the largest component: what is thinner is the rim that antialiasing leaves along lines."""
 
 RIM = 0.08
-"""Of the same: how far beyond an island the map is still its outline or its shadow."""
+"""Of the same: how far beyond a small component the map is still its outline or its shadow."""
 
 
 def find_small_components(image: Image, area: float) -> Mask:

@@ -1,8 +1,7 @@
-"""Asking a service over HTTP: one limiter a host, answers checked on arrival, retries only of what may pass."""
+"""HTTP requests within the rate limits of their hosts; responses are checked, transient failures are repeated."""
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
 import time
 from collections.abc import Callable, Mapping
@@ -17,32 +16,49 @@ import stamina
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError, TransientError
+from stages.fetch.encodings import decoded
 from stages.fetch.rate_limiter import RateLimiter
+from stages.fetch.reach import PublicResolver, Reach
 from stages.fetch.responses import InvalidResponse, UnsafeResponse
 
 T = TypeVar("T")
 _MAX_REDIRECTS = 3
 _MAX_RETRY_AFTER_S = 3600.0
+_CONFIRMATIONS = 2
+"""Responses in a row that must say 'there is nothing here': a service in trouble says so, too."""
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524})
 
 
 class RateLimits(BaseModel):
-    """How to behave towards a host."""
+    """Limits on the requests to one host. They hold over all workers of a run together."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     requests_per_second: float | None = Field(
         default=4.0, gt=0, description="Rate to one host, over all workers; null: no limit."
     )
-    concurrent: int = Field(default=4, ge=1, le=64, description="Requests to one host under way, over all workers.")
-    timeout_s: float = Field(
-        default=30.0, gt=0, description="Longest silence, and a fourth of the longest time, of one answer."
+    concurrent: int = Field(
+        default=4, ge=1, le=64, description="Requests to one host in progress at once, over all workers."
     )
-    attempts: int = Field(default=8, ge=1, description="Times a thing is asked for before the engine takes over.")
-    wait_s: float = Field(default=0.5, ge=0, description="First wait between attempts; doubles each time, with jitter.")
+    timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest silence, and a fourth of the longest time, of one response in seconds."
+    )
+    attempts: int = Field(default=8, ge=1, description="Times a request is sent before it fails as transient.")
+    wait_s: float = Field(
+        default=0.5, ge=0, description="First wait between attempts in seconds; doubles each time, with jitter."
+    )
     contact: str = Field(
         default="", description="Mail address or page that the User-Agent names, so that a service can reach you."
     )
+
+
+@dataclass(frozen=True)
+class Response:
+    """A valid HTTP response: its status (200 or 206), its body, unpacked, and its headers."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
 
 
 def _never(body: bytes) -> bool:
@@ -51,11 +67,21 @@ def _never(body: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Request(Generic[T]):
-    """Something to ask for. `label` names it in messages (never the URL, which may hold a key)."""
+    """A request and how to check its response.
+
+    Attributes:
+        url: Address, which may hold a key: it is neither logged nor part of a message.
+        label: Names the request in messages.
+        check: Makes the result of a response; raises `InvalidResponse` if it is not what was asked for.
+        max_bytes: Greatest size of a body, unpacked.
+        absent_statuses: HTTP statuses that say that there is nothing at this address.
+        headers: Further request headers.
+        is_absence: Tells whether a body says that there is nothing, such as a 'no imagery' picture.
+    """
 
     url: str
     label: str
-    check: Callable[[bytes], T]
+    check: Callable[[Response], T]
     max_bytes: int = 8 << 20
     absent_statuses: frozenset[int] = frozenset({204, 404, 410})
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -63,33 +89,36 @@ class Request(Generic[T]):
 
 
 class _Retryable(Exception):
-    """A failed attempt worth another."""
+    """A failed attempt that may succeed when it is repeated."""
 
 
 class Client:
-    """An async context manager that asks politely.
+    """An asynchronous context manager that sends requests within the rate limits of their hosts.
 
-    `get` returns what the request's check made of the body, or None if the service says that there is nothing, which is
-    a fact. It raises `TransientError` when the host stays unwell for all attempts, `PermanentError` for what asking
-    again cannot mend: a refusal (401, 403), another client error, a hostile answer. No message holds a URL.
+    Args:
+        folder: Where the rate limiters of the run keep their state.
+        rate_limits: Limits towards each host.
+        reach: Which hosts may be connected to; every host by default, for addresses that the user gave.
     """
 
-    def __init__(self, folder: Path, rate_limits: RateLimits) -> None:
+    def __init__(self, folder: Path, rate_limits: RateLimits, reach: Reach | None = None) -> None:
         self._folder = folder
         self._rate_limits = rate_limits
+        self._reach = reach
         self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
         silence = self._rate_limits.timeout_s
         contact = f" ({self._rate_limits.contact})" if self._rate_limits.contact else ""
+        resolver = PublicResolver(self._reach) if self._reach else None
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=4 * silence, sock_connect=silence, sock_read=silence),
             headers={"User-Agent": f"mapdata/0.1{contact}", "Accept-Encoding": "identity"},
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, resolver=resolver, use_dns_cache=resolver is None),
         )
-        # After a reset aiohttp would ask again by itself, past the limiter.
+        # After a reset aiohttp would repeat the request by itself, past the rate limiter.
         self._session._retry_connection = False
         return self
 
@@ -99,7 +128,19 @@ class Client:
         await self._session.close()
 
     async def get(self, request: Request[T]) -> T | None:
-        """Ask until there is a good answer; see the class for what is returned and raised."""
+        """Send a request until there is a valid response.
+
+        Args:
+            request: What to ask for.
+
+        Returns:
+            What the request's check made of the response; None if the service says twice that there is nothing.
+
+        Raises:
+            TransientError: All attempts failed in ways that may pass.
+            PermanentError: Repeating cannot help: a refusal (401, 403), another client error, an invalid certificate,
+                an unsafe response, a picture format that is not supported. No message holds a URL.
+        """
         absences = 0
         try:
             async for attempt in stamina.retry_context(
@@ -111,50 +152,57 @@ class Client:
                 wait_jitter=self._rate_limits.wait_s,
             ):
                 with attempt:
-                    body = await self._request_once(request)
-                    if body is None:
-                        return None
-                    if request.is_absence(body):
-                        # A service in trouble shows its 'no imagery' picture too: believed when it says so twice.
+                    response = await self._send(request)
+                    if response is None or request.is_absence(response.body):
                         absences += 1
-                        if absences < 2:
-                            raise _Retryable("its 'no imagery' picture")
+                        if absences < min(_CONFIRMATIONS, self._rate_limits.attempts):
+                            raise _Retryable("that there is nothing, once")
                         return None
+                    absences = 0
                     try:
-                        return request.check(body)
+                        return request.check(response)
                     except InvalidResponse as error:
                         raise _Retryable(str(error)) from error
         except _Retryable as error:
             raise TransientError(
-                f"{request.label}: asked {self._rate_limits.attempts} times, last answer: {error}. "
-                "Nothing that was fetched is lost: run again when the service is well."
+                f"{request.label}: requested {self._rate_limits.attempts} times, last response: {error}. "
+                "Nothing that was fetched is lost: run again when the service works."
             ) from None
         except UnsafeResponse as error:
-            raise PermanentError(f"{request.label}: refused {error}; check the provider's URL template") from None
+            raise PermanentError(f"{request.label}: refused {error}; check the address of the source") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _request_once(self, request: Request[T]) -> bytes | None:
-        """Return the body of one answer, following redirects within the host; None if there is nothing."""
+    async def _send(self, request: Request[T]) -> Response | None:
+        """Return one response, following redirects within the host; None if it says that there is nothing."""
         url = request.url
         for _ in range(_MAX_REDIRECTS + 1):
+            if self._reach:
+                self._reach.check_url(url)
             limiter = self._limiter(url)
             async with limiter.slot():
                 try:
                     async with self._session.get(url, headers=request.headers, allow_redirects=False) as response:
                         target = response.headers.get("Location") if 300 <= response.status < 400 else None
                         if target is None:
-                            body = await self._read_response(request, response, limiter)
+                            valid = await self._read(request, response, limiter)
                             limiter.succeeded()
-                            return body
+                            return valid
+                except aiohttp.InvalidURL:
+                    raise UnsafeResponse("an address that is malformed") from None
+                except aiohttp.ClientSSLError as error:
+                    raise PermanentError(
+                        f"{request.label}: no trusted TLS connection to {_host(url)} "
+                        f"({_tls_problem(error)}); check the host's certificate and this machine's clock"
+                    ) from None
                 except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                     limiter.failed()
                     raise _Retryable(type(error).__name__) from None
             url = _redirected(url, target)
         raise UnsafeResponse(f"more than {_MAX_REDIRECTS} redirects")
 
-    async def _read_response(
+    async def _read(
         self, request: Request[T], response: aiohttp.ClientResponse, limiter: RateLimiter
-    ) -> bytes | None:
+    ) -> Response | None:
         status = response.status
         if status in request.absent_statuses:
             return None
@@ -168,37 +216,51 @@ class Client:
         if status in (401, 403):
             raise PermanentError(f"{request.label}: the service refuses (status {status}); check the key and its terms")
         if status not in (200, 206):
-            raise PermanentError(f"{request.label}: the service answers with status {status}; check the URL template")
-        _refuse_hostile_headers(response)
-        return await _read_bounded(response, request.max_bytes)
+            raise PermanentError(
+                f"{request.label}: the service responds with status {status}; check the address of the source"
+            )
+        _refuse_path_in_file_name(response)
+        packed = await _read_bounded(response, request.max_bytes)
+        try:
+            body = decoded(packed, response.headers.get("Content-Encoding", ""), request.max_bytes)
+        except InvalidResponse as error:
+            raise _Retryable(str(error)) from error
+        return Response(status, body, response.headers)
 
     def _limiter(self, url: str) -> RateLimiter:
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = _host(url)
         if host not in self._limiters:
-            p = self._rate_limits
-            self._limiters[host] = RateLimiter(self._folder, host, p.requests_per_second, p.concurrent)
+            limits = self._rate_limits
+            self._limiters[host] = RateLimiter(self._folder, host, limits.requests_per_second, limits.concurrent)
         return self._limiters[host]
 
 
-async def _read_bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read a body of at most `most` bytes, whole."""
-    due = response.content_length
-    if due is not None and due > most:
-        raise UnsafeResponse(f"a body of {due} bytes where at most {most} were due")
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _tls_problem(error: aiohttp.ClientSSLError) -> str:
+    """Return what is wrong with a connection, such as 'self-signed certificate'."""
+    cause = getattr(error, "certificate_error", None) or error.__cause__ or error
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__)
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes, whole."""
+    expected = response.content_length
+    if expected is not None and expected > limit:
+        raise UnsafeResponse(f"a body of {expected} bytes where at most {limit} are allowed")
     body = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         body += chunk
-        if len(body) > most:
-            raise UnsafeResponse(f"a body of more than {most} bytes")
-    if due is not None and len(body) != due:
-        raise _Retryable(f"{len(body)} bytes of {due}")
+        if len(body) > limit:
+            raise UnsafeResponse(f"a body of more than {limit} bytes")
+    if expected is not None and len(body) != expected:
+        raise _Retryable(f"{len(body)} bytes of {expected}")
     return bytes(body)
 
 
-def _refuse_hostile_headers(response: aiohttp.ClientResponse) -> None:
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("", "identity"):
-        raise UnsafeResponse(f"a body packed as {encoding!r} though none was asked for")
+def _refuse_path_in_file_name(response: aiohttp.ClientResponse) -> None:
     disposition = response.headers.get("Content-Disposition", "")
     if any(mark in disposition.partition("filename")[2] for mark in ("/", "\\", "..")):
         raise UnsafeResponse("a file name with a path in its Content-Disposition")
@@ -206,14 +268,18 @@ def _refuse_hostile_headers(response: aiohttp.ClientResponse) -> None:
 
 def _redirected(url: str, target: str) -> str:
     """Return the target of a redirect within the same host; raise `UnsafeResponse` for any other."""
-    new = urljoin(url, target)
-    old_parts, new_parts = urlsplit(url), urlsplit(new)
+    try:
+        new = urljoin(url, target)
+        old_parts, new_parts = urlsplit(url), urlsplit(new)
+        old_port, new_port = old_parts.port, new_parts.port
+    except ValueError:
+        raise UnsafeResponse("a redirect to a malformed address") from None
     if new_parts.scheme not in ("http", "https"):
         raise UnsafeResponse(f"a redirect to {new_parts.scheme}:")
     if new_parts.hostname != old_parts.hostname or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
         raise UnsafeResponse(f"a redirect from {old_parts.hostname} to {new_parts.scheme}://{new_parts.hostname}")
-    if new_parts.port != old_parts.port and (old_parts.scheme, new_parts.scheme) != ("http", "https"):
-        raise UnsafeResponse(f"a redirect to port {new_parts.port} of {new_parts.hostname}")
+    if new_port != old_port and (old_parts.scheme, new_parts.scheme) != ("http", "https"):
+        raise UnsafeResponse(f"a redirect to port {new_port} of {new_parts.hostname}")
     return new
 
 
@@ -226,22 +292,6 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
-
-
-async def get_all(client: Client, requests: list[Request[T]], at_once: int) -> list[T | None]:
-    """Return the answers in the order of the requests, `at_once` under way; the first error ends them and is raised."""
-    limit = asyncio.Semaphore(at_once)
-
-    async def one(request: Request[T]) -> T | None:
-        async with limit:
-            return await client.get(request)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(request)) for request in requests]
-    except* (PermanentError, TransientError) as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if seconds == seconds else None

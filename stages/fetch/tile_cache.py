@@ -1,7 +1,7 @@
-"""Tiles already fetched, kept on disk until the disk budget wants the room: one SQLite file a raster.
+"""Tiles already fetched, kept on disk within a budget: one SQLite file a raster.
 
-Only good answers come in: whole pictures, and the fact that a tile does not exist. A killed process loses at most the
-tiles of the last moment, and a run that is repeated asks the service for nothing it has answered.
+Only valid responses are kept: whole pictures, and until the raster is complete the fact that a tile does not exist. A
+killed process loses at most the tiles of the last second, and a repeated run requests no tile that it has.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from types import TracebackType
 from pipeline.errors import PermanentError
 
 _COMMIT_EVERY_S = 1.0
+_MAX_ABSENCE_S = 86400.0
+"""How long a killed run's knowledge that a tile does not exist is believed."""
 
 
 class TileCache:
     """Tiles of one service and zoom by (x, y). A context manager; one process writes it at a time.
 
-    `identity` names service, layer and zoom: a file of another identity is started anew.
+    Args:
+        path: The file; made if there is none.
+        identity: Names service, layer and zoom: a file of another identity is emptied.
     """
 
     def __init__(self, path: Path, identity: str) -> None:
@@ -39,26 +43,44 @@ class TileCache:
         self._database.close()
 
     def get(self, x: int, y: int) -> tuple[bool, bytes | None]:
-        """Return (known, body); body None if the service said that there is no such tile."""
+        """Return (known, body); the body is None if the service said lately that there is no such tile.
+
+        Args:
+            x: Column of the tile.
+            y: Row of the tile.
+
+        Returns:
+            Whether the tile is known, and its body.
+        """
         row = self._database.execute("SELECT body FROM tiles WHERE x = ? AND y = ?", (x, y)).fetchone()
         return (False, None) if row is None else (True, row[0])
 
     def put(self, x: int, y: int, body: bytes | None) -> None:
-        """Remember a tile, or that there is none."""
-        self._database.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", (x, y, body))
+        """Keep a tile, or the fact that there is none.
+
+        Args:
+            x: Column of the tile.
+            y: Row of the tile.
+            body: The response's body; None for a tile that does not exist.
+        """
+        self._database.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?)", (x, y, body, time.time()))
         if time.monotonic() - self._committed > _COMMIT_EVERY_S:
             self._database.commit()
             self._committed = time.monotonic()
 
-    def forget(self, x: int, y: int) -> None:
-        """Drop a tile that turned out bad, so that it is asked for again."""
+    def delete(self, x: int, y: int) -> None:
+        """Delete a tile that turned out damaged, so that it is requested again."""
         self._database.execute("DELETE FROM tiles WHERE x = ? AND y = ?", (x, y))
+
+    def delete_absences(self) -> None:
+        """Delete the facts that tiles do not exist, so that they are requested again."""
+        self._database.execute("DELETE FROM tiles WHERE body IS NULL")
 
     def _open(self) -> sqlite3.Connection:
         try:
             return self._prepare()
         except sqlite3.DatabaseError:
-            # A torn or foreign file: nothing in it can be trusted, and all of it can be fetched again.
+            # Nothing in a damaged or foreign file can be trusted, and all of it can be fetched again.
             self._remove()
             return self._prepare()
 
@@ -67,8 +89,11 @@ class TileCache:
         database.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
             "CREATE TABLE IF NOT EXISTS identity (value TEXT PRIMARY KEY);"
-            "CREATE TABLE IF NOT EXISTS tiles (x INTEGER, y INTEGER, body BLOB, PRIMARY KEY (x, y));"
+            "CREATE TABLE IF NOT EXISTS tiles (x INTEGER, y INTEGER, body BLOB, fetched REAL, PRIMARY KEY (x, y));"
         )
+        stale = "DELETE FROM tiles WHERE body IS NULL AND abs(? - fetched) > ?"
+        database.execute(stale, (time.time(), _MAX_ABSENCE_S))
+        database.commit()
         known = database.execute("SELECT value FROM identity").fetchall()
         if known != [(self._identity,)]:
             database.execute("DELETE FROM tiles")
@@ -83,11 +108,17 @@ class TileCache:
 
 
 def evict(folder: Path, budget_bytes: int, keep: Path) -> None:
-    """Delete the longest unused stores of `folder`, except `keep`, until all fit the budget.
+    """Delete the longest unused caches of a folder until all fit the budget.
 
-    Raises `PermanentError` if `keep` alone exceeds it.
+    Args:
+        folder: Holds the caches, at any depth.
+        budget_bytes: Greatest size of all together.
+        keep: The cache in use, which is not deleted.
+
+    Raises:
+        PermanentError: `keep` alone exceeds the budget.
     """
-    # A store may vanish between the listing and a look at it: another worker makes room too.
+    # A cache may vanish between the listing and a look at it, because another worker evicts too.
     files = {path: status for path in folder.rglob("*.sqlite*") if (status := _stat(path)) is not None}
     total = sum(size for size, _ in files.values())
     for path, (size, _) in sorted(files.items(), key=lambda item: item[1][1]):

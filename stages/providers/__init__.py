@@ -16,9 +16,10 @@ from typing import Literal
 import xyzservices
 import xyzservices.providers
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import PermanentError
+from stages.providers import template
 
 XYZ_PREFIX = "xyz:"
 
@@ -31,7 +32,8 @@ class Provider(BaseModel):
     name: str
     side: Literal["map", "visible"] | None = Field(default=None, description="What its tiles show; null: unknown.")
     url: str = Field(
-        description="Template with {z}, {x}, {y} (or {-y}: counted from the south, TMS) and perhaps {key}."
+        description="Template with {z}, {x}, {y} (or {-y}: counted from the south, TMS), their names in WMTS, or "
+        "{quadkey}; {s}, {switch:a,b,c}, {r} and {key} are filled in, too."
     )
     zooms: tuple[int, int] = Field(default=(0, 22), description="Least and greatest zoom that has tiles.")
     tile_size: Literal[256, 512] = Field(default=256, description="Width and height of a tile in px.")
@@ -47,17 +49,34 @@ class Provider(BaseModel):
     note: str = Field(default="", description="What else a user should know.")
 
     def tile_url(self, z: int, x: int, y: int) -> str:
-        """Return the URL of a tile, the key filled in: it must never be logged or stored."""
-        return (
-            self.url.replace("{z}", str(z))
-            .replace("{x}", str(x))
-            .replace("{-y}", str(2**z - 1 - y))
-            .replace("{y}", str(y))
-            .replace("{key}", self._key())
-        )
+        """Return the URL of a tile, the key filled in: it must never be logged or stored.
+
+        Args:
+            z: Zoom.
+            x: Column, counted from 180 degrees west.
+            y: Row, counted from the north.
+
+        Raises:
+            PermanentError: The environment variable of the key is not set.
+        """
+        return template.tile_url(self.url, z, x, y, self.tile_size, self._key())
+
+    @model_validator(mode="after")
+    def _template_is_complete(self) -> Provider:
+        if problem := template.template_problem(self.url, bool(self.key_variable)):
+            raise ValueError(f"url: {problem}")
+        return self
 
     def check_use(self, permission: str) -> None:
-        """Raise `PermanentError` if the key is missing, or the terms need a permission that is not stated."""
+        """Check that the terms allow the use and that the key is there.
+
+        Args:
+            permission: By whose permission the user fetches, in words; may be empty.
+
+        Raises:
+            PermanentError: The terms need a permission that is not stated, or the environment variable of the key is
+                not set.
+        """
         if self.bulk != "allowed" and not permission.strip():
             known = "forbid bulk downloads" if self.bulk == "forbidden" else "do not clearly allow bulk downloads"
             raise PermanentError(
@@ -85,13 +104,23 @@ def registry() -> dict[str, Provider]:
 
 
 def find_provider(name: str) -> Provider:
-    """Return a provider of the registry, or any of xyzservices as `xyz:NAME`. Raises `PermanentError`."""
+    """Return a provider of the registry, or any of xyzservices as `xyz:NAME`.
+
+    Raises:
+        PermanentError: There is no such provider, or its URL cannot be filled in here.
+    """
     if name.startswith(XYZ_PREFIX):
         tiles = _xyz(name.removeprefix(XYZ_PREFIX))
         attribution = tiles.get("attribution", "")
-        return Provider(
-            name=name, url=_template(tiles), licence="see attribution", attribution=attribution, zooms=_zooms(tiles)
-        )
+        try:
+            return Provider(
+                name=name, url=_template(tiles), licence="see attribution", attribution=attribution, zooms=_zooms(tiles)
+            )
+        except ValueError as error:  # also pydantic's
+            raise PermanentError(
+                f"provider {name!r} needs values that only its owner gives, such as a key: write its URL with {{key}} "
+                "and key_variable in the source's own fields instead of `provider`"
+            ) from error
     if name not in registry():
         near = difflib.get_close_matches(name, registry(), 3) or sorted(registry())
         raise PermanentError(f"no provider is called {name!r}; did you mean {', '.join(near)}?")

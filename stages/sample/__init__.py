@@ -14,11 +14,12 @@ from typing import ClassVar
 
 import cv2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from shapely import wkb
+from shapely import get_coordinates, wkb
 from shapely.geometry import mapping
 
 from pipeline.files import write_bytes, write_json
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from raster.longitude import ground_polygon, split_at_antimeridian
 from stages.sample.listed import SiteByBounds, SiteByRaster, site_rows
 from stages.sample.sampled import Globe, PointFile, Row, sampled_points
 from stages.tables import SITES, write_table
@@ -66,41 +67,38 @@ class SampleStage(Stage[SampleParams]):
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Choose the sites and write the tables."""
-        sampled = self.params.globe or self.params.points
-        rows = sampled.rows(unit.payload["seed"]) if sampled else site_rows(self.params.sites)
+        rows = self._rows(unit.payload["seed"])
         folder = workspace / "sample"
         write_table(folder / "sites.parquet", rows, SITES.with_metadata({"geo": _GEOPARQUET}))
         write_json(folder / "sites.geojson", _geojson(rows))
         paths = [folder / "sites.parquet", folder / "sites.geojson"]
-        if sampled:
+        if not self.params.sites:
             write_bytes(folder / "world.png", _world_png(rows))
             paths.append(folder / "world.png")
         data = {"points": len({row["point_id"] for row in rows}), "sites": len(rows)}
         return Result(tuple(output(workspace, path) for path in paths), data)
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
-        """Count the sites and their pixels."""
-        if sampled := self.params.globe or self.params.points:
-            points, pixels, gsd = sampled.count(), sampled.pixels(), sampled.gsd
-            sites = points * sampled.sites_per_point
-        else:
-            rows = site_rows(self.params.sites)
-            points, sites = len({row["point_id"] for row in rows}), len(rows)
-            pixels = float(sum(row["width"] * row["height"] for row in rows))
-            gsd = sum(row["gsd"] for row in rows) / len(rows)
-        amounts = {"points": points, "raster_pairs": sites, "pixels": pixels, "gsd": gsd}
-        return Estimate(1, seconds=2 + 0.03 * sites, propagated=amounts)
+        """Count the sites and their pixels, by choosing them: later stages plan with these very sites."""
+        rows = self._rows(run.seed)
+        pixels = float(sum(row["width"] * row["height"] for row in rows))
+        points = len({row["point_id"] for row in rows})
+        gsd = sum(row["gsd"] for row in rows) / len(rows)
+        amounts = {"points": points, "raster_pairs": len(rows), "pixels": pixels, "gsd": gsd}
+        return Estimate(1, seconds=2 + 0.03 * len(rows), propagated=amounts, rows=rows)
+
+    def _rows(self, seed: int) -> list[Row]:
+        sampled = self.params.globe or self.params.points
+        return sampled.rows(seed) if sampled else site_rows(self.params.sites)
 
 
 def _geojson(rows: Sequence[Row]) -> dict[str, object]:
-    features = [
-        {
-            "type": "Feature",
-            "geometry": mapping(wkb.loads(row["geometry"])),
-            "properties": {key: value for key, value in row.items() if key != "geometry"},
-        }
-        for row in rows
-    ]
+    features = []
+    for row in rows:
+        outline = ground_polygon(get_coordinates(wkb.loads(row["geometry"]))[:-1])
+        properties = {key: value for key, value in row.items() if key != "geometry"}
+        geometry = mapping(split_at_antimeridian(outline))
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     return {"type": "FeatureCollection", "features": features}
 
 

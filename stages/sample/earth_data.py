@@ -35,18 +35,40 @@ _MASK_CELLS_PER_DEGREE = 120
 
 
 def unit_vectors(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (N, 3) points on the unit sphere of degrees `lon`, `lat` (N,)."""
+    """Return points on the unit sphere.
+
+    Args:
+        lon: Longitudes (N,) in degrees.
+        lat: Latitudes (N,) in degrees.
+
+    Returns:
+        Points (N, 3).
+    """
     lam, phi = np.radians(lon), np.radians(lat)
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
 def chord(distance_km: float) -> float:
-    """Return the straight distance on the unit sphere of a great-circle distance in km."""
+    """Return the straight distance on the unit sphere of a great-circle distance.
+
+    Args:
+        distance_km: Distance along the ground in km.
+
+    Returns:
+        The distance through the sphere.
+    """
     return float(2 * np.sin(distance_km / EARTH_RADIUS_KM / 2))
 
 
 def great_circle_km(chord_length: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the great-circle distance in km of straight distances on the unit sphere."""
+    """Return the great-circle distances of straight distances on the unit sphere.
+
+    Args:
+        chord_length: Distances (N,) through the sphere.
+
+    Returns:
+        Kilometres (N,).
+    """
     return 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord_length / 2, 0, 1))
 
 
@@ -65,6 +87,14 @@ class Places:
         return cKDTree(unit_vectors(self.lon, self.lat))
 
     def at_least(self, population: int) -> Places:
+        """Return the larger places.
+
+        Args:
+            population: Least number of inhabitants.
+
+        Returns:
+            The places, in the same order.
+        """
         keep = self.population >= population
         return Places(self.lon[keep], self.lat[keep], self.population[keep], self.country[keep], self.continent[keep])
 
@@ -83,7 +113,16 @@ class EarthData:
         return self.places.at_least(50_000)
 
     def climate_at(self, lon: NDArray[np.float64], lat: NDArray[np.float64], reach: int = 0) -> NDArray[np.uint8]:
-        """Return Koeppen numbers (N, (2 reach + 1)^2) of the cells within `reach` cells of each position."""
+        """Return the climate round positions.
+
+        Args:
+            lon: Longitudes (N,) in degrees.
+            lat: Latitudes (N,) in degrees.
+            reach: Cells of 1/36 degree on every side.
+
+        Returns:
+            Koeppen numbers (N, (2 reach + 1)^2) uint8, positions in `KOEPPEN_CLASSES` plus 1.
+        """
         rows, columns = _cells(lon, lat, CLIMATE_CELLS_PER_DEGREE)
         step = np.arange(-reach, reach + 1)
         rows = np.clip(rows[:, None, None] + step[:, None], 0, self.climate.shape[0] - 1)
@@ -92,7 +131,15 @@ class EarthData:
         return cells
 
     def land_share_at(self, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the share of land (N,) in the 1/12 degree cell of each position."""
+        """Return the share of land in the 1/12 degree cells of positions.
+
+        Args:
+            lon: Longitudes (N,) in degrees.
+            lat: Latitudes (N,) in degrees.
+
+        Returns:
+            Shares (N,) float32, 0 to 1.
+        """
         return self.land_share[_cells(lon, lat, LAND_CELLS_PER_DEGREE)]
 
 

@@ -9,11 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon, box
+from shapely.affinity import translate
 
 from stages.sample.earth_data import EARTH_RADIUS_KM, EarthData, unit_vectors
 from stages.sample.strata import Candidates, Stratum, natural_strata
 
 KM_PER_DEGREE = EARTH_RADIUS_KM * np.pi / 180
+MAX_LATITUDE = 80.0
+"""Degrees within which the centres of sampled sites lie: nearer to a pole, parallels are no straight sides."""
 TRIES = 64
 """Footprints looked at for each point."""
 _PROBES = 5
@@ -43,7 +46,7 @@ class SampledFootprint:
 
     @property
     def geometry(self) -> Polygon:
-        """The outline in WGS84 degrees, with parallels and meridians as sides."""
+        """The outline in unwrapped WGS84 degrees, with parallels and meridians as sides."""
         return _outline(self.lon, self.lat, self.width * self.gsd / 1000, self.height * self.gsd / 1000)
 
 
@@ -54,6 +57,16 @@ def place_sites(
 
     The first site is centred on its point; the others are the best by content of `TRIES` random footprints within
     about three footprints' reach. A point's draw depends on the seed and the point's position alone.
+
+    Args:
+        earth: Land, climate and settlements.
+        points: The sampling points.
+        sites_per_point: Sites at each point.
+        extent: Sizes that a footprint may have.
+        seed: Seed of the run.
+
+    Returns:
+        The sites. A point without room for all of its sites has fewer.
     """
     taken: list[Polygon] = []
     result: list[SampledFootprint] = []
@@ -66,7 +79,7 @@ def place_sites(
         chosen: list[SampledFootprint] = []
         for candidate in (candidates[i] for i in order):
             outline = candidate.geometry
-            if not any(outline.intersects(other) for other in taken):
+            if not any(_overlap(outline, other) for other in taken):
                 taken.append(outline)
                 chosen.append(candidate)
             if len(chosen) == sites_per_point:
@@ -78,12 +91,25 @@ def place_sites(
     return result
 
 
+def _overlap(outline: Polygon, other: Polygon) -> bool:
+    """Tell whether two unwrapped outlines overlap, also where they meet across the antimeridian."""
+    turns = (0.0, 360.0, -360.0) if max(map(abs, outline.bounds[::2])) > 170 else (0.0,)
+    return any(outline.intersects(translate(other, turn) if turn else other) for turn in turns)
+
+
 def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.float64]:
     """Return a score (N,) of what a map of each footprint would show; higher is better.
 
     Settled strata count the logarithm of the inhabitants in the footprint (villages: that of the places, not of the
     people); natural strata the share of the footprint that their rule fits, and a little for settlements, without
     which a map is blank. Sea beyond what the stratum allows costs most.
+
+    Args:
+        earth: Land, climate and settlements.
+        sites: Footprints (N).
+
+    Returns:
+        Scores (N,).
     """
     probes = np.stack([_probes(site) for site in sites])  # (N, P, 2)
     lon, lat = probes[..., 0].ravel(), probes[..., 1].ravel()
@@ -119,7 +145,7 @@ def _candidates(
     reach = 3 * max(extent.most) * extent.gsd / 1000
     east, north = rng.uniform(-reach, reach, (2, TRIES))
     east[0] = north[0] = 0
-    lats = np.clip(lat + north / KM_PER_DEGREE, -80, 80)
+    lats = np.clip(lat + north / KM_PER_DEGREE, -MAX_LATITUDE, MAX_LATITUDE)
     lons = (lon + east / (KM_PER_DEGREE * np.cos(np.radians(lat))) + 180) % 360 - 180
     return [
         SampledFootprint(point, 0, round(float(x), 5), round(float(y), 5), stratum, int(width), int(height), extent.gsd)
@@ -139,5 +165,7 @@ def _places_within(earth: EarthData, site: SampledFootprint) -> NDArray[np.int64
     centre = unit_vectors(np.array(site.lon), np.array(site.lat))
     near = np.array(sorted(earth.places.tree.query_ball_point(centre, radius)), np.int64)
     lon, lat = earth.places.lon[near], earth.places.lat[near]
+    if west < -180 or east > 180:  # counted on from the site's own longitude, as its outline is
+        lon = lon + 360 * np.round((site.lon - lon) / 360)
     inside: NDArray[np.int64] = near[(lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)]
     return inside

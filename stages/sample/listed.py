@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from shapely import Polygon, box
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.longitude import ground_polygon, surrounds_pole, wrapped, wrapped_ring
 from stages.rasters import open_any
 
 _GEOD = Geod(ellps="WGS84")
@@ -37,19 +39,27 @@ class _Listed(BaseModel, ABC):
 class SiteByBounds(_Listed):
     """A site given by its bounds."""
 
-    bounds: tuple[float, float, float, float] = Field(description="West, south, east, north in WGS84 degrees.")
+    bounds: tuple[float, float, float, float] = Field(
+        description="West, south, east, north in WGS84 degrees. Longitudes count from -180 or from 0; west > east, or "
+        "east > 180, means that the site lies across the antimeridian."
+    )
     gsd: float = Field(gt=0, description="Wanted ground sample distance, metres a pixel.")
 
     @model_validator(mode="after")
     def _check(self) -> SiteByBounds:
         west, south, east, north = self.bounds
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise ValueError("bounds must be west < east within -180 to 180 and south < north within -90 to 90")
+        if not (-180 <= west <= 360 and -180 <= east <= 360 and west != east and -90 <= south < north <= 90):
+            raise ValueError("bounds are west, south, east, north: longitudes within -180 to 360, south < north")
+        if 180 < (east - west if east > west else east - west + 360) < 360 or east - west > 360:
+            raise ValueError("a site is at most 180 degrees wide, or the whole globe")
         return self
 
     def extent(self) -> tuple[Polygon, float]:
         """Return the box of the bounds."""
-        return box(*self.bounds), self.gsd
+        west, south, east, north = self.bounds
+        east = east if east > west else east + 360
+        turn = 360 * math.floor(((west + east) / 2 + 180) / 360)
+        return box(west - turn, south, east - turn, north), self.gsd
 
 
 class SiteByRaster(_Listed):
@@ -64,19 +74,38 @@ class SiteByRaster(_Listed):
     def extent(self) -> tuple[Polygon, float]:
         """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""
         with open_any(self.raster) as reader:
-            return reader.grid.footprint(), reader.grid.gsd
+            grid = reader.grid
+        ring = shapely.get_coordinates(shapely.Polygon(grid.corners()).exterior)[:-1]
+        dense = shapely.segmentize(shapely.Polygon(ring), max(grid.width, grid.height) / 16)
+        ground = ground_polygon(grid.to_lonlat(shapely.get_coordinates(dense.exterior)[:-1]))
+        # The corners alone are the site's outline, unless they cannot tell round which pole it lies.
+        return (ground if surrounds_pole(ground) else ground_polygon(grid.to_lonlat(ring))), grid.gsd
 
 
 def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
-    """Return the rows of `sample/sites.parquet`, ordered by point and site. Raises PermanentError if a name recurs."""
+    """Return the rows of `sample/sites.parquet`, ordered by point and site.
+
+    Args:
+        sites: The configured sites.
+
+    Returns:
+        Values by column.
+
+    Raises:
+        PermanentError: A name recurs, or a raster cannot be read.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for site in sites:
         if (site.point, site.site) in rows:
             raise PermanentError(f"sample: site {site.point}/{site.site} is listed twice; give each its own name")
         footprint, gsd = site.extent()
         west, south, east, north = footprint.bounds
-        lon, lat = (west + east) / 2, (south + north) / 2
-        _, _, (width, height) = _GEOD.inv([west, lon], [lat, south], [east, lon], [lat, north])
+        lon, lat = float(wrapped((west + east) / 2)), (south + north) / 2
+        if surrounds_pole(footprint):
+            lat = north if north == 90 else south
+            width = height = 2 * _GEOD.line_length([lon, lon], [south, north])
+        else:
+            _, _, (width, height) = _GEOD.inv([west, lon], [lat, south], [east, lon], [lat, north])
         rows[site.point, site.site] = {
             "point_id": site.point,
             "site_id": site.site,
@@ -86,6 +115,6 @@ def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
             "width": max(1, round(width / gsd)),
             "height": max(1, round(height / gsd)),
             "gsd": gsd,
-            "geometry": shapely.to_wkb(footprint),
+            "geometry": shapely.to_wkb(wrapped_ring(footprint)),
         }
     return [rows[key] for key in sorted(rows)]

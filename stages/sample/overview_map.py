@@ -25,9 +25,17 @@ _WIDTH = 2160
 
 
 def draw_overview(land_share: NDArray[np.float32], points: Sequence[tuple[float, float, str]]) -> NDArray[np.uint8]:
-    """Return an RGB picture (1080 + legend, 2160, 3) in plate carree of points (lon, lat, stratum).
+    """Draw a world map of sampling points in plate carree, with a legend.
 
-    `land_share` is that of `stages.sample.earth_data`."""
+    `land_share` is that of `stages.sample.earth_data`.
+
+    Args:
+        land_share: Share of land, as of `stages.sample.earth_data.load_land_share`.
+        points: Longitude, latitude and stratum of each point.
+
+    Returns:
+        uint8 (1080 + legend, 2160, 3) RGB.
+    """
     share = cv2.resize(land_share, (_WIDTH, _WIDTH // 2), interpolation=cv2.INTER_AREA)[..., None]
     image = np.ascontiguousarray(np.round(_SEA + share * (_LAND - _SEA)).astype(np.uint8))
     for lon, lat, stratum in points:

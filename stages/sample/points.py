@@ -16,9 +16,20 @@ ABSENT = {(Stratum.DESERT.value, "EU")}
 
 
 def share_out(count: int, weights: Mapping[str, float], least: int = 0) -> dict[str, int]:
-    """Divide `count` among the keys in proportion to their weights by largest remainders, each at least `least`.
+    """Divide a count among keys in proportion to their weights, by largest remainders.
 
     A key of weight 0 gets nothing. Raises `PermanentError` if `count` cannot give everyone the least.
+
+    Args:
+        count: What is divided.
+        weights: Weight by key; a key of weight 0 gets nothing.
+        least: Least share of every other key.
+
+    Returns:
+        Share by key.
+
+    Raises:
+        PermanentError: The count cannot give everyone the least.
     """
     keys = [key for key, weight in weights.items() if weight > 0]
     if count < least * len(keys):
@@ -34,7 +45,19 @@ def share_out(count: int, weights: Mapping[str, float], least: int = 0) -> dict[
 
 
 def quotas(count: int, strata: Mapping[str, float], continents: Mapping[str, float]) -> Quotas:
-    """Share `count` points among strata, and each stratum's among its continents, at least one each if they suffice."""
+    """Share `count` points among strata, and each stratum's among its continents, at least one each if they suffice.
+
+    Args:
+        count: Number of points.
+        strata: Weight by stratum.
+        continents: Weight by continent.
+
+    Returns:
+        Number of points by stratum and continent.
+
+    Raises:
+        PermanentError: There are too few points.
+    """
     result: Quotas = {}
     for stratum, of_stratum in share_out(count, strata).items():
         present = {key: weight for key, weight in continents.items() if (stratum, key) not in ABSENT}
@@ -50,6 +73,17 @@ def choose_points(candidates: Candidates, wanted: Quotas, spacing_km: float) -> 
 
     Greedy in the candidates' own order, so the result depends on that order alone. Points come back sorted from north
     to south and west to east. Raises `PermanentError` naming the quotas that cannot be met.
+
+    Args:
+        candidates: Positions in random order.
+        wanted: Number of points by stratum and continent.
+        spacing_km: Least distance between two points in km.
+
+    Returns:
+        The chosen points, from north to south and west to east.
+
+    Raises:
+        PermanentError: A quota cannot be met.
     """
     vectors = unit_vectors(candidates.lon, candidates.lat)
     least = chord(spacing_km)

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file
+from raster.longitude import wrapped, wrapped_ring
 from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
-from stages.sample.footprints import SampledFootprint, SizeRange, place_sites
+from stages.sample.footprints import MAX_LATITUDE, SampledFootprint, SizeRange, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import Candidates, Stratum, sample_candidates
 
@@ -52,10 +53,6 @@ class _SiteSizes(BaseModel):
             for s in sites
         ]
 
-    def _pixels(self, points: int) -> float:
-        mean = [sum(pair) / 2 for pair in (self.width, self.height)]
-        return points * self.sites_per_point * mean[0] * mean[1]
-
 
 class Globe(_SiteSizes):
     """Points drawn over the land of the globe, stratified by kind of place and continent."""
@@ -74,16 +71,11 @@ class Globe(_SiteSizes):
     )
 
     def rows(self, seed: int) -> list[Row]:
+        """Return the rows of `sample/sites.parquet`. Raises PermanentError naming a quota that cannot be met."""
         earth = load_earth_data()
         candidates = sample_candidates(earth, seed, self.countries)
         wanted = quotas(self.points, {k.value: v for k, v in self.strata.items()}, self.continents)
         return self._place(earth, choose_points(candidates, wanted, self.spacing_km), seed)
-
-    def count(self) -> int:
-        return self.points
-
-    def pixels(self) -> float:
-        return self._pixels(self.points)
 
 
 class PointFile(_SiteSizes):
@@ -99,13 +91,8 @@ class PointFile(_SiteSizes):
         return digest_file(self.path) if self.path.is_file() else "absent"
 
     def rows(self, seed: int) -> list[Row]:
+        """Return the rows of `sample/sites.parquet`. Raises PermanentError if the file does not fit."""
         return self._place(load_earth_data(), self._read(), seed)
-
-    def count(self) -> int:
-        return len(self._read())
-
-    def pixels(self) -> float:
-        return self._pixels(len(self._read()))
 
     def _read(self) -> Candidates:
         import geopandas
@@ -122,7 +109,14 @@ class PointFile(_SiteSizes):
         frame = frame.to_crs("EPSG:4326")
         stratum = frame["stratum"].astype(str).to_numpy() if "stratum" in frame else np.full(len(frame), "")
         known = [value if value in {s.value for s in Stratum} else Stratum.VILLAGE.value for value in stratum]
-        lon, lat = frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy()
+        lon, lat = wrapped(frame.geometry.x.to_numpy()), frame.geometry.y.to_numpy()
+        beyond = ~(np.abs(lat) <= MAX_LATITUDE)  # also what is not a number
+        if beyond.any():
+            where = f"{lon[beyond][0]:.4f}, {lat[beyond][0]:.4f}"
+            raise PermanentError(
+                f"{self.path}: the point {where} (lon, lat) lies beyond {MAX_LATITUDE:g} degrees of latitude; list "
+                "sites near the poles by a raster (sample.sites)"
+            )
         points = Candidates(lon, lat, np.array(known), *np.full((2, len(frame)), ""))
         if len(np.unique(np.round(unit_vectors(lon, lat), 9), axis=0)) < len(frame):
             raise PermanentError(f"{self.path}: holds the same point twice")
@@ -136,7 +130,7 @@ def _row_of(site: SampledFootprint) -> Row:
         "width": site.width,
         "height": site.height,
         "gsd": site.gsd,
-        "geometry": site.geometry.wkb,
+        "geometry": wrapped_ring(site.geometry).wkb,
     }
 
 

@@ -56,10 +56,26 @@ class Candidates:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Candidates]) -> Candidates:
+        """Join candidates in the order given.
+
+        Args:
+            parts: The candidates.
+
+        Returns:
+            All of them.
+        """
         parts = list(parts)
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
     def take(self, index: NDArray[np.int64]) -> Candidates:
+        """Return some candidates.
+
+        Args:
+            index: Positions (M,).
+
+        Returns:
+            Those at the positions, in their order.
+        """
         return Candidates(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
@@ -68,6 +84,14 @@ def sample_candidates(earth: EarthData, seed: int, countries: Collection[str] = 
 
     Their order depends on the seed. The same on every machine: positions are whole cells and whole GeoNames
     coordinates, never results of a sum that another processor might round otherwise.
+
+    Args:
+        earth: Land, climate and settlements.
+        seed: Seed of the run.
+        countries: ISO codes; all countries if empty.
+
+    Returns:
+        The candidates.
     """
     rng = np.random.default_rng(seed)
     everything = Candidates.concatenate([*_settlements(earth), _ground(earth, rng)])
@@ -118,7 +142,16 @@ def _ground(earth: EarthData, rng: np.random.Generator) -> Candidates:
 
 
 def natural_strata(earth: EarthData, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.str_]:
-    """Return the stratum of each position, or "" where no rule fits. The first rule that fits counts."""
+    """Return the stratum of each position, or "" where no rule fits. The first rule that fits counts.
+
+    Args:
+        earth: Land, climate and settlements.
+        lon: Longitudes (N,) in degrees.
+        lat: Latitudes (N,) in degrees.
+
+    Returns:
+        Names of strata (N,).
+    """
     to_place = _distance_km(earth.places, lon, lat)
     to_town = _distance_km(earth.towns, lon, lat)
     here = earth.climate_at(lon, lat)[:, 0]

@@ -18,16 +18,16 @@ from pipeline.stage import Output
 
 _THREADS = 16
 _TOGETHER = 8
-"""Files handed to a thread at once: to wake it for each would cost more."""
+"""Files given to a thread at once: waking it for each file would cost more."""
 _AHEAD = 16
-"""Such groups that may wait to be written: some 60 MB, for a disk that hesitates."""
+"""Groups of files that may wait to be written, some 60 MB: they bridge the pauses of a slow disk."""
 _MOST_OPEN = 512
 
 _BLOCK = 4096
-"""What goes past the page cache goes in whole blocks, from memory that starts at one."""
+"""Direct writes take whole blocks of this many bytes, from memory aligned to a block."""
 _LEAST_BUFFER = 1 << 20
 _spare: list[memoryview] = []
-"""Such memory, for the next file: fresh memory is dear, and so is what has left the processor's cache."""
+"""Buffers to use again: mapping new memory is expensive, and so is memory that has left the processor's cache."""
 
 
 class FileBatch:
@@ -52,7 +52,18 @@ class FileBatch:
         return self
 
     def add(self, path: str, data: bytes) -> Output:
-        """Write `data` to `path`, relative to the workspace, whose folder exists. Raises OSError of earlier writes."""
+        """Write a file under a temporary name.
+
+        Args:
+            path: Path relative to the workspace, whose folder exists.
+            data: Content of the file.
+
+        Returns:
+            The output, as it will be after a clean exit.
+
+        Raises:
+            OSError: This or an earlier write failed.
+        """
         digest = digest_bytes(data)
         target = os.path.join(self._workspace, path)
         folder, name = os.path.split(target)
@@ -133,7 +144,7 @@ def _buffered(data: bytes) -> memoryview:
 
 
 def _write(descriptor: int, buffer: memoryview, size: int) -> None:
-    """Write whole blocks past the page cache, which is dear to fill, and the rest through it."""
+    """Write whole blocks past the page cache, which is expensive to fill, and the rest through it."""
     written, whole = 0, size // _BLOCK * _BLOCK
     try:
         while written < whole:

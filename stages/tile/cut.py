@@ -43,6 +43,13 @@ class Cutter:
         """Return the pair whose top-left pixel is (x, y) of the grid, or None if a side has no data there.
 
         The alignment's patch that holds the tile's centre decides the homography, so a tile is never bent at a seam.
+
+        Args:
+            x: Column of the tile's first pixel in the grid.
+            y: Row of the tile's first pixel in the grid.
+
+        Returns:
+            The pair.
         """
         to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
         middle = (self.size - 1) / 2

@@ -32,7 +32,16 @@ class TileFormat(StrEnum):
 
 
 def encode(tile: Image, tile_format: TileFormat, quality: int) -> bytes:
-    """Encode a tile (size, size, 3) RGB; `quality` (1 to 100) is that of JPEG."""
+    """Encode a tile.
+
+    Args:
+        tile: uint8 (size, size, 3) RGB.
+        tile_format: The format.
+        quality: Quality of JPEG, 1 to 100.
+
+    Returns:
+        The file's bytes.
+    """
     match tile_format:
         case TileFormat.PNG:
             return fpng.from_ndarray(tile)

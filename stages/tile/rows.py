@@ -105,7 +105,18 @@ class _Arrays:
 
 @contextmanager
 def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat, quality: int) -> Iterator[Store]:
-    """Open where a batch's tiles go. On a clean exit all files have their final names, else none has."""
+    """Open where a batch's tiles go. On a clean exit all files have their final names, else none has.
+
+    Args:
+        workspace: Folder of the run.
+        batch: The rows of tiles.
+        size: Width and height of a tile in px.
+        tile_format: How tiles are stored.
+        quality: Quality of JPEG, 1 to 100.
+
+    Yields:
+        The store.
+    """
     folder = f"tiles/{batch.name}"
     if tile_format is not TileFormat.NONE:
         for side in SIDES:
@@ -122,7 +133,17 @@ def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat
 
 
 def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dict[str, Any]]:
-    """Cut a batch into a store; return the rows of its table, of the format called `label`, ordered by row, column."""
+    """Cut a batch of rows of tiles into a store.
+
+    Args:
+        cutter: Cuts the pairs.
+        batch: The rows.
+        store: Receives both sides of each pair.
+        label: The word of the column `format`.
+
+    Returns:
+        The rows of `tiles/<point>/<site>/rows-*.parquet`, ordered by row and column.
+    """
     point_id, site_id = batch.name.split("/")
     rows: list[dict[str, Any]] = []
     thumbnails: list[Thumbnail] = []

@@ -57,7 +57,15 @@ class Statistics(NamedTuple):
 
 
 def thumbnail(tile: Image, mask: Image | None) -> Thumbnail:
-    """Shrink a tile (size, size, 3) RGB with its mask (None: all data) by area averages."""
+    """Shrink a tile (size, size, 3) RGB with its mask (None: all data) by area averages.
+
+    Args:
+        tile: uint8 (size, size, 3) RGB.
+        mask: (size, size); None if the whole tile has data.
+
+    Returns:
+        The thumbnail.
+    """
     pixels = _shrink(tile)
     if mask is None:
         return Thumbnail(pixels, np.ones(pixels.shape[:2], bool), 0.0)
@@ -65,7 +73,14 @@ def thumbnail(tile: Image, mask: Image | None) -> Thumbnail:
 
 
 def measure(thumbnails: Sequence[Thumbnail]) -> list[Statistics]:
-    """Return the figures of each tile. All but nodata are 0 where a thumbnail has no pixel with data."""
+    """Return the figures of each tile. All but nodata are 0 where a thumbnail has no pixel with data.
+
+    Args:
+        thumbnails: Thumbnails (N).
+
+    Returns:
+        Figures of each, in the same order.
+    """
     parts = (thumbnails[start : start + _TOGETHER] for start in range(0, len(thumbnails), _TOGETHER))
     return [figures for part in parts for figures in _measure(part)]
 
@@ -106,6 +121,12 @@ def perceptual_hashes(grey: Image) -> NDArray[np.uint64]:
 
     The pHash of C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), on 32 x 32 px.
     A flat image has no pattern; its hash is 0.
+
+    Args:
+        grey: uint8 (N, 64, 64).
+
+    Returns:
+        uint64 (N,).
     """
     stacked = (_HASH_PX, len(grey) * _HASH_PX)
     small = cv2.resize(grey.reshape(-1, THUMBNAIL_PX), stacked, interpolation=cv2.INTER_AREA).astype(np.float32)

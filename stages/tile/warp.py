@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from raster.image import Image, Mask
+from raster.pixels import from_corner, to_corner, within
 from raster.reader import RasterReader
 
 NODE_PX = 16
@@ -34,6 +35,17 @@ def sample_tile(raster: RasterReader, to_raster: FloatArray, size: int) -> tuple
     `to_raster` (3x3) maps pixel coordinates of the tile to those of the raster. A shift by whole pixels is a plain
     copy, anything else bilinear; where the raster is finer than the tile by 2 or more, blocks of whole pixels are
     averaged first. Pixels without data are black, their mask is 0.
+
+    Args:
+        raster: The raster.
+        to_raster: Homography (3, 3), pixel coordinates of the tile -> of the raster.
+        size: Width and height of the tile in px.
+
+    Returns:
+        The tile's pixels and its mask.
+
+    Raises:
+        PermanentError: The raster cannot be read.
     """
     width, height = raster.grid.width, raster.grid.height
     matrix: Nine = (to_raster / to_raster[2, 2]).ravel().tolist()
@@ -56,7 +68,7 @@ def sample_tile(raster: RasterReader, to_raster: FloatArray, size: int) -> tuple
 
     pixels, valid = raster.read(x0, y0, x1 - x0, y1 - y0, reduce)
     mask = _unless_whole(valid)
-    x_offset, y_offset = (x0 - 0.5) / reduce + 0.5, (y0 - 0.5) / reduce + 0.5
+    x_offset, y_offset = (to_corner(from_corner(start) / reduce) for start in (x0, y0))
     within = x_within and y_within
     if within and affine:
         a, b, c, d, e, f = (value / reduce for value in matrix[:6])
@@ -155,6 +167,4 @@ def _interpolate(nodes: Coordinates, size: int) -> Coordinates:
 
 def _inside(coordinates: Coordinates, shape: tuple[int, ...]) -> Image:
     """Return 255 where coordinates lie within the outer edges of an image, else 0."""
-    x, y = coordinates[..., 0], coordinates[..., 1]
-    inside = (x >= -0.5) & (y >= -0.5) & (x <= shape[1] - 0.5) & (y <= shape[0] - 0.5)
-    return np.where(inside, np.uint8(255), np.uint8(0))
+    return np.where(within(coordinates, shape[1], shape[0]), np.uint8(255), np.uint8(0))

@@ -251,6 +251,20 @@ def of_the_moon(path: Path) -> Specimen:
     return Specimen(path, picture(), refused="no place on the globe")
 
 
+def geocentric(path: Path) -> Specimen:
+    return Specimen(write(path, picture(), crs="EPSG:4978"), picture(), refused="no place on the globe")
+
+
+def unnamed_datum(path: Path) -> Specimen:
+    """An ellipsoid without a datum, which is not the datum that EPSG's best guess would give it."""
+    from pyproj import Transformer
+
+    crs = "+proj=utm +zone=32 +ellps=intl +units=m +no_defs"
+    path = write(path, picture(), crs=crs)
+    moved = Transformer.from_crs(crs, UTM, always_xy=True).transform(*outline().T)
+    return Specimen(path, picture(), outline=np.transpose(moved))
+
+
 def without_geotransform(path: Path) -> Specimen:
     return Specimen(write(path, picture(), transform=None), picture(), refused="no geotransform")
 
@@ -346,6 +360,8 @@ SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
         without_crs,
         local_crs,
         of_the_moon,
+        geocentric,
+        unnamed_datum,
         without_geotransform,
         world_file,
         south_up,

@@ -29,6 +29,11 @@ def enlarge(folder: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
 
 
+def make_read_only(folder: Path) -> None:
+    """Make a disk that was mounted here one that nothing can be written to."""
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+
 @contextmanager
 def _mounted(folder: Path, kind: str, options: str) -> Iterator[None]:
     folder.mkdir()

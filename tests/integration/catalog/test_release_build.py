@@ -13,7 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pystac
 import pytest
+import shapely
 import zarr
 
 from catalog.build import build_release
@@ -40,7 +43,7 @@ def test_a_release_of_files_is_whole_and_valid(make_contents, tmp_path, tile_for
     release = tmp_path / "release"
     build_release(SCHEMA, contents, root, release, ALL)
     assert verify_release(release) == []
-    rows = published(read_manifest(SCHEMA, release / "manifest.parquet"))
+    rows = published(read_manifest(SCHEMA, release))
     assert rows.num_rows == 45
     store = zarr.open_group(release / "mapdata.zarr", mode="r")
     assert store["map"].shape == (45, 64, 64, 3)
@@ -104,7 +107,7 @@ def test_more_than_one_shard(make_contents, tmp_path, monkeypatch):
     assert verify_release(tmp_path / "release") == []
     assert len(list((tmp_path / "release/mapdata.zarr/map/c").iterdir())) == 5
     store = zarr.open_group(tmp_path / "release/mapdata.zarr", mode="r")
-    rows = read_manifest(SCHEMA, tmp_path / "release/manifest.parquet")
+    rows = read_manifest(SCHEMA, tmp_path / "release")
     last = published(rows).slice(44).to_pylist()[0]
     np.testing.assert_array_equal(store["visible"][44], read_image(tmp_path / "release" / last["visible_path"]))
 
@@ -187,3 +190,29 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(make_contents, tmp_path)
         build_release(SCHEMA, contents, tmp_path / f"again{attempt}", root / "release", ALL)
         assert _tree(root / "release") == expected[1]
         assert not (root / ".tmp-release").exists()
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(179.9, 1), (-179.9, 1), (-179.9, 0), (179.9, 0)],
+        [(-45, 89), (45, 89), (135, 89), (-135, 89)],
+        [(-45, -89), (-135, -89), (135, -89), (45, -89)],
+        [(350, 1), (355, 1), (355, 0), (350, 0)],
+    ],
+    ids=["across 180 degrees", "round the north pole", "round the south pole", "0 to 360"],
+)
+def test_verification_agrees_with_the_build_anywhere_on_the_globe(make_contents, tmp_path, corners):
+    contents, root = make_contents(tmp_path)
+    wkb = shapely.to_wkb(shapely.Polygon(corners))
+    index = contents.records.column_names.index("geometry")
+    moved = [wkb if row["point_id"] == "002" else row["geometry"] for row in contents.records.to_pylist()]
+    records = contents.records.set_column(index, SCHEMA.columns.field("geometry"), pa.array(moved, pa.binary()))
+    rasters = [replace(pair, footprint=wkb) if pair.point_id == "002" else pair for pair in contents.originals]
+    release = tmp_path / "release"
+    build_release(SCHEMA, replace(contents, records=records, originals=rasters), root, release, ALL)
+    assert verify_release(release) == []
+    for item in pystac.Catalog.from_file(release / "stac/catalog.json").get_items(recursive=True):
+        west, south, east, north = item.bbox
+        assert -180 <= west <= 180 and -180 <= east <= 180 and south < north  # noqa: PT018
+        assert shapely.geometry.shape(item.geometry).is_valid

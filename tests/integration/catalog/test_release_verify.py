@@ -154,7 +154,7 @@ def test_broken_json_is_named(release):
 
 def _rewrite_manifest(release: Path, change: Callable[[pa.Table], pa.Table]) -> list[str]:
     path = release / "manifest.parquet"
-    write_manifest(change(read_manifest(SCHEMA, path)), path)
+    write_manifest(change(read_manifest(SCHEMA, path.parent)), path)
     _seal(release, "manifest.parquet")
     return [problem.what for problem in verify_release(release) if problem.path == "manifest.parquet"]
 
@@ -183,13 +183,13 @@ def test_rows_in_another_order_are_named(release):
 
 def test_a_manifest_of_another_schema_is_named(release):
     path = release / "manifest.parquet"
-    pq.write_table(read_manifest(SCHEMA, path).drop_columns(["gsd"]), path)
+    pq.write_table(read_manifest(SCHEMA, path.parent).drop_columns(["gsd"]), path)
     assert any("lacks the columns gsd" in problem.what for problem in verify_release(release))
 
 
 def test_a_dropped_pair_is_found_everywhere(release):
     path = release / "manifest.parquet"
-    write_manifest(read_manifest(SCHEMA, path).slice(1), path)
+    write_manifest(read_manifest(SCHEMA, path.parent).slice(1), path)
     _seal(release, "manifest.parquet")
     text = "\n".join(map(str, verify_release(release)))
     assert "release.json: its counts are not those of the manifest" in text

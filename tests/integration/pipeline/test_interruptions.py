@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -70,7 +71,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_stops_cleanly_and_the_run_goes_on(
     tmp_path: Path, expected: dict[str, bytes], number: signal.Signals, workers: int
 ) -> None:
@@ -89,6 +90,30 @@ def test_a_signal_stops_cleanly_and_the_run_goes_on(
     assert f"stopped: Stopped: {number.name}" in next((workspace / "engine/runs").iterdir()).read_text()
     assert driver(tmp_path, workspace, SLOW, workers).wait(60) == 0
     assert contents(workspace) == expected
+
+
+def test_a_hang_up_that_the_caller_ignores_stops_nothing(tmp_path: Path, expected: dict[str, bytes]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as `nohup` does it
+    try:
+        running = driver(tmp_path, tmp_path / "w", SLOW, 0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until_drawn(tmp_path / "w", 1)
+    os.killpg(running.pid, signal.SIGHUP)
+    assert running.wait(60) == 0
+    assert contents(tmp_path / "w") == expected
+
+
+def test_the_record_of_a_killed_run_is_closed_by_the_next(tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    running = driver(tmp_path, workspace, SLOW, 0)
+    wait_until_drawn(workspace, 1)
+    running.kill()
+    running.communicate()
+    assert driver(tmp_path, workspace, SLOW, 0).wait(60) == 0
+    killed, ended = (json.loads(path.read_text()) for path in sorted((workspace / "engine/runs").iterdir()))
+    assert killed["outcome"].startswith("killed before ")
+    assert ended["outcome"] == "ended"
 
 
 def test_a_second_run_on_a_locked_workspace_is_refused(tmp_path: Path, expected: dict[str, bytes]) -> None:

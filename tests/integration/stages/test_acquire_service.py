@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sqlite3
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 from PIL import Image
+from shapely import Polygon
 from tile_server import FAULTS, PLACEHOLDER, TileServer, of_folder
 
 from pipeline.errors import PermanentError, TransientError
@@ -42,8 +45,6 @@ def site_of(x: float, y: float, columns: float, rows: float) -> Site:
     """Return a site over tiles, in tile coordinates of the zoom."""
     grid = TileMatrix(ZOOM, 256).grid
     corners = np.array([[x, y], [x + columns, y], [x + columns, y + rows], [x, y + rows]]) * 256 - 0.5
-    from shapely import Polygon
-
     return Site("001", "1", Polygon(grid.to_lonlat(corners)), 0.8, "")
 
 
@@ -220,6 +221,107 @@ def test_mbtiles_give_the_same_raster_as_the_service(server: TileServer, tmp_pat
     with mbtiles.open(SITE, tmp_path) as strips:
         write_raster(tmp_path / "mbtiles.tif", strips.grid, strips.pixels, {})
     assert digest_file(tmp_path / "mbtiles.tif") == digest_file(acquire(server, tmp_path))
+
+
+def png(size: int, grey: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (grey, grey, grey)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_mbtiles(
+    path: Path, tiles: dict[tuple[int, int, int], object], metadata: dict[str, str] | None = None
+) -> MBTilesSource:
+    """Write tiles by (zoom, column, row as stored) with the tables that MBTiles 1.3 asks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE metadata (name TEXT, value TEXT)")
+        database.executemany("INSERT INTO metadata VALUES (?, ?)", (metadata or {}).items())
+        database.execute(
+            "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB)"
+        )
+        database.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?)", [(*at, body) for at, body in tiles.items()])
+    return MBTilesSource.model_validate({"kind": "mbtiles", "path": str(path)} | WORDS)
+
+
+def greys(source: MBTilesSource, site: Site, workspace: Path) -> np.ndarray:
+    with source.open(site, workspace) as strips:
+        return np.concatenate([strip[..., 0].copy() for strip in strips.pixels])
+
+
+@pytest.mark.parametrize("name", ["maps #1/a.mbtiles", "what?/a.mbtiles", "100%/a%20b.mbtiles", "ä {1}/a.mbtiles"])
+def test_a_file_of_any_name_is_read_and_no_other_is_made(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "user"
+    source = write_mbtiles(folder / name, {(ZOOM, X, 2**ZOOM - 1 - Y): png(256, 90)})
+    before = sorted(folder.rglob("*"))
+    assert (greys(source, site_of(X, Y, 1, 1), tmp_path) == 90).all()
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_scheme_of_a_file_is_obeyed(tmp_path: Path) -> None:
+    tiles = {(ZOOM, X, Y): png(256, 90), (ZOOM, X, 2**ZOOM - 1 - Y): png(256, 30)}
+    south = write_mbtiles(tmp_path / "tms.mbtiles", tiles)
+    north = write_mbtiles(tmp_path / "xyz.mbtiles", tiles, {"scheme": "xyz"})
+    assert (greys(south, site_of(X, Y, 1, 1), tmp_path) == 30).all()
+    assert (greys(north, site_of(X, Y, 1, 1), tmp_path) == 90).all()
+
+
+def test_tiles_of_512_px_are_told_by_the_file(tmp_path: Path) -> None:
+    source = write_mbtiles(tmp_path / "a.mbtiles", {(ZOOM, X, 2**ZOOM - 1 - Y): png(512, 90)})
+    assert greys(source, site_of(X, Y, 1, 1), tmp_path).shape == (512, 512)
+
+
+@pytest.mark.parametrize(
+    ("body", "metadata", "words"),
+    [
+        (gzip.compress(b"\x1a\x05layer"), {}, "vector tiles"),
+        (b"\x1a\x05layer", {"format": "pbf"}, "vector tiles"),
+        (b"\0\0\0 ftypavif" + bytes(100), {}, "AVIF"),
+        ("text", {}, "no picture"),
+    ],
+)
+def test_files_without_pictures_are_named_as_what_they_are(
+    tmp_path: Path, body: object, metadata: dict[str, str], words: str
+) -> None:
+    source = write_mbtiles(tmp_path / "a.mbtiles", {(ZOOM, X, 2**ZOOM - 1 - Y): body}, metadata)
+    with pytest.raises(PermanentError, match=words):
+        greys(source, site_of(X, Y, 1, 1), tmp_path)
+
+
+def test_a_site_across_the_antimeridian_takes_tiles_of_both_edges(server: TileServer, tmp_path: Path) -> None:
+    last = 2**ZOOM - 1
+    paths: list[str] = []
+
+    def content(path: str) -> bytes:
+        paths.append(path)
+        return png(256, 60 if f"/{last}/" in path else 120)
+
+    server.content = content
+    box = Polygon(np.array([[179.999, -17.0], [-179.999, -17.0], [-179.999, -16.999], [179.999, -16.999]]))
+    row = {"point_id": "001", "site_id": "1", "geometry": box.wkb, "gsd": 0.8, "stratum": ""}
+    across = Site.from_row(row)
+    load = source(server).load(across)
+    with open_raster(acquire(server, tmp_path, across)) as raster:
+        pixels, mask = raster.read(0, 0, raster.grid.width, raster.grid.height)
+        west, _, east, _ = raster.grid.footprint().bounds
+    assert mask.all()
+    assert (pixels[:, 0] == 60).all()
+    assert (pixels[:, -1] == 120).all()
+    assert load is not None
+    assert load.requests == len(set(paths)) == len(paths) <= 12
+    assert east - west < 0.01 or east - west > 359.9
+
+
+def test_retrying_asks_for_missing_tiles_again(server: TileServer, tmp_path: Path) -> None:
+    server.fault = lambda request, path, k: web.Response(status=404)
+    with open_raster(acquire(server, tmp_path)) as raster:
+        _, mask = raster.read(0, 0, 256, 256)
+    assert not mask.any()
+    server.fault = None
+    acquire(server, tmp_path)
+    with open_raster(tmp_path / "raster.tif") as raster:
+        _, mask = raster.read(0, 0, 256, 256)
+    assert mask.all()
 
 
 def test_a_damaged_tile_of_a_file_is_named(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 import rasterio
 import shapely
 from aiohttp import web
+from file_server import FileServer
 from rasterio.shutil import copy as copy_raster
 from rasterio.warp import Resampling, reproject, transform_bounds
 
@@ -28,52 +27,6 @@ pytestmark = pytest.mark.integration
 YEARS = {"20120731": 60.0, "20150926": 5.0, "20200831": 30.0}
 WORDS = {"source": "NAIP", "licence": "public domain", "attribution": "USDA FPAC-BC-GEO"}
 QUICK = {"requests_per_second": None, "timeout_s": 3.0, "wait_s": 0.02, "attempts": 3}
-
-
-class FileServer:
-    """Serves a folder with range requests, logs them, and answers what `special` says first."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log: list[tuple[str, str]] = []
-        self.special: Callable[[web.Request], web.StreamResponse | None] = lambda request: None
-
-    def __enter__(self) -> FileServer:
-        ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            path = request.match_info["path"]
-            if request.method == "GET":
-                self.log.append((path, request.headers.get("Range", "")))
-            special = self.special(request)
-            if special is not None:
-                return special
-            file = self.folder / path
-            return web.FileResponse(file) if file.is_file() else web.Response(status=404)
-
-        async def start() -> None:
-            app = web.Application()
-            app.router.add_get("/{path:.*}", answer)
-            self._runner = runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            ready.set()
-
-        def serve() -> None:
-            self._loop.run_until_complete(start())
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._runner.cleanup())
-
-        self._thread = threading.Thread(target=serve, daemon=True)
-        self._thread.start()
-        assert ready.wait(10)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mapdata.cli import build_app
 from raster.homography import apply_homography
 from stages.align.pair import align_pair
-from stages.align.source import open_side
+from stages.rasters import open_pair
 from stages.tiepoints import TiePoint, write_tiepoints
 
 pytestmark = pytest.mark.integration
@@ -44,8 +44,8 @@ def rasters(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_a_perturbed_georeference_is_found_again(rasters: dict[str, Path]) -> None:
     found = []
     for name in ("map", "turned"):
-        with open_side(rasters[name]) as map_side, open_side(rasters["visible"]) as visible_side:
-            evidence = align_pair(map_side, visible_side)
+        with open_pair(rasters[name], rasters["visible"], siblings=True) as pair:
+            evidence = align_pair(pair)
             assert evidence.alignment.verdict == "accepted", evidence.alignment.reason
             found.append(apply_homography(evidence.alignment.transform.homography, CORNERS))
     assert np.linalg.norm(found[0] - found[1], axis=1).max() < 2

@@ -14,7 +14,7 @@ from swiss_tiles import Tiles, assemble, save
 
 from raster.homography import apply_homography
 from stages.align.pair import Evidence, align_pair
-from stages.align.source import open_side
+from stages.rasters import open_any, open_pair
 
 pytestmark = pytest.mark.integration
 
@@ -24,8 +24,8 @@ WRONG_PX = 5.0
 
 
 def aligned(map_path: Path, visible_path: Path, matcher: str = "cfog") -> Evidence:
-    with open_side(map_path) as map_side, open_side(visible_path) as visible_side:
-        return align_pair(map_side, visible_side, matcher=matcher)
+    with open_pair(map_path, visible_path, siblings=True) as pair:
+        return align_pair(pair, matcher=matcher)
 
 
 def move_against_georeference(evidence: Evidence) -> float:
@@ -127,13 +127,13 @@ def test_palettes_and_sixteen_bits_are_read_as_colours(tmp_path: Path) -> None:
         file.write_colormap(1, {i: (*map(int, colour), 255) for i, colour in enumerate(colours)})
         file.write(values, 1)
         assert file.colorinterp[0] is ColorInterp.palette
-    with open_side(tmp_path / "p.tif") as side:
+    with open_any(tmp_path / "p.tif") as side:
         np.testing.assert_array_equal(side.read(0, 0, 700, 600)[0], colours[values])
         assert side.read(3, 5, 697, 595, 4)[0].shape == (149, 175, 3)
     deep = np.linspace(1000, 3000, 700 * 600).reshape(600, 700).astype(np.uint16)
     with rasterio.open(tmp_path / "d.tif", "w", "GTiff", 700, 600, 1, dtype="uint16") as file:
         file.write(deep, 1)
-    with open_side(tmp_path / "d.tif") as side:
+    with open_any(tmp_path / "d.tif") as side:
         whole, part = side.read(0, 0, 700, 600)[0], side.read(0, 300, 700, 100)[0]
     np.testing.assert_array_equal(whole[300:400], part)
     assert whole[0, 0, 0] == 0
@@ -147,7 +147,7 @@ def test_reduction_averages_whole_blocks_and_masks_those_with_a_gap(tmp_path: Pa
     pixels = generator.integers(0, 256, (1300, 900, 4), dtype=np.uint8)
     pixels[..., 3] = np.where(generator.random((1300, 900)) < 0.01, 0, 255)
     path = save(tmp_path / "r.tif", pixels, PLACE)
-    with open_side(path) as side:
+    with open_any(path) as side:
         image, mask = side.read(0, 0, 900 // reduce * reduce, 1300 // reduce * reduce, reduce)
     blocks = pixels[: 1300 // reduce * reduce, : 900 // reduce * reduce].reshape(
         1300 // reduce, reduce, 900 // reduce, reduce, 4

@@ -103,7 +103,7 @@ def workspace(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace: Path) -> None:
     release = workspace / "release"
     assert verify_release(release) == []
-    rows = published(read_manifest(SCHEMA, release / "manifest.parquet"))
+    rows = published(read_manifest(SCHEMA, release))
     assert rows.num_rows == 27
     assert set(rows["split"].to_pylist()) == {"train", "val", "test"}
     assert set(rows["map_source"].to_pylist()) == {"drawn map"}
@@ -119,7 +119,7 @@ def test_the_release_of_a_run_is_valid_and_tells_where_pairs_come_from(workspace
     assert pair["map"].shape == (3, 256, 256)
 
 
-def test_formats_are_added_later_and_a_damaged_release_is_mended(workspace: Path) -> None:
+def test_formats_are_added_later_and_a_damaged_release_is_repaired(workspace: Path) -> None:
     release = workspace / "release"
     manifest = digest(release / "manifest.parquet")
     arguments = ["export", "--workspace", str(workspace), "--to", "zarr", "--to", "stac", "--json"]

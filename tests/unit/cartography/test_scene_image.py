@@ -1,4 +1,4 @@
-"""The simulated image: shadows, lean, textures, determinism."""
+"""The simulated image: shadows, relief displacement, textures, determinism."""
 
 from __future__ import annotations
 
@@ -64,19 +64,23 @@ def test_a_shadow_is_as_long_as_height_and_sun_say() -> None:
 
 
 @pytest.mark.parametrize("clockwise", [False, True])
-@pytest.mark.parametrize("lean", [(0.5, 0.0), (0.0, 0.5), (-0.4, -0.3)])
-def test_a_roof_leans_by_its_height_and_shows_the_walls_behind_it(lean: tuple[float, float], clockwise: bool) -> None:
+@pytest.mark.parametrize("displacement", [(0.5, 0.0), (0.0, 0.5), (-0.4, -0.3)])
+def test_a_roof_is_displaced_by_its_height_and_shows_the_walls_behind_it(
+    displacement: tuple[float, float], clockwise: bool
+) -> None:
     outline = shapely.orient_polygons(shapely.box(70, 70, 90, 90), exterior_cw=clockwise)
     scene = Scene(FRAME.bounds, buildings=(Building(outline, "industrial", 20.0, "flat", 7),))
-    upright, leaning = (_image(scene, c).astype(int) for c in (CLEAR, replace(CLEAR, relief_displacement=lean)))
+    upright, displaced = (
+        _image(scene, c).astype(int) for c in (CLEAR, replace(CLEAR, relief_displacement=displacement))
+    )
     roof, ground = upright[80, 80], upright[0, 0]
     places = []
-    for image in (upright, leaning):
+    for image in (upright, displaced):
         rows, columns = np.nonzero(np.abs(image - roof).sum(axis=2) < 12)
         places.append([(columns.min() + columns.max()) / 2, -(rows.min() + rows.max()) / 2])
-    assert np.allclose(np.subtract(*places[::-1]), np.array(lean) * 20.0, atol=0.51)
-    column, row = np.rint(MIDDLE - 9 * np.sign(lean) * (1, -1)).astype(int)
-    wall = leaning[row, column]
+    assert np.allclose(np.subtract(*places[::-1]), np.array(displacement) * 20.0, atol=0.51)
+    column, row = np.rint(MIDDLE - 9 * np.sign(displacement) * (1, -1)).astype(int)
+    wall = displaced[row, column]
     assert min(np.abs(wall - roof).sum(), np.abs(wall - ground).sum()) > 30
 
 
@@ -146,11 +150,11 @@ def _photographs(folder: Path, stripes: int) -> Path:
 
 def test_a_folder_of_photographs_gives_the_texture(tmp_path: Path) -> None:
     folder = _photographs(tmp_path / "crops", 8)
-    real, invented = Textures.from_photographs(folder, 1.0), NOISE
+    real, synthetic = Textures.from_photographs(folder, 1.0), NOISE
     profile = np.abs(np.fft.rfft(real.green[:256].mean(axis=(1, 2)) - real.green[:256].mean()))
     assert profile.argmax() % 32 == 0  # lines every 8 pixels of 256, and their harmonics
     assert real.green.std() == pytest.approx(1.0, abs=0.35)
-    one, other = (render_image(TOWN, FRAME, CLEAR, textures) for textures in (real, invented))
+    one, other = (render_image(TOWN, FRAME, CLEAR, textures) for textures in (real, synthetic))
     assert not np.array_equal(one, other)
     assert np.array_equal(one, render_image(TOWN, FRAME, CLEAR, Textures.from_photographs(folder, 1.0)))
 

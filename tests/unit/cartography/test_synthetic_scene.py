@@ -1,4 +1,4 @@
-"""Invented landscapes: what lies in a place never depends on the window that asks."""
+"""Synthetic landscapes: what lies in a place never depends on the window that asks."""
 
 from __future__ import annotations
 

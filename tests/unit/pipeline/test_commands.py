@@ -95,6 +95,21 @@ def test_verify_finds_what_changed(workspace: Path) -> None:
     assert fault["remedy"].startswith(f"mapdata retry --workspace {workspace} --state done --stage draw --unit '002'")
 
 
+def test_prune_removes_what_status_lists(workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fewer.yaml"
+    path.write_text(yaml.safe_dump({"name": "test", "stages": {"list": {"count": 3}}}))
+    loaded = load_config(path, RECIPE)
+    run(loaded.stages, Workspace(workspace), Request(loaded.resolved, policy=QUICK))
+    left = [entry["path"] for entry in mapdata_json("status", "--workspace", workspace)["leftovers"]]
+    assert left == ["drawings/003-left.bin", "drawings/003-right.bin"]
+    assert "2 files (39.1 KiB) belong to no unit" in mapdata("status", "--workspace", workspace)
+    assert "would be removed" in mapdata("prune", "--workspace", workspace, "--dry-run")
+    assert [entry["path"] for entry in mapdata_json("prune", "--workspace", workspace)["files"]] == left
+    assert not any((workspace / path).exists() for path in left)
+    assert mapdata_json("status", "--workspace", workspace)["leftovers"] == []
+    assert mapdata_json("verify", "--workspace", workspace)["faults"] == []
+
+
 def test_every_command_shows_an_example() -> None:
     def commands(command: Any, path: tuple[str, ...] = ()) -> Any:
         for name, child in getattr(command, "commands", {}).items():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 from synthetic_recipe import RECIPE, ListStage
 
@@ -78,6 +82,73 @@ def test_a_fault_is_named_with_its_place_and_a_remedy(tmp_path: Path, text: str,
     assert f"{path}" in str(raised.value)
     assert place in str(raised.value)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("name: demo\n? [a, b]\n: 1\n", ":2:3:", "a key must be a word"),
+        ("name: demo\n? {a: b}\n: 1\n", ":2:3:", "a key must be a word"),
+        ("name: demo\nseed: 2026-02-31\n", ":2:7:", "not a valid timestamp"),
+        (f"name: demo\nseed: {'9' * 5000}\n", ":2:7:", "not a valid int"),
+        ("name: demo\nseed: !!int abc\n", ":2:7:", "not a valid int"),
+        ("name: demo\nseed: !!binary éé\n", ":2:7:", "failed to convert base64"),
+        ("name: demo\nseed: !!python/object:os.system x\n", ":2:7:", "could not determine a constructor"),
+        ("name: demo\nseed: *nothing\n", ":2:7:", "found undefined alias"),
+        ("name: demo\nseed: 1\n---\nname: other\n", ":3:1:", "another document"),
+        ("name: demo\n\tseed: 1\n", ":2:1:", "cannot start any token"),
+        ("name: de\0mo\n", ":1:9:", "special characters are not allowed"),
+        ("name: demo\nstages: " + "[" * 3000, ":2:1:", "too deeply nested"),
+        ("name: demo\nstages: &a {list: *a}\n", ":2:9:", "an alias refers to what contains it"),
+        ("a: &a [1]\n" + "".join(f"{k}: &{k} [{', '.join([f'*{p}'] * 40)}]\n" for p, k in pairwise("abcdefg")),
+         ":1:1:", "more than 1,000,000 values"),
+        ("1: 2\nname: demo\n", ":1:1: 1", "Keys should be strings"),
+        ("name: demo\nstages: {list: {1: 2}}\n", ":2:17: stages.list.1", "Keys should be strings"),
+        ("{{name: demo}}\n", ":1:2:", "a key must be a word"),
+        ("name: !!set {a, b}\n", ":1:7: name", "valid string"),
+        ("name: demo\nseed: .nan\n", ":2:7: seed", "finite number"),
+        ("name: demo\nseed: 1e400\n", ":2:7: seed", "valid integer"),
+        ("just words\n", ":1:1: the whole file", "valid dictionary"),
+    ],
+)  # fmt: skip
+def test_yaml_of_any_shape_gives_file_and_line(tmp_path: Path, text: str, place: str, words: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(text.encode())
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, RECIPE)
+    message = str(raised.value)
+    assert f"{path}{place}" in message
+    assert words in message
+
+
+@pytest.mark.parametrize(("content", "line"), [(b"name: \xff\n", 1), (b"\x80", 1), (b"a: 1\n\nb: \xc3(", 3)])
+def test_other_encodings_give_file_and_line(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"run\.yaml:{line}:1: .*not UTF-8"):
+        load_config(path, RECIPE)
+
+
+SIGNS = st.text(st.sampled_from("ab:-?[]{}&*!|>'\"#% \n\t,0.~<e"), max_size=60)
+
+
+@given(SIGNS | st.text(max_size=40) | st.binary(max_size=40))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_ends_in_anything_but_a_config_or_a_message(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        load_config(path, RECIPE)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", tmp_path, Path("/dev/zero"), Path("a\0b")):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            load_config(path, RECIPE)
+    (tmp_path / "huge.yaml").write_bytes(b"#" * 10_000_001)
+    with pytest.raises(ConfigError, match="larger than"):
+        load_config(tmp_path / "huge.yaml", RECIPE)
 
 
 def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:

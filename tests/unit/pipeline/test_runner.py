@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 import yaml
 from synthetic_recipe import QUICK, RECIPE, contents
 
+from pipeline import planning
 from pipeline import run as pipeline_run
 from pipeline.attempt import Attempt, Failure, Kind, attempt
 from pipeline.config import load_config
 from pipeline.errors import DiskFullError, PipelineError
 from pipeline.forecast import forecast
 from pipeline.ledger import Ledger, State
+from pipeline.leftovers import find_leftovers, remove_leftovers
 from pipeline.report import failure_json
 from pipeline.run import Request, Summary, run
 from pipeline.stage import Stage, Unit
@@ -113,6 +116,81 @@ def test_a_missing_output_is_made_again(runs: Runs) -> None:
         ]
     runs(list={"count": 3})
     assert contents(runs.place.root) == files
+
+
+def test_an_output_damaged_in_place_is_told_and_made_again(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    runs(list={"count": 3})
+    files, ended = contents(runs.place.root), runs.ended()
+    path = runs.place.root / "drawings/001-left.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+    capsys.readouterr()
+    runs(list={"count": 3})
+    assert contents(runs.place.root) == files
+    told = capsys.readouterr().err
+    assert "draw: 1 files are not as they were made, such as drawings/001-left.bin: wrong digest" in told
+    changed = {unit for unit, record in runs.ended().items() if record != ended[unit]}
+    assert changed <= {("draw", "001"), ("pack", "pack-000"), ("publish", "all")}
+
+
+def test_files_that_were_touched_or_copied_are_read_once_and_stand(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(list={"count": 3})
+    ended = runs.ended()
+    for path in runs.place.root.rglob("*.bin"):
+        os.utime(path, ns=(1, 1))
+    read: list[Path] = []
+    digest = planning.digest_file
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(planning, "digest_file", counted)
+    runs(list={"count": 3})
+    assert len(read) == 3 * 2 + 1
+    runs(list={"count": 3})
+    assert len(read) == 3 * 2 + 1, "now known by its new time"
+    assert runs.ended() == ended
+
+
+def test_damage_that_keeps_size_and_time_is_found_by_verify(runs: Runs) -> None:
+    runs(list={"count": 3})
+    path = runs.place.root / "drawings/001-left.bin"
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ended = runs.ended()
+    runs(list={"count": 3})
+    assert runs.ended() == ended
+    with Ledger(runs.place.ledger, read_only=True) as ledger:
+        assert [fault.path for fault in verify_outputs(runs.place.root, ledger)[1]] == ["drawings/001-left.bin"]
+
+
+def test_what_left_the_configuration_is_found_and_removed(runs: Runs) -> None:
+    runs(list={"count": 8}, pack={"batch": 2})
+    mine = runs.place.root / "drawings" / "mine.txt"
+    mine.write_text("a person's")
+    runs(list={"count": 4}, pack={"batch": 4})
+    with Ledger(runs.place.ledger) as ledger:
+        found = [leftover.path for leftover in find_leftovers(runs.place, ledger)]
+        assert found == [f"drawings/{n:03d}-{side}.bin" for n in range(4, 8) for side in ("left", "right")] + [
+            f"packs/pack-{n:03d}.bin" for n in range(1, 4)
+        ]
+        assert len(remove_leftovers(runs.place, ledger)) == len(found)
+        assert find_leftovers(runs.place, ledger) == []
+    assert not any((runs.place.root / path).exists() for path in found)
+    assert mine.exists()
+    expected = Runs(make(runs.folder / "other"))
+    expected(list={"count": 4}, pack={"batch": 4})
+    mine.unlink()
+    assert contents(runs.place.root) == contents(expected.place.root)
+    runs(list={"count": 8}, pack={"batch": 2})
+    expected(list={"count": 8}, pack={"batch": 2})
+    assert contents(runs.place.root) == contents(expected.place.root)
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_a_unit_out_of_the_plan_is_trusted_by_digest_only(runs: Runs) -> None:

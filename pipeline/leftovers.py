@@ -1,0 +1,42 @@
+"""Files that units made once and that belong to nothing any more: found, and removed when asked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pipeline.ledger import Ledger
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file of a unit that left the configuration, or that its unit no longer makes."""
+
+    stage: str
+    unit: str
+    path: str
+    size: int
+
+
+def find_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
+    """Return the leftovers that are still there. Files that no unit ever made, such as a person's, are none."""
+    found = []
+    for stage, unit, path in ledger.leftovers():
+        with suppress(OSError):
+            found.append(Leftover(stage, unit, path, (workspace.root / path).stat().st_size))
+    return found
+
+
+def remove_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
+    """Remove the leftovers and the folders that are empty then; return what was removed. Needs the lock."""
+    found = find_leftovers(workspace, ledger)
+    with workspace.writing():
+        for leftover in found:
+            path = workspace.root / leftover.path
+            path.unlink()
+            for folder in path.relative_to(workspace.root).parents[:-1]:
+                with suppress(OSError):  # not empty
+                    (workspace.root / folder).rmdir()
+    ledger.forget_leftovers()
+    return found

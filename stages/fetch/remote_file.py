@@ -1,0 +1,131 @@
+"""A file on a web server, read by ranges: GDAL reads rasters through it and never opens a connection of its own.
+
+So rate limits, size limits and the hosts within reach hold for pixels as they do for documents.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+
+from pipeline.errors import PermanentError, TransientError
+from stages.fetch.blocking import BlockingClient
+from stages.fetch.client import Request, Response
+from stages.fetch.responses import InvalidResponse
+
+_CHUNK = 1 << 14
+_CACHED_CHUNKS = 2048
+_MAX_BODY = 64 << 20
+"""Greatest size of a response, which is that of the file where a server ignores ranges."""
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class RemoteFile:
+    """A file-like object (`read`, `seek`, `tell`, a context manager) over HTTP, with a cache of what was read.
+
+    GDAL hides the reason why a read failed, so it is kept in `error`.
+
+    Args:
+        client: Sends the requests.
+        url: Address of the file.
+        label: Names the file in messages.
+
+    Attributes:
+        error: The first failure.
+        size: Size of the file in bytes, once something was read.
+    """
+
+    def __init__(self, client: BlockingClient, url: str, label: str) -> None:
+        self._client = client
+        self._url = url
+        self._label = label
+        self._position = 0
+        self._chunks: OrderedDict[int, bytes] = OrderedDict()
+        self._version = ""
+        self.size: int | None = None
+        self.error: PermanentError | TransientError | None = None
+
+    def tell(self) -> int:
+        """Return the position in bytes from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position, as `io.IOBase.seek` does, and return it.
+
+        Args:
+            offset: Bytes from the place that `whence` names.
+            whence: `os.SEEK_SET`, `os.SEEK_CUR` or `os.SEEK_END`.
+
+        Returns:
+            The new position.
+        """
+        if whence == os.SEEK_END and self.size is None:
+            self._load(0, 1)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size or 0}[whence]
+        self._position = start + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes from the position on, fewer at the end of the file.
+
+        Raises:
+            PermanentError: The file is missing or refused, or changed while it was read.
+            TransientError: The host fails.
+        """
+        if self.size is None:
+            self._load(0, 1)
+        assert self.size is not None
+        end = self.size if size < 0 else min(self.size, self._position + size)
+        if end <= self._position:
+            return b""
+        first, last = self._position // _CHUNK, (end - 1) // _CHUNK
+        missing = [number for number in range(first, last + 1) if number not in self._chunks]
+        kept = {number: self._chunks[number] for number in range(first, last + 1) if number in self._chunks}
+        if missing:
+            kept |= self._load(missing[0], missing[-1] - missing[0] + 1)
+        data = b"".join(kept[number] for number in range(first, last + 1))
+        start = self._position - first * _CHUNK
+        self._position = end
+        return data[start : start + end - first * _CHUNK - start]
+
+    def close(self) -> None:
+        """Do nothing: GDAL opens and closes a file several times, and what was read serves them all."""
+
+    def __enter__(self) -> RemoteFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _load(self, first: int, count: int) -> dict[int, bytes]:
+        """Fetch a run of chunks, keep them in the cache and return them by number."""
+        start, end = first * _CHUNK, (first + count) * _CHUNK - 1
+        request = Request(self._url, self._label, self._checked, _MAX_BODY, headers={"Range": f"bytes={start}-{end}"})
+        try:
+            loaded = self._client.get(request)
+            if loaded is None:
+                raise PermanentError(f"{self._label}: the file is missing; check the catalog")
+        except (PermanentError, TransientError) as error:
+            self.error = self.error or error
+            raise
+        at, body = loaded
+        chunks = {(at + offset) // _CHUNK: body[offset : offset + _CHUNK] for offset in range(0, len(body), _CHUNK)}
+        self._chunks |= chunks
+        while len(self._chunks) > _CACHED_CHUNKS:
+            self._chunks.popitem(last=False)
+        return chunks
+
+    def _checked(self, response: Response) -> tuple[int, bytes]:
+        """Return where a response begins in the file, a multiple of the chunk size, and its bytes."""
+        start, size = 0, len(response.body)
+        if response.status == 206:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if not found or int(found[2]) - int(found[1]) + 1 != len(response.body) or int(found[1]) % _CHUNK:
+                raise InvalidResponse("a range that is not the one asked for")
+            start, size = int(found[1]), int(found[3])
+        version = f"{size} {response.headers.get('ETag', '')}"
+        if self._version and version != self._version:
+            raise PermanentError(f"{self._label}: the file changed while it was read; run again")
+        self._version, self.size = version, size
+        return start, response.body
