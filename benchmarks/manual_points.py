@@ -32,6 +32,7 @@ from raster.homography import FloatArray, Matrix, apply_homography, normalised, 
 from raster.manual.gate import judge_points
 from raster.manual.models import MODELS, fit_points, jacobian, predict
 from raster.manual.verdict import PointLimits
+from raster.pixels import outline
 
 LIMIT_PX = 5.0
 NOISE_BANDS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -183,8 +184,7 @@ KINDS: dict[str, Callable[[Generator], Points]] = {
 
 def corner_error(homography: Matrix, points: Points) -> float:
     """Return the largest distance of the map's corners from where the truth puts them."""
-    width, height = points.map_size
-    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
+    corners = outline(*points.map_size)
     apart = apply_homography(homography, corners) - apply_homography(points.truth, corners)
     return float(np.linalg.norm(apart, axis=1).max())
 
@@ -249,11 +249,11 @@ def bands(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def measure(sets: int, seed: int, processes: int) -> dict[str, Any]:
-    """Judge `sets` sets of the bar's mixture and of those without a mistake, and a fifth as many of each other kind."""
+    """Judge `sets` sets of the bar's mixture and of those without a mistake, and a tenth as many of each other kind."""
     figures: dict[str, Any] = {}
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         for index, kind in enumerate(KINDS):
-            count = sets if index < 2 else max(sets // 5, 1)
+            count = sets if index < 2 else max(sets // 10, 1)
             rows = list(pool.map(partial(judged, kind), range(seed, seed + count), chunksize=50))
             figures[kind] = summary(rows)
             if kind == "well spread, no mistake":

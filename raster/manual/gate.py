@@ -19,6 +19,7 @@ from raster.homography import FloatArray, Matrix, apply_homography, inverse, nor
 from raster.manual.models import MIN_DEPTH, MODELS, PointFit, consensus, fit_points, jacobian, predict
 from raster.manual.posterior import Posterior, posterior
 from raster.manual.verdict import Place, PointCheck, PointLimits, PointVerdict
+from raster.pixels import from_corner, outer_bounds, outline, within
 
 MAX_POINTS = 2000
 
@@ -50,7 +51,7 @@ class _Frame:
 
     @property
     def map_centre(self) -> FloatArray:
-        return np.array(self.map_size) / 2 - 0.5
+        return np.asarray(outline(*self.map_size).mean(axis=0))
 
     def source(self, points: FloatArray) -> FloatArray:
         return np.asarray((points - self.map_centre) / self.unit)
@@ -114,7 +115,7 @@ def judge_points(
     if len(source) > MAX_POINTS:
         raise ValueError(f"{len(source)} tie points: at most {MAX_POINTS} can be judged")
     draft = _Draft(names, limits or PointLimits())
-    inside = _inside(source, map_size) & _inside(target, visible_size)
+    inside = within(source, *map_size) & within(target, *visible_size)
     outside = draft.named(~inside)
     draft.check("inside", len(outside), 0, not outside, f"points outside their rasters: {', '.join(outside)}")
     used = np.flatnonzero(inside)
@@ -128,11 +129,6 @@ def judge_points(
     return _judged(draft, frame, *found, points)
 
 
-def _inside(points: FloatArray, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which points lie on a raster; non-finite ones do not."""
-    return np.asarray(((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1))
-
-
 def _weights(points: FloatArray, near: float) -> FloatArray:
     """Return how many points each counts as: less than one with others so near that one mistake moves them all."""
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -141,29 +137,27 @@ def _weights(points: FloatArray, near: float) -> FloatArray:
 
 def _fit(
     source: FloatArray, target: FloatArray, weights: FloatArray, limits: PointLimits, unit_px: float
-) -> tuple[PointFit, NDArray[np.bool_]] | None:
-    """Return the fit that explains the most points for its parameters (BIC), and which points agree with it."""
+) -> tuple[PointFit, NDArray[np.bool_], float] | None:
+    """Return the fit that explains the most points for its parameters (BIC), which points agree with it, and the px
+    within which they do."""
     for looser in _LOOSER:
         tolerance = looser * limits.max_residual_px / unit_px
         found = {}
         for model in MODELS:
-            least = MINIMAL_SAMPLE[model] + (limits.spare_points if model != "similarity" else 0)
-            if weights.sum() < least - 1e-9:
-                continue
-            agreed = consensus(model, source, target, weights, tolerance)
-            if agreed is None:
+            least = MINIMAL_SAMPLE[model] + (limits.spare_points - 1 if model != "similarity" else 0)
+            agreed = consensus(model, source, target, weights, tolerance) if len(source) >= least else None
+            if agreed is None or agreed[0].sum() < least or 2 * weights[agreed[0]].sum() <= weights.sum():
                 continue
             agreeing, cost = agreed
             fitted = fit_points(model, source[agreeing], target[agreeing], weights[agreeing])
-            enough = weights[agreeing].sum() >= least - 1e-9 and 2 * weights[agreeing].sum() > weights.sum()
-            if fitted is not None and enough:
+            if fitted is not None:
                 found[model] = fitted, agreeing, cost
         if found:
             least_noise = limits.min_noise_px / unit_px
             noise = min(_noise(fitted, least_noise)[0] for fitted, _, _ in found.values())
             parameters = np.log(max(2 * weights.sum(), 2.0))
             best = min(found.values(), key=lambda one: one[2] / noise + len(one[0].cofactor) * parameters)
-            return best[0], best[1]
+            return best[0], best[1], looser * limits.max_residual_px
     return None
 
 
@@ -178,6 +172,7 @@ def _judged(
     frame: _Frame,
     fitted: PointFit,
     agreeing: NDArray[np.bool_],
+    tolerance_px: float,
     points: tuple[FloatArray, FloatArray, FloatArray, NDArray[np.intp]],
 ) -> PointVerdict:
     """Run the tests of a fit. `points`: normalised source and target (U, 2), weights (U,) and indices of the U used."""
@@ -191,7 +186,7 @@ def _judged(
         noise = limits.min_noise_px, limits.max_noise_px
         around = next(filter(None, (_determined(model, *marked) for model in reversed(MODELS))), fitted)
         distribution = posterior(around.matrix, *marked, places, frame.unit, noise)
-        fitted = _lowest_order(distribution, marked, limits) or fitted
+        fitted = _lowest_order(distribution, fitted, marked, limits)
     suspects = _suspects(fitted, limits, frame.unit)
     residuals, leverages = np.full(len(draft.names), np.nan), np.full(len(draft.names), np.nan)
     residuals[used] = np.linalg.norm(predict(fitted.matrix, source)[0] - target, axis=1) * frame.unit
@@ -199,19 +194,20 @@ def _judged(
     agrees = np.zeros(len(draft.names), bool)
     agrees[used[agreeing]] = ~suspects
     with np.errstate(invalid="ignore"):
-        agrees &= residuals <= limits.max_residual_px
+        agrees &= residuals <= tolerance_px
     contradicting = np.zeros(len(agrees), bool)
     contradicting[used] = ~agrees[used]
     names = draft.named(contradicting)
-    _check_support(draft, fitted, names)
+    _check_support(draft, fitted, names, float(residuals[agrees].max(initial=0)))
     place, error, risk = None, float("inf"), 1.0
     if region is None or distribution is None:
         draft.check("overlap", 0, limits.min_overlap, False, "under the result the rasters do not overlap")
     else:
         predicted = predict(fitted.matrix, places)[0] * frame.unit
         corners, lattice = slice(len(region)), slice(len(region), None)
-        error = distribution.at(corners).error(predicted[corners], limits.max_risk)
-        risk = float(distribution.at(corners).risk(predicted[corners], limits.max_corner_error_px).max())
+        at_corners = distribution.at(corners)
+        error = at_corners.error(predicted[corners], limits.max_risk)
+        risk = float(at_corners.risk(predicted[corners], limits.max_corner_error_px).max())
         _check_geometry(draft, frame, fitted, region, shapely.MultiPoint(marked[0]).convex_hull.area)
         _check_corners(draft, frame, fitted, region, error, draft.named(_only(used[agreeing], len(draft.names))))
         place = _best_place(frame, fitted, distribution.at(lattice).mean_square(predicted[lattice]))
@@ -227,16 +223,21 @@ def _determined(model: Model, source: FloatArray, target: FloatArray, weights: F
 
 
 def _lowest_order(
-    distribution: Posterior, marked: tuple[FloatArray, FloatArray, FloatArray], limits: PointLimits
-) -> PointFit | None:
-    """Fit the most probable model among those that the points are enough for."""
+    distribution: Posterior,
+    fitted: PointFit,
+    marked: tuple[FloatArray, FloatArray, FloatArray],
+    limits: PointLimits,
+) -> PointFit:
+    """Fit the most probable model among that of the consensus and those that the points are enough for."""
     probabilities = distribution.model_probabilities()
     for model in sorted(MODELS, key=lambda model: -probabilities[model]):
+        if model == fitted.model:
+            break
         if marked[2].sum() >= MINIMAL_SAMPLE[model] + limits.spare_points - 1e-9:
-            fitted = fit_points(model, *marked)
-            if fitted is not None:
-                return fitted
-    return None
+            other = fit_points(model, *marked)
+            if other is not None:
+                return other
+    return fitted
 
 
 def _suspects(fitted: PointFit, limits: PointLimits, unit_px: float) -> NDArray[np.bool_]:
@@ -252,10 +253,13 @@ def _critical(fitted: PointFit, limits: PointLimits, freedom: float) -> float:
     return float(fisher.isf(limits.significance / len(fitted.weights), 2, freedom - 2))
 
 
-def _check_support(draft: _Draft, fitted: PointFit, contradicting: tuple[str, ...]) -> None:
-    """Test that no point contradicts the rest, and that the rest are enough for their model."""
+def _check_support(draft: _Draft, fitted: PointFit, contradicting: tuple[str, ...], largest: float) -> None:
+    """Test that no point contradicts the rest, that no hand is too far off, and that the points are enough."""
     text = f"manual points that contradict the rest: {', '.join(contradicting)}"
     draft.check("contradictions", len(contradicting), 0, not contradicting, text)
+    limit = draft.limits.max_residual_px
+    text = f"the points lie up to {largest:.0f} px from one transformation, {limit:g} are allowed"
+    draft.check("residuals", largest, limit, largest <= limit, text)
     count, needed = float(fitted.weights.sum()), MINIMAL_SAMPLE[fitted.model] + draft.limits.spare_points
     text = f"{count:.3g} separate points agree on a transformation ({fitted.model}), {needed} are needed"
     draft.check("points", count, needed, count >= needed - 1e-9, text)
@@ -267,12 +271,14 @@ def _check_geometry(draft: _Draft, frame: _Frame, fitted: PointFit, region: Floa
     spread = hull * frame.unit**2 / max(shapely.Polygon(region).area, 1e-9)
     text = f"the points spread over {spread:.0%} of the area common to both rasters, {limits.min_spread:.0%} are needed"
     draft.check("spread", spread, limits.min_spread, spread >= limits.min_spread, text)
-    mapped = shapely.Polygon(apply_homography(frame.pixels(fitted.matrix), _rectangle(frame.map_size)))
-    visible = shapely.Polygon(_rectangle(frame.visible_size))
-    overlap = mapped.intersection(visible).area / max(min(mapped.area, visible.area), 1e-9)
+    corners = apply_homography(frame.pixels(fitted.matrix), outline(*frame.map_size))
+    mapped, visible = shapely.Polygon(corners), shapely.Polygon(outline(*frame.visible_size))
+    overlap = 0.0
+    if np.isfinite(corners).all() and mapped.is_valid:
+        overlap = mapped.intersection(visible).area / max(min(mapped.area, visible.area), 1e-9)
     text = f"under the result the rasters share {overlap:.0%} of the smaller one, {limits.min_overlap:.0%} are needed"
     draft.check("overlap", overlap, limits.min_overlap, overlap >= limits.min_overlap, text)
-    mirrored = mapped.exterior.is_ccw != visible.exterior.is_ccw
+    mirrored = np.linalg.det(fitted.matrix) < 0
     draft.check("orientation", int(mirrored), 0, not mirrored, "under the result the map is mirrored")
 
 
@@ -297,42 +303,43 @@ def _check_corners(
     unnoticed = np.sqrt(2 * _critical(fitted, limits, freedom) * variance / (fitted.weights * spare))
     moves = np.linalg.norm(influence, axis=(2, 3), ord=2) * unnoticed * frame.unit
     name = names[int(moves.max(axis=0).argmax())]
-    text = f"a mistake at the point {name} could move a corner by {moves.max():.1f} px unnoticed, {limit:g} are allowed"
-    draft.check("reliability", moves.max(), limit, moves.max() <= limit, text)
+    text = (
+        f"a mistake at the point {name} could move a corner by {moves.max():.1f} px unnoticed, "
+        f"{limits.max_unnoticed_px:g} are allowed"
+    )
+    draft.check("reliability", moves.max(), limits.max_unnoticed_px, moves.max() <= limits.max_unnoticed_px, text)
 
 
 def _region(frame: _Frame, matrix: Matrix) -> FloatArray | None:
     """Return the corners (M, 2), map px, of the part of the map that the visible raster, somewhat grown, holds."""
-    corners = _rectangle(frame.map_size)
+    corners = outline(*frame.map_size)
     if (predict(matrix, frame.source(corners))[1] < MIN_DEPTH).any():
         return None
     homography = frame.pixels(matrix)
     mapped = shapely.Polygon(apply_homography(homography, corners))
     if not mapped.is_valid or mapped.area < 1:
         return None
-    common = mapped.intersection(shapely.Polygon(_rectangle(frame.visible_size, _GROWTH)))
+    (width, height), grown = frame.visible_size, 1 + 2 * _GROWTH
+    common = mapped.intersection(
+        shapely.box(*outer_bounds(-_GROWTH * width, -_GROWTH * height, grown * width, grown * height))
+    )
     if not isinstance(common, shapely.Polygon) or common.area < 1:
         return None
     return apply_homography(inverse(homography), np.asarray(common.exterior.coords)[:-1])
 
 
-def _rectangle(size: tuple[int, int], growth: float = 0.0) -> FloatArray:
-    """Return the outer corners (4, 2) of a raster, grown by a share of its size on every side."""
-    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (1 + 2 * growth) - growth
-    return unit * np.array(size) - 0.5
-
-
 def _lattice(frame: _Frame) -> FloatArray:
     """Return places of the map (M, 2), px, where a further point could be marked."""
     steps = np.linspace(_INSET, 1 - _INSET, _LATTICE)
-    return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * np.array(frame.map_size) - 0.5
+    places = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    return np.asarray(from_corner(places * np.array(frame.map_size)))
 
 
 def _best_place(frame: _Frame, fitted: PointFit, square_error: FloatArray) -> Place | None:
     """Return the place of the largest expected error that lies on both rasters."""
     lattice = _lattice(frame)
     visible = apply_homography(frame.pixels(fitted.matrix), lattice)
-    inside = _inside(visible, frame.visible_size)
+    inside = within(visible, *frame.visible_size)
     if not inside.any():
         return None
     best = int(np.argmax(np.where(inside, square_error, -np.inf)))

@@ -5,7 +5,6 @@ Coordinates here are normalised: of order one, around the middle of the raster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -103,12 +102,19 @@ def jacobian(model: Model, points: FloatArray, images: FloatArray, depths: Float
     return rows if depths is None else rows / depths[:, None, None]
 
 
-def to_matrix(model: Model, p: Sequence[float] | FloatArray) -> Matrix:
-    """Return the 3x3 matrix of a model's parameters."""
+def to_matrix(model: Model, parameters: FloatArray) -> FloatArray:
+    """Return the matrices (..., 3, 3) of a model's parameters (..., P)."""
+    matrices = np.zeros((*parameters.shape[:-1], 3, 3))
+    matrices[..., :2, 2], matrices[..., 2, 2] = parameters[..., :2], 1
     if model == "similarity":
-        return np.array([[p[2], -p[3], p[0]], [p[3], p[2], p[1]], [0, 0, 1]], np.float64)
-    last = (p[6], p[7]) if model == "homography" else (0, 0)
-    return np.array([[p[2], p[3], p[0]], [p[4], p[5], p[1]], [*last, 1]], np.float64)
+        cosine, sine = parameters[..., 2], parameters[..., 3]
+        matrices[..., 0, 0] = matrices[..., 1, 1] = cosine
+        matrices[..., 1, 0], matrices[..., 0, 1] = sine, -sine
+    else:
+        matrices[..., 0, :2], matrices[..., 1, :2] = parameters[..., 2:4], parameters[..., 4:6]
+    if model == "homography":
+        matrices[..., 2, :2] = parameters[..., 6:]
+    return matrices
 
 
 def fit_points(model: Model, source: FloatArray, target: FloatArray, weights: FloatArray) -> PointFit | None:
@@ -146,7 +152,9 @@ def fit_points(model: Model, source: FloatArray, target: FloatArray, weights: Fl
     if (depths < MIN_DEPTH).any() or len(singular) < parameters or singular[-1] < MIN_CONDITION * singular[0]:
         return None
     equations = (rows * root).reshape(-1, parameters)
-    return PointFit(model, matrix, target - images, rows, np.linalg.inv(equations.T @ equations), weights)
+    return PointFit(
+        model, matrix, target - images, rows, np.asarray(np.linalg.inv(equations.T @ equations), np.float64), weights
+    )
 
 
 def consensus(
@@ -196,7 +204,6 @@ def _proposals(model: Model, source: FloatArray, target: FloatArray) -> FloatArr
     solvable = np.abs(np.linalg.det(equations)) > 1e-12
     wanted = target[samples][solvable].reshape(-1, 2 * size, 1)
     values = np.linalg.solve(equations[solvable], wanted)[..., 0]
-    matrices = np.array([to_matrix(model, row) for row in values]).reshape(-1, 3, 3)
-    homogeneous = np.einsum("sij,nj->sni", matrices, np.column_stack([source, np.ones(len(source))]))
+    homogeneous = np.column_stack([source, np.ones(len(source))]) @ to_matrix(model, values).transpose(0, 2, 1)
     depths = np.where(homogeneous[..., 2:] < MIN_DEPTH, np.nan, homogeneous[..., 2:])
-    return np.nan_to_num(homogeneous[..., :2] / depths, nan=1e6)
+    return np.asarray(np.nan_to_num(homogeneous[..., :2] / depths, nan=1e6))

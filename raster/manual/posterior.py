@@ -11,6 +11,7 @@ covariance, carried to a place by the Jacobian (Hartley and Zisserman, Multiple 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Posterior:
         """Return an upper bound (M,) of the probability that places predicted at (M, 2) px are off by over `limit`."""
         offsets = np.linalg.norm(self.means - predicted, axis=2)
         room = np.maximum(limit - offsets, 0)
-        return np.minimum(1, self.probabilities @ np.exp(-0.5 * room**2 / self._variances()))
+        return np.asarray(np.minimum(1, self.probabilities @ np.exp(-0.5 * room**2 / self._variances)))
 
     def error(self, predicted: FloatArray, risk: float) -> float:
         """Return the error in px that at the worst place is exceeded with at most the probability `risk`."""
@@ -73,8 +74,9 @@ class Posterior:
     def mean_square(self, predicted: FloatArray) -> FloatArray:
         """Return the expected squared error (M,) of places predicted at (M, 2) px."""
         offsets = np.sum((self.means - predicted) ** 2, axis=2)
-        return self.probabilities @ (offsets + np.trace(self.covariances, axis1=2, axis2=3))
+        return np.asarray(self.probabilities @ (offsets + np.trace(self.covariances, axis1=2, axis2=3)))
 
+    @cached_property
     def _variances(self) -> FloatArray:
         """Return the variance along the worst direction (K, M)."""
         return np.asarray(np.linalg.eigvalsh(self.covariances)[..., 1] + 1e-12)

@@ -18,47 +18,61 @@ class PointLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_corner_error_px: float = Field(
-        5.0,
+        default=5.0,
         gt=0,
         description="Visible px that a corner of the map may be off: as predicted from the points' residuals, their "
         "leverage and the transformations that they leave open, and without any one of the points.",
     )
     max_risk: float = Field(
-        0.005,
+        default=0.005,
         gt=0,
         lt=1,
         description="Probability, from above, with which the worst corner may exceed `max_corner_error_px`.",
     )
     max_residual_px: float = Field(
-        12.0, gt=0, description="Visible px that a hand may be off; a point further from the rest contradicts them."
+        default=12.0,
+        gt=0,
+        description="Visible px that a hand may be off; a point further from the rest contradicts them.",
     )
     min_noise_px: float = Field(
-        0.5, gt=0, description="Least standard deviation of a hand-placed coordinate, however small the residuals are."
+        default=0.5,
+        gt=0,
+        description="Least standard deviation of a hand-placed coordinate, however small the residuals are.",
     )
-    max_noise_px: float = Field(4.0, gt=0, description="Greatest standard deviation of a hand-placed coordinate.")
+    max_noise_px: float = Field(
+        default=4.0, gt=0, description="Greatest standard deviation of a hand-placed coordinate."
+    )
     significance: float = Field(
-        0.001,
+        default=0.001,
         gt=0,
         lt=1,
         description="Probability with which, among points without a mistake, one is said to contradict the others.",
     )
     spare_points: int = Field(
-        3,
+        default=3,
         ge=1,
         description="Points needed beyond those that determine the transformation: 5 for a similarity, 6 for an "
         "affine, 7 for a homography.",
     )
+    max_unnoticed_px: float = Field(
+        default=10.0,
+        gt=0,
+        description="Visible px that a mistake of any one point may move a corner of the map before it is noticed.",
+    )
     near_share: float = Field(
-        0.01,
+        default=0.01,
         ge=0,
         le=1,
         description="Points nearer to each other than this share of the map's diagonal count as one point together.",
     )
     min_spread: float = Field(
-        0.15, ge=0, le=1, description="Share of the area common to both rasters that the hull of the points must cover."
+        default=0.15,
+        ge=0,
+        le=1,
+        description="Share of the area common to both rasters that the hull of the points must cover.",
     )
     min_overlap: float = Field(
-        0.1, ge=0, le=1, description="Share of the smaller raster that the other must cover under the result."
+        default=0.1, ge=0, le=1, description="Share of the smaller raster that the other must cover under the result."
     )
 
 

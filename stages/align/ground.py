@@ -82,7 +82,8 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
         drawn, inside = warped(pair.map, shift @ resizing(1 / reduce, 1 / reduce) @ homography, side, side)
         compared = inside & ~find_small_components(drawn, component)
-        fields = [MaskedImage(*of, torch.device("cpu")).harmonics(1.0)[0][0] for of in ((drawn, compared), (image, mask))]
+        sides = (MaskedImage(drawn, compared, torch.device("cpu")), MaskedImage(image, mask, torch.device("cpu")))
+        fields = [each.harmonics(1.0)[0][0] for each in sides]
         size = min(SIZE, side)
         corners = window_grid(side, side, size, size)
         surfaces = correlation_surfaces(fields[0], fields[1], corners, size, RADIUS).numpy()
