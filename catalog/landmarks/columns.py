@@ -1,4 +1,4 @@
-"""The columns of an image of a landmark, as it is handed to the catalog."""
+"""The columns of an image of a landmark, as the catalog takes it."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ IMAGES = pa.schema(
         column("geometry", pa.binary(), "WKB polygon, WGS84: ground of an aerial image, box of the landmark otherwise"),
     ]
 )
-"""One row an image, as it is handed to the catalog."""
+"""One row an image, as the catalog takes it."""

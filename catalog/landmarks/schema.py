@@ -22,7 +22,7 @@ _FREE = ("CC0-", "CC-BY-", "Public-Domain", "Apache-", "ODbL-")
 _FORBIDDEN = ("NC", "ND")
 
 _TASKS = """\
-Photographs, aerial images, texts and coordinates of a landmark belong together by `landmark_id`. Landmarks of the split
+Photographs, aerial images, texts and coordinates of a landmark share its `landmark_id`. Landmarks of the split
 `query` ask; the galleries are their images of the other modality with the distractors of the split `index`. Landmarks
 of different splits lie apart, and no image is nearly the same as one of another split."""
 
@@ -142,7 +142,7 @@ class LandmarkSchema(Schema[Landmark]):
             yield Credit(modality, "see the columns of the manifest", licence, "see the column image_attribution", "")
 
     def sections(self) -> Mapping[str, str]:
-        """Return what belongs together."""
+        """Return how images and tasks relate."""
         return {"Tasks": _TASKS}
 
     def provenance(self, contents: Contents[Landmark]) -> str:

@@ -22,7 +22,7 @@ from stages.align.local import Local, local_field
 from stages.align.manual import judge_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, leads_to, perturbed_restart, split_half_distance
-from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
+from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_building_lean
 from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
@@ -147,14 +147,14 @@ def _judged(
             *judge(windows, residuals.agreeing, limits, least),
             consistent,
             apart("perturbed restart", distance, limits.max_disagreement_px),
-            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_lean_px),
+            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
         ]
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits)
+        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
         regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
         if not any(region.accepted for region in regions):
             failed.append("no region is accepted")

@@ -69,15 +69,7 @@ ALLOWED = {
 }
 """(file, replacement of the rule): uses of a word in its ordinary sense."""
 
-PENDING = ("matcher/", "tests/unit/matcher/", "tests/integration/matcher/", "stages/align/", "raster/manual/")
-PENDING += (
-    "tests/unit/stages/test_align_",
-    "benchmarks/ablations.py",
-    "benchmarks/judging.py",
-    "README.md",
-    "docs/",
-    "configs/",
-)
+PENDING: tuple[str, ...] = ()
 """Rooms whose texts are not revised yet; to be empty."""
 
 _NOT_OURS = ("work", "build", "site", "out", "shared")
