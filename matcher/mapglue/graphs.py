@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from matcher.mapglue.config import GRAPH_STRIDE, MapGlueConfig
 from matcher.mapglue.layers import Attention, RotaryPositions
 from matcher.mapglue.semantic import cell_centres
+from raster.pixels import to_corner
 
 
 class SemanticGraph(nn.Module):
@@ -114,7 +115,7 @@ class KeypointStates:
 def node_at(points: Tensor, width: int, count: int) -> Tensor:
     """Return the index, B x N, of the semantic node (of `count`, `width` in a row) in which each pixel B x N x 2
     lies."""
-    cell = torch.div(points + 0.5, GRAPH_STRIDE, rounding_mode="floor").long()
+    cell = torch.div(to_corner(points), GRAPH_STRIDE, rounding_mode="floor").long()
     return (cell[..., 1] * width + cell[..., 0]).clamp(0, count - 1)
 
 

@@ -23,7 +23,7 @@ from raster.grid import Grid
 from raster.manual.verdict import PointLimits
 from stages.align.georeference import align_by_georeference
 from stages.matchers import MatcherName
-from stages.rasters import SIDES, open_pair
+from stages.rasters import PLACED, SIDES, open_pair
 from stages.tiepoints import SUFFIXES
 
 _SECONDS_A_PAIR, _SECONDS_A_PIXEL = {"georeference": 0.01, "structure": 15.0}, {"georeference": 0.0, "structure": 6e-8}
@@ -70,7 +70,7 @@ class AlignStage(Stage[AlignParams]):
                 if result is None or result.outcome is not Outcome.DONE
             ]
             present = {
-                side: dict(result.data)
+                side: {key: result.data[key] for key in PLACED}
                 for side, result in zip(SIDES, results, strict=True)
                 if result is not None and side not in missing
             }
