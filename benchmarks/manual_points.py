@@ -55,35 +55,36 @@ class Points:
 
 
 Generator = np.random.Generator
-Places = Callable[[Generator, int], FloatArray]
-"""From a random generator and a count to places (N, 2) in units of the map's sides; they need not lie on it."""
+Places = Callable[[Generator, tuple[int, int]], FloatArray]
+"""From a random generator and a shape to places (*shape, 2) in units of the map's sides, of which those off it are
+left out: for each point (first axis) the first that lies on both rasters counts."""
 
 
-def uniform(generator: Generator, count: int) -> FloatArray:
+def uniform(generator: Generator, shape: tuple[int, int]) -> FloatArray:
     """Return places all over the map."""
-    return generator.uniform(0, 1, (count, 2))
+    return generator.uniform(0, 1, (*shape, 2))
 
 
-def cluster(generator: Generator, count: int) -> FloatArray:
+def cluster(generator: Generator, shape: tuple[int, int]) -> FloatArray:
     """Return places around one, within 0.3% to 16% of the map's side."""
-    return generator.uniform(0.1, 0.9, 2) + generator.normal(0, 10 ** generator.uniform(-2.5, -0.8), (count, 2))
+    return generator.uniform(0.1, 0.9, 2) + generator.normal(0, 10 ** generator.uniform(-2.5, -0.8), (*shape, 2))
 
 
-def line(generator: Generator, count: int) -> FloatArray:
+def line(generator: Generator, shape: tuple[int, int]) -> FloatArray:
     """Return places along a line, off it by 0.001% to 5% of the map's side."""
-    angle, along = generator.uniform(0, np.pi), generator.uniform(-1, 1, (count, 1))
-    off = generator.normal(0, 10 ** generator.uniform(-5, -1.3), (count, 2))
+    angle, along = generator.uniform(0, np.pi), generator.uniform(-1, 1, (*shape, 1))
+    off = generator.normal(0, 10 ** generator.uniform(-5, -1.3), (*shape, 2))
     return generator.uniform(0.2, 0.8, 2) + along * np.array([np.cos(angle), np.sin(angle)]) + off
 
 
-def line_and_one(generator: Generator, count: int) -> FloatArray:
-    """Return places along a line, and one anywhere."""
-    return np.concatenate([line(generator, count - 1), uniform(generator, 1)])
+def line_and_one(generator: Generator, shape: tuple[int, int]) -> FloatArray:
+    """Return places along a line, and one point anywhere."""
+    return np.concatenate([line(generator, (shape[0] - 1, shape[1])), uniform(generator, (1, shape[1]))])
 
 
-def half(generator: Generator, count: int) -> FloatArray:
+def half(generator: Generator, shape: tuple[int, int]) -> FloatArray:
     """Return places in the left half."""
-    return uniform(generator, count) * [0.5, 1]
+    return uniform(generator, shape) * [0.5, 1]
 
 
 def is_spread(source: FloatArray, side: int) -> bool:
@@ -134,12 +135,9 @@ def points_of(
         side = round(float(np.exp(generator.uniform(*np.log(sides)))))
         model: Model = models[generator.integers(len(models))]
         truth, visible = true_homography(generator, model, side, perspective)
-        drawn = np.concatenate([places(generator, count) for _ in range(30)]).reshape(30, count, 2)
-        candidates = drawn.transpose(1, 0, 2) * side  # the first of 30 that lies on both rasters, for each point
+        candidates = places(generator, (count, 30)) * side
         there = apply_homography(truth, candidates.reshape(-1, 2)).reshape(count, 30, 2)
         fits = ((candidates >= 0) & (candidates < side)).all(2) & ((there >= 10) & (there < visible - 10)).all(2)
-        if places in (cluster, line, line_and_one):  # one draw of the place of cluster or line
-            fits = fits & (fits.all(axis=0)[None])
         if not fits.any(axis=1).all():
             continue
         chosen = np.arange(count), fits.argmax(axis=1)
@@ -238,6 +236,8 @@ def bands(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for low, high in pairwise(NOISE_BANDS):
         for few, many in pairwise(COUNT_BANDS):
             inside = [row for row in rows if low <= row["noise_px"] < high and few <= row["points"] < many]
+            if not inside:
+                continue
             shares = {key: float(np.mean([row[key] for row in inside])) for key in ("accepted", "attainable")}
             fits = float(np.mean([row["error_px"] is not None and row["error_px"] <= LIMIT_PX for row in inside]))
             both = [row["accepted"] for row in inside if row["attainable"]]
