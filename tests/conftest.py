@@ -7,12 +7,17 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from small_demo import small_demo_config
 from typer.testing import CliRunner
 
 from mapdata.cli import THREAD_SETTINGS, build_app
 
 os.environ.update(THREAD_SETTINGS)
+
+# A busy machine makes an example slow, not wrong.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
