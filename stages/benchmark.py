@@ -56,6 +56,9 @@ class BenchmarkParams(BaseModel):
     device: str = Field("auto", description="auto, cpu or cuda.")
     threads: int = Field(1, ge=1, description="CPU threads of a matcher; the last digit may depend on it.")
     timeout_s: float = Field(120.0, gt=0, description="A pair that takes longer is a failure of the matcher.")
+    memory_mib: int | None = Field(
+        None, ge=256, description="MiB of memory that each process of a matcher may allocate; default: no limit."
+    )
     batch: int | None = Field(None, ge=1, description="Pairs a unit of work; default: 4, more for sets over 256 pairs.")
 
 
@@ -101,7 +104,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
 
     def _units(self, matcher: str, common: dict[str, Any], digests: Sequence[Any]) -> Iterator[Unit]:
         # The key leaves out which other matchers are asked for: one more makes nothing due but itself.
-        settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s"})
+        settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s", "memory_mib"})
         weights = _weights_digest(matcher)
         identity = {"identity": digest_json([weights, digests])}
         size = self.params.batch or max(MIN_BATCH, len(digests) // MAX_BATCHES)
@@ -122,6 +125,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             device=params.device,
             threads=params.threads,
             timeout_s=params.timeout_s,
+            memory_mib=params.memory_mib,
             identity=payload["identity"],
         )
         try:

@@ -43,6 +43,9 @@ def benchmark(
     timeout_s: Annotated[
         float, typer.Option("--timeout", help="Seconds after which a pair is a failure of the matcher.")
     ] = 120.0,
+    memory_mib: Annotated[
+        int | None, typer.Option("--memory", help="MiB that each process of a matcher may allocate; default: no limit.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,12 @@ from matcher.errors import InputError, MatcherUnavailable
 
 START_LIMIT_S = 600.0
 """Loading a matcher may mean reading gigabytes of weights."""
+
+_POLL_S = 0.5
+"""The end of a process is seen so often: children that it forked may hold its pipe open."""
+
+_GRACE_S = 10.0
+"""A process whose pipe has closed ends within this time."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Trial:
         device: As for `load_matcher`.
         threads: CPU threads. It is fixed, as the last digit of sums depends on it.
         timeout_s: A pair that takes longer is a failure.
+        memory_mib: MiB of memory that each process of the matcher may allocate; None for as much as there is.
         identity: Any digest of pairs and weights.
     """
 
@@ -44,6 +53,7 @@ class Trial:
     device: str = "auto"
     threads: int = 1
     timeout_s: float = 120.0
+    memory_mib: int | None = None
     identity: str = ""
 
 
@@ -107,24 +117,49 @@ class _Process:
             "device": self.trial.device,
             "threads": self.trial.threads,
             "levels": self.trial.levels_file,
+            "memory_mib": self.trial.memory_mib,
         }
         threads = {name: str(self.trial.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         command = [sys.executable, "-m", "matcher.benchmark.worker", json.dumps(settings)]
         self.buffer = b""
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=os.environ | threads
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=os.environ | threads,
+            start_new_session=True,  # a process group of its own: the children that a matcher forks end with it
         )
         answer = self.read(START_LIMIT_S)
         if answer is None or "unavailable" in answer:
-            reason = answer["unavailable"] if answer else self.last_line()
+            reason = answer["unavailable"] if answer else f"{self.ending(START_LIMIT_S)}: {self.last_line()}"
             self.stop()
             raise MatcherUnavailable(f"{self.trial.matcher} cannot be loaded: {reason}")
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
+        """End the process and all that it forked, which may hold its pipes open: nothing more is read from them."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+        process.wait()
+
+    def ending(self, limit_s: float) -> str:
+        """Return how the process ended that gave no answer within `limit_s`."""
+        assert self.process is not None
+        try:
+            status = self.process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return f"no answer within {limit_s:g} s"
+        if status >= 0:
+            return f"the process ended with status {status}"
+        known = {value.value: value.name for value in signal.Signals}
+        return f"the process ended with status {status}, by signal {known.get(-status, 'unknown')}"
 
     def ask(self, index: int, name: str, level: str) -> dict[str, Any]:
         """Return the row of one pair at one level."""
@@ -154,7 +189,7 @@ class _Process:
         reason = f"no answer within {self.trial.timeout_s:g} s"
         if wall < self.trial.timeout_s:
             outcome = "crash"
-            reason = f"the process ended with status {self.process.wait(10)}: {self.last_line()}"[:500]
+            reason = f"{self.ending(self.trial.timeout_s)}: {self.last_line()}"[:500]
         self.stop()
         return make_row(identity, outcome, reason, FAILED, wall_s=wall)
 
@@ -165,9 +200,11 @@ class _Process:
         descriptor = self.process.stdout.fileno()
         deadline = time.monotonic() + limit_s
         while b"\n" not in self.buffer:
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            ended = self.process.poll() is not None  # before looking: what it wrote last is there by now
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([descriptor], [], [], 0.0 if ended else max(0.0, min(left, _POLL_S)))
             piece = os.read(descriptor, 1 << 16) if ready else b""
-            if not piece:
+            if not piece and (ready or ended or left <= 0):
                 return None
             self.buffer += piece
         line, _, self.buffer = self.buffer.partition(b"\n")

@@ -203,7 +203,7 @@ def csv_pairs(table: Path) -> list[PairFiles]:
     identity. A column `name` is optional.
     """
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: not a CSV that can be read ({error})") from error

@@ -58,10 +58,12 @@ def make_row(
     Args:
         identity: `matcher`, `level` and `pair`.
         outcome: How the match ended.
-        reason: Why there is no model, or why the matcher failed.
+        reason: Why there is no model, or why the matcher failed. What no encoding holds, such as a lone surrogate, is
+            escaped: a matcher may say anything.
         score: The metrics.
         **more: Columns that differ from those of a failure.
     """
+    reason = reason.encode(errors="backslashreplace").decode()
     unknown = {"corner_error_ransac_px": float("inf"), "estimate": None}
     times = dict.fromkeys(("load_s", "warp_s", "match_s", "fit_s", "fit_ransac_s", "wall_s"), 0.0)
     return {**identity, "outcome": outcome, "reason": reason, **asdict(score), **unknown, **times, **more}

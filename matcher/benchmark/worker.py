@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import sys
 import threading
 import time
@@ -90,6 +92,9 @@ def main() -> None:
     jobs: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     settings = json.loads(sys.argv[1])
+    if settings["memory_mib"] is not None:
+        limit = settings["memory_mib"] << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
     try:
         pairs = open_pairs(PairSpec(**settings["pairs"]))
@@ -118,9 +123,11 @@ def main() -> None:
 
 
 def _listen(jobs: SimpleQueue[str]) -> None:
-    """Queue jobs; end the process when the parent process has ended, even while a matcher hangs."""
+    """Queue jobs; when the parent process has ended, end this one and its children, even while a matcher hangs."""
     for line in sys.stdin:
         jobs.put(line)
+    if os.getpgrp() == os.getpid():  # as `isolation` starts it
+        os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(0)
 
 

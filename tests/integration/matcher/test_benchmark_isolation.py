@@ -12,12 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from matcher.benchmark.isolation import Trial, run_trial
 from matcher.benchmark.levels import LEVELS, at_level
 from matcher.benchmark.metrics import corner_error
 from matcher.benchmark.readers import PairSpec, open_pairs
+from matcher.benchmark.rows import ROWS
 from matcher.errors import InputError, MatcherUnavailable
 from raster.fit import Fit
 
@@ -107,6 +110,35 @@ class Hanging(OnSecond):
     def misbehave(self):
         time.sleep(600)
 
+def sleep(seconds):
+    time.sleep(seconds)
+
+class Forking(OnSecond):
+    # Hangs with children that hold all that it inherited.
+    def misbehave(self):
+        import multiprocessing
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            pool.map(sleep, [600, 600])
+
+class ForkingAndDying(OnSecond):
+    def misbehave(self):
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(3)
+
+class Surrogate(OnSecond):
+    def misbehave(self):
+        raise RuntimeError("half a character: \\ud83d")
+
+class Hungry(OnSecond):
+    def misbehave(self):
+        return np.ones(1 << 31, np.uint8).sum()
+
+class DyingInWarmUp(Matcher):
+    name = "dying"
+    def correspond(self, image0, image1):
+        ctypes.string_at(0)
+
 class Unloadable(Matcher):
     name = "unloadable"
     correspond = Identity.correspond
@@ -173,8 +205,11 @@ def test_no_points_at_all_is_a_failure_with_a_reason(pairs: PairSpec) -> None:
         ("NaN", "error", "not finite"),
         ("Lying", "error", "int"),
         ("Exiting", "crash", "status 3: I am leaving"),
-        ("Segfault", "crash", "status -11"),
+        ("Segfault", "crash", "status -11, by signal SIGSEGV"),
         ("Hanging", "timeout", "no answer within 2 s"),
+        ("Forking", "timeout", "no answer within 2 s"),
+        ("ForkingAndDying", "crash", "status 3"),
+        ("Surrogate", "error", r"half a character: \ud83d"),
     ],
 )
 def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: str, outcome: str, reason: str) -> None:
@@ -183,6 +218,31 @@ def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: s
     assert reason in rows[1]["reason"]
     assert rows[1]["corner_error_px"] == float("inf")
     assert rows[2]["corner_error_px"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Forking", "ForkingAndDying"])
+def test_children_that_a_matcher_forked_end_with_it(pairs: PairSpec, name: str) -> None:
+    before = {process.pid for process in psutil.process_iter()}
+    _rows(pairs, name, timeout_s=2.0)
+    worker = _worker().pid
+    left = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if process.pid not in before | {worker} and "strange_matchers" in " ".join(process.info["cmdline"] or [])
+    ]
+    assert not left
+
+
+def test_rows_with_any_message_can_be_written(pairs: PairSpec, tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(_rows(pairs, "Surrogate"), ROWS)
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 3
+
+
+def test_memory_beyond_the_limit_is_the_matchers_failure(pairs: PairSpec) -> None:
+    rows = _rows(pairs, "Hungry", memory_mib=1500)
+    assert [row["outcome"] for row in rows] == ["matched", "error", "matched"]
+    assert "MemoryError" in rows[1]["reason"]
 
 
 def test_a_hanging_matcher_does_not_outlive_a_killed_benchmark(pairs: PairSpec) -> None:
@@ -203,6 +263,8 @@ def test_a_hanging_matcher_does_not_outlive_a_killed_benchmark(pairs: PairSpec) 
 
 
 def test_a_matcher_that_cannot_be_loaded_says_why(pairs: PairSpec) -> None:
+    with pytest.raises(MatcherUnavailable, match="by signal SIGSEGV"):
+        _rows(pairs, "DyingInWarmUp")
     with pytest.raises(MatcherUnavailable, match="OSError: no such weights"):
         _rows(pairs, "Unloadable")
     with pytest.raises(MatcherUnavailable, match="no matcher is called 'roostift'"):
