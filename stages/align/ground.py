@@ -30,6 +30,9 @@ SIZE, RADIUS = 256, 12
 MAX_COMPONENT_M2 = 3000.0
 """Square metres of the largest building that is told from the ground."""
 
+MIN_SIGNIFICANCE = 2.0
+"""Times that distance which a shift must reach: a correction smaller than its own error would only add noise."""
+
 MIN_WINDOWS = 8
 MAX_HALVES = 1.0
 """Working pixels by which the shifts of two halves of the windows may differ for the shift to be believed."""
@@ -97,5 +100,6 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
     places = (peak.place.double().numpy() - RADIUS) * reduce
     apart = float(np.linalg.norm(places[1] - places[2]))
     inside_search = bool(np.abs(places[0]).max() < (RADIUS - 1) * reduce)
-    reliable = inside_search and apart <= MAX_HALVES * reduce
+    significant = float(np.linalg.norm(places[0])) >= MIN_SIGNIFICANCE * apart
+    reliable = inside_search and significant and apart <= MAX_HALVES * reduce
     return Ground(places[0] if reliable else np.zeros(2), apart, reliable)

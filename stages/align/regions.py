@@ -107,6 +107,7 @@ def judge_regions(
     # windows; of the lean a share remains that no mask of buildings removes.
     common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
     common = np.hypot(common, limits.lean_residual * float(np.linalg.norm(ground.shift)))
+    common_95 = float(RAYLEIGH_95 * common / np.sqrt(2) + unexplained_px)
     found = []
     for bounds in _cells(pair, limits.region_px):
         middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
@@ -126,6 +127,7 @@ def judge_regions(
             (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
             (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
             (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
+            (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
             (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
         )
         reason = "; ".join(text for passed, text in tests if not passed)
