@@ -36,7 +36,7 @@ class Limits(BaseModel):
     region_agreement: Share = Field(default=0.6, description="Least share of windows that agree, by region.")
     region_reliable_agreement: Share = Field(default=0.9, description="The same of reliable windows.")
     max_common_px: Pixels = Field(
-        default=1.8, description="Largest part of the predicted error that is common to all places: a bias."
+        default=1.4, description="Largest part of the predicted error that is common to all places: a bias."
     )
     max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
     lean_residual: Share = Field(

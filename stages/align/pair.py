@@ -15,12 +15,12 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground, measure_ground
+from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import fit_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, leads_to, perturbed_restart, split_half_distance
+from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
 from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
 from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
@@ -121,20 +121,30 @@ def _judged(
 ) -> Evidence:
     """Judge the last answer, then its regions; one of a coarser pass than the working resolution's has failed already.
 
-    The costlier tests, the perturbed restart and the ground, are made where the others are passed.
+    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
+    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
+    is found from windows, which must agree with one answer more strictly.
     """
     *earlier, answer = answers
     windows, ground = answer.windows, NO_GROUND
     halves = split_half_distance(answer)
     consistent = apart("split halves", halves, limits.max_disagreement_px)
-    checks = [*judge(windows, answer.agreeing, limits, limits.min_ground_agreement), consistent]
+    averaged = has_many_blocks(pair.visible, reduce)
+    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
+    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
     residuals: Residuals | None = None
     if all(check.passed for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
         earlier += again
-        ground = measure_ground(pair, answer.homography, reduce)
-        residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
+        if averaged:
+            ground = measure_ground(pair, answer.homography, reduce)
+            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
+        else:
+            seen, correction = ground_shift(pair, answer, limits)
+            earlier += seen
+            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
+            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
+        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
         checks = [
             *judge(windows, residuals.agreeing, limits, least),
             consistent,
@@ -146,7 +156,7 @@ def _judged(
         failed.append("not looked at more closely than at half the resolution")
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits)
+        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
         regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
         if not any(region.accepted for region in regions):
             failed.append("no region is accepted")
@@ -155,7 +165,7 @@ def _judged(
     used = agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    if np.linalg.norm(ground.shift) > reduce:
+    if averaged and np.linalg.norm(ground.shift) > reduce:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""

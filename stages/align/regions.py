@@ -13,6 +13,7 @@ from raster.pair import RasterPair
 from stages.align.fine import Windows
 from stages.align.ground import Ground
 from stages.align.limits import Limits
+from stages.align.model import OVERLAP
 from stages.align.result import Region
 
 RAYLEIGH_95 = 2.45
@@ -74,7 +75,8 @@ def unexplained_lean(windows: Windows, answer: FloatArray, ground: Ground, reduc
     if len(vectors) < limits.min_reliable:
         return 0.0
     small, large = np.linalg.eigvalsh(np.cov(vectors.T))
-    spread = float(np.sqrt(max(large - small - limits.lean_anisotropy_px**2, 0.0)))
+    chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what eigenvalues of few samples differ by, however they lie
+    spread = float(np.sqrt(max(large - chance * small - limits.lean_anisotropy_px**2, 0.0)))
     return max(0.0, limits.lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
 
 
@@ -107,7 +109,7 @@ def judge_regions(
     # windows; of the lean a share remains that no mask of buildings removes.
     common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
     common = np.hypot(common, limits.lean_residual * float(np.linalg.norm(ground.shift)))
-    common_95 = float(RAYLEIGH_95 * common / np.sqrt(2) + unexplained_px)
+    common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
     found = []
     for bounds in _cells(pair, limits.region_px):
         middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
@@ -121,7 +123,7 @@ def judge_regions(
         reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
         own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
         scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
-        predicted = float(RAYLEIGH_95 * np.hypot(scatter, common / np.sqrt(2)) + unexplained_px)
+        predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95))
         tests = (
             (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
             (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
