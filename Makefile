@@ -1,11 +1,14 @@
 # One line a target; CONFIG and WORKSPACE choose the run: make run CONFIG=configs/landquart.yaml WORKSPACE=work/landquart
 CONFIG ?= configs/demo.yaml
 WORKSPACE ?= work/demo
+# Configuration of `train`.
+TRAINING ?= configs/train-synthetic.yaml
 # Pairs of the dataset's test split, evenly spaced, that `benchmark` tries at each level.
 LIMIT ?= 24
 PYTHON := .venv/bin/python
 MAPDATA := .venv/bin/mapdata
-SRIF := ../shared/data/pairs/srif/Optical-Map
+# A folder of pairs in SRIF's layout, which `benchmark` measures too, such as Optical-Map.
+SRIF ?=
 RUN = $(MAPDATA) run $(CONFIG) --workspace $(WORKSPACE)
 
 .PHONY: setup demo run sample acquire align tiles catalog benchmark train gallery test lint lock
@@ -19,8 +22,8 @@ acquire: ; $(RUN) --only acquire
 align: ; $(RUN) --only align
 tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
-benchmark: run ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) --limit $(LIMIT) && $(MAPDATA) export --workspace $(WORKSPACE) --to stac && { ! test -d $(SRIF) || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
-train: ; $(MAPDATA) train $(CONFIG)
+benchmark: run ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) --limit $(LIMIT) && $(MAPDATA) export --workspace $(WORKSPACE) --to stac && { test -z "$(SRIF)" || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
+train: ; $(MAPDATA) train $(TRAINING)
 gallery: ; $(MAPDATA) gallery --out gallery.jpg
 lint: ; .ci/lint
 test: lint ; $(PYTHON) -m pytest -rs tests/unit tests/integration tests/end_to_end

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,25 +20,29 @@ import numpy as np
 import torch
 from _machine import report
 
-from matcher.benchmark.levels import Motion
+from matcher.benchmark.levels import HomographyRange
 from matcher.benchmark.metrics import auc, score_pair, share_within
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.statistics import bootstrap
 from matcher.mapglue.config import Mode
 from matcher.mapglue.inference import MapGlueMatcher
 from matcher.mapglue.weights import read_state
-from matcher.training.config import Schedule, Sources, TrainingConfig
+from matcher.training.config import Ablation, Schedule, TrainingConfig
 from matcher.training.run import train
 from matcher.training.stages import ExtractorStage
-from matcher.training.validation import LEVEL, SUCCESS_PX, moved_pairs
+from matcher.training.validation import LEVEL, SUCCESS_PX, warped_pairs
+from pipeline.config import read_model
+
+CONFIG = Path(__file__).parents[1] / "configs/train-fast-mapglue.yaml"
+"""Whose sources are used."""
 
 SMALL = Schedule(
     batch=8,
     crop=192,
     learning_rate=2e-3,
     warmup=30,
-    motion_ramp=100,
-    last_motion=Motion(20, 1.25, 0.1, 3e-4),
+    ramp_steps=100,
+    last_homography=HomographyRange(rotation_deg=20, scale=1.25, shift=0.1, perspective=3e-4),
     ema=0.98,
     checkpoint_s=60,
 )
@@ -49,12 +52,22 @@ Change = Callable[[TrainingConfig], TrainingConfig]
 
 def switched(name: str, config: TrainingConfig) -> TrainingConfig:
     """Return the configuration without one part of the network."""
-    return replace(config, ablation={name: False})
+    return config.model_copy(update={"ablation": Ablation(**{name: False})})
 
 
-def sourced(config: TrainingConfig, **changes: Any) -> TrainingConfig:
-    """Return the configuration with other data."""
-    return replace(config, sources=replace(config.sources, **changes))
+def without_textures(config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with synthetic scenes of procedural texture only, in a folder of their own."""
+    assert config.sources.synthetic is not None
+    folder = config.sources.synthetic.folder
+    plain = config.sources.synthetic.model_copy(
+        update={"textures": (), "folder": folder.with_name(f"{folder.name}-plain")}
+    )
+    return config.model_copy(update={"sources": config.sources.model_copy(update={"synthetic": plain})})
+
+
+def without_pseudo(config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration without pseudo-modalities."""
+    return config.model_copy(update={"sources": config.sources.model_copy(update={"pseudo": None})})
 
 
 ARMS: dict[str, Change] = {
@@ -62,27 +75,25 @@ ARMS: dict[str, Change] = {
     "without saliency": partial(switched, "saliency"),
     "without semantics": partial(switched, "semantics"),
     "without the semantic graph": partial(switched, "semantic_graph"),
-    "without real textures": lambda config: sourced(config, real_textures=False, pool=f"{config.sources.pool}-plain"),
-    "without pseudo-modalities": partial(sourced, pseudo_weight=0.0),
+    "without real textures": without_textures,
+    "without pseudo-modalities": without_pseudo,
 }
 
 
 def trained(config: TrainingConfig, graph_steps: int) -> ExtractorStage:
     """Train the extractor, then the graphs; return the network of the last step's average."""
-    folder = Path(config.output)
     train(config, torch.device("cpu"))
-    schedule = replace(
-        config.schedule, steps=graph_steps, learning_rate=config.schedule.learning_rate / 4, motion_ramp=1
-    )
-    start = str(folder / "weights.safetensors")
-    graphs = replace(config, stage="matcher", start=start, output=str(folder / "graphs"), schedule=schedule)
+    rate = config.schedule.learning_rate / 4
+    schedule = config.schedule.model_copy(update={"steps": graph_steps, "learning_rate": rate, "ramp_steps": 1})
+    start, output = config.output / "weights.safetensors", config.output / "graphs"
+    graphs = config.model_copy(update={"stage": "matcher", "start": start, "output": output, "schedule": schedule})
     train(graphs, torch.device("cpu"))
     stage = ExtractorStage(config.model())
-    stage.model.load_state_dict(read_state(folder / "graphs" / "weights.safetensors"), strict=True)
+    stage.model.load_state_dict(read_state(output / "weights.safetensors"), strict=True)
     return stage
 
 
-def judged(stage: ExtractorStage, pairs: list[Pair], mode: Mode) -> dict[str, Any]:
+def judged(stage: ExtractorStage, pairs: list[ImagePair], mode: Mode) -> dict[str, Any]:
     """Return the share of pairs within `SUCCESS_PX` with its interval, and the area under the curve up to it."""
     matcher = MapGlueMatcher("ablation", torch.device("cpu"), mode=mode, search=False, network=stage.model)
     errors = np.array([score_pair(matcher.match(pair.image0, pair.image1), pair).corner_error_px for pair in pairs])
@@ -103,23 +114,28 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--steps", type=int, default=300, help="of the extractor")
     parser.add_argument("--graph-steps", type=int, default=100)
-    parser.add_argument("--draws", type=int, default=3, help="motions a pair")
+    parser.add_argument("--seeds", type=int, default=3, help="random homographies a pair")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    schedule = replace(SMALL, steps=arguments.steps, validate_every=10**6)
-    sources = Sources(
-        data=str(arguments.data), pool=str(arguments.work / "scenes"), scenes=arguments.scenes, real_textures=True
-    )
-    pairs = moved_pairs(arguments.data / "pairs/srif/Optical-Map", arguments.draws)
+    schedule = SMALL.model_copy(update={"steps": arguments.steps, "validate_every": 10**6})
+    example = read_model(CONFIG, TrainingConfig)
+    assert example.sources.synthetic is not None
+    assert example.sources.pseudo is not None
+    scenes = {
+        "folder": arguments.work / "scenes",
+        "count": arguments.scenes,
+        "textures": example.sources.pseudo.imagery,
+    }
+    synthetic = example.sources.synthetic.model_copy(update=scenes)
+    sources = example.sources.model_copy(update={"synthetic": synthetic})
+    pairs = warped_pairs(arguments.data / "pairs/srif/Optical-Map", arguments.seeds)
     figures: dict[str, Any] = {}
     for name, change in ARMS.items():
-        output = str(arguments.work / name.replace(" ", "-"))
-        stage = trained(
-            change(TrainingConfig(sources=sources, schedule=schedule, output=output)), arguments.graph_steps
-        )
+        config = TrainingConfig(output=arguments.work / name.replace(" ", "-"), sources=sources, schedule=schedule)
+        stage = trained(change(config), arguments.graph_steps)
         figures[name] = {"single pass": judged(stage, pairs, "single-pass"), "cells": judged(stage, pairs, "network")}
     workload = {
-        "pairs": f"SRIF Optical-Map 1-8, {LEVEL}, {arguments.draws} draws a pair",
+        "pairs": f"SRIF Optical-Map 1-8, {LEVEL}, {arguments.seeds} random homographies a pair",
         "steps": [arguments.steps, arguments.graph_steps],
         "scenes": arguments.scenes,
         "batch": schedule.batch,

@@ -57,10 +57,10 @@ class WriteStage(Stage[CountParams]):
 class GatherStage(Stage[CountParams]):
     """One unit that depends on all the others."""
 
-    name, version, Params = "gather", 1, CountParams
+    name, version, Params, reads = "gather", 1, CountParams, ("write",)
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        entries = [entry for result in run.results["write"].values() for entry in result.outputs]
+        entries = [entry for result in run.read("write").values() for entry in result.outputs]
         return [self.unit("all", {"files": len(entries)}, [entry.digest for entry in entries])]
 
     def run(self, unit: Unit, workspace: Path) -> Result:
@@ -87,7 +87,7 @@ def measure(units: int, workers: int, folder: Path) -> dict[str, Any]:
     figures["resume_seconds"], _ = timed(lambda: run(stages, place, Request({})))
     figures["plan_seconds"], rows = timed(lambda: forecast(stages, 0, place.root))
     with Ledger(place.ledger, read_only=True) as ledger:
-        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger))
+        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger, "mapdata"))
     figures["ledger_mib"] = round(place.ledger.stat().st_size / 2**20, 1)
     figures["peak_memory_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     if summary.failures or rows[0]["finished"] != units:

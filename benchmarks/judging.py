@@ -1,16 +1,16 @@
-"""How a matcher does on ground it was not trained on, and whether it keeps silent where there is nothing to say.
+"""How accurate a matcher is on ground that it was not trained on, and how many negative pairs it declares matched.
 
     python benchmarks/judging.py --json > benchmarks/results/judging.json
 
-Landquart's eastern part: the topographic map 1:25,000 and the aerial image at zoom 16 (1.6 m a pixel), windows of the
-map of 512 x 512 px, half overlapping, each with views of the image, moved at the level Normal. A view has 512 x 512 px
-too: what the motion brings in from beyond the window is there (black beyond the eastern part). "cropped" are the same
-windows of both, the image moved and cut to what it shows without gaps, as the benchmark moves pairs of which no more is
-known: some 360 x 360 px. The services' georeferences are the truth, good to a pixel or so. A pair counts as found when
-a homography can be fitted to its matches, as right when the window's corners lie within 5 px.
+The ground is Landquart's eastern part: the topographic map 1:25,000 and the aerial image at zoom 16 (1.6 m a pixel), in
+windows of the map of 512 x 512 px, half overlapping. Each is matched with images of 512 x 512 px that are warped at the
+level Normal and show what lies beyond the window too (black beyond the eastern part). "cropped" are the same windows of
+both, the image warped and cut to what it shows without gaps, as the benchmark does with pairs of which no more is
+known: some 360 x 360 px. The services' georeferences are the truth, good to a pixel or so. A pair counts as found if a
+homography can be fitted to its matches, and as right if the window's corners lie within 5 px.
 
-Pairs that do not belong together: maps of SRIF's development part with each other's images, and pieces of Landquart's
-map with images of other pieces, neither moved.
+Negative pairs are maps of SRIF's development part with each other's images, and windows of Landquart's map with images
+of other windows, neither warped.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from _machine import report
 
 from matcher.benchmark.levels import LEVELS, at_level, seeded
 from matcher.benchmark.metrics import score_fit, share_within
-from matcher.benchmark.pairs import Pair, srif_pairs
+from matcher.benchmark.pairs import ImagePair, srif_pairs
 from matcher.benchmark.statistics import bootstrap
 from matcher.registry import load_matcher
-from matcher.training.tiles import Mosaic, TileRange, read_mosaic
+from matcher.training.config import Tiles
+from matcher.training.tiles import Mosaic, read_mosaic
 from matcher.types import Matcher
 from raster.fit import fit
 
 SIDE, STRIDE = 512, 256
-EAST = TileRange(16, 34519, 34524, 23054, 23062)
+EAST = {"zoom": 16, "x": (34519, 34524), "y": (23054, 23062)}
 LEVEL = "normal"
 RIGHT_PX = 5.0
 MIN_DATA = 0.98
@@ -48,46 +49,48 @@ MIN_DATA = 0.98
 @cache
 def eastern_part(tiles: Path) -> tuple[Mosaic, Mosaic]:
     """Return map and image of Landquart's eastern part."""
-    return read_mosaic(tiles / "lk25", EAST, imagery=False), read_mosaic(tiles / "swissimage", EAST, imagery=True)
+    layers = {"lk25": False, "swissimage": True}
+    chart, seen = (read_mosaic(Tiles(folder=tiles / name, **EAST), imagery=real) for name, real in layers.items())
+    return chart, seen
 
 
-def eastern_pairs(tiles: Path) -> list[Pair]:
+def eastern_pairs(tiles: Path) -> list[ImagePair]:
     """Return map and image of every window of the eastern part that both show."""
-    drawn, seen = eastern_part(tiles)
-    height, width = drawn.mask.shape
+    chart, seen = eastern_part(tiles)
+    height, width = chart.mask.shape
     pairs = []
     for y, x in product(range(0, height - SIDE + 1, STRIDE), range(0, width - SIDE + 1, STRIDE)):
         window = slice(y, y + SIDE), slice(x, x + SIDE)
-        if (drawn.mask & seen.mask)[window].mean() >= MIN_DATA:
-            image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (drawn, seen))
-            pairs.append(Pair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
+        if (chart.mask & seen.mask)[window].mean() >= MIN_DATA:
+            image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (chart, seen))
+            pairs.append(ImagePair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
     return pairs
 
 
-def place_of(pair: Pair) -> tuple[int, int]:
+def place_of(pair: ImagePair) -> tuple[int, int]:
     """Return the top-left pixel (x, y) of a pair's window in the eastern part."""
     y, x = pair.name.rpartition("/")[2].split("-")
     return int(x), int(y)
 
 
-def whole_views(pairs: list[Pair], tiles: Path, draws: int) -> list[Pair]:
-    """Return each window's map with `draws` moved views of the image, as large as the window, one after another."""
+def warped_pairs(pairs: list[ImagePair], tiles: Path, seeds: int) -> list[ImagePair]:
+    """Return each window's map with `seeds` warped images of the image, as large as the window, one after another."""
     seen = eastern_part(tiles)[1]
     image = seen.image * seen.mask[..., None]
     found = []
-    for pair, draw in product(pairs, range(draws)):
-        motion = LEVELS[LEVEL].sample(seeded(LEVEL, f"{pair.name}#{draw}"), SIDE, SIDE)
+    for pair, seed in product(pairs, range(seeds)):
+        homography = LEVELS[LEVEL].sample(seeded(LEVEL, f"{pair.name}#{seed}"), SIDE, SIDE)
         x, y = place_of(pair)
-        to_view = motion @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
-        view = cv2.warpPerspective(image, to_view, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-        found.append(Pair(f"{pair.name}#{draw}", pair.image0, np.asarray(view, np.uint8), motion))
+        to_image = homography @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
+        view = cv2.warpPerspective(image, to_image, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+        found.append(ImagePair(f"{pair.name}#{seed}", pair.image0, np.asarray(view, np.uint8), homography))
     return found
 
 
-def strangers(pairs: list[Pair], apart: Callable[[int, int], bool], most: int) -> list[Pair]:
-    """Return image 0 of a pair with image 1 of another that is `apart` from it, evenly chosen."""
+def negatives(pairs: list[ImagePair], apart: Callable[[int, int], bool], most: int) -> list[ImagePair]:
+    """Return image 0 of a pair with image 1 of another for which `apart` is true, evenly chosen."""
     found = [
-        Pair(f"{first.name} with {second.name}", first.image0, second.image1, np.eye(3))
+        ImagePair(f"{first.name} with {second.name}", first.image0, second.image1, np.eye(3))
         for (i, first), (j, second) in product(enumerate(pairs), repeat=2)
         if apart(i, j)
     ]
@@ -97,7 +100,7 @@ def strangers(pairs: list[Pair], apart: Callable[[int, int], bool], most: int) -
 _matcher: Matcher | None = None
 
 
-def _judge(name: str, pair: Pair) -> float | None:
+def _judge(name: str, pair: ImagePair) -> float | None:
     """Return the corner error, None where nothing was found."""
     global _matcher
     if _matcher is None:
@@ -108,7 +111,7 @@ def _judge(name: str, pair: Pair) -> float | None:
     return None if fitted.matrix is None else score_fit(matches, fitted, pair).corner_error_px
 
 
-def judged(name: str, pairs: Iterable[Pair], processes: int) -> list[float | None]:
+def judged(name: str, pairs: Iterable[ImagePair], processes: int) -> list[float | None]:
     """Return the corner error of every pair, None where nothing was found."""
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         return list(pool.map(partial(_judge, name), pairs))
@@ -130,12 +133,12 @@ def summary(errors: list[float | None], windows: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Judge, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--matcher", default="fast-mapglue")
-    parser.add_argument("--draws", type=int, default=3, help="views of a window")
-    parser.add_argument("--strangers", type=int, default=60, help="of each kind, at most")
+    parser.add_argument("--seeds", type=int, default=3, help="random homographies of a window")
+    parser.add_argument("--negatives", type=int, default=60, help="of each kind, at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -144,21 +147,21 @@ def main() -> None:
     east = eastern_pairs(tiles)
     places = np.array([place_of(pair) for pair in east])
     kinds = {
-        "srif": strangers(
+        "srif": negatives(
             [files.load() for files in srif_pairs(arguments.data / "pairs/srif/Optical-Map", "development")],
             lambda i, j: i != j,
-            arguments.strangers,
+            arguments.negatives,
         ),
-        "landquart": strangers(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.strangers),
+        "landquart": negatives(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.negatives),
     }
     figures: dict[str, Any] = {
-        "landquart_east": summary(run(whole_views(east, tiles, arguments.draws)), len(east)),
+        "landquart_east": summary(run(warped_pairs(east, tiles, arguments.seeds)), len(east)),
         "landquart_east_cropped": summary(run([at_level(pair, LEVEL) for pair in east]), len(east)),
     }
     for kind, pairs in kinds.items():
         matched = sum(error is not None for error in run(pairs))
         figures[f"strangers_{kind}"] = {"pairs": len(pairs), "declared_matched": matched}
-    workload = {"matcher": arguments.matcher, "level": LEVEL, "draws": arguments.draws}
+    workload = {"matcher": arguments.matcher, "level": LEVEL, "seeds": arguments.seeds}
     report("judging", workload, figures, as_json=arguments.json)
 
 

@@ -25,7 +25,7 @@ from _machine import report
 
 from catalog.checksums import digest
 from catalog.manifest import make_manifest, published, read_manifest, write_manifest
-from catalog.model import MANIFEST_NAME, About, Contents, Placed
+from catalog.model import CARD_NAME, MANIFEST_NAME, About, Contents, Placed
 from catalog.pairs import SCHEMA
 from catalog.pairs.model import Raster, RasterPair
 from catalog.stac import write_stac
@@ -134,6 +134,7 @@ def measure_full_size(folder: Path, clock: Clock) -> None:
     clock.time("read_manifest", lambda: read_manifest(SCHEMA, path.parent))
     clock.time("write_pairs_as_items_table", lambda: write_table(SCHEMA, manifest, folder, folders=True, store=False))
     about = About("MapData", "Simulated.", "1.0", "other", "MapData", "", {"mapdata": "0"}, seed=0)
+    (folder / CARD_NAME).touch()
     contents = Contents(about, pairs, sources, rasters)
     placed = {
         pair.id: [
@@ -147,7 +148,7 @@ def measure_full_size(folder: Path, clock: Clock) -> None:
     digests = {file.path: file.digest for files in placed.values() for file in files}
     for side in ("map", "visible"):
         digests |= dict(zip(rows[f"{side}_path"].to_pylist(), rows[f"{side}_digest"].to_pylist(), strict=True))
-    digests |= {name: digest(folder / name) for name in ("stac/pairs.parquet", MANIFEST_NAME)}
+    digests |= {name: digest(folder / name) for name in ("stac/pairs.parquet", MANIFEST_NAME, CARD_NAME)}
     found += clock.time("validate_stac_every_item", lambda: list(check_stac(SCHEMA, folder, digests, manifest)))
     if found:
         raise SystemExit(f"the simulated release has problems, such as {found[0]}")

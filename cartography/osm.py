@@ -37,6 +37,8 @@ _ASSUMED: dict[str, dict[str, str]] = {
 class VectorFileError(Exception):
     """A vector file cannot be read, or asks for a coordinate system that has no metric plane."""
 
+    exit_status = 1
+
 
 @dataclass
 class _Layers:

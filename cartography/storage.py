@@ -22,6 +22,8 @@ _FORMAT = 1
 class SceneFileError(Exception):
     """A scene file cannot be read."""
 
+    exit_status = 1
+
 
 def save_scene(scene: Scene, path: Path) -> None:
     """Write a scene to `path` (.npz).

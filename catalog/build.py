@@ -15,6 +15,7 @@ from catalog.checksums import digest, files_below, write_checksums
 from catalog.croissant import write_croissant
 from catalog.errors import CatalogError
 from catalog.folders import place, write_folders
+from catalog.hub import write_hub_tables
 from catalog.manifest import SPLITS, make_manifest, published, write_manifest
 from catalog.model import (
     CARD_NAME,
@@ -94,6 +95,7 @@ def _fill(
     write_manifest(manifest, new / MANIFEST_NAME)
     if folders:
         digests |= write_folders(schema, manifest, sources, root, new)
+        write_hub_tables(schema, manifest, new)
     if store:
         write_store(schema, manifest, sources, root, new / STORE_NAME)
     placed = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
+from catalog.hub import hub_configs
 from catalog.manifest import SPLITS, published
-from catalog.model import Benchmark, Contents, Format
+from catalog.model import Benchmark, Contents, Format, Json
 from catalog.schema import Schema, markdown
 
+_MARKUP = re.compile(r"[\\`*_\[\]|]")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -23,10 +27,10 @@ def write_card(
     """Write the card of a release as Markdown."""
     about = contents.about
     sections = [
-        _front_matter(schema, contents, manifest),
-        f"# {about.title}\n\n{about.description}",
-        f"Version {about.version}. Licence of the whole: {about.licence}. Made by {about.creator}"
-        + (f", {about.url}." if about.url else "."),
+        _front_matter(schema, contents, manifest, formats),
+        f"# {_escaped(about.title)}\n\n{_escaped(about.description)}",
+        f"Version {_escaped(about.version)}. Licence of the whole: {about.licence}. Made by {_escaped(about.creator)}"
+        + (f", {_escaped(about.url)}." if about.url else "."),
         "## Contents\n\n" + _counts(schema, manifest) + "\n\n" + _files(schema, formats),
         *(f"## {heading}\n\n{text}" for heading, text in schema.sections().items()),
         "## Sources and attribution\n\n" + _sources(schema, contents),
@@ -42,23 +46,18 @@ def write_card(
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
-def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table) -> str:
+def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]) -> str:
     count = published(manifest).num_rows
     bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
-    size = next((name for limit, name in bounds if count < limit), "n>1M")
-    licence = contents.about.licence.lower()
-    lines = [
-        f"pretty_name: {_quoted(contents.about.title)}",
-        f"license: {licence}",
-        f"size_categories: [{size}]",
-        f"tags: [{', '.join(schema.tags)}]",
-    ]
-    return "\n".join(["---", *lines, "---"])
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    matter: Json = {
+        "pretty_name": contents.about.title,
+        "license": contents.about.licence.lower(),
+        "size_categories": [next((name for limit, name in bounds if count < limit), "n>1M")],
+        "tags": list(schema.tags),
+    }
+    if Format.FOLDERS in formats:
+        matter["configs"] = hub_configs(schema, manifest)
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---"
 
 
 def _counts(schema: Schema[Any], manifest: pa.Table) -> str:
@@ -76,6 +75,8 @@ def _files(schema: Schema[Any], formats: frozenset[Format]) -> str:
         f"`manifest.parquet` every {schema.noun}, rejected ones with their reasons",
         "`croissant.json` Croissant metadata, `checksums.b3` BLAKE3 of every file (`b3sum --check checksums.b3`)",
     ]
+    if Format.FOLDERS in formats:
+        always.append(f"`{schema.name}-<split>.parquet` the {schema.name} of a split, for Hugging Face `datasets`")
     return "\n".join(
         f"- {text}"
         for text in [*always, *(schema.holds[name] for name in Format if name in formats & schema.holds.keys())]
@@ -87,7 +88,7 @@ def _sources(schema: Schema[Any], contents: Contents[Any]) -> str:
     lines = ["| role | source | licence | attribution | date | count |", "|---|---|---|---|---|---:|"]
     for credit, count in sorted(used.items()):
         facts = (credit.role, credit.source, credit.licence, credit.attribution, credit.date or "unknown")
-        lines.append("| " + " | ".join(_cell(fact) for fact in facts) + f" | {count} |")
+        lines.append("| " + " | ".join(_escaped(fact) for fact in facts) + f" | {count} |")
     return "\n".join(lines) + "\n\nWhoever shows or passes on these images prints the attribution beside them."
 
 
@@ -96,12 +97,12 @@ def _splits(schema: Schema[Any], benchmark: Benchmark) -> str:
     text = f"{schema.splitting} Train on `train`, choose on `val`; the benchmark is the split `{benchmark.split}`."
     if not results:
         return text
-    text += f" {benchmark.note}." if benchmark.note else ""
+    text += f" {_escaped(benchmark.note)}." if benchmark.note else ""
     figures = list(dict.fromkeys(figure for row in results.values() for figure in row))
-    lines = ["| method | " + " | ".join(figures) + " |", "|---|" + "---:|" * len(figures)]
+    lines = ["| method | " + " | ".join(map(_escaped, figures)) + " |", "|---|" + "---:|" * len(figures)]
     for method, row in sorted(results.items()):
         values = [f"{row[figure]:.4g}" if figure in row else "" for figure in figures]
-        lines.append(f"| {_cell(method)} | " + " | ".join(values) + " |")
+        lines.append(f"| {_escaped(method)} | " + " | ".join(values) + " |")
     return text + "\n\n" + "\n".join(lines)
 
 
@@ -114,12 +115,14 @@ def _rejected(schema: Schema[Any], manifest: pa.Table) -> str:
     if not reasons:
         return "None."
     lines = [f"A {schema.noun} may fail several rules.", "", f"| reason | {schema.name} |", "|---|---:|"]
-    lines += [f"| {_cell(reason)} | {count} |" for reason, count in sorted(reasons.items())]
+    lines += [f"| {_escaped(reason)} | {count} |" for reason, count in sorted(reasons.items())]
     return "\n".join(lines)
 
 
 def _loading(schema: Schema[Any], formats: frozenset[Format]) -> str:
     blocks = [*schema.loading]
+    if Format.FOLDERS in formats:
+        blocks.append('from datasets import load_dataset\n\nimages = load_dataset("PATH")["train"]')
     if Format.ZARR in formats:
         opened = 'import zarr\n\nstore = zarr.open_group("PATH/mapdata.zarr", mode="r")'
         blocks.append(f'{opened}\nimage = store["{schema.images[0]}"][0]')
@@ -131,11 +134,14 @@ def _loading(schema: Schema[Any], formats: frozenset[Format]) -> str:
 
 
 def _provenance(schema: Schema[Any], contents: Contents[Any]) -> str:
-    software = ", ".join(f"{name} {version}" for name, version in sorted(contents.about.software.items()))
+    software = ", ".join(
+        f"{_escaped(name)} {_escaped(version)}" for name, version in sorted(contents.about.software.items())
+    )
     return (
         f"{schema.provenance(contents)} Made with {software}. The same inputs and seed give this release byte by byte."
     )
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _escaped(text: str) -> str:
+    """Return text that stays text in Markdown: one line, no HTML, no links or emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", html.escape(" ".join(text.split()), quote=False))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from catalog.manifest import published
-from catalog.model import EXTENSIONS, IMAGE_TYPES, MANIFEST_NAME, Contents, Format, Json
+from catalog.model import IMAGE_TYPES, MANIFEST_NAME, Contents, Format, Json
 from catalog.schema import Role, Schema, description
 
 _CONTEXT: Json = {
@@ -53,8 +52,7 @@ _CONTEXT: Json = {
     "transform": "cr:transform",
 }
 
-_FIELD = re.compile(r"\{\w+\}")
-_TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float"}
+_TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "float": "sc:Float", "double": "sc:Float"}
 
 
 def write_croissant(
@@ -130,7 +128,7 @@ def _images_file_set(schema: Schema[Any], role: Role, kinds: list[str]) -> Json:
         "name": f"{role.name}-files",
         "description": f"The {role.name} images of all published {schema.name}.",
         "encodingFormat": [IMAGE_TYPES[kind] for kind in kinds],
-        "includes": [f"{_FIELD.sub('*', role.path)}.{EXTENSIONS[kind]}" for kind in kinds],
+        "includes": [role.pattern(kind) for kind in kinds],
     }
 
 

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 Interval = tuple[datetime, datetime]
 
-UNKNOWN: Interval = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC))
-"""STAC demands a time of every item; this interval says that nothing is known."""
 
 _DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 _YEARS = re.compile(r"(\d{4})-(\d{4})")
@@ -30,10 +28,10 @@ def parse_interval(text: str) -> Interval | None:
     return (start[0], end[1]) if start[0] <= end[1] else None
 
 
-def union(texts: Iterable[str]) -> Interval:
-    """Return the interval that covers all the dates that can be read, UNKNOWN if there is none."""
+def union(texts: Iterable[str]) -> Interval | None:
+    """Return the interval that covers all the dates that can be read; None if there is none."""
     known = [interval for interval in map(parse_interval, texts) if interval is not None]
-    return (min(start for start, _ in known), max(end for _, end in known)) if known else UNKNOWN
+    return (min(start for start, _ in known), max(end for _, end in known)) if known else None
 
 
 def rfc3339(moment: datetime) -> str:

@@ -6,6 +6,7 @@ images that every record has.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from typing import Any, ClassVar, Generic
 import pyarrow as pa
 
 from catalog.errors import CatalogError
-from catalog.model import Contents, Format, Json, OriginalT, Placed
+from catalog.model import EXTENSIONS, Contents, Format, Json, OriginalT, Placed
 
 ENTRY_POINTS = "mapdata.schemas"
 """Group of entry points by which a package registers the schemas it brings."""
 
 _BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
+_FIELD = re.compile(r"\{\w+\}")
 _CREDITS = ("source", "licence", "attribution", "date")
 
 
@@ -44,6 +46,10 @@ class Role:
 
     name: str
     path: str
+
+    def pattern(self, kind: str) -> str:
+        """Return the glob pattern of the role's files of an image format."""
+        return f"{_FIELD.sub('*', self.path)}.{EXTENSIONS[kind]}"
 
 
 @dataclass(frozen=True, order=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,26 @@ from catalog.checksums import digest, multihash
 from catalog.dates import Interval, rfc3339, union
 from catalog.geometry import bounds, enclosing, footprints, geojson
 from catalog.manifest import published
-from catalog.model import MANIFEST_NAME, STAC_NAME, STORE_NAME, About, Contents, Json, Placed
+from catalog.model import CARD_NAME, MANIFEST_NAME, STAC_NAME, STORE_NAME, About, Contents, Json, Placed
 from catalog.schema import Credit, Schema
 
 STAC_VERSION = "1.1.0"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+VERSION = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 COLLECTION_ID = "mapdata"
 GEOTIFF = "image/tiff; application=geotiff"
 PARQUET = "application/vnd.apache.parquet"
 ZARR = "application/vnd.zarr; version=3"
+_ABOVE = {"root": "catalog", "parent": "collection", "collection": "collection"}
+_LICENCES = "Licences and attributions of the sources"
 MEDIA_TYPES = {".json": "application/json", ".parquet": PARQUET, ".png": "image/png", ".jpg": "image/jpeg"}
+
+NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+"""Time of items whose date is unknown; their property `mapdata:date_known` is false."""
 
 CODE = re.compile(r"[A-Za-z]+:\w+")
 """An authority and its code ("EPSG:3857"); any other CRS is WKT."""
@@ -70,7 +77,12 @@ def write_stac(
 
 
 def make_item(
-    identifier: str, footprint: bytes, properties: Json, assets: Mapping[str, Json], extensions: Sequence[str]
+    identifier: str,
+    footprint: bytes,
+    properties: Json,
+    assets: Mapping[str, Json],
+    extensions: Sequence[str],
+    title: str,
 ) -> Json:
     """Return an Item of the collection.
 
@@ -80,6 +92,7 @@ def make_item(
         properties: The item's, its times included.
         assets: By name, see `make_asset`.
         extensions: URLs of the extensions that it uses.
+        title: Of the dataset.
     """
     shape = footprints(pa.chunked_array([pa.array([footprint], pa.binary())]))
     return {
@@ -92,9 +105,8 @@ def make_item(
         "bbox": bounds(shape)[0].tolist(),
         "properties": properties,
         "links": [
-            _link("root", "../catalog.json"),
-            _link("parent", "../collection.json"),
-            _link("collection", "../collection.json"),
+            *(_link(rel, f"../{name}.json", title) for rel, name in _ABOVE.items()),
+            _link("license", f"../../{CARD_NAME}", _LICENCES, "text/markdown"),
         ],
         "assets": dict(assets),
     }
@@ -118,9 +130,15 @@ def projection(crs: str) -> Json:
     return {"proj:code": crs} if CODE.fullmatch(crs) else {"proj:code": None, "proj:wkt2": crs}
 
 
-def time_properties(interval: Interval) -> Json:
-    """Return the times of an item: an interval, because its images are seldom of one instant."""
-    return {"datetime": None, "start_datetime": rfc3339(interval[0]), "end_datetime": rfc3339(interval[1])}
+def time_properties(interval: Interval | None) -> Json:
+    """Return the times of an item: an interval, because its images are seldom of one instant.
+
+    STAC demands a time of every item. Where nothing is known it is `NO_DATE`, so that no search for a recent period
+    finds the item.
+    """
+    start, end = interval or (NO_DATE, NO_DATE)
+    times = {"datetime": None, "start_datetime": rfc3339(start), "end_datetime": rfc3339(end)}
+    return times | {"mapdata:date_known": interval is not None}
 
 
 def _collection(
@@ -134,7 +152,7 @@ def _collection(
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [FILE],
+        "stac_extensions": [FILE, PROCESSING, VERSION, *([PROJECTION] if "proj:code" in summaries else [])],
         "id": COLLECTION_ID,
         "title": about.title,
         "description": about.description,
@@ -143,15 +161,16 @@ def _collection(
         "providers": _providers(about, credits),
         "extent": {
             "spatial": {"bbox": [_extent(rows, items)]},
-            "temporal": {"interval": [[rfc3339(interval[0]), rfc3339(interval[1])]]},
+            "temporal": {"interval": [list(map(rfc3339, interval)) if interval else [None, None]]},
         },
         "summaries": {name: values for name, values in summaries.items() if values},
         "version": about.version,
         "mapdata:benchmark": about.benchmark.to_json(),
         "links": [
-            _link("root", "./catalog.json"),
-            _link("parent", "./catalog.json"),
-            *({**_link("item", f"./items/{item['id']}.json"), "type": "application/geo+json"} for item in items),
+            _link("root", "./catalog.json", about.title),
+            _link("parent", "./catalog.json", about.title),
+            _link("license", f"../{CARD_NAME}", _LICENCES, "text/markdown"),
+            *(_link("item", f"./items/{item['id']}.json", item["id"], "application/geo+json") for item in items),
         ],
         "assets": _collection_assets(schema, release),
     }
@@ -187,7 +206,7 @@ def _catalog(about: About) -> Json:
         "id": f"{COLLECTION_ID}-catalog",
         "title": about.title,
         "description": about.description,
-        "links": [_link("root", "./catalog.json"), {**_link("child", "./collection.json"), "title": about.title}],
+        "links": [_link("root", "./catalog.json", about.title), _link("child", "./collection.json", about.title)],
     }
 
 
@@ -209,8 +228,8 @@ def _extent(rows: pa.Table, items: Sequence[Json]) -> list[float]:
     return enclosing(np.array(boxes)) if boxes else [-180.0, -90.0, 180.0, 90.0]
 
 
-def _link(rel: str, href: str) -> Json:
-    return {"rel": rel, "href": href, "type": "application/json"}
+def _link(rel: str, href: str, title: str, media: str = "application/json") -> Json:
+    return {"rel": rel, "href": href, "type": media, "title": title}
 
 
 def _write(path: Path, value: Json) -> None:

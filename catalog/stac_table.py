@@ -15,7 +15,7 @@ from catalog.dates import union
 from catalog.manifest import published
 from catalog.model import IMAGE_TYPES, STORE_NAME
 from catalog.schema import Schema
-from catalog.stac import COLLECTION_ID, FILE, STAC_VERSION, ZARR, table_path
+from catalog.stac import COLLECTION_ID, FILE, NO_DATE, STAC_VERSION, ZARR, table_path
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -32,7 +32,7 @@ def write_table(schema: Schema[Any], manifest: pa.Table, release: Path, *, folde
     """
     rows = published(manifest).combine_chunks()
     count = rows.num_rows
-    start, end = _times(schema, rows)
+    known, start, end = _times(schema, rows)
     columns: dict[str, Any] = {
         "type": _repeat("Feature", count),
         "stac_version": _repeat(STAC_VERSION, count),
@@ -46,6 +46,7 @@ def write_table(schema: Schema[Any], manifest: pa.Table, release: Path, *, folde
         "datetime": pa.nulls(count, _TIME),
         "start_datetime": start,
         "end_datetime": end,
+        "mapdata:date_known": known,
         **schema.record_fields(rows),
     }
     if store:
@@ -57,13 +58,15 @@ def write_table(schema: Schema[Any], manifest: pa.Table, release: Path, *, folde
     to_parquet(pa.RecordBatchReader.from_batches(table.schema, batches), path, compression="zstd")
 
 
-def _times(schema: Schema[Any], rows: pa.Table) -> tuple[pa.Array, pa.Array]:
+def _times(schema: Schema[Any], rows: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:
     # A release has few sources, so few distinct combinations of dates.
     dates = list(zip(*(rows[f"{role}_date"].to_pylist() for role in schema.images), strict=True))
     intervals = {each: union(each) for each in set(dates)}
+    spans = [intervals[each] or (NO_DATE, NO_DATE) for each in dates]
     return (
-        pa.array([intervals[each][0] for each in dates], _TIME),
-        pa.array([intervals[each][1] for each in dates], _TIME),
+        pa.array([intervals[each] is not None for each in dates], pa.bool_()),
+        pa.array([start for start, _ in spans], _TIME),
+        pa.array([end for _, end in spans], _TIME),
     )
 
 

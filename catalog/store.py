@@ -11,6 +11,7 @@ since records lie in the manifest's order, a split made by group reads long runs
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def write_store(schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root
     size = _common_size(rows)
     group = zarr.create_group(path, zarr_format=3, attributes={"title": "MapData", "tile_size": size})
     for name in (schema.key, "split"):
-        column = group.create_array(name, shape=(rows.num_rows,), chunks=(max(1, rows.num_rows),), dtype="str")
+        column = group.create_array(
+            name, shape=(rows.num_rows,), chunks=(max(1, rows.num_rows),), dtype="str", dimension_names=(schema.noun,)
+        )
         if rows.num_rows:
             column[:] = np.array(rows[name].to_pylist(), dtype=object)
     order = pc.index_in(rows[schema.key], sources[schema.key])
@@ -71,6 +74,10 @@ def write_store(schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root
 
             for _ in pool.map(write, shards):
                 pass
+    with warnings.catch_warnings():
+        # Readers such as xarray want the metadata of all arrays in one file, which the specification does not have yet.
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        zarr.consolidate_metadata(path, zarr_format=3)
 
 
 def read_image(path: Path, index: int = 0) -> Image:
@@ -98,7 +105,7 @@ def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
         _, links = entries_below(path)
         if links or path.is_symlink():
             raise CatalogError(f"{path}: {', '.join(links[:3]) or 'it'} is no plain file; verify the release")
-        group = zarr.open_group(path, mode="r", zarr_format=3)
+        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         missing = [name for name in needed if name not in group]
     except (OSError, ValueError, KeyError) as error:
         raise CatalogError(f"{path}: is no readable Zarr store ({error}); export it again") from error

@@ -98,7 +98,8 @@ def align(
     from stages.tiepoints import read_tiepoints
 
     with open_pair(Path(map_raster), Path(visible), siblings=True) as pair:
-        marked = read_tiepoints(Path(points), pair.visible.located) if points is not None else []
+        grids = pair.visible.located, pair.map.located
+        marked = read_tiepoints(Path(points), *grids) if points is not None else []
         evidence = align_pair(pair, marked, matcher)
         if out is not None:
             write_evidence(Path(out), evidence, pair)

@@ -1,6 +1,6 @@
-"""Locally normalised, unsigned, oriented gradients: what a map and an image of the same ground have in common.
+"""Locally normalised, unsigned, oriented gradients, which a map and an image of the same ground have in common.
 
-Colour transfers nothing between a drawn map and an image of the ground; where edges run does. Unsigned, because a road
+Colours of a map and of an image of its ground are unrelated; the places of edges are not. Unsigned, because a road
 is lighter than its surroundings on one and darker on the other; normalised locally, because web maps are near-white
 with faint blocks and saturated labels; the strongest colour channel, because map colours differ in hue more than in
 brightness. Soft binning of orientations is in the manner of CFOG (Ye et al., 2019); the normalisation is ours.
@@ -12,20 +12,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raster.box import box_sums
+
 FLOOR = 0.004
-"""Added to the local mean: a gradient far below one grey level (1/255) a pixel is noise, not structure."""
+"""Added to the local mean: a gradient far below one grey level (1/255) a pixel is noise."""
 
 
 def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, mask: Tensor | None = None) -> Tensor:
-    """Return B x O x H x W oriented gradients in [0, 1) of `image`, B x 3 x H x W (or B x 1 x H x W) in [0, 1].
+    """Return oriented gradients.
 
     Each pixel takes the channel whose Scharr gradient is strongest; its orientation modulo 180 degrees is shared
     linearly between the two nearest of O bins (bin k is centred on a gradient at k * 180 / O degrees from the x axis,
     y pointing down); its magnitude m is divided by the mean magnitude over `window` (odd) pixels squared, giving
     r = m / (mean + FLOOR), and saturates softly as r / (1 + r). Outside the image the border is replicated.
 
-    `mask`, B x 1 x H x W bool, marks the pixels that hold data: gradients of pixels whose 3 x 3 neighbourhood touches
-    no-data are zero and do not count in the mean, so the edge of the data is not taken for structure.
+    Args:
+        image: B x 3 x H x W or B x 1 x H x W in [0, 1].
+        orientations: Number of bins O.
+        window: Side of the neighbourhood of the normalisation, pixels, odd.
+        mask: B x 1 x H x W bool, true where there is data. Gradients of pixels whose 3 x 3 neighbourhood has a pixel
+            without data are zero and do not count in the mean, so the border of the data is not taken for structure.
+
+    Returns:
+        B x O x H x W in [0, 1).
     """
     gradient_x, gradient_y = _strongest_gradient(image)
     magnitude = torch.sqrt(gradient_x.square() + gradient_y.square())
@@ -72,11 +81,6 @@ def _interior(mask: Tensor) -> Tensor:
 
 
 def _box_sum(values: Tensor, window: int) -> Tensor:
-    """Sum over window x window pixels around each (B x 1 x H x W), nothing being outside the image: differences of
-    running sums, whose cost does not grow with the window. Doubles keep them exact enough.
-    """
+    """Return the sums over window x window pixels around each (B x 1 x H x W), nothing being outside the image."""
     before, after = window // 2 + 1, window // 2
-    total = F.pad(values.double(), (before, 0, before, 0)).cumsum(-1).cumsum(-2)
-    total = F.pad(total, (0, after, 0, after), mode="replicate")
-    rows = total[..., window:, :] - total[..., :-window, :]
-    return (rows[..., window:] - rows[..., :-window]).to(values.dtype)
+    return box_sums(F.pad(values, (before, after, before, after)), window, window).to(values.dtype)

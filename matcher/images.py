@@ -1,4 +1,4 @@
-"""Whatever image a user has becomes what matchers take: H x W x 3, uint8, RGB."""
+"""Conversion of images of any form to what matchers take: H x W x 3, uint8, RGB."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ RGBImage: TypeAlias = npt.NDArray[np.uint8]
 
 
 def as_rgb(image: np.ndarray, name: str = "image") -> RGBImage:
-    """Return `image` as H x W x 3 uint8 RGB; an image that is so already is returned unchanged.
+    """Convert an image to RGB; one that is RGB already is returned unchanged.
 
-    Accepts H x W, H x W x 1 (grey), H x W x 3 (RGB) and H x W x 4 (RGBA, laid on white as web maps are shown), of
-    dtype uint8, bool, uint16 (stretched linearly between its 0.5th and 99.5th percentile, as sensors fill an unknown
-    part of the range) or floating point in [0, 1]. `name` is how an error calls the image.
+    Args:
+        image: H x W or H x W x 1 (grey), H x W x 3 (RGB) or H x W x 4 (RGBA, blended onto white as web maps are shown),
+            of dtype uint8, bool, uint16 (stretched linearly between its 0.5th and 99.5th percentile, as sensors use an
+            unknown part of the range) or floating point in [0, 1].
+        name: What messages call the image.
 
-    Raises InputError for anything else, for an empty image and for values that are not finite.
+    Returns:
+        H x W x 3 uint8 RGB.
+
+    Raises:
+        InputError: The image has another form, is empty, or holds values that are not finite.
     """
     if not isinstance(image, np.ndarray):
         raise InputError(f"{name} is a {type(image).__name__}: pass a numpy array of shape (H, W, 3), uint8, RGB")
@@ -57,7 +63,7 @@ def shrink(image: RGBImage, maximum_side: int) -> tuple[RGBImage, npt.NDArray[np
 
 def to_tensor(images: Sequence[RGBImage], device: torch.device) -> torch.Tensor:
     """Stack RGB images of one size to B x 3 x H x W, float32 in [0, 1], on `device`."""
-    import torch  # here, so that fitting and drawing do without it
+    import torch  # Imported late: reading pairs, fitting and drawing do without it.
 
     stacked = torch.from_numpy(np.stack(images)).to(device)
     return stacked.permute(0, 3, 1, 2).float() / 255

@@ -9,6 +9,9 @@ import numpy.typing as npt
 from matcher.images import RGBImage
 from matcher.types import Matches
 from raster.fit import Fit
+from raster.homography import inverse
+from raster.pixels import resizing
+from raster.warp import warp
 
 INLIER, OUTLIER = (0, 200, 0), (230, 60, 60)
 MAX_LINES = 300
@@ -18,8 +21,17 @@ MAX_SIDE = 1024
 
 
 def draw_matches(image0: RGBImage, image1: RGBImage, matches: Matches, fitted: Fit) -> RGBImage:
-    """Return a picture: above, both images with their matches (inliers green, the others red, each at most 300, the
-    surest first); below, when there is a model, image 0 warped onto image 1 in a chequerboard with it, and blended.
+    """Draw matches and the fit.
+
+    Args:
+        image0: H x W x 3 uint8 RGB.
+        image1: H x W x 3 uint8 RGB.
+        matches: Their correspondences.
+        fitted: A fit to them.
+
+    Returns:
+        A picture: above, both images with their matches (inliers green, outliers red, of each the 300 with the highest
+        scores); below, where there is a model, image 0 warped onto image 1 in a chequerboard with it, and blended.
     """
     scale0, scale1 = (min(1.0, MAX_SIDE / max(image.shape[:2])) for image in (image0, image1))
     small0, small1 = _resized(image0, scale0), _resized(image1, scale1)
@@ -36,9 +48,10 @@ def draw_matches(image0: RGBImage, image1: RGBImage, matches: Matches, fitted: F
             cv2.circle(above, end, 2, colour, -1, cv2.LINE_AA)
     if fitted.matrix is None:
         return above
-    matrix = np.diag([scale1, scale1, 1]) @ fitted.matrix @ np.diag([1 / scale0, 1 / scale0, 1])
-    warped = cv2.warpPerspective(small0, matrix, small1.shape[1::-1], flags=cv2.INTER_LINEAR)
-    seen = cv2.warpPerspective(np.ones(small0.shape[:2], np.uint8), matrix, small1.shape[1::-1])[..., None] > 0
+    matrix = resizing(scale1, scale1) @ fitted.matrix @ inverse(resizing(scale0, scale0))
+    height, width = small1.shape[:2]
+    warped, mask = warp(small0, np.ones(small0.shape[:2], bool), matrix, width, height)
+    seen = mask[..., None]
     blended = cv2.addWeighted(warped, 0.5, small1, 0.5, 0)
     board = np.where(_chequers(*small1.shape[:2])[..., None], warped, small1)
     below = _side_by_side(np.where(seen, board, small1), np.where(seen, blended, small1))

@@ -11,7 +11,7 @@ CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16")
 def mixed_precision(device: torch.device) -> torch.autocast:
     """Return a context in which networks compute in bfloat16 where `device` multiplies it, else in float32.
 
-    A processor without such instructions imitates bfloat16, ten times slower than it computes in float32 (measured on
+    A processor without such instructions emulates bfloat16, ten times slower than it computes in float32 (measured on
     an AVX2 processor), and some cannot train in it at all.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=_multiplies_bfloat16(device))

@@ -1,4 +1,4 @@
-"""The vocabulary of the room: correspondences, and what a matcher is."""
+"""Correspondences, and what a matcher is."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ import numpy.typing as npt
 
 from matcher.errors import InputError, MatcherError, MatcherUnavailable, WeightsError
 from matcher.images import RGBImage, as_rgb, shrink
+from raster.pixels import from_corner, to_corner
 
 __all__ = ["InputError", "Matcher", "MatcherError", "MatcherUnavailable", "Matches", "WeightsError"]
 
 
 PARITY_SHARE, PARITY_PX = 0.9, 0.5
-"""What a CPU and a CUDA device owe each other: they round differently, so keypoints near a threshold come and go, but
-of a pair's matches at least this share is found by both, within so many pixels."""
+"""Parity of a CPU and a CUDA device: they round differently, so keypoints near a threshold may differ, but of a pair's
+matches at least this share is found by both, within so many pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Correspondences of an image pair, best first or in no order.
+    """Correspondences of an image pair, in any order.
 
-    points0, points1: (N, 2) float32, pixel (x, y) in image 0 and image 1, (0, 0) the centre of the top-left pixel;
-    scores: (N,) float32, higher is surer, comparable within one matcher only. Raises MatcherError when the shapes
-    disagree or a value is not finite.
+    Attributes:
+        points0: (N, 2) float32, pixels (x, y) in image 0, (0, 0) the centre of the top-left pixel.
+        points1: (N, 2) float32, the same in image 1.
+        scores: (N,) float32, higher is better, comparable within one matcher only.
+
+    Raises:
+        MatcherError: The shapes disagree or a value is not finite.
     """
 
     points0: npt.NDArray[np.float32]
@@ -113,5 +118,4 @@ def _shrunk(
 
 
 def _enlarged(points: npt.NDArray[np.float32], factor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scale pixel coordinates; pixel centres are integers, so the image's corner lies at -0.5."""
-    return points if (factor == 1).all() else (points + np.float32(0.5)) * factor - np.float32(0.5)
+    return points if (factor == 1).all() else from_corner(to_corner(points) * factor)

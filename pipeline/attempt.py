@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import socket
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipeline.code import Code
 from pipeline.errors import DiskFullError, PermanentError, TransientError
 from pipeline.files import NEARLY_NOTHING
 from pipeline.stage import Result, Stage, Unit
@@ -31,6 +33,7 @@ class Kind(StrEnum):
     UNEXPECTED = "unexpected"
     LOST_WORKER = "lost-worker"
     DISK_FULL = "disk-full"
+    OTHER_CODE = "other-code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,38 @@ def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Atte
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         with working_for(workspace, run_id):
-            return Attempt(stage.run(unit, workspace), worker)
+            return Attempt(_with_times(stage.run(unit, workspace), workspace), worker)
     except Exception as error:
         return Attempt(describe(error, workspace), worker)
+
+
+def _with_times(result: Result, workspace: Path) -> Result:
+    """Note when each output was last written."""
+    outputs = (replace(entry, modified=(workspace / entry.path).stat().st_mtime_ns) for entry in result.outputs)
+    return replace(result, outputs=tuple(outputs))
+
+
+def attempt_elsewhere(code: Code, work: bytes, workspace: Path, run_id: str, name: str) -> Attempt:
+    """Do one unit in a worker of a cluster, unless the worker runs other code than the driver.
+
+    `work` is the pickled stage and unit: other code may not even be able to read it. `name` is that of the unit.
+    """
+    differing = code.differences()
+    if differing:
+        worker = _worker_address()
+        reason = f"worker {worker} runs other code than this run: {'; '.join(differing)}. Refused {name}"
+        return Attempt(Failure(Kind.OTHER_CODE, reason), worker)
+    stage, unit = pickle.loads(work)
+    return attempt(stage, unit, workspace, run_id)
+
+
+def _worker_address() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def describe(error: Exception, workspace: Path) -> Failure:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,8 @@ from pipeline.recipe import Recipe
 from pipeline.registry import Registry
 from pipeline.stage import Stage
 from pipeline.yaml_file import Location, YamlFile, read_yaml
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
@@ -131,12 +133,7 @@ def load_config(path: Path, recipes: Recipe | Registry[Recipe], default: str = "
     """
     file = read_yaml(path)
     recipe = recipes if isinstance(recipes, Recipe) else _named_recipe(file, recipes, default)
-    model = config_model(recipe)
-    try:
-        checked = model.model_validate(file.value, context={"folder": path.absolute().parent})
-    except ValidationError as error:
-        faults = [_describe(file, model, fault) for fault in error.errors(include_url=False, include_input=False)]
-        raise ConfigError("\n".join(faults)) from None
+    checked = _checked(file, config_model(recipe))
     given: Any = checked
     params = {stage.name: getattr(given.stages, stage.name) for stage in recipe.stages}
     chosen = recipe.chosen([name for name, found in params.items() if found is not None])
@@ -146,6 +143,27 @@ def load_config(path: Path, recipes: Recipe | Registry[Recipe], default: str = "
         [stage(params[stage.name]) for stage in chosen],
         checked.model_dump(mode="json"),
     )
+
+
+def read_model(path: Path, model: type[M]) -> M:
+    """Read and check a configuration that is no run's, such as that of a training.
+
+    Args:
+        path: The YAML file.
+        model: What it must hold. Validators find the folder of the file in their context, as `folder`.
+
+    Raises:
+        ConfigError: With every fault, each with file:line:column and field.
+    """
+    return _checked(read_yaml(path), model)
+
+
+def _checked(file: YamlFile, model: type[M]) -> M:
+    try:
+        return model.model_validate(file.value, context={"folder": file.path.absolute().parent})
+    except ValidationError as error:
+        faults = [_describe(file, model, fault) for fault in error.errors(include_url=False, include_input=False)]
+        raise ConfigError("\n".join(faults)) from None
 
 
 def _named_recipe(file: YamlFile, recipes: Registry[Recipe], default: str) -> Recipe:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import queue
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.attempt import Attempt, Failure, Kind, attempt, describe
+from pipeline.attempt import Attempt, Failure, Kind, attempt, attempt_elsewhere, describe
+from pipeline.code import Code
 from pipeline.errors import ClusterError
 from pipeline.stage import Stage, Unit
 
@@ -111,11 +114,12 @@ class DaskExecutor:
     def submit(self, stage: Stage[Any], unit: Unit) -> None:
         self._submitted += 1
         future = self._client.submit(
-            attempt,
-            stage,
-            unit,
+            attempt_elsewhere,
+            Code.of(stage),
+            pickle.dumps((stage, unit)),
             self._workspace,
             self._run_id,
+            f"{unit.stage} {unit.name}",
             key=f"{unit.stage}-{unit.name}-{self._run_id}-{self._submitted}",
             pure=False,
         )
@@ -148,7 +152,12 @@ class DaskExecutor:
             return Attempt(Failure(Kind.LOST_WORKER, reason), worker)
         if error is None:
             return Attempt(Failure(Kind.LOST_WORKER, f"the cluster gave the unit up ({future.status})"), "unknown")
-        return Attempt(describe(error, self._workspace), "unknown")
+        # A worker that can read its task never raises: see `attempt_elsewhere`.
+        failure = describe(error, self._workspace)
+        if isinstance(error, (ImportError, AttributeError, TypeError, pickle.UnpicklingError)):
+            reason = f"a worker cannot read its task, so it runs other code than this run: {failure.reason}"
+            failure = Failure(Kind.OTHER_CODE, reason)
+        return Attempt(failure, "unknown")
 
 
 @contextmanager
@@ -170,6 +179,7 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
             f"import signal; [signal.signal(each, signal.SIG_IGN) for each in {[int(each) for each in STOP_SIGNALS]}]"
         ],
     }
+    _start_resource_tracker()
     with (
         dask.config.set(settings),
         LocalCluster(
@@ -184,6 +194,18 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         Client(cluster) as client,
     ):
         yield DaskExecutor(client, workspace, run_id, lambda: _tend(cluster, workers))
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that watches over what worker processes share, deaf to the signals that stop a run.
+
+    Python makes it so for SIGINT and SIGTERM only; it would die before the workers have ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tend(cluster: Any, workers: int) -> None:
@@ -222,18 +244,25 @@ def remote_cluster(address: str, workspace: Path, run_id: str) -> Iterator[DaskE
 def _check_workers(client: Any, address: str, workspace: Path) -> None:
     try:
         client.get_versions(check=True)
-        sees = client.run(sees_workspace, workspace)
+        sees = client.run(sees_workspace, workspace, on_error="return")
     except Exception as error:
-        raise ClusterError(
-            f"the workers of {address} cannot run this program: {error}. "
-            "Install the same versions of it and of its dependencies on every worker."
-        ) from error
+        raise ClusterError(_unfit(address, str(error))) from error
+    for worker, found in sees.items():
+        if isinstance(found, Exception):
+            raise ClusterError(_unfit(address, f"worker {worker} says {found}"))
     blind = sorted(worker for worker, seen in sees.items() if not seen)
     if blind:
         raise ClusterError(
             f"{len(blind)} of {len(sees)} workers of {address} do not see the workspace {workspace} or cannot write "
             f"to it ({', '.join(blind[:5])}). Put it on a disk that every worker mounts under the same path."
         )
+
+
+def _unfit(address: str, reason: str) -> str:
+    return (
+        f"the workers of {address} cannot run this program: {reason}. "
+        "Install the same versions of it and of its dependencies on every worker, and restart the workers."
+    )
 
 
 def sees_workspace(workspace: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.digests import DigestCache
 from pipeline.ledger import Ledger
 from pipeline.planning import plan_stage, results_before
 from pipeline.stage import Estimate, Result, RunView, Stage
@@ -13,10 +14,17 @@ from pipeline.workspace import Workspace
 
 
 def forecast(stages: Sequence[Stage[Any]], seed: int, workspace: Path | None) -> list[dict[str, Any]]:
-    """Return a row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker.
+    """Work out what a run would cost, without writing anything.
 
-    Counts are exact (`planned` true) for the stages whose predecessors have all ended in `workspace`; for later ones
-    they are the stages' own estimates, None where a stage offers none. Writes nothing.
+    Args:
+        stages: The stages in order.
+        seed: The run's seed.
+        workspace: Where an earlier run may have done part of the work; None or missing counts as nothing done.
+
+    Returns:
+        A row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker. Counts
+        are exact (`planned` true) for the stages whose predecessors have all ended in the workspace; for later ones
+        they are the stages' own estimates, None where a stage offers none.
     """
     if workspace is None or not workspace.exists():
         return _rows(stages, RunView(workspace or Path(), seed, {}), None)
@@ -30,8 +38,9 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
     estimates: dict[str, Estimate] = {}
     results: dict[str, dict[str, Result]] = {}
     complete = ledger is not None
+    digests = DigestCache(ledger.known_digests() if ledger is not None else {})
     for stage in stages:
-        view = RunView(run.workspace, run.seed, results).of(stage)
+        view = RunView(run.workspace, run.seed, results, digests=digests).of(stage)
         estimate = stage.estimate(view, estimates)
         row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
         row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "propagated": {}}

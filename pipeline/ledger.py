@@ -16,7 +16,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,10 @@ CREATE TABLE IF NOT EXISTS units (
     started TEXT, ended TEXT, result TEXT,
     PRIMARY KEY (stage, name)
 );
+CREATE TABLE IF NOT EXISTS facts (
+    stage TEXT NOT NULL, name TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (stage, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS digests (file TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replaced (path TEXT PRIMARY KEY, stage TEXT NOT NULL, unit TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS units_by_state ON units (planned, stage, state);
 """
@@ -161,6 +165,20 @@ class Ledger:
         with self._named(), closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
 
+    def _rows_if_there(self, table: str, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return rows of a table that ledgers of earlier versions of the program lack until they are written to."""
+        there = self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+        return self._rows(query, values) if there else []
+
+    def known_digests(self) -> dict[str, str]:
+        """Return the digests of input files that `remember_digests` kept."""
+        return dict(self._rows_if_there("digests", "SELECT file, digest FROM digests"))
+
+    def remember_digests(self, digests: Mapping[str, str]) -> None:
+        """Keep digests of input files."""
+        with self._named(), self._db as db:
+            db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?)", digests.items())
+
     def set_stages(self, names: Sequence[str]) -> None:
         """Record the recipe: which stages, in which order. Units of other stages are no longer planned."""
         with self._named(), self._db as db:
@@ -189,6 +207,11 @@ class Ledger:
                 "UPDATE units SET planned = 1, ordinal = ? WHERE stage = ? AND name = ?",
                 [(ordinal, unit.stage, unit.name) for ordinal, unit in enumerate(units)],
             )
+            db.execute("DELETE FROM facts WHERE stage = ?", (stage,))
+            db.executemany(
+                "INSERT INTO facts VALUES (?, ?, ?)",
+                [(stage, unit.name, json.dumps(dict(unit.facts))) for unit in units if unit.facts],
+            )
 
     def refresh(self, stage: str, results: Mapping[str, Result]) -> None:
         """Replace the results of units, by name, without touching anything else about them."""
@@ -200,10 +223,9 @@ class Ledger:
 
     def leftovers(self) -> list[tuple[str, str, str]]:
         """Return (stage, unit, path) of files that units made once and that belong to no unit that is planned now."""
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'replaced'"):
-            return []  # of an earlier version of the program; the next run adds it
         rows = self._rows("SELECT stage, name, planned, result FROM units WHERE result IS NOT NULL")
-        found = {path: (stage, unit) for path, stage, unit in self._rows("SELECT path, stage, unit FROM replaced")}
+        replaced = self._rows_if_there("replaced", "SELECT path, stage, unit FROM replaced")
+        found = {path: (stage, unit) for path, stage, unit in replaced}
         with self._named():
             results = [(stage, name, planned, _from_json(text).outputs) for stage, name, planned, text in rows]
         found |= {entry.path: (stage, name) for stage, name, planned, made in results if not planned for entry in made}
@@ -286,14 +308,18 @@ class Ledger:
             return [_record(row) for row in rows]
 
     def results(self, stage: str) -> dict[str, Result]:
-        """Return the results of a stage's planned units that ended without failure, in the order of the plan."""
+        """Return the results of a stage's planned units that ended without failure, in the order of the plan.
+
+        Their data hold the facts of the latest plan.
+        """
+        facts = dict(self._rows_if_there("facts", "SELECT name, facts FROM facts WHERE stage = ?", (stage,)))
         query = (
             "SELECT name, result FROM units WHERE stage = ? AND planned = 1 "
             "AND state IN ('done', 'no-data', 'rejected') ORDER BY ordinal"
         )
         rows = self._rows(query, (stage,))
         with self._named():
-            return {name: _from_json(text) for name, text in rows}
+            return {name: _with_facts(_from_json(text), facts.get(name, "{}")) for name, text in rows}
 
     def counts(self) -> dict[str, dict[State, int]]:
         """Return how many planned units are in which state, by stage in the order of the recipe."""
@@ -310,6 +336,10 @@ def _record(row: tuple[Any, ...]) -> Record:
     fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
     state, planned, result = State(fields["state"]), bool(fields["planned"]), fields["result"]
     return Record(**fields | {"state": state, "planned": planned, "result": _from_json(result) if result else None})
+
+
+def _with_facts(result: Result, facts: str) -> Result:
+    return replace(result, data={**result.data, **json.loads(facts)})
 
 
 def _to_json(result: Result) -> str:

@@ -29,7 +29,14 @@ def find_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
 
 
 def remove_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
-    """Remove the leftovers and the folders that are empty then; return what was removed. Needs the lock."""
+    """Remove the leftovers and the folders that are empty then. The caller holds the workspace's lock.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        WorkspaceError: A file cannot be removed.
+    """
     found = find_leftovers(workspace, ledger)
     with workspace.writing():
         for leftover in found:

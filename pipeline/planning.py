@@ -36,9 +36,13 @@ class StagePlan:
 
 
 def plan_stage(stage: Stage[Any], run: RunView, ledger: Ledger) -> StagePlan:
-    """Plan a stage. A unit stands if the ledger has its key as finished and its outputs are there.
+    """Plan a stage. A unit stands if the ledger has its key as finished and its outputs are as they were made.
 
-    Units that failed for good under the same key stay so until `retry`; those that failed for a passing reason are due.
+    An output of the recorded size and time of change is taken for unchanged; one of another time is read. Units that
+    failed for good under the same key stay so until they are set back; those that failed for a passing reason are due.
+
+    Raises:
+        PipelineError: The stage gave two units the same name.
     """
     units = list(stage.plan(run))
     _check_names(stage, units)

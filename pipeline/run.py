@@ -62,10 +62,21 @@ class Stopped(BaseException):
 
 
 def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) -> Summary:
-    """Run a recipe in a workspace and return how it ended; what ended earlier is not done again.
+    """Run stages in a workspace; what ended earlier is not done again.
 
-    Raises WorkspaceError (locked, unwritable), DiskFullError, ClusterError, Stopped; after each of them the same call
-    goes on where it was.
+    Args:
+        stages: The stages in order, as a checked configuration gives them.
+        workspace: The workspace; it is locked while the run goes on.
+        request: What is asked of the run.
+
+    Returns:
+        How the run ended. Failures of units are in it; they raise nothing.
+
+    Raises:
+        WorkspaceError: The workspace is locked or cannot be written, or its ledger is damaged.
+        DiskFullError: Its disk is full.
+        ClusterError: The cluster cannot be used, was lost, or has a worker that runs other code.
+        Stopped: A signal asked the run to stop. After each of these the same call goes on where it was.
     """
     started = time.monotonic()
     run_id = f"{now().replace(':', '').replace('-', '')[:15]}Z-{secrets.token_hex(3)}"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.attempt import Attempt, Failure, Kind
-from pipeline.errors import DiskFullError, PipelineError, WorkspaceError
+from pipeline.digests import DigestCache
+from pipeline.errors import ClusterError, DiskFullError, PipelineError, WorkspaceError
 from pipeline.executors import Executor
 from pipeline.ledger import Ledger, State
 from pipeline.planning import StagePlan, plan_stage
@@ -43,11 +44,13 @@ class Runner:
         """
         self.ledger.set_stages([stage.name for stage in stages])
         results: dict[str, dict[str, Result]] = {}
+        digests = DigestCache(self.ledger.known_digests())
         last = max((index for index, stage in enumerate(stages) if stage.name in only), default=len(stages) - 1)
         try:
             for stage in stages[: last + 1]:
-                view = RunView(self.workspace.root, seed, results).of(stage)
+                view = RunView(self.workspace.root, seed, results, digests=digests).of(stage)
                 plan = plan_stage(stage, view, self.ledger)
+                self.ledger.remember_digests(digests.fresh)
                 self.ledger.replan(stage.name, plan.units, plan.stale)
                 self.ledger.refresh(stage.name, plan.refreshed)
                 if plan.damaged:
@@ -133,6 +136,11 @@ class _StageRun:
     def _record_failure(self, unit: Unit, failure: Failure, worker: str) -> None:
         if failure.kind is Kind.DISK_FULL:
             raise DiskFullError(f"{failure.reason}. Make room and run again: it goes on where it was.")
+        if failure.kind is Kind.OTHER_CODE:
+            raise ClusterError(
+                f"{failure.reason}. What has ended is kept: install the same version on every worker, restart the "
+                "workers, and run again."
+            )
         ledger, reporter = self._runner.ledger, self._runner.reporter
         attempts = self._attempts[unit.name]
         self._failures[unit.name, failure.kind] += 1

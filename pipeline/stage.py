@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from pipeline.digests import DigestCache
 from pipeline.errors import PipelineError
 from pipeline.files import digest_file, digest_json
 
@@ -30,7 +31,9 @@ class Unit:
     """One piece of work of a second or more, such as a file, or a batch of small ones; never one small file.
 
     `name` is unique within the stage and readable ("001/1"); `key` is a digest of everything the result depends on;
-    `payload` is JSON-able and all that `Stage.run` gets to know; `weight` is the share of the progress bar.
+    `payload` is JSON-able and all that `Stage.run` gets to know; `weight` is the share of the progress bar. `facts` are
+    statements about the result on which its content does not depend, such as a licence: they are no part of the key,
+    and later stages find those of the latest plan in the result's data.
     """
 
     stage: str
@@ -38,14 +41,15 @@ class Unit:
     key: str
     payload: Mapping[str, Any]
     weight: float = 1.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """A finished file: path relative to the workspace (POSIX), size in bytes, BLAKE3 digest.
 
-    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. A file of this size and time is taken
-    for unchanged without being read.
+    `modified` is when it was last written, nanoseconds since 1970; 0 if unknown. The engine notes it when the unit has
+    ended, and takes a file of this size and time for unchanged without reading it.
     """
 
     path: str
@@ -76,11 +80,19 @@ class RunView:
     seed: int
     results: Mapping[str, Mapping[str, Result]]
     declared: frozenset[str] | None = None
+    digests: DigestCache = field(default_factory=DigestCache)
 
     def of(self, stage: type[Stage[Any]] | Stage[Any]) -> RunView:
         """Return what `stage` may see: nothing but the results that it declares to read."""
         results = {name: self.results[name] for name in stage.reads if name in self.results}
-        return RunView(self.workspace, self.seed, results, frozenset(stage.reads))
+        return RunView(self.workspace, self.seed, results, frozenset(stage.reads), self.digests)
+
+    def digest(self, path: Path) -> str:
+        """Return the digest of an input file's content, "absent" where it cannot be read.
+
+        A file is read once, and again when its size, time of change or inode differ.
+        """
+        return self.digests.digest(path)
 
     def read(self, stage: str) -> Mapping[str, Result]:
         """Return the results of a stage by unit name; none where the run leaves that stage out or has not reached it.
@@ -138,11 +150,30 @@ class Stage(ABC, Generic[P]):
 
     @abstractmethod
     def plan(self, run: RunView) -> Sequence[Unit]:
-        """Return this stage's units, the same list in the same order for the same inputs."""
+        """Plan the stage.
+
+        Args:
+            run: The workspace, the seed and the results of the stages that this one reads.
+
+        Returns:
+            The units, the same list in the same order for the same inputs.
+        """
 
     @abstractmethod
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Do one unit. Outputs are written atomically under `workspace`; running twice gives the same bytes."""
+        """Do one unit. Outputs are written atomically; running twice gives the same bytes.
+
+        Args:
+            unit: The unit, as it was planned; in whichever process.
+            workspace: Folder under which outputs are written.
+
+        Returns:
+            What was made, or that there is no data, or that the unit was rejected and why.
+
+        Raises:
+            TransientError: It failed for a reason that may pass.
+            PermanentError: It failed for a reason that stays.
+        """
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return what this stage will cost, from its params and the estimates before it by stage name; None if unknown.
@@ -151,9 +182,13 @@ class Stage(ABC, Generic[P]):
         """
         return None
 
+    def key_params(self) -> Any:
+        """Return what of the params results depend on, JSON-able: by default all of them."""
+        return self.params.model_dump(mode="json")
+
     def unit(self, name: str, payload: Mapping[str, Any], inputs: Iterable[str] = (), weight: float = 1.0) -> Unit:
         """Build a unit whose key digests the stage, its version and params, the payload and the input digests."""
-        identity = [self.name, self.version, self.params.model_dump(mode="json"), name, dict(payload), list(inputs)]
+        identity = [self.name, self.version, self.key_params(), name, dict(payload), list(inputs)]
         return Unit(self.name, name, digest_json(identity), dict(payload), weight)
 
 
@@ -164,5 +199,4 @@ def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float
 
 def output(workspace: Path, path: Path) -> Output:
     """Describe a finished file for a `Result`."""
-    status = path.stat()
-    return Output(path.relative_to(workspace).as_posix(), status.st_size, digest_file(path), status.st_mtime_ns)
+    return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))

@@ -1,4 +1,4 @@
-"""3x3 homographies between pixel coordinates: apply, invert, normalise, compose from scales and shifts."""
+"""3x3 homographies between pixel coordinates: apply, invert, normalise, shift."""
 
 from __future__ import annotations
 
@@ -43,8 +43,3 @@ def normalised(homography: NDArray[np.floating]) -> Matrix:
 def translation(x: float, y: float) -> Matrix:
     """Return the matrix of a shift by (x, y) pixels."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=np.float64)
-
-
-def resizing(scale_x: float, scale_y: float) -> Matrix:
-    """Return the matrix from pixels of an image to those of its resized version: corners, not centres, are kept."""
-    return np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]], dtype=np.float64)

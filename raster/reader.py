@@ -50,6 +50,11 @@ class RasterReader:
         self._original = original  # the raster that this is a view of
         self.name = name
         self.width, self.height = dataset.width, dataset.height
+        flags = [dataset.mask_flag_enums[band - 1] for band in bands.colours]
+        self._masked = () if all(MaskFlags.all_valid in flag for flag in flags) else bands.colours
+        if MaskFlags.per_dataset in flags[0]:  # all bands have the same mask
+            self._masked = bands.colours[:1]
+        self._alpha = None if MaskFlags.alpha in flags[0] else bands.alpha
 
     @cached_property
     def grid(self) -> Grid:
@@ -156,16 +161,12 @@ class RasterReader:
         return np.ascontiguousarray(np.broadcast_to(np.moveaxis(values, 0, -1), (*mask.shape, 3))), mask
 
     def _mask(self, shape: tuple[int, int], where: Mapping[str, Any]) -> Mask:
-        """Return what has data by mask bands, alpha and nodata values: of these, one band suffices."""
-        bands, source = self._bands, self._dataset
-        flags = [source.mask_flag_enums[band - 1] for band in bands.colours]
-        mask = np.ones(shape, bool)
-        if not all(MaskFlags.all_valid in flag for flag in flags):
-            of = bands.colours[:1] if MaskFlags.per_dataset in flags[0] else bands.colours
-            mask = np.asarray(source.read_masks(of, **where).any(axis=0))
-        if bands.alpha is not None and MaskFlags.alpha not in flags[0]:
-            mask &= source.read(bands.alpha, **where) > 0
-        return mask
+        """Return what has data by masks, alpha and nodata values: a pixel has, if one of its bands has."""
+        masks = [self._dataset.read_masks(band, **where) > 0 for band in self._masked]
+        mask = np.logical_or.reduce(masks) if masks else np.ones(shape, bool)
+        if self._alpha is not None:
+            mask &= self._dataset.read(self._alpha, **where) > 0
+        return np.asarray(mask)
 
     @cached_property
     def _range(self) -> tuple[float, float]:

@@ -7,8 +7,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from raster.homography import FloatArray, Matrix, apply_homography, inverse, resizing, translation
+from raster.homography import FloatArray, Matrix, apply_homography, inverse, translation
 from raster.image import Image, Mask
+from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.warp import warp
 

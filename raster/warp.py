@@ -16,6 +16,9 @@ SHRINK = 1.5
 SIGMA = 0.4
 """Standard deviation of the Gaussian that averages them, in pixels of the result."""
 
+MAX_SHRINK = 16.0
+"""Beyond, the Gaussian grows no more: its cost would, and next to nothing is left to be seen."""
+
 
 def warp(image: Image, mask: Mask, matrix: Matrix, width: int, height: int) -> tuple[Image, Mask]:
     """Warp an image and its mask by a homography, averaging where it shrinks.
@@ -41,7 +44,7 @@ def antialiased(image: Image, shrink: float) -> Image:
     """Blur an image that is about to be sampled at every `shrink`-th pixel, as far as that would alias."""
     if not SHRINK < shrink < math.inf:
         return np.asarray(image)
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), SIGMA * shrink), np.uint8)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), SIGMA * min(shrink, MAX_SHRINK)), np.uint8)
 
 
 def shrinkage(to_source: Matrix, width: int, height: int) -> float:

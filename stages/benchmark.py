@@ -1,8 +1,8 @@
-"""Stage `benchmark`: matchers tried on pairs with ground truth -> a row a matcher, level and pair.
+"""Stage `benchmark`: matchers on pairs with ground truth -> a row for each matcher, level and pair.
 
 Inputs: the release's split `test`, or any set of pairs in a layout of `matcher.benchmark.readers`. Output:
 `benchmark/rows/<matcher>/<first pair>.parquet` (schema `matcher.benchmark.rows.ROWS`). A matcher that crashes, hangs or
-returns nonsense gets rows that say so. The stage `leaderboard` makes the report of the rows.
+returns invalid matches gets rows that say so. The stage `leaderboard` makes the report of the rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
 from matcher.benchmark.levels import LEVELS, Level, read_levels
 from matcher.benchmark.pairs import PairSource, Subset
-from matcher.benchmark.readers import Layout, PairSpec, Split, open_pairs, release_pairs
+from matcher.benchmark.readers import PairLayout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from matcher.mapglue.config import SIZES
@@ -33,21 +33,21 @@ from stages.matchers import MatcherName
 from stages.tables import write_table
 
 FOLDER = "benchmark"
-LEAST_BATCH, MOST_BATCHES = 4, 64
-"""A unit of work is so many pairs at least (a slow matcher takes minutes for them), and a matcher has so many units."""
+MIN_BATCH, MAX_BATCHES = 4, 64
+"""Least number of pairs of a unit of work (a slow matcher takes minutes for them), and most units of a matcher."""
 
 
 class BenchmarkParams(BaseModel):
-    """Which matchers are tried on which pairs, at which levels."""
+    """Which matchers are measured on which pairs, at which levels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pairs: ConfigPath | None = Field(None, description="Folder (or CSV) of the pairs; default: this run's release.")
-    layout: Layout = Field("release", description="Its layout: release, mapdata, srif, multimodality or csv.")
+    layout: PairLayout = Field("release", description="Its layout: release, mapdata, srif, multimodality or csv.")
     split: Split = Field("test", description="Split of a release.")
     subset: Subset = Field("all", description="Part of an SRIF folder: development, final or all.")
     limit: int | None = Field(None, ge=1, description="At most that many pairs, evenly spaced.")
-    draw: int = Field(0, ge=0, description="Another number moves the pairs in other ways.")
+    seed: int = Field(0, ge=0, description="Random seed of the homographies of the levels.")
     matchers: tuple[MatcherName, ...] | None = Field(
         None, description="Names of matchers, or package.module:Class. Default: all built-in ones."
     )
@@ -60,7 +60,7 @@ class BenchmarkParams(BaseModel):
 
 
 class BenchmarkStage(Stage[BenchmarkParams]):
-    """Try matchers: a unit a matcher and batch of pairs."""
+    """Measure matchers: a unit for each matcher and batch of pairs."""
 
     name: ClassVar[str] = "benchmark"
     version: ClassVar[int] = 2
@@ -77,7 +77,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         if own and "release" not in run.read("release"):
             return []
         path = run.workspace / "release" if params.pairs is None else params.pairs
-        spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit, params.draw)
+        spec = PairSpec(str(path), params.layout, params.split, params.subset, params.limit, params.seed)
         try:
             if own and not release_pairs(path, params.split):
                 return []  # a dataset of one sampling point has no test split
@@ -95,7 +95,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             "pairs": spec.to_json(),
             "levels": list(chosen),
             "levels_file": str(params.levels_file or ""),
-            "describes": {name: vars(level) if (level := levels[name]) else None for name in chosen},
+            "parameters": {name: vars(level) if (level := levels[name]) else None for name in chosen},
         }
         return [unit for matcher in params.matchers or _shipped() for unit in self._units(matcher, common, digests)]
 
@@ -104,7 +104,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s"})
         weights = _weights_digest(matcher)
         identity = {"identity": digest_json([weights, digests])}
-        size = self.params.batch or max(LEAST_BATCH, len(digests) // MOST_BATCHES)
+        size = self.params.batch or max(MIN_BATCH, len(digests) // MAX_BATCHES)
         for batch in split_pairs(len(digests), size):
             payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
             inputs = [weights, *digests[batch.start : batch.stop]]
@@ -112,7 +112,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             yield Unit(self.name, f"{matcher}/{batch.start:06d}", key, payload | identity, weight=len(batch))
 
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Try one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""
+        """Measure one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""
         payload, params = unit.payload, self.params
         trial = Trial(
             matcher=payload["matcher"],
@@ -142,12 +142,13 @@ class BenchmarkStage(Stage[BenchmarkParams]):
 
 
 def _shipped() -> list[str]:
-    """Return the names of all matchers but those of this project whose weights are not there (yet)."""
+    """Return the names of all built-in matchers but networks of this project whose weights are missing."""
     return [name for name in matcher_names() if name not in SIZES or weights_files(name)]
 
 
 def _weights_digest(matcher: str) -> str:
-    """Return the digest of a matcher's own weights, "" for one without: trained anew, it is measured anew."""
+    """Return the digest of a matcher's weights files, "" for one without: after another training it is measured
+    again."""
     digests = [digest_file(path) for path in weights_files(matcher)]
     return digest_json(digests) if digests else ""
 

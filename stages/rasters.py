@@ -24,6 +24,8 @@ from raster.pair import RasterPair
 from raster.reader import RasterReader
 
 SIDES = ("map", "visible")
+PLACED = ("path", "digest", "width", "height", "crs", "transform")
+"""What a raster's result says of its pixels and their place."""
 
 
 @contextmanager
@@ -33,6 +35,14 @@ def lasting_errors() -> Iterator[None]:
         yield
     except RasterError as error:
         raise PermanentError(str(error)) from error
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a raster file and those beside it that GDAL reads with it: mask, metadata, overviews, world file."""
+    kind = path.suffix[1:]
+    beside = [path.name + suffix for suffix in (".msk", ".aux.xml", ".ovr")]
+    beside += [f"{path.stem}.{world}" for world in ("wld", f"{kind}w", kind[:1] + kind[-1:] + "w")]
+    return [path, *(path.with_name(name) for name in beside if path.with_name(name).is_file())]
 
 
 @contextmanager

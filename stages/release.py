@@ -63,7 +63,7 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = ReleaseParams
     reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "tile", "clean", "split")
     roles: ClassVar[tuple[str, ...]] = ("map", "visible")

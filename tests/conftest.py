@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from small_demo import small_demo_config
+from typer.testing import CliRunner
 
-from mapdata.cli import THREAD_SETTINGS
+from mapdata.cli import THREAD_SETTINGS, build_app
 
 os.environ.update(THREAD_SETTINGS)
+
+# A busy machine makes an example slow, not wrong.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -20,4 +28,25 @@ def shared_data() -> Path:
     folder = PROJECT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("real data is absent: no ../shared/data beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of `demo.yaml`, the demo made smaller, and `work`, its finished run: made without a network.
+
+    Whoever changes something takes a copy.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the demo asked for a network connection")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refused)
+        patch.setattr(socket, "getaddrinfo", refused)
+        config = small_demo_config(folder)
+        arguments = ["run", str(config), "--workers", "0", "--workspace", str(folder / "work")]
+        ran = CliRunner().invoke(build_app(), arguments)
+    assert ran.exit_code == 0, ran.output
     return folder

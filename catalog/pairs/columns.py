@@ -12,7 +12,7 @@ _TEXT, _INT, _LONG, _REAL = pa.string(), pa.int32(), pa.int64(), pa.float64()
 
 PAIRS = pa.schema(
     [
-        column("pair_id", _TEXT, "unique: <point>_<site>_<row>_<column>"),
+        column("pair_id", _TEXT, "unique: point, site, row and column, joined by underscores"),
         column("point_id", _TEXT, "sampling point"),
         column("site_id", _TEXT, "site of that point; each has one raster pair"),
         column("row", _INT, "row of the tile in its raster pair's grid"),
@@ -26,6 +26,8 @@ PAIRS = pa.schema(
         column("visible_digest", _TEXT, "the same of the visible image"),
         column("map_bytes", _LONG, "size of what map_digest was taken of"),
         column("visible_bytes", _LONG, "size of what visible_digest was taken of"),
+        column("map_nodata", pa.float32(), "share of the map image's pixels without data, 0 to 1"),
+        column("visible_nodata", pa.float32(), "the same of the visible image"),
         column("crs", _TEXT, "native coordinate reference system of the pair's grid: authority code or WKT"),
         column("transform", _AFFINE, "affine (a, b, c, d, e, f) of the pair's grid in crs, GDAL corner convention"),
         column("gsd", _REAL, "metres on the ground per pixel"),

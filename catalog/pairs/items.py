@@ -27,6 +27,10 @@ from catalog.stac import (
     time_properties,
 )
 
+_PAIR_FACTS = (
+    *("point_id", "site_id", "row", "col", "split", "homography", "residual_px", "inliers", "method"),
+    *("map_nodata", "visible_nodata"),
+)
 _TITLES = {"map": "Electronic map", "visible": "Visible image"}
 
 
@@ -57,7 +61,7 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
     }
     extensions = [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING]
     made = {name: _asset(name, file, pair) for name, file in assets.items()}
-    return make_item(pair.id, pair.footprint, properties, made, extensions)
+    return make_item(pair.id, pair.footprint, properties, made, extensions, about.title)
 
 
 def count_by_raster_pair(manifest: pa.Table) -> dict[str, Counter[str]]:
@@ -81,7 +85,7 @@ def pair_fields(rows: pa.Table) -> dict[str, Any]:
         "proj:shape": pa.FixedSizeListArray.from_arrays(pa.array(np.repeat(size, 2), pa.int32()), 2),
         "proj:transform": rows["transform"],
     }
-    for name in ("point_id", "site_id", "row", "col", "split", "homography", "residual_px", "inliers", "method"):
+    for name in _PAIR_FACTS:
         columns[f"mapdata:{name}"] = rows[name]
     return columns
 

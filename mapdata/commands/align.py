@@ -36,7 +36,7 @@ def align(
     from stages.tiepoints import read_tiepoints
 
     with open_pair(map_raster, visible, siblings=True) as pair:
-        marked = read_tiepoints(points, pair.visible.located) if points else []
+        marked = read_tiepoints(points, pair.visible.located, pair.map.located) if points else []
         evidence = align_pair(pair, marked, matcher)
         written = write_evidence(out, evidence, pair)
     content = summary(evidence)

@@ -1,4 +1,7 @@
-"""`mapdata benchmark`: matchers measured on pairs with ground truth."""
+"""`mapdata benchmark`: matchers measured on pairs with ground truth.
+
+Options that are parameters of the stage `benchmark` have the names of its fields.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def benchmark(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Argument(help="YAML of a dataset's run: its release is measured, in its workspace.")
     ] = None,
@@ -29,21 +33,25 @@ def benchmark(
     split: Annotated[str, typer.Option(help="Split of a release.")] = "test",
     subset: Annotated[str, typer.Option(help="Part of an SRIF folder: development, final or all.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="At most that many pairs, evenly spaced.")] = None,
-    draw: Annotated[int, typer.Option(min=0, help="Another number moves the pairs in other ways.")] = 0,
-    matcher: Annotated[list[str] | None, typer.Option(help=f"Name of a matcher; default: all shipped. {_MANY}")] = None,
-    level: Annotated[list[str] | None, typer.Option(help=f"Name of a level; default: all. {_MANY}")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the homographies of the levels.")] = 0,
+    matchers: Annotated[
+        list[str] | None, typer.Option("--matcher", help=f"Name of a matcher; default: all built-in ones. {_MANY}")
+    ] = None,
+    levels: Annotated[list[str] | None, typer.Option("--level", help=f"Name of a level; default: all. {_MANY}")] = None,
     levels_file: Annotated[Path | None, typer.Option(help="YAML of levels, as configs/benchmark-levels.yaml.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Seconds after which a pair is a failure of the matcher.")] = 120.0,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds after which a pair is a failure of the matcher.")
+    ] = 120.0,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
-    """Measure matchers; stopped, the same command goes on where it was.
+    """Measure matchers; a benchmark that was stopped goes on when the command is repeated.
 
     Writes `benchmark/` with `results.json`, `leaderboard.md`, `report.html` and the rows of every pair.
     `mapdata export --to stac` then puts the figures of a dataset's own test split into its card and catalog.
-    Exit status 1 if a matcher could not be run at all (the others are measured).
+    Exit status 1 if a matcher could not be loaded (the others are measured).
 
     Examples: `mapdata benchmark configs/demo.yaml --workspace work/demo --matcher rootsift`,
     `mapdata benchmark --pairs Optical-Map --layout srif --matcher rootsift --level easy --out work/srif`
@@ -64,24 +72,14 @@ def benchmark(
     folder = workspace if config is not None else out
     if folder is None:
         raise typer.BadParameter("CONFIG needs --workspace" if config is not None else "--pairs needs --out")
-    given = {
-        "pairs": pairs.absolute() if pairs else None,
-        "layout": layout if pairs else "release",
-        "split": split,
-        "subset": subset,
-        "limit": limit,
-        "draw": draw,
-        "matchers": matcher,
-        "levels": level,
-        "levels_file": levels_file.absolute() if levels_file else None,
-        "device": device,
-        "timeout_s": timeout,
-    }
+    given = {name: value for name, value in context.params.items() if name in BenchmarkParams.model_fields}
+    given |= {name: given[name].absolute() for name in ("pairs", "levels_file") if given[name]}
     try:
-        params = BenchmarkParams.model_validate(given)
+        params = BenchmarkParams.model_validate(given if pairs else given | {"layout": "release"})
     except ValidationError as error:
         first = error.errors()[0]
-        raise typer.BadParameter(f"--{first['loc'][0]}: {first['msg']}") from None
+        option = next(each.opts[0] for each in context.command.params if each.name == first["loc"][0])
+        raise typer.BadParameter(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
     stages: list[Stage[Any]] = [BenchmarkStage(params), LeaderboardStage(LeaderboardParams())]
     seed = 0
     if config is not None:

@@ -21,7 +21,12 @@ def register(app: typer.Typer) -> None:
 def match(
     image0: Annotated[Path, typer.Argument(help="First image: PNG, JPEG, WebP, TIFF, GeoTIFF and what GDAL reads.")],
     image1: Annotated[Path, typer.Argument(help="Second image.")],
-    matcher: Annotated[str, typer.Option(help="Name, torchscript:PATH or vismatch:NAME.")] = "fast-mapglue",
+    matcher: Annotated[
+        str,
+        typer.Option(
+            help="Name of a matcher, fast-mapglue@FILE, torchscript:PATH, vismatch:NAME or package.module:Class."
+        ),
+    ] = "fast-mapglue",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Write every correspondence and the homography as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture of the matches and the overlay (PNG).")] = None,

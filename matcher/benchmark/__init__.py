@@ -1,4 +1,4 @@
-"""The benchmark: image pairs with ground truth, levels of difficulty, matchers in processes of their own, a report.
+"""The benchmark: image pairs with ground truth, levels of difficulty, matchers in separate processes, a report.
 
 `mapdata benchmark --help` runs it. A matcher of another package takes part by its name, in ten lines:
 

@@ -8,16 +8,17 @@ import cv2
 import numpy as np
 
 from matcher.benchmark.levels import corners_of
-from matcher.benchmark.pairs import Matrix, Pair
+from matcher.benchmark.pairs import ImagePair, Matrix
 from matcher.images import RGBImage
 from raster.homography import apply_homography
+from raster.warp import warp
 
 SIDE = 256
 _SQUARES = 8
 _FOUND, _TRUE = (213, 94, 0), (0, 158, 115)
 
 
-def draw_pair(pair: Pair, estimate: Matrix | None) -> str:
+def draw_pair(pair: ImagePair, estimate: Matrix | None) -> str:
     """Return a JPEG as a data URI: image 0, image 1, and a chessboard of image 1 with image 0 laid on it.
 
     On image 1 the true outline of image 0 is green, the one found red. Without an estimate the third is image 1.
@@ -38,8 +39,7 @@ def draw_pair(pair: Pair, estimate: Matrix | None) -> str:
 
 def _chessboard(below: RGBImage, image: RGBImage, matrix: Matrix) -> RGBImage:
     height, width = below.shape[:2]
-    warped = cv2.warpPerspective(image, matrix, (width, height))
-    covered = cv2.warpPerspective(np.full(image.shape[:2], 255, np.uint8), matrix, (width, height)) > 0
+    warped, covered = warp(image, np.ones(image.shape[:2], bool), matrix, width, height)
     rows, columns = np.arange(height) * _SQUARES // height, np.arange(width) * _SQUARES // width
     chosen = covered & ((rows[:, None] + columns[None]) % 2 == 0)
     return np.where(chosen[..., None], warped, below).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Running a matcher over pairs in a process of its own: time limits, crashes and restarts."""
+"""Running a matcher over pairs in a separate process: time limits, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ START_LIMIT_S = 600.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried on which pairs: a matcher by name, levels (of the YAML `levels_file`, "" for the published ones).
+    """A matcher on a set of pairs. Equal trials share a process, one after the other.
 
-    A pair that takes longer than `timeout_s` is a failure. `threads` is fixed, as sums depend on it to the last digit.
-    `identity` is any digest of pairs and weights: trials that differ in nothing share a process, one after the other.
+    Attributes:
+        matcher: Name of the matcher.
+        pairs: The pairs.
+        levels: Names of levels.
+        levels_file: YAML file of the levels, "" for the published ones.
+        device: As for `load_matcher`.
+        threads: CPU threads. It is fixed, as the last digit of sums depends on it.
+        timeout_s: A pair that takes longer is a failure.
+        identity: Any digest of pairs and weights.
     """
 
     matcher: str
@@ -98,7 +105,7 @@ class _Process:
         )
         answer = self.read(START_LIMIT_S)
         if answer is None or "unavailable" in answer:
-            reason = answer["unavailable"] if answer else self.last_words()
+            reason = answer["unavailable"] if answer else self.last_line()
             self.stop()
             raise MatcherUnavailable(f"{self.trial.matcher} cannot be loaded: {reason}")
 
@@ -136,7 +143,7 @@ class _Process:
         reason = f"no answer within {self.trial.timeout_s:g} s"
         if wall < self.trial.timeout_s:
             outcome = "crash"
-            reason = f"the process ended with status {self.process.wait(10)}: {self.last_words()}"[:500]
+            reason = f"the process ended with status {self.process.wait(10)}: {self.last_line()}"[:500]
         self.stop()
         return make_row(identity, outcome, reason, FAILED, wall_s=wall)
 
@@ -155,11 +162,11 @@ class _Process:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return dict(json.loads(line))
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """Return the last line that the process wrote to standard error."""
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - 2000))
         lines = self.log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it wrote nothing to standard error"
 
 
 _kept: list[_Process] = []

@@ -38,29 +38,29 @@ def ranked(results: Json, level: str) -> list[Json]:
     return sorted(entries, key=lambda entry: (-entry["figures"]["auc_10px"]["value"], entry["matcher"]))
 
 
-def percent(estimate: Json) -> str:
+def percent(figure: Json) -> str:
     """Return a share as a percentage with its interval: "85.0 (80.1-89.7)"."""
-    return f"{100 * estimate['value']:.1f} ({100 * estimate['low']:.1f}-{100 * estimate['high']:.1f})"
+    return f"{100 * figure['value']:.1f} ({100 * figure['low']:.1f}-{100 * figure['high']:.1f})"
 
 
 def caveat(truth_px: float | None) -> str:
-    """Return what must be said beside the thresholds that an uncertain ground truth blurs, "" if nothing."""
+    """Return the note on thresholds below the uncertainty of the ground truth, "" if it is not known."""
     if truth_px is None:
         return ""
     return (
         f"The ground truth of this set is itself uncertain by about {truth_px:g} px: figures at thresholds up to that "
-        "(marked ~) tell little, those at larger ones are to be preferred."
+        "(marked ~) are not reliable; prefer those at larger ones."
     )
 
 
-def is_blurred(name: str, truth_px: float | None) -> bool:
-    """Tell whether a figure's threshold is too near to the uncertainty of the ground truth."""
+def is_uncertain(name: str, truth_px: float | None) -> bool:
+    """Return whether a figure's threshold is at most the uncertainty of the ground truth."""
     digits = "".join(character for character in name.partition("px")[0] if character.isdigit())
     return truth_px is not None and bool(digits) and int(digits) <= truth_px
 
 
 def failures(entry: Json) -> int:
-    """Return how many pairs the matcher did not get through: errors, crashes and time-outs."""
+    """Return on how many pairs the matcher failed to run: errors, crashes and time-outs."""
     return sum(entry["failures"][name] for name in ("error", "crash", "timeout"))
 
 
@@ -107,7 +107,7 @@ def _overview(results: Json) -> str:
 
 
 def _head(truth_px: float | None) -> Sequence[str]:
-    names = [("~" if is_blurred(name, truth_px) else "") + title for name, title in COLUMNS.items()]
+    names = [("~" if is_uncertain(name, truth_px) else "") + title for name, title in COLUMNS.items()]
     names = ["matcher", *names, "correct matches", "seconds a pair", "failed"]
     return ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
 

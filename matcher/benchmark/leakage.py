@@ -22,7 +22,7 @@ SUFFIX = ".training.json"
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a matcher has seen: digests of files, and ground in WGS84."""
+    """What a matcher was trained on: digests of files, and ground in WGS84."""
 
     digests: frozenset[str]
     ground: shapely.STRtree
@@ -61,5 +61,5 @@ def refuse_trained(matcher: str, pairs: Sequence[PairSource]) -> None:
     if known:
         raise InputError(
             f"{matcher} was trained on {len(known)} of these {len(pairs)} pairs, such as {known[0]}: "
-            "figures on them would say nothing. Choose the test split, or a set it has not seen"
+            "figures on them would be meaningless. Choose the test split, or a set that training did not read"
         )

@@ -1,47 +1,42 @@
-"""Levels of difficulty: how far a pair is turned, scaled, shifted and tilted before a matcher sees it.
+"""Levels of difficulty: random homographies that are applied to a pair before it is matched.
 
-Image 1 of a pair is warped, image 0 stays. What the matcher sees of the warped image is the largest centred window that
-lies wholly inside it (but at least half its width), so that no border tells where the image was; where a strong
-warp leaves the window partly outside, the image is continued by reflection. The random numbers depend on the names
-of the level and of the pair only.
+Image 1 of a pair is warped, image 0 is not. The matcher gets the largest centred window that lies wholly inside the
+warped image (but at least half its width), so that no border reveals where the image was; where a strong warp leaves
+the window partly outside, the image is continued by reflection. The random numbers depend on the names of the level and
+of the pair only.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.errors import InputError
-from raster.homography import apply_homography
-
-Matrix = npt.NDArray[np.float64]
+from raster.homography import Matrix, apply_homography
 
 MIN_WINDOW = 0.5
 """Smallest side of the window, as a share of the image's."""
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Limits of a random motion about the image's centre, each drawn uniformly (the scale, in its logarithm).
+class HomographyRange(BaseModel):
+    """Limits of a random homography about the image's centre, each parameter uniform (the scale in its logarithm)."""
 
-    `rotation_deg`: at most, either way; `scale`: at most, and at least 1 / scale; `shift`: at most, as a share of
-    width and height; `perspective`: the largest last-row element, in 1 / px.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rotation_deg: float
-    scale: float
-    shift: float
-    perspective: float
+    rotation_deg: float = Field(ge=0, le=180, description="Largest rotation either way, degrees.")
+    scale: float = Field(ge=1, description="Largest scale; the smallest is 1 / scale.")
+    shift: float = Field(ge=0, description="Largest shift either way, as a share of width and height.")
+    perspective: float = Field(ge=0, description="Largest element of the last row, 1 / px.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
         angle = np.deg2rad(generator.uniform(-self.rotation_deg, self.rotation_deg))
         scale = np.exp(generator.uniform(-1, 1) * np.log(self.scale))
         shift_x, shift_y = generator.uniform(-self.shift, self.shift, 2) * (width, height)
@@ -58,19 +53,21 @@ class Motion:
         return np.asarray(centre @ turn @ tilt @ np.linalg.inv(centre))
 
 
-@dataclass(frozen=True)
-class CornerNoise:
-    """The corners of the image's central patch move and turn, and the patch fills the view, after MINIMA's synthetic
-    test: `patch` is its share of width and height, `amplitude` the largest move as a share of them, `angle_deg` the
-    largest turn, either way. What MINIMA's description leaves open (uniform draws) is ours.
+class CornerPerturbation(BaseModel):
+    """A random homography by its effect on the corners of the image's central patch, which then fills the image.
+
+    After MINIMA's synthetic test (Ren et al., 2025); its description leaves the distribution open, uniform is our
+    choice.
     """
 
-    patch: float
-    amplitude: float
-    angle_deg: float
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patch: float = Field(gt=0, le=1, description="Size of the patch, as a share of width and height.")
+    amplitude: float = Field(ge=0, description="Largest move of a corner either way, as a share of width and height.")
+    angle_deg: float = Field(ge=0, le=180, description="Largest rotation of the patch either way, degrees.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Draw a 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = corners_of(width, height)
         angle = np.deg2rad(generator.uniform(-self.angle_deg, self.angle_deg))
@@ -81,39 +78,43 @@ class CornerNoise:
         return np.asarray(cv2.getPerspectiveTransform(source.astype(np.float32), corners.astype(np.float32)))
 
 
-Level = Motion | CornerNoise | None
+Level = HomographyRange | CornerPerturbation | None
 """How image 1 is warped; None: not at all."""
 
 LEVELS: dict[str, Level] = {
     "aligned": None,
-    "easy": Motion(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
-    "normal": Motion(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
-    "hard": Motion(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4),
-    "minima": CornerNoise(patch=0.8, amplitude=0.05, angle_deg=10),
+    "easy": HomographyRange(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5),
+    "normal": HomographyRange(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4),
+    "hard": HomographyRange(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4),
+    "minima": CornerPerturbation(patch=0.8, amplitude=0.05, angle_deg=10),
 }
 
 
 def read_levels(path: Path) -> dict[str, Level]:
     """Read levels by name from YAML (see configs/benchmark-levels.yaml). Raises InputError naming what is wrong."""
-    import yaml  # here, because training imports this module on machines that have little installed
-
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
         return {str(name): _level(fields) for name, fields in given.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not a file of levels ({error}); see configs/benchmark-levels.yaml") from error
 
 
 def _level(fields: dict[str, float] | None) -> Level:
     if fields is None:
         return None
-    return CornerNoise(**fields) if "patch" in fields else Motion(**fields)
+    return CornerPerturbation(**fields) if "patch" in fields else HomographyRange(**fields)
 
 
-def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pair:
-    """Return the pair as a matcher sees it at a level: image 1 warped, the ground truth with it.
+def at_level(pair: ImagePair, level: str, levels: Mapping[str, Level] = LEVELS) -> ImagePair:
+    """Return a pair at a level: image 1 warped, and the ground truth with it.
 
-    Raises KeyError for an unknown level.
+    Args:
+        pair: The pair; its name seeds the random homography.
+        level: Name of the level, which seeds it too.
+        levels: Levels by name.
+
+    Raises:
+        KeyError: There is no such level.
     """
     warp = levels[level]
     if warp is None:
@@ -121,12 +122,12 @@ def at_level(pair: Pair, level: str, levels: Mapping[str, Level] = LEVELS) -> Pa
     height, width = pair.image1.shape[:2]
     matrix = warp.sample(seeded(level, pair.name), width, height)
     matrix, size = _window(matrix, width, height)
-    view = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return Pair(pair.name, pair.image0, np.asarray(view, np.uint8), matrix @ pair.homography)
+    warped = cv2.warpPerspective(pair.image1, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return ImagePair(pair.name, pair.image0, np.asarray(warped, np.uint8), matrix @ pair.homography)
 
 
 def seeded(*names: str) -> np.random.Generator:
-    """Return a generator whose numbers depend on the names only."""
+    """Return a random generator whose numbers depend on the names only."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256("\0".join(names).encode()).digest()[:8], "big"))
 
 
@@ -136,7 +137,7 @@ def corners_of(width: int, height: int) -> Matrix:
 
 
 def _window(matrix: Matrix, width: int, height: int) -> tuple[Matrix, tuple[int, int]]:
-    """Return the matrix into the window that shows only image, and the window's (width, height)."""
+    """Return the matrix into the largest window that lies inside the image, and the window's (width, height)."""
     inverse = np.asarray(np.linalg.inv(matrix), np.float64)
     share = _largest(lambda share: _is_inside(inverse, share, width, height))
     left, top, columns, rows = _centred(share, width, height)

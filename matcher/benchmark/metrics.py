@@ -9,27 +9,33 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.benchmark.levels import corners_of
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.types import Matches
 from raster.fit import Estimator, Fit, Model, fit
-from raster.homography import apply_homography
+from raster.homography import Matrix, apply_homography
 
-Matrix = npt.NDArray[np.float64]
 Errors = Sequence[float] | npt.NDArray[np.float64]
 
 CORRECT_PX = 3.0
-SRIF_MIN_CORRECT = 10
-SRIF_FAILED_PX = 20.0
+"""Largest error of a correct match."""
+
+SRIF_MIN_CORRECT, SRIF_FAILED_PX = 10, 20.0
+"""With fewer correct matches SRIF counts a pair as failed, at this error."""
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """What one pair says of a matcher; lengths in pixels of image 1.
+    """The metrics of one pair; lengths in pixels of image 1.
 
-    corner_error_px: mean over image 0's corners, infinite when no homography was found; matches, correct: counts, the
-    latter within 3 px of the truth; accuracy_1px, _3px, _5px: share of the matches so near, 0 without matches;
-    rmse_px: see `srif_rmse`; inlier_ratio: share of the matches that agree with the *estimate*, which says nothing of
-    the truth.
+    Attributes:
+        corner_error_px: Mean over the corners of image 0, infinite if no homography was found.
+        matches: Number of matches.
+        correct: Number of matches within 3 px of the truth.
+        accuracy_1px: Share of the matches within 1 px, 0 without matches.
+        accuracy_3px: Share within 3 px.
+        accuracy_5px: Share within 5 px.
+        rmse_px: See `srif_rmse`.
+        inlier_ratio: Share of the matches that agree with the estimated homography, whether it is right or not.
     """
 
     corner_error_px: float
@@ -42,13 +48,15 @@ class PairScore:
     inlier_ratio: float
 
 
-def score_pair(matches: Matches, pair: Pair, model: Model = "homography", estimator: Estimator = "magsac") -> PairScore:
-    """Fit a model to the matches and judge both the model and the matches by the pair's ground truth."""
+def score_pair(
+    matches: Matches, pair: ImagePair, model: Model = "homography", estimator: Estimator = "magsac"
+) -> PairScore:
+    """Fit a model to the matches; return the metrics of both by the pair's ground truth."""
     return score_fit(matches, fit(matches.points0, matches.points1, model, estimator=estimator), pair)
 
 
-def score_fit(matches: Matches, fitted: Fit, pair: Pair) -> PairScore:
-    """Judge a model that was fitted to the matches, and the matches, by the pair's ground truth."""
+def score_fit(matches: Matches, fitted: Fit, pair: ImagePair) -> PairScore:
+    """Return the metrics of matches, and of a model that was fitted to them, by the pair's ground truth."""
     errors = match_errors(matches, pair.homography)
     height, width = pair.image0.shape[:2]
     return PairScore(

@@ -10,21 +10,29 @@ from typing import Literal, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from blake3 import blake3
 
 from matcher.errors import InputError
 from matcher.images import RGBImage, as_rgb
+from raster.homography import Matrix
 
-Matrix = npt.NDArray[np.float64]
 Subset = Literal["development", "final", "all"]
 
 SRIF_DEVELOPMENT = {"Optical-Map": 8}
 SRIF_DEVELOPMENT_OTHERS = 4
+"""Number of the last pair of the development part, by kind."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """Two RGB images of one scene; `homography` (3 x 3 float64) takes pixels of image 0 to pixels of image 1."""
+class ImagePair:
+    """Two RGB images of one scene with their ground truth.
+
+    Attributes:
+        name: Unique in its set; seeds random homographies.
+        image0: H x W x 3 uint8.
+        image1: H x W x 3 uint8, of any size.
+        homography: 3 x 3 float64, pixels of image 0 -> pixels of image 1.
+    """
 
     name: str
     image0: RGBImage
@@ -33,9 +41,9 @@ class Pair:
 
 
 class PairSource(Protocol):
-    """A pair that is still on disk: a unique name, and how to get at its content.
+    """A pair on disk: its unique name, and how to read it.
 
-    `footprint` is where it lies on the ground (WKB polygon, WGS84), None if unknown.
+    `footprint` is its ground (WKB polygon, WGS84), None if unknown.
     """
 
     @property
@@ -44,7 +52,7 @@ class PairSource(Protocol):
     @property
     def footprint(self) -> bytes | None: ...
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images and the ground truth. Raises InputError for what is missing or cannot be decoded."""
 
     def digests(self) -> tuple[str, str]:
@@ -53,7 +61,7 @@ class PairSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PairFiles:
-    """A pair of two image files and a reader of the ground truth."""
+    """A pair of two image files, and what reads its ground truth."""
 
     name: str
     path0: Path
@@ -61,14 +69,12 @@ class PairFiles:
     read_homography: Callable[[], Matrix]
     footprint: bytes | None = None
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images and the ground truth. Raises InputError for a file that is missing or is no image."""
-        return Pair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
+        return ImagePair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
 
     def digests(self) -> tuple[str, str]:
         """Return BLAKE3 digests of the two files."""
-        from blake3 import blake3  # here, because training imports this module on machines that have little installed
-
         return blake3(self.path0.read_bytes()).hexdigest(), blake3(self.path1.read_bytes()).hexdigest()
 
 
@@ -86,11 +92,20 @@ def read_image(path: Path) -> RGBImage:
 
 
 def srif_pairs(folder: Path, subset: Subset = "all") -> list[PairFiles]:
-    """List the pairs of one kind in SRIF's layout: `pairN_1.*`, `pairN_2.*` and `gt_N.txt`, a 2 x 3 affine from image
-    1 to image 2 (Li, Hu and Zhang, ISPRS Journal 204, 2023), in the order of N. Names are "<kind>/<N>".
+    """List the pairs of one kind in SRIF's layout (Li, Hu and Zhang, ISPRS Journal 204, 2023).
 
-    "development" holds the pairs that may be looked at while a method is made (Optical-Map 1-8, others 1-4); "final"
-    the rest, for published figures only. Raises InputError when the folder holds no pair or a pair lacks a file.
+    The files are `pairN_1.*`, `pairN_2.*` and `gt_N.txt`, a 2 x 3 affine matrix from image 1 to image 2.
+
+    Args:
+        folder: Folder of the kind.
+        subset: "development" holds the pairs that may be looked at while a method is made (Optical-Map 1-8, others
+            1-4), "final" the rest, for published figures only.
+
+    Returns:
+        The pairs in the order of N; names are "<kind>/<N>".
+
+    Raises:
+        InputError: The folder holds no pair, or a pair lacks a file.
     """
     last = SRIF_DEVELOPMENT.get(folder.name, SRIF_DEVELOPMENT_OTHERS)
     numbers = sorted(int(found[1]) for path in folder.glob("gt_*.txt") if (found := re.search(r"gt_(\d+)$", path.stem)))

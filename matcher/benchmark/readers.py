@@ -1,4 +1,4 @@
-"""Sets of pairs in the layouts that are about: one function a layout, all behind `open_pairs`."""
+"""Sets of pairs in several layouts: one function for each, all behind `open_pairs`."""
 
 from __future__ import annotations
 
@@ -16,47 +16,52 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from matcher.benchmark.pairs import Matrix, Pair, PairFiles, PairSource, Subset, srif_pairs
+from matcher.benchmark.pairs import ImagePair, Matrix, PairFiles, PairSource, Subset, srif_pairs
 from matcher.errors import InputError
 from matcher.images import as_rgb
 
-Layout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
+PairLayout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
 Split = Literal["train", "val", "test"]
 
 TRUTH_PX = {("srif", "Optical-Map"): 3.0}
-"""What is known of the uncertainty of a set's own ground truth: (layout, folder's name) -> px."""
+"""Known uncertainty of the ground truth of a set: (layout, folder's name) -> pixels."""
 
 
 @dataclass(frozen=True)
 class PairSpec:
-    """Names a set of pairs, JSON-able: where it lies and how it is laid out.
+    """A set of pairs by name: where it is and how it is laid out. JSON-able.
 
-    `split` chooses from a release, `subset` from an SRIF folder; `limit` keeps that many pairs, evenly spaced. A `draw`
-    other than 0 gives the pairs other names, "NAME#DRAW", and with them other random motions.
+    Attributes:
+        path: Folder or file.
+        layout: How the pairs are stored.
+        split: Split of a release.
+        subset: Part of an SRIF folder.
+        limit: Keep that many pairs, evenly spaced.
+        seed: Other than 0 it gives the pairs other names, "NAME#SEED", and so other random homographies.
     """
 
     path: str
-    layout: Layout
+    layout: PairLayout
     split: Split = "test"
     subset: Subset = "all"
     limit: int | None = None
-    draw: int = 0
+    seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keyword arguments that make this spec again."""
+        """Return the keyword arguments that make an equal object."""
         return asdict(self)
 
     @property
     def name(self) -> str:
-        """Return how reports call the set: "Optical-Map, final" or "release, test"."""
+        """The name of the set in reports, such as "Optical-Map, final" or "release, test"."""
         part = {"release": self.split, "srif": "" if self.subset == "all" else self.subset}.get(self.layout, "")
         return ", ".join(
-            [Path(self.path).name, *([part] if part else []), *([f"draw {self.draw}"] if self.draw else [])]
+            [Path(self.path).name, *([part] if part else []), *([f"seed {self.seed}"] if self.seed else [])]
         )
 
     @property
     def truth_px(self) -> float | None:
-        """Return how uncertain the set's ground truth is, None if nothing is known against it."""
+        """The uncertainty of the set's ground truth in pixels, None if it is not known."""
         return TRUTH_PX.get((self.layout, Path(self.path).name))
 
     def manifest_digest(self) -> str | None:
@@ -81,16 +86,16 @@ def open_pairs(spec: PairSpec) -> Sequence[PairSource]:
     pairs = readers[spec.layout]()
     if not pairs:
         raise InputError(f"{path}: no pair in the layout {spec.layout}")
-    if spec.draw:
-        pairs = [_Redrawn(pair, f"{pair.name}#{spec.draw}") for pair in pairs]
+    if spec.seed:
+        pairs = [_Reseeded(pair, f"{pair.name}#{spec.seed}") for pair in pairs]
     if spec.limit is None or spec.limit >= len(pairs):
         return pairs
     return [pairs[index] for index in np.linspace(0, len(pairs) - 1, spec.limit).round().astype(int)]
 
 
 @dataclass(frozen=True, eq=False)
-class _Redrawn:
-    """A pair under another name, which seeds other motions."""
+class _Reseeded:
+    """A pair under another name, which seeds other random homographies."""
 
     pair: PairSource
     name: str
@@ -99,7 +104,7 @@ class _Redrawn:
     def footprint(self) -> bytes | None:
         return self.pair.footprint
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         return replace(self.pair.load(), name=self.name)
 
     def digests(self) -> tuple[str, str]:
@@ -108,17 +113,17 @@ class _Redrawn:
 
 @dataclass(frozen=True, eq=False)
 class StoredPair:
-    """A pair of a release's Zarr store; the images lie on each other."""
+    """A pair of a release's Zarr store; both images have the same pixel grid."""
 
     name: str
     store: Path
     index: int
     footprint: bytes | None = None
 
-    def load(self) -> Pair:
+    def load(self) -> ImagePair:
         """Read both images. Raises InputError naming the store if it cannot be read."""
         image0, image1 = self._images()
-        return Pair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
+        return ImagePair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
 
     def digests(self) -> tuple[str, str]:
         """Return BLAKE3 digests of the two images' pixels: a store has no file a pair."""

@@ -16,7 +16,7 @@ from matcher.benchmark.leaderboard import (
     COLUMNS,
     caveat,
     failures,
-    is_blurred,
+    is_uncertain,
     measured,
     percent,
     ranked,
@@ -89,7 +89,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _figures(results: Json, level: str) -> str:
     truth = results["set"]["truth_px"]
-    head = ["matcher", *(("~" if is_blurred(name, truth) else "") + title for name, title in COLUMNS.items())]
+    head = ["matcher", *(("~" if is_uncertain(name, truth) else "") + title for name, title in COLUMNS.items())]
     head += ["median error, px", "correct matches", "RMSE, px"]
     head += [f"matching accuracy {px} px" for px in (1, 3, 5)] + ["inlier ratio", "seconds a pair", "failed"]
     rows = []
@@ -134,8 +134,8 @@ def _drawings(
         seen = at_level(pairs[record["pair"]].load(), level, levels)
         estimate = None if record["estimate"] is None else np.reshape(record["estimate"], (3, 3))
         error = record["corner_error_px"]
-        told = f"{error:.2f} px" if np.isfinite(error) else f"failed: {record['reason']}"
-        caption = escape(f"{record['pair']}: {told}")
+        outcome = f"{error:.2f} px" if np.isfinite(error) else f"failed: {record['reason']}"
+        caption = escape(f"{record['pair']}: {outcome}")
         image = f'<img alt="{caption}" src="{draw_pair(seen, estimate)}">'
         parts.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return "".join(parts)

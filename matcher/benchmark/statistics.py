@@ -1,4 +1,4 @@
-"""What can be said of a set from its pairs: bootstrap intervals, and tests of one matcher against another."""
+"""Bootstrap intervals over the pairs of a set, and tests of one matcher against another."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 
 RESAMPLES = 1000
-CONFIDENCE = 0.95
+INTERVAL = 0.95
+"""Coverage probability of the confidence intervals."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure and the interval that holds it with 95% confidence over the choice of pairs."""
+class ConfidenceInterval:
+    """A figure and its 95% confidence interval over the choice of pairs."""
 
     value: float
     low: float
     high: float
 
 
-def bootstrap(values: Values, statistic: Callable[[Values], float]) -> Estimate:
-    """Return a statistic of `values` (N,) with its percentile bootstrap interval: the same values, the same numbers.
+def bootstrap(values: Values, statistic: Callable[[Values], float]) -> ConfidenceInterval:
+    """Return a statistic of values with its percentile bootstrap interval (Efron, 1979), the same at every call.
 
-    With one value, or none, the interval is the figure itself: nothing is known of its spread.
+    Args:
+        values: (N,), or (N, ...) with one item a pair. With fewer than two the interval is the figure itself.
+        statistic: Function of the values.
     """
     value = statistic(values)
     if len(values) < 2:
-        return Estimate(value, value, value)
-    resampled = [statistic(values[chosen]) for chosen in _draws(len(values))]
-    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high))
+        return ConfidenceInterval(value, value, value)
+    resampled = [statistic(values[chosen]) for chosen in _resamples(len(values))]
+    low, high = np.quantile(resampled, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    return ConfidenceInterval(value, float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Comparison:
     just one of the two succeeds, if both were equally good.
     """
 
-    difference: Estimate
+    difference: ConfidenceInterval
     only_first: int
     only_second: int
     p_success: float
@@ -57,11 +60,11 @@ def compare(first: Values, second: Values, statistic: Callable[[Values], float],
     value = statistic(first) - statistic(second)
     differences = [value]  # with one pair nothing is known of its spread
     if len(first) > 1:
-        differences = [statistic(both[chosen, 0]) - statistic(both[chosen, 1]) for chosen in _draws(len(first))]
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        differences = [statistic(both[chosen, 0]) - statistic(both[chosen, 1]) for chosen in _resamples(len(first))]
+    low, high = np.quantile(differences, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     only_first = int(((first <= success_px) & (second > success_px)).sum())
     only_second = int(((second <= success_px) & (first > success_px)).sum())
-    estimate = Estimate(value, float(low), float(high))
+    estimate = ConfidenceInterval(value, float(low), float(high))
     return Comparison(estimate, only_first, only_second, mcnemar(only_first, only_second))
 
 
@@ -74,5 +77,5 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def _draws(count: int) -> npt.NDArray[np.int64]:
+def _resamples(count: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(count).integers(0, count, (RESAMPLES, count))

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from matcher.benchmark.levels import CornerNoise, Level
+from matcher.benchmark.levels import CornerPerturbation, Level
 from matcher.benchmark.metrics import auc, share_within
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.rows import FAILURES, ROWS
-from matcher.benchmark.statistics import Estimate, Values, bootstrap, compare
+from matcher.benchmark.statistics import ConfidenceInterval, Values, bootstrap, compare
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 AUC_PX = (3, 5, 10, 20)
@@ -102,7 +102,7 @@ def _entry(matcher: str, level: str, group: Mapping[str, np.ndarray]) -> Json:
         "failures": {name: int((group["outcome"] == name).sum()) for name in (*FAILURES, "no model")},
         "median_corner_error_px": median if np.isfinite(median) else None,
         "figures": {
-            name: _estimate(bootstrap(group[column].astype(np.float64), statistic))
+            name: _interval(bootstrap(group[column].astype(np.float64), statistic))
             for name, (column, statistic) in _STATISTICS.items()
         },
         "seconds": {
@@ -130,7 +130,7 @@ def _comparisons(groups: Mapping[tuple[str, str], Mapping[str, np.ndarray]], lev
                         "level": level,
                         "first": first,
                         "second": second,
-                        "auc_10px_difference": _estimate(result.difference),
+                        "auc_10px_difference": _interval(result.difference),
                         "only_first_succeeds": result.only_first,
                         "only_second_succeeds": result.only_second,
                         "p_success": result.p_success,
@@ -147,12 +147,12 @@ def _headline(groups: Mapping[tuple[str, str], Mapping[str, np.ndarray]], matche
     return headline
 
 
-def _estimate(estimate: Estimate) -> Json:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+def _interval(figure: ConfidenceInterval) -> Json:
+    return {"value": figure.value, "low": figure.low, "high": figure.high}
 
 
 def _describe(level: Level) -> Json | None:
     if level is None:
         return None
-    kind = "corner noise" if isinstance(level, CornerNoise) else "motion"
+    kind = "corner perturbation" if isinstance(level, CornerPerturbation) else "homography"
     return {"kind": kind, **{name: float(value) for name, value in vars(level).items()}}

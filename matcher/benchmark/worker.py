@@ -22,7 +22,7 @@ import numpy as np
 
 from matcher.benchmark.levels import LEVELS, Level, at_level, read_levels
 from matcher.benchmark.metrics import score_fit, score_pair
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, make_row
 from matcher.errors import MatcherError
@@ -33,7 +33,7 @@ from raster.fit import fit
 WARM_UP_PX = 128
 
 
-def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Level]) -> dict[str, Any]:
+def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str, Level]) -> dict[str, Any]:
     """Return the row of one pair at one level, without `load_s` and `wall_s`; what the matcher raises is a row too."""
     started = time.perf_counter()
     seen = at_level(pair, level, levels)
@@ -69,7 +69,7 @@ def run_pair(matcher: Matcher, pair: Pair, level: str, levels: Mapping[str, Leve
 
 def main() -> None:
     """Serve jobs until the other side hangs up."""
-    # Matchers may print: what they print goes to standard error, answers have a channel of their own.
+    # Matchers may print. What they print goes to standard error; answers have a separate channel.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -90,9 +90,9 @@ def main() -> None:
     _set_threads(settings["threads"])
     # The first match is slow; a failure of it is none of the benchmark's.
     noise = np.random.default_rng(0).integers(0, 256, (2, WARM_UP_PX, WARM_UP_PX, 3), dtype=np.uint8)
-    run_pair(matcher, Pair("warm-up", noise[0], noise[1], np.eye(3)), "aligned", LEVELS)
+    run_pair(matcher, ImagePair("warm-up", noise[0], noise[1], np.eye(3)), "aligned", LEVELS)
     answer({"ready": True})
-    latest: tuple[int, Pair] | None = None
+    latest: tuple[int, ImagePair] | None = None
     while True:
         job = json.loads(jobs.get())
         started = time.perf_counter()

@@ -1,5 +1,1 @@
-"""The dense classical matcher: correlation of oriented gradients by FFT, over rotations, scales and shifts."""
-
-from matcher.dense.matcher import DenseMatcher
-
-__all__ = ["DenseMatcher"]
+"""Dense matching by correlation over rotations, scales and shifts, of oriented gradients or of learned feature maps."""

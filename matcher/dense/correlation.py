@@ -1,4 +1,4 @@
-"""Correlation of two fields at every shift by FFT, and the sub-pixel place of its peak."""
+"""Correlation of two feature maps at every shift by FFT, and the sub-pixel place of its peak."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import torch.nn.functional as F
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from raster.box import box_sums
+from raster.peak import vertex
+
 
 def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
-    """Return the normalised correlation of `template` (B x C x h x w) at every place inside `search` (B x C x H x W).
+    """Return the normalised correlation of a template at every place inside a search window.
 
-    Result: B x (H - h + 1) x (W - w + 1), in [-1, 1]: at [y, x] the inner product of the template with the part of
-    `search` whose top-left pixel is (x, y), over the root of the product of both energies. The fields have no mean to
-    be taken off, and are zero where there is no data. No energy, no correlation: 0. `floor`, an energy a pixel, is
-    added to both: windows of much less than that then say little, where else all would speak alike.
+    Features are expected to have zero mean, and are zero where there is no data.
+
+    Args:
+        template: B x C x h x w.
+        search: B x C x H x W.
+        floor: Energy a pixel that is added to the energies of both. Windows of much less energy then have low
+            correlations; without it all windows count alike.
+
+    Returns:
+        B x (H - h + 1) x (W - w + 1) in [-1, 1]: at [y, x] the inner product of the template with the part of `search`
+        whose top-left pixel is (x, y), over the root of the product of both energies; 0 where either has none.
     """
     (rows, columns), (height, width) = template.shape[-2:], search.shape[-2:]
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
     spectrum = (torch.fft.rfft2(template, s=size).conj() * torch.fft.rfft2(search, s=size)).sum(1)
     product = torch.fft.irfft2(spectrum, s=size)[:, : height - rows + 1, : width - columns + 1]
-    total = F.pad(search.square().sum(1).double().cumsum(-1).cumsum(-2), (1, 0, 1, 0))
-    strip = total[:, rows:] - total[:, :-rows]
-    energy1 = (strip[..., columns:] - strip[..., :-columns]).to(product.dtype)
+    energy1 = box_sums(F.pad(search.square().sum(1), (1, 0, 1, 0)), rows, columns).to(product.dtype)
     energy0 = template.square().sum((1, 2, 3)).view(-1, 1, 1)
     extra = floor * rows * columns
     norm = ((energy0 + extra) * (energy1 + extra)).clamp(min=1e-30).sqrt()
@@ -33,8 +41,13 @@ def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
 
 
 class Peak(NamedTuple):
-    """The highest point of each correlation surface: place (B, 2) as (x, y) with sub-pixels, its value (B,), and the
-    margin (B,) by which it stands above the highest point farther than `exclusion` pixels from it."""
+    """The highest point of each correlation surface.
+
+    Attributes:
+        place: (B, 2), (x, y) with sub-pixels.
+        value: (B,), its height.
+        margin: (B,), peak margin: its height above the highest point outside its neighbourhood.
+    """
 
     place: Tensor
     value: Tensor
@@ -42,24 +55,25 @@ class Peak(NamedTuple):
 
 
 def find_peak(surface: Tensor, exclusion: int = 6) -> Peak:
-    """Find the peak of each B x H x W surface; the sub-pixel part is the top of the parabolas through its neighbours.
+    """Find the peak of each surface; its sub-pixel part is the vertex of the parabolas through its neighbours.
 
-    On the border of the surface there is no neighbour on one side: that coordinate stays whole.
+    Args:
+        surface: B x H x W. On its border a coordinate stays whole, as a neighbour is missing.
+        exclusion: Half the side, in pixels, of the square around a peak that its margin leaves out.
     """
     batch, height, width = surface.shape
     value, index = surface.flatten(1).max(1)
     y, x = index // width, index % width
     items = torch.arange(batch, device=surface.device)
 
-    def top(before: Tensor, after: Tensor, inside: Tensor) -> Tensor:
-        curvature = before - 2 * value + after
-        offset = torch.where(curvature < 0, (before - after) / (2 * curvature), torch.zeros_like(value))
-        return torch.where(inside, offset, torch.zeros_like(offset)).clamp(-0.5, 0.5)
-
     left, right = surface[items, y, (x - 1).clamp(min=0)], surface[items, y, (x + 1).clamp(max=width - 1)]
     above, below = surface[items, (y - 1).clamp(min=0), x], surface[items, (y + 1).clamp(max=height - 1), x]
     place = torch.stack(
-        [x + top(left, right, (x > 0) & (x < width - 1)), y + top(above, below, (y > 0) & (y < height - 1))], dim=1
+        [
+            x + vertex(left, value, right) * ((x > 0) & (x < width - 1)),
+            y + vertex(above, value, below) * ((y > 0) & (y < height - 1)),
+        ],
+        dim=1,
     )
     rows = torch.arange(height, device=surface.device).view(1, -1, 1)
     columns = torch.arange(width, device=surface.device).view(1, 1, -1)

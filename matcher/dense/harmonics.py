@@ -1,11 +1,11 @@
-"""Orientation harmonics: what a map and an image of the same ground share, as four numbers a pixel.
+"""Orientation harmonics: the gradient orientations that a map and an image share, as four numbers a pixel.
 
 CFOG (Ye et al., 2019) describes a pixel by the responses |cos(theta - k pi / 9)| of its gradient to nine orientations.
 As a function of the orientation that is a Fourier series of even harmonics whose first two terms beyond the constant
-carry nearly all of it, so two complex numbers hold what nine channels hold, and the correlation of two such fields,
-which integrates over orientations anyway, needs four real transforms instead of nine. Being free of a constant, the
-harmonics of unrelated edges cancel, so no local mean has to be taken off. The root of the magnitude, relative to its
-local mean (ours), stands for CFOG's normalisation: a saturated label must not outweigh ten faint field boundaries.
+carry nearly all of it, so two complex numbers hold what nine channels hold, and the correlation of two images, which
+integrates over orientations anyway, needs four real transforms instead of nine. As the constant is left out, the
+harmonics of unrelated edges cancel, and no local mean has to be subtracted. The root of the magnitude, relative to its
+local mean (ours), replaces CFOG's normalisation: a saturated label must not outweigh ten faint parcel boundaries.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raster.box import box_sums
+
 CHANNELS = 4
 """cos 2t, sin 2t, cos 4t, sin 4t of the gradient's orientation t, each weighted by the root of its magnitude."""
 
-PRE_BLUR = 0.8
-POST_BLUR = 1.5
+PRE_BLUR, POST_BLUR = 0.8, 1.5
+"""Standard deviation in pixels of the blur before the gradients and of the blur of the harmonics."""
+
 NOISE = 0.25 / 255
 """Gradients (per pixel, of values in [0, 1]) well below this are rounding, not structure."""
 
@@ -33,12 +36,18 @@ FLOOR = 0.02
 def orientation_harmonics(
     image: Tensor, mask: Tensor | None = None, post_blur: float = POST_BLUR, saturated: bool = False
 ) -> Tensor:
-    """Return B x 4 x H x W float32 harmonics of `image`, B x 3 x H x W (or B x 1 x H x W) in [0, 1].
+    """Return the orientation harmonics of images.
 
-    `mask`, B x 1 x H x W bool, marks the pixels that hold data; the harmonics are zero on the others and on the pixels
-    whose gradient would see them. A field that is zero somewhere says nothing there: correlations need no mask.
-    `saturated` lets edges count nearly alike once they rise above their surroundings: better for finding out how two
-    images lie, where lettering would speak loudest, and no better for the last pixel.
+    Args:
+        image: B x 3 x H x W or B x 1 x H x W in [0, 1].
+        mask: B x 1 x H x W bool, true where there is data. The harmonics are zero elsewhere and on the pixels whose
+            gradient would see pixels without data, so correlations need no mask.
+        post_blur: Standard deviation of the blur of the harmonics, pixels.
+        saturated: Let edges count nearly alike once they rise above their surroundings. Better for the search of
+            hypotheses, in which lettering would count most; no better for sub-pixel shifts.
+
+    Returns:
+        B x 4 x H x W float32.
     """
     smooth = gaussian_blur(image, PRE_BLUR)
     padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
@@ -58,36 +67,34 @@ def orientation_harmonics(
         weight = weight / (box_mean(weight, WINDOW) / box_mean(inside, WINDOW).clamp(min=1e-3) + FLOOR)
     if saturated:
         weight = weight / (1 + weight)
-    field = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
-    return gaussian_blur(field, post_blur)
+    harmonics = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
+    return gaussian_blur(harmonics, post_blur)
 
 
-def turn_harmonics(field: Tensor, angles: Tensor) -> Tensor:
-    """Return the harmonics (B x 4 x H x W) as if the gradients of item b were turned by `angles[b]` radians, x to y."""
+def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
+    """Return harmonics (B x 4 x H x W) as if the gradients of item b were turned by `angles[b]` radians, from x to
+    y."""
     phases = torch.stack([2 * angles, 4 * angles], dim=1)[:, :, None, None]
-    cosine, sine = torch.cos(phases).to(field.dtype), torch.sin(phases).to(field.dtype)
-    real, imaginary = field[:, 0::2], field[:, 1::2]
+    cosine, sine = torch.cos(phases).to(harmonics.dtype), torch.sin(phases).to(harmonics.dtype)
+    real, imaginary = harmonics[:, 0::2], harmonics[:, 1::2]
     return torch.stack([cosine * real - sine * imaginary, sine * real + cosine * imaginary], dim=2).flatten(1, 2)
 
 
 def box_mean(values: Tensor, window: int) -> Tensor:
-    """Mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated: running sums,
-    whose cost does not grow with the window."""
+    """Return the mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated."""
     radius = window // 2
     padded = F.pad(values.double(), (radius + 1, radius, radius + 1, radius), mode="replicate")
-    total = padded.cumsum(-1).cumsum(-2)
-    rows = total[..., window:, :] - total[..., :-window, :]
-    return ((rows[..., window:] - rows[..., :-window]) / window**2).to(values.dtype)
+    return (box_sums(padded, window, window) / window**2).to(values.dtype)
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """Blur every channel of B x C x H x W with a Gaussian of `sigma` pixels, the border replicated."""
+    """Return B x C x H x W blurred by a Gaussian of `sigma` pixels, the border replicated."""
     radius = int(3 * sigma + 0.5)
     taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-(taps**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
     batch, channels, height, width = image.shape
-    if image.device.type == "cpu":  # OpenCV is some fifty times faster here than torch's convolution of single channels
+    if image.device.type == "cpu":  # OpenCV does this some fifty times faster than torch here.
         blurred, weights = torch.empty_like(image, memory_format=torch.contiguous_format), kernel.numpy()
         for source, target in zip(image.flatten(0, 1).numpy(), blurred.flatten(0, 1).numpy(), strict=True):
             cv2.sepFilter2D(source, -1, weights, weights, dst=target, borderType=cv2.BORDER_REPLICATE)

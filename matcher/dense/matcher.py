@@ -1,4 +1,4 @@
-"""The dense classical matcher: a pose by correlation of whole images, then correspondences by that of windows."""
+"""The dense matcher: hypotheses by correlation of whole images, refined by correlation of windows."""
 
 from __future__ import annotations
 
@@ -7,90 +7,98 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
-from matcher.dense.pooling import PRICE, pool_surfaces
-from matcher.dense.poses import Matrix, Pose, View, search_poses
+from matcher.dense.hypotheses import initial_hypotheses
+from matcher.dense.masked_image import Mask, MaskedImage, data_mask
+from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
+from raster.box import window_means
 from raster.fit import Model
-from raster.homography import apply_homography, inverse, resizing
+from raster.homography import Matrix, apply_homography, inverse
+from raster.pixels import resizing
 from raster.warp import warp
 
-ROTATIONS = 72
-SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
-COARSE_SIDE = 96
-REFINED_SIDE = 192
-FINE_SIDE = 1024
-CANDIDATES = 5
-FINALISTS = 3
+MAX_SIDE = 1024
+"""Longer side, in pixels, at which images are compared at most."""
+
+REFINED = 3
+"""Initial hypotheses that are refined."""
 
 MIN_DATA = 0.5
-"""Share of a window that must hold data on both sides."""
+"""Share of a window that must hold data in both images."""
 
-OVERLAP = 0.45
-"""Windows follow each other after this share of their size."""
+WINDOW_STEP = 0.45
+"""Distance between windows, as a share of their size."""
 
-SURE_MERIT, SURE_SHARE = 0.35, 0.5
-"""A motion of at least that merit (see `_Trace`), near which at least that share of the windows peaks, is no chance: on
-the learned field, none of 34 pairs of maps and images of different ground reached both, in three steps."""
+RELIABLE_SCORE, RELIABLE_SHARE = 0.35, 0.5
+"""A homography of at least this score, near which at least this share of the windows peaks, is taken for right where
+nothing else confirms it. On the learned feature map, none of 34 negative pairs of maps and images reached both after
+three steps."""
 
-LEEWAY = 4.0
-"""How far, in pixels of the images compared, a window's own peak may lie from the pooled transformation."""
-
+PEAK_TOLERANCE_PX = 4.0
+"""Largest distance, in pixels of the compared images, of a window's own peak from the pooled transformation."""
 
 Describe = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Image (1 x 3 x H x W in [0, 1]) and mask (1 x 1 x H x W) -> their field, 1 x C x h x w, every H // h-th pixel."""
+"""Image (1 x 3 x H x W in [0, 1]) and mask (1 x 1 x H x W) -> feature map, 1 x C x h x w, one for every H // h
+pixels."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """A refinement: images resized by `scale` (of the fine size), windows of `size` and searches of `radius`, both as
-    shares of the longer side, and the kinds of transformation that may explain them, from little freedom to much.
-    In images of more than `full_price` pixels freedom costs less, in proportion: more speaks for what it follows."""
+class RefinementStep:
+    """One step of the refinement of a homography.
+
+    Attributes:
+        scale: Resolution, relative to that at which the images are compared.
+        size: Size of the windows, as a share of the longer side.
+        radius: Radius of the search, as a share of the longer side.
+        models: Transformation models that may explain the windows' shifts, in the order of their degrees of freedom.
+        full_penalty_px: In images of more pixels the complexity penalty shrinks in proportion: there is more evidence.
+    """
 
     scale: float
     size: float
     radius: float
     models: tuple[Model, ...]
-    full_price: float = math.inf
+    full_penalty_px: float = math.inf
 
-    def price(self, view1: View) -> float:
-        """Return what freedom costs (see `pool_surfaces`) where image 1 is `view1`."""
-        return PRICE * min(1.0, self.full_price / math.prod(view1.image.shape[:2]))
+    def penalty(self, view1: MaskedImage) -> float:
+        """Return the complexity penalty (see `pool_surfaces`) where image 1 is `view1`."""
+        return COMPLEXITY_PENALTY * min(1.0, self.full_penalty_px / math.prod(view1.image.shape[:2]))
 
 
 STEPS = (
-    Step(0.6, 0.3, 0.1, ("similarity", "homography")),
-    Step(1.0, 0.25, 0.05, ("similarity", "homography")),
-    Step(1.0, 0.25, 0.04, ("similarity", "homography")),
-    Step(1.0, 0.25, 0.04, ("similarity", "homography")),  # freedom is paid for anew: it follows tilt a little further
+    RefinementStep(0.6, 0.3, 0.1, ("similarity", "homography")),
+    RefinementStep(1.0, 0.25, 0.05, ("similarity", "homography")),
+    RefinementStep(1.0, 0.25, 0.04, ("similarity", "homography")),
+    # The penalty starts from zero at every step, so the last one follows perspective a little further.
+    RefinementStep(1.0, 0.25, 0.04, ("similarity", "homography")),
 )
 
-LAST_STEPS = (*STEPS[:2], *(replace(step, scale=1.4, full_price=300.0**2) for step in STEPS[2:]))
-"""The same for the last word on a motion. A learned field has every other pixel: from enlarged images it tells the last
-of them better. The limits by which a motion is sure were chosen without."""
+FINAL_STEPS = (*STEPS[:2], *(replace(step, scale=1.4, full_penalty_px=300.0**2) for step in STEPS[2:]))
+"""The steps of the final refinement. The learned feature map has half the resolution of the images, so enlarged images
+give better sub-pixel shifts. The limits of reliable homographies were chosen with `STEPS`."""
 
 
 class DenseMatcher(Matcher):
-    """Normalised correlation by FFT of orientation harmonics, in the manner of CFOG (Ye et al., 2019), or of the fields
-    that `describe` makes of images instead, with the `energy_floor` (see `correlate`) that they were trained with.
+    """Dense matching by normalised cross-correlation in the frequency domain.
 
-    Any rotation and scales from 1/2 to 2 are searched on small versions of the images; the best poses are refined by
-    windows whose surfaces are pooled into one transformation. The correspondences are the centres of the windows that
-    peak near it, moved onto it: a window of a generalised map is off by a few pixels, and an unconstrained fit would
-    follow such errors to the corners. How well the windows agree is therefore told by their number and scores, not by
-    residuals. A pair that does not belong together gives correspondences too, fewer and of lower score: judge them.
+    The features are orientation harmonics, in the manner of CFOG (Ye et al., 2019), or those of `describe`. Any
+    rotation and scales from 1/2 to 2 are searched on small versions of the images; the best hypotheses are refined by
+    windows whose correlation surfaces are pooled into one transformation. The correspondences are the centres of the
+    windows that peak near it, moved onto it: a window of a generalised map is off by a few pixels, and an unconstrained
+    fit would follow such errors to the corners. So how well the windows agree is told by their number and scores, not
+    by their residuals. Negative pairs give correspondences too, fewer and with lower scores.
     """
 
     name = "cfog"
-    maximum_side: ClassVar[int | None] = FINE_SIDE
+    maximum_side: ClassVar[int | None] = MAX_SIDE
 
     def __init__(
         self,
@@ -98,166 +106,161 @@ class DenseMatcher(Matcher):
         describe: Describe = orientation_harmonics,
         energy_floor: float = 0.0,
     ) -> None:
+        """Make a matcher.
+
+        Args:
+            device: Device of the computation.
+            describe: What computes the feature maps that are correlated in the refinement.
+            energy_floor: Energy floor (see `correlate`) that the features were trained with.
+        """
         self.device = torch.device(device)
         self.describe, self.energy_floor = describe, energy_floor
 
     @torch.no_grad()
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         """Match one pair; scores are the correlations of the windows, in (0, 1]."""
-        view0, view1 = (View(image, data_mask(image), self.device) for image in (image0, image1))
-        poses = likely_poses(view0, view1)
-        return self._best(view0, view1, [pose.matrix for pose in poses[:FINALISTS]]).matches
+        view0, view1 = (MaskedImage(image, data_mask(image), self.device) for image in (image0, image1))
+        found = initial_hypotheses(view0, view1)
+        return self._best(view0, view1, [each.matrix for each in found[:REFINED]]).matches
 
-    def likeliest(self, view0: View, view1: View, matrices: Sequence[Matrix], count: int) -> list[Matrix]:
-        """Follow some poses, image 0 -> image 1, through the first step alone; return where the `count` best lead."""
-        traces = [self._trace(view0, view1, matrix, STEPS[:1]) for matrix in matrices]
-        return [trace.matrix for trace in sorted(traces, key=lambda trace: -trace.merit)[:count]]
+    def rank(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix], count: int) -> list[Matrix]:
+        """Refine hypotheses by the first step alone.
 
-    def sure_matches(self, view0: View, view1: View, matrices: Sequence[Matrix]) -> Matches:
-        """Follow some poses, image 0 -> image 1, at least one; return the correspondences under the best if it is no
-        chance, else none. Scores are the correlations of the windows."""
+        Args:
+            view0: Image 0.
+            view1: Image 1.
+            matrices: Hypotheses, 3 x 3, image 0 -> image 1.
+            count: How many to return.
+
+        Returns:
+            The refined hypotheses of the highest scores, best first.
+        """
+        refined = [self._refined(view0, view1, matrix, STEPS[:1]) for matrix in matrices]
+        return [each.matrix for each in sorted(refined, key=lambda each: -each.score)[:count]]
+
+    def reliable_matches(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix]) -> Matches:
+        """Refine hypotheses and return the correspondences of the best one if it is reliable, else none.
+
+        Args:
+            view0: Image 0.
+            view1: Image 1.
+            matrices: At least one hypothesis, 3 x 3, image 0 -> image 1.
+
+        Returns:
+            Correspondences with the correlations of the windows as scores.
+        """
         best = self._best(view0, view1, matrices)
-        sure = best.merit >= SURE_MERIT and len(best.matches) >= SURE_SHARE * best.windows
-        return best.matches if sure else Matches.empty()
+        reliable = best.score >= RELIABLE_SCORE and len(best.matches) >= RELIABLE_SHARE * best.windows
+        return best.matches if reliable else Matches.empty()
 
-    def _best(self, view0: View, view1: View, matrices: Sequence[Matrix]) -> _Trace:
-        return max((self._trace(view0, view1, matrix, STEPS) for matrix in matrices), key=lambda trace: trace.merit)
+    def refine(
+        self, view0: MaskedImage, view1: MaskedImage, matrix: Matrix, steps: Sequence[RefinementStep] = STEPS
+    ) -> tuple[Matrix, float]:
+        """Refine one hypothesis.
 
-    def follow(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step] = STEPS) -> tuple[Matrix, float]:
-        """Follow one pose through `steps`: the matrix at the end, image 0 -> image 1, and the mean correlation of the
-        windows under it (minus infinity where the images do not overlap)."""
-        trace = self._trace(view0, view1, matrix, steps)
-        return trace.matrix, trace.score
+        Args:
+            view0: Image 0.
+            view1: Image 1.
+            matrix: The hypothesis, 3 x 3, image 0 -> image 1.
+            steps: What is done one after another.
+
+        Returns:
+            The refined matrix, and the mean correlation of the windows under it; minus infinity without overlap.
+        """
+        refined = self._refined(view0, view1, matrix, steps)
+        return refined.matrix, refined.correlation
+
+    def _best(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix]) -> _Refined:
+        return max((self._refined(view0, view1, matrix, STEPS) for matrix in matrices), key=lambda each: each.score)
 
     @torch.no_grad()
-    def _trace(self, view0: View, view1: View, matrix: Matrix, steps: Sequence[Step]) -> _Trace:
-        trace = _Trace(matrix, -math.inf, 0.0, 0, Matches.empty())
+    def _refined(
+        self, view0: MaskedImage, view1: MaskedImage, matrix: Matrix, steps: Sequence[RefinementStep]
+    ) -> _Refined:
+        found = _Refined(matrix, -math.inf, 0.0, 0, Matches.empty())
         for step in steps:
-            aligned = _align(view0, view1, trace.matrix, step.scale * _common_scale(trace.matrix, view1), self.describe)
-            longest, stride = max(aligned.field1.shape[1:]), aligned.stride
+            aligned = _align(view0, view1, found.matrix, step.scale * _common_scale(found.matrix, view1), self.describe)
+            longest, stride = max(aligned.features1.shape[1:]), aligned.stride
             size, radius = max(24 // stride, round(longest * step.size)), max(6 // stride, round(longest * step.radius))
-            corners = aligned.corners(size, max(8 // stride, round(size * OVERLAP)))
+            corners = aligned.corners(size, max(8 // stride, round(size * WINDOW_STEP)))
             if not len(corners):
-                return _Trace(trace.matrix, -math.inf, 0.0, 0, Matches.empty())
-            surfaces = correlation_surfaces(aligned.field0, aligned.field1, corners, size, radius, self.energy_floor)
+                return _Refined(found.matrix, -math.inf, 0.0, 0, Matches.empty())
+            features = aligned.features0, aligned.features1
+            surfaces = correlation_surfaces(*features, corners, size, radius, self.energy_floor)
             centres = corners.astype(np.float64) + (size - 1) / 2
-            change, score = pool_surfaces(surfaces, centres, step.models, step.price(view1))
-            matrix = inverse(aligned.to_field1) @ change @ aligned.to_field1 @ trace.matrix
-            matches = aligned.near(surfaces, centres, change)
-            trace = _Trace(matrix, score, float(aligned.data.mean()), len(centres), matches)
-        return trace
+            change, correlation = pool_surfaces(surfaces, centres, step.models, step.penalty(view1))
+            refined = inverse(aligned.to_features1) @ change @ aligned.to_features1 @ found.matrix
+            matches = aligned.matches_near(surfaces, centres, change)
+            found = _Refined(refined, correlation, float(aligned.data.mean()), len(centres), matches)
+        return found
 
 
-class _Trace(NamedTuple):
-    """Where a pose leads: the matrix, the windows' mean correlation, the share of image 1 that both images cover, the
-    number of windows, and the correspondences: those windows that peak near the motion."""
+class _Refined(NamedTuple):
+    """A refined hypothesis: its matrix, the windows' mean correlation, the share of image 1 that both images cover, the
+    number of windows, and the correspondences, which are the windows that peak near the transformation."""
 
     matrix: Matrix
-    score: float
+    correlation: float
     overlap: float
     windows: int
     matches: Matches
 
     @property
-    def merit(self) -> float:
-        """What poses are compared by: slivers of images agree by chance more often than halves."""
-        return self.score * math.sqrt(self.overlap) if self.windows else -math.inf
+    def score(self) -> float:
+        """The hypothesis score. Small overlaps agree by chance more often than large ones, so they count less."""
+        return self.correlation * math.sqrt(self.overlap) if self.windows else -math.inf
 
 
 @dataclass(frozen=True, eq=False)
 class _Aligned:
-    """Both fields (C x H x W) on the grid of the resized image 1, or every `stride`-th pixel of it, image 0 warped.
+    """The feature maps (C x h x w) of image 1, resized, and of image 0, warped onto it; one for every `stride` pixels.
 
-    `to_field0` and `to_field1` lead from the images' pixels to those of the fields.
+    `data` (h x w) tells where both hold data; `to_features0` and `to_features1` lead from the images' pixels to those
+    of the feature maps.
     """
 
-    field0: torch.Tensor
-    field1: torch.Tensor
+    features0: torch.Tensor
+    features1: torch.Tensor
     stride: int
-    data: npt.NDArray[np.bool_]
-    to_field0: Matrix
-    to_field1: Matrix
+    data: Mask
+    to_features0: Matrix
+    to_features1: Matrix
 
     def corners(self, size: int, step: int) -> npt.NDArray[np.intp]:
-        """Return the windows that hold enough data on both sides."""
+        """Return the windows that hold enough data in both images."""
         height, width = self.data.shape
         corners = window_grid(height, width, size, step)
-        total = cv2.integral(self.data.astype(np.uint8))
-        x0, y0 = corners.T
-        x1, y1 = np.minimum(x0 + size, width), np.minimum(y0 + size, height)
-        count = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
-        return corners[count >= MIN_DATA * size**2]
+        return corners[window_means(torch.from_numpy(self.data), corners, size) >= MIN_DATA]
 
-    def near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
-        """Return the correspondences by `change`, in full-size pixels, of the windows that peak near it."""
+    def matches_near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
+        """Return the correspondences by `change`, in the images' pixels, of the windows that peak near it."""
         peak = find_peak(surfaces)
         shifts = peak.place.double().cpu().numpy() - surfaces.shape[-1] // 2
         scores = peak.value.double().cpu().numpy()
         moved = apply_homography(change, centres)
-        away = np.linalg.norm(centres + shifts - moved, axis=1)
-        kept = (away <= LEEWAY / self.stride) & (scores > 0)
-        points0 = apply_homography(inverse(self.to_field0), centres[kept])
-        points1 = apply_homography(inverse(self.to_field1), moved[kept])
+        distance = np.linalg.norm(centres + shifts - moved, axis=1)
+        kept = (distance <= PEAK_TOLERANCE_PX / self.stride) & (scores > 0)
+        points0 = apply_homography(inverse(self.to_features0), centres[kept])
+        points1 = apply_homography(inverse(self.to_features1), moved[kept])
         order = np.argsort(-scores[kept], kind="stable")
         return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
 
 
-def _align(view0: View, view1: View, matrix: Matrix, scale: float, describe: Describe) -> _Aligned:
+def _align(view0: MaskedImage, view1: MaskedImage, matrix: Matrix, scale: float, describe: Describe) -> _Aligned:
     image1, mask1, to_small1 = view1.resized(scale)
     height, width = image1.shape[-2:]
     warped, mask = warp(view0.image, view0.mask, to_small1 @ matrix, width, height)
-    image0, mask0, _ = View(warped, mask, view0.device).resized(1.0)
-    field0, field1 = describe(image0, mask0)[0], describe(image1, mask1)[0]
-    stride = width // field1.shape[2]
-    rows, columns = (slice(stride // 2, length * stride, stride) for length in field1.shape[1:])
-    data = mask[rows, columns] & (field1.abs().sum(0) > 0).cpu().numpy()
-    to_field = resizing(1 / stride, 1 / stride) @ to_small1
-    return _Aligned(field0, field1, stride, data, to_field @ matrix, to_field)
+    image0, mask0, _ = MaskedImage(warped, mask, view0.device).resized(1.0)
+    features0, features1 = describe(image0, mask0)[0], describe(image1, mask1)[0]
+    stride = width // features1.shape[2]
+    rows, columns = (slice(stride // 2, length * stride, stride) for length in features1.shape[1:])
+    data = mask[rows, columns] & (features1.abs().sum(0) > 0).cpu().numpy()
+    to_features = resizing(1 / stride, 1 / stride) @ to_small1
+    return _Aligned(features0, features1, stride, data, to_features @ matrix, to_features)
 
 
-def _common_scale(matrix: Matrix, view1: View) -> float:
-    """Return the share of image 1's size at which both images are compared: neither is enlarged, by more than half."""
+def _common_scale(matrix: Matrix, view1: MaskedImage) -> float:
+    """Return the scale of image 1 at which the images are compared: image 0 is not enlarged there, or it is one
+    half."""
     enlargement = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    return min(1.0, FINE_SIDE / max(view1.image.shape[:2]), max(0.5, 1 / enlargement))
-
-
-@torch.no_grad()
-def likely_poses(view0: View, view1: View, count: int = CANDIDATES) -> list[Pose]:
-    """Return up to `count` poses, likeliest first, over any rotation and the scales of `SCALES`."""
-    angles = np.arange(ROTATIONS, dtype=np.float64) * (2 * np.pi / ROTATIONS)
-    poses = distinct_poses(search_poses(view0, view1, angles, SCALES, COARSE_SIDE), count)
-    return sorted((refine_pose(view0, view1, pose) for pose in poses), key=lambda pose: -pose.score)
-
-
-def distinct_poses(poses: Sequence[Pose], count: int) -> list[Pose]:
-    """Return the best `count` poses that are no neighbours (within two steps of angle and one of scale)."""
-    chosen: list[Pose] = []
-    for pose in poses:
-        if len(chosen) == count:
-            break
-        if all(_turn_between(pose, other) > 0.2 or abs(math.log(pose.scale / other.scale)) > 0.25 for other in chosen):
-            chosen.append(pose)
-    return chosen
-
-
-def refine_pose(view0: View, view1: View, pose: Pose) -> Pose:
-    """Search around a pose with half the step, then a quarter, on larger versions of the images."""
-    for halving in (1, 2):
-        angle, scale = np.pi / ROTATIONS / halving, 2.0 ** (0.125 / halving)
-        angles = pose.angle + angle * np.array([-1.0, 0.0, 1.0])
-        pose = search_poses(view0, view1, angles, (pose.scale / scale, pose.scale, pose.scale * scale), REFINED_SIDE)[0]
-    return pose
-
-
-def data_mask(image: RGBImage) -> npt.NDArray[np.bool_]:
-    """Guess where an image without a mask holds data: all but black that is connected to the border."""
-    black = (image == 0).all(axis=2)
-    if not black.any():
-        return ~black
-    _, labels = cv2.connectedComponents(black.astype(np.uint8))
-    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return ~np.isin(labels, border[border > 0])
-
-
-def _turn_between(pose: Pose, other: Pose) -> float:
-    return abs((pose.angle - other.angle + math.pi) % (2 * math.pi) - math.pi)
+    return min(1.0, MAX_SIDE / max(view1.image.shape[:2]), max(0.5, 1 / enlargement))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMALLEST_RADIUS, LARGEST_RADIUS = 2, 6
-"""Pixels; a keypoint suppresses weaker ones within a square of this half-side."""
+"""Half the side, in pixels, of the square in which a keypoint suppresses weaker ones."""
 
 
 def suppression_radius(strength: Tensor) -> Tensor:
@@ -42,8 +42,16 @@ def widened_maximum(values: Tensor) -> Tensor:
 
 
 def strongest_points(score: Tensor, kept: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the `count` best kept pixels of each image: points B x N x 2 (x, y), scores B x N, and B x N bool of which
-    are real. N is `count` or the number of pixels; ties are broken by position, so the answer is the same everywhere.
+    """Return the pixels of the highest scores.
+
+    Args:
+        score: B x 1 x H x W.
+        kept: B x 1 x H x W bool, pixels to choose from.
+        count: Most pixels an image.
+
+    Returns:
+        Points B x N x 2 (x, y), their scores B x N, and B x N bool, which of them are no padding. N is `count` or the
+        number of pixels; ties are broken by position, so that the result is the same on every device.
     """
     width = score.shape[-1]
     flat = score.masked_fill(~kept, 0).flatten(1)

@@ -8,15 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FIRST_MATCHABILITY = 2.0
-"""Logit: before training every keypoint is taken to be matchable."""
+INITIAL_MATCHABILITY = 2.0
+"""Logit: before training every keypoint counts as matchable."""
 
 
 class Assignment(nn.Module):
-    """From the states of two sets of keypoints to log-probabilities of their matching.
+    """From the states of two sets of keypoints to log-probabilities of their matches (as in LightGlue, Lindenberger et
+    al., 2023).
 
-    Starts as the cosine similarity of the descriptors at a given temperature, so that an untrained graph matches as
-    well as its descriptors do.
+    Before training it is the cosine similarity of the descriptors at a given temperature, so that an untrained graph
+    matches as well as its descriptors do.
     """
 
     def __init__(self, width: int, temperature: float = 20.0) -> None:
@@ -26,11 +27,18 @@ class Assignment(nn.Module):
         nn.init.eye_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         nn.init.zeros_(self.matchable.weight)
-        nn.init.constant_(self.matchable.bias, FIRST_MATCHABILITY)
+        nn.init.constant_(self.matchable.bias, INITIAL_MATCHABILITY)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
     def forward(self, states0: Tensor, states1: Tensor, masks: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
-        """Return log-probabilities B x N0 x N1 given states B x N x C, masks B x N bool and a bias of similarities."""
+        """Return log-probabilities, B x N0 x N1.
+
+        Args:
+            states0: B x N0 x C.
+            states1: B x N1 x C.
+            masks: B x N0 and B x N1 bool, which keypoints are no padding.
+            bias: B x N0 x N1, added to the similarities.
+        """
         states = F.normalize(self.project(states0).float(), dim=-1), F.normalize(self.project(states1).float(), dim=-1)
         similarity = self.log_temperature.exp() * states[0] @ states[1].transpose(1, 2)
         if bias is not None:
@@ -46,8 +54,10 @@ class Assignment(nn.Module):
 def log_assignment(similarity: Tensor, matchable: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor]) -> Tensor:
     """Return log(softmax over rows * softmax over columns * matchable0 * matchable1), B x N0 x N1.
 
-    `similarity` B x N0 x N1, `matchable` logits B x N x 1, `masks` B x N bool; a padded keypoint takes part in neither
-    softmax and has a probability of (nearly) zero.
+    Args:
+        similarity: B x N0 x N1.
+        matchable: Logits, B x N0 x 1 and B x N1 x 1.
+        masks: B x N0 and B x N1 bool. Padding takes part in neither softmax and has a probability of nearly zero.
     """
     real = masks[0][:, :, None] & masks[1][:, None, :]
     similarity = similarity.masked_fill(~real, -1e4)
@@ -57,7 +67,12 @@ def log_assignment(similarity: Tensor, matchable: tuple[Tensor, Tensor], masks: 
 
 
 def mutual_matches(log_probability: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Return for each keypoint of image 0 its mutual best in image 1 (B x N0, -1 without) and the probability."""
+    """Return for each keypoint of image 0 its mutual nearest in image 1 (B x N0, -1 without one) and the probability.
+
+    Args:
+        log_probability: B x N0 x N1.
+        threshold: Matches of at most this probability are left out.
+    """
     best1 = log_probability.argmax(2)
     best0 = log_probability.argmax(1)
     mutual = best0.gather(1, best1) == torch.arange(best1.shape[1], device=best1.device)

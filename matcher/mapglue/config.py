@@ -1,4 +1,5 @@
-"""The two sizes of the network, and the switches of its ablations. Every number here is this project's choice."""
+"""The two sizes of the network, the switches of its ablations, and its weights. All numbers are this project's
+choice."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Literal, get_args
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 """Folder of the weights that come with this project."""
 
-FEATURE_MAP = "learned-field"
+FEATURE_MAP = "feature-map"
 """Name of the feature map network, which both sizes use beside their own weights."""
 
 Mode = Literal["full", "network", "single-pass"]
@@ -17,18 +18,19 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 """How much a matcher does: search, network and dense final refinement; search and network; the network once."""
 
 STRIDE = 8
-"""Pixels a descriptor cell (SuperPoint's grid)."""
+"""Pixels to a side of a descriptor cell (SuperPoint's grid)."""
 
 SEMANTIC_STRIDE = 16
-"""Pixels a semantic token of one image."""
+"""Pixels to a side of a semantic token."""
 
 GRAPH_STRIDE = 32
-"""Pixels a node of the semantic graph; image sides are padded to a multiple of it."""
+"""Pixels to a side of a node of the semantic graph; image sides are padded to a multiple of it."""
 
 
 @dataclass(frozen=True)
 class MapGlueConfig:
-    """Widths and depths; `saliency`, `semantics` and `semantic_graph` switch a part off for an ablation."""
+    """Widths and depths of a network; `saliency`, `semantics` and `semantic_graph` switch a part off for an
+    ablation."""
 
     name: str
     stem: tuple[int, int] = (32, 64)
@@ -36,10 +38,10 @@ class MapGlueConfig:
     width: int = 128
     """Channels of the descriptor grid."""
     dilations: tuple[int, ...] = (1, 2, 3, 1)
-    """One residual block each at stride 8; together they look further than 100 px."""
+    """One residual block each at stride 8; their receptive field is larger than 100 px."""
     descriptor: int = 128
     classes: int = 6
-    """Semantic classes that the coarse tokens are supervised with: those of the drawn scenes' label rasters."""
+    """Semantic classes that the tokens are supervised with: those of the synthetic scenes' label rasters."""
     semantic_layers: int = 2
     graph_width: int = 128
     graph_layers: int = 3
@@ -50,7 +52,7 @@ class MapGlueConfig:
     semantics: bool = True
     semantic_graph: bool = True
     early_exit: bool = False
-    """Stop when nearly all points are sure of their match, and drop points that are sure to have none."""
+    """Stop when nearly all keypoints are confident of their match, and drop those that are confident to have none."""
 
 
 FAST_MAPGLUE = MapGlueConfig(name="fast-mapglue", early_exit=True)

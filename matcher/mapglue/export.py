@@ -20,7 +20,7 @@ from matcher.mapglue.anms import strongest_points
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Keypoints, sample
-from matcher.mapglue.model import Image, MapGlue
+from matcher.mapglue.model import GraphInput, MapGlue
 from matcher.mapglue.single_pass import THRESHOLD, peak_near
 
 EXAMPLE = (256, 320)
@@ -59,7 +59,7 @@ class _Match(nn.Module):
     ) -> Tensor:
         first = Keypoints(points0, points0[..., 0], descriptors0, points0[..., 0] > -1)
         second = Keypoints(points1, points1[..., 0], descriptors1, points1[..., 0] > -1)
-        found: Tensor = self.model(Image(first, tokens0), Image(second, tokens1)).log_probability
+        found: Tensor = self.model(GraphInput(first, tokens0), GraphInput(second, tokens1)).log_probability
         return found
 
 

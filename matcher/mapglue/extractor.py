@@ -21,13 +21,13 @@ from matcher.mapglue.saliency import saliency_map
 from matcher.mapglue.semantic import SemanticContext
 
 BORDER = 4
-"""Pixels at an image's edge without keypoints: a descriptor there sees half of nothing."""
+"""Pixels at an image's border without keypoints: half of what a descriptor there describes lies outside."""
 
 FILLED = 0.9
-"""A cell needs this share of data."""
+"""Least share of data in a cell that takes part."""
 
 FLAT = 0.05
-"""Where nothing within two cells is more salient than this, a descriptor describes nothing."""
+"""Largest saliency within two cells of a cell that is left out for lack of structure."""
 
 SALIENCY_SHARE = 0.3
 """The score of a pixel without salience, as a share of that of a fully salient one."""
@@ -35,7 +35,7 @@ SALIENCY_SHARE = 0.3
 
 @dataclass
 class Features:
-    """What the encoder says of a batch of images (B x 3 x H x W; h = H / 8, w = W / 8)."""
+    """What the extractor computes of a batch of images (B x 3 x H x W; h = H / 8, w = W / 8)."""
 
     descriptors: Tensor
     """B x D x h x w, of unit length."""
@@ -49,12 +49,19 @@ class Features:
     """B x classes x h/2 x w/2 logits."""
 
     gradients: Tensor
-    """B x O x H x W: the network's input."""
+    """B x O x H x W oriented gradients: the network's input."""
 
 
 @dataclass
 class Keypoints:
-    """N places in each image, padded: points B x N x 2 (x, y), scores B x N, descriptors B x N x D, mask B x N bool."""
+    """N keypoints in each image, padded.
+
+    Attributes:
+        points: B x N x 2, pixels (x, y).
+        scores: B x N.
+        descriptors: B x N x D, of unit length.
+        mask: B x N bool, which keypoints are no padding.
+    """
 
     points: Tensor
     scores: Tensor
@@ -100,7 +107,10 @@ class SaliencyEnhancedSuperPoint(nn.Module):
         return Features(descriptors, detection, saliency, tokens.float(), semantics.float(), gradients)
 
     def keypoints(self, features: Features, count: int, mask: Tensor | None = None) -> Keypoints:
-        """Select up to `count` keypoints an image by score and adaptive non-maximum suppression; sample descriptors."""
+        """Return at most `count` keypoints an image, by score and adaptive non-maximum suppression, with descriptors.
+
+        `mask`, B x 1 x H x W bool, marks where keypoints may lie.
+        """
         score = self.surviving(features, mask)
         points, scores, real = strongest_points(score, score > 0, count)
         return Keypoints(points, scores, sample(features.descriptors, points), real)

@@ -1,13 +1,14 @@
 """The dual graph: a semantic graph over coarse tokens guides a graph over keypoints.
 
 The paper states a dual graph-guided mechanism for global-to-local interaction. Ours: the nodes (tokens of 32 px;
-keypoints), attention within and across the two images in both, and the two ways of guidance: each keypoint is told
-what its semantic node knows, and pairs of keypoints whose nodes agree are preferred in the assignment.
+keypoints), attention within and across the two images in both, and the two ways of guidance: the state of a keypoint's
+semantic node is added to its own, and pairs of keypoints whose nodes agree are preferred in the assignment.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from matcher.mapglue.config import GRAPH_STRIDE, MapGlueConfig
 from matcher.mapglue.layers import Attention, RotaryPositions
 from matcher.mapglue.semantic import cell_centres
+from raster.pixels import to_corner
 
 
 class SemanticGraph(nn.Module):
-    """Global: attention within and across the semantic tokens of two images."""
+    """The global graph: attention within and across the semantic tokens of two images."""
 
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
@@ -58,7 +60,8 @@ class SemanticGraph(nn.Module):
 
 
 class KeypointLayer(nn.Module):
-    """Local: a keypoint hears its semantic node, then the keypoints of its own image, then those of the other."""
+    """A layer of the local graph: guidance by the semantic nodes, then attention within the image, then to the
+    other."""
 
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
@@ -69,43 +72,54 @@ class KeypointLayer(nn.Module):
         nn.init.zeros_(self.guide.weight)
         nn.init.zeros_(self.guide.bias)
 
-    def forward(self, first: Side, second: Side) -> tuple[Tensor, Tensor]:
+    def forward(self, first: KeypointStates, second: KeypointStates) -> tuple[Tensor, Tensor]:
         """Return the updated states of both images' keypoints."""
-        states0, states1 = (
-            self.within(heard, heard, side.mask, side.rotation)
+        guided = (
+            side.states if side.guidance is None else side.states + self.guide(side.guidance)
             for side in (first, second)
-            for heard in [side.states if side.guidance is None else side.states + self.guide(side.guidance)]
+        )
+        states0, states1 = (
+            self.within(states, states, side.mask, side.rotation)
+            for states, side in zip(guided, (first, second), strict=True)
         )
         return self.across(states0, states1, second.mask), self.across(states1, states0, first.mask)
 
 
-class Side:
-    """The keypoints of one image on their way through the graph.
+@dataclass
+class KeypointStates:
+    """The keypoints of one image between the layers of the graph.
 
-    states B x N x C, mask B x N bool, rotation (see RotaryPositions), guidance B x N x C: semantic nodes.
+    Attributes:
+        states: B x N x C.
+        mask: B x N bool, which keypoints are no padding.
+        rotation: Their positions, see `RotaryPositions`.
+        guidance: B x N x C, states of their semantic nodes; None without a semantic graph.
     """
 
-    def __init__(self, states: Tensor, mask: Tensor, rotation: Tensor, guidance: Tensor | None) -> None:
-        self.states, self.mask, self.rotation, self.guidance = states, mask, rotation, guidance
+    states: Tensor
+    mask: Tensor
+    rotation: Tensor
+    guidance: Tensor | None
 
-    def keep(self, index: Tensor) -> Side:
-        """Return the side with the keypoints of `index`, B x M, only."""
+    def keep(self, index: Tensor) -> KeypointStates:
+        """Return the keypoints of `index`, B x M, only."""
 
         def chosen(x: Tensor) -> Tensor:
             return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
         rotation = self.rotation.gather(3, index[None, :, None, :, None].expand(2, -1, 1, -1, self.rotation.shape[-1]))
         guidance = None if self.guidance is None else chosen(self.guidance)
-        return Side(chosen(self.states), self.mask.gather(1, index), rotation, guidance)
+        return KeypointStates(chosen(self.states), self.mask.gather(1, index), rotation, guidance)
 
 
 def node_at(points: Tensor, width: int, count: int) -> Tensor:
-    """Return the index, B x N, of the semantic node (of `count`, `width` a row) that each pixel B x N x 2 lies in."""
-    cell = torch.div(points + 0.5, GRAPH_STRIDE, rounding_mode="floor").long()
+    """Return the index, B x N, of the semantic node (of `count`, `width` in a row) in which each pixel B x N x 2
+    lies."""
+    cell = torch.div(to_corner(points), GRAPH_STRIDE, rounding_mode="floor").long()
     return (cell[..., 1] * width + cell[..., 0]).clamp(0, count - 1)
 
 
-def prefer(agreement: Tensor, index0: Tensor, index1: Tensor) -> Tensor:
-    """Return B x N0 x N1 of the agreement of the nodes that keypoints belong to."""
+def node_agreement(agreement: Tensor, index0: Tensor, index1: Tensor) -> Tensor:
+    """Return, B x N0 x N1, the agreement (B x T0 x T1) of the nodes `index0`, B x N0, and `index1`, B x N1."""
     rows = agreement.gather(1, index0[..., None].expand(-1, -1, agreement.shape[2]))
     return rows.gather(2, index1[:, None].expand(-1, rows.shape[1], -1))

@@ -1,8 +1,8 @@
 """Matching of two images that are nearly aligned: correlation of descriptor cells within a small window.
 
-Once a pair's motion is roughly known, image 1 is seen through it and every cell of image 0 is compared with the few
-cells about its own place. Neighbours move alike, so similarities are averaged over neighbouring cells before the peak
-is taken: far more precise and complete than matching without a prior. Ours, not the paper's.
+Once the homography of a pair is roughly known, image 1 is warped by it and every cell of image 0 is compared with the
+few cells around its own place. Neighbours have similar shifts, so similarities are averaged over neighbouring cells
+before the peak is taken: far more precise and complete than matching without a prior. Ours, not the paper's.
 """
 
 from __future__ import annotations
@@ -13,18 +13,27 @@ from torch import Tensor
 
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.semantic import cell_centres
+from raster.peak import vertex
 
 
 def correlation_volume(grid0: Tensor, grid1: Tensor, mask1: Tensor, radius: int) -> Tensor:
-    """Return (2 radius + 1)^2 x h x w similarities of the cells of D x h x w `grid0` with those of `grid1` shifted by
-    (dy, dx) in [-radius, radius], row by row; -1 where `mask1` (h x w bool) has no data.
+    """Compare every cell with the cells of the other image around its own place.
+
+    Args:
+        grid0: D x h x w descriptors of image 0.
+        grid1: D x h x w descriptors of image 1.
+        mask1: h x w bool, cells of image 1 with data.
+        radius: Radius of the search, cells.
+
+    Returns:
+        (2 radius + 1)^2 x h x w similarities at shifts (dy, dx) in [-radius, radius], row by row; -1 without data.
     """
     height, width = grid0.shape[-2:]
     side = 2 * radius + 1
     cells0 = grid0.permute(1, 2, 0).contiguous()  # h x w x D
     cells1 = F.pad(grid1, (radius,) * 4).permute(1, 0, 2).contiguous()  # rows x D x columns
     bands = []
-    for dy in range(side):  # whole rows are multiplied, of which only a band about the diagonal is wanted: still faster
+    for dy in range(side):  # Only a band of the rows' products is wanted; whole ones are faster.
         products = cells0 @ cells1[dy : dy + height]
         row, column, _ = products.stride()
         bands.append(products.as_strided((height, width, side), (row, column + 1, 1)))
@@ -34,9 +43,15 @@ def correlation_volume(grid0: Tensor, grid1: Tensor, mask1: Tensor, radius: int)
 
 
 def aggregate(volume: Tensor, mask0: Tensor, weight: Tensor, side: int) -> Tensor:
-    """Average each shift's similarity over side x side cells (odd), weighted by `weight` h x w where `mask0`.
+    """Average the similarities of each shift over neighbouring cells.
 
-    Cells without a partner at that shift (-1) do not count, or every peak near a border would lean inwards.
+    Cells without a partner at a shift (-1) do not count; otherwise peaks near a border would be biased inwards.
+
+    Args:
+        volume: S x h x w similarities.
+        mask0: h x w bool, cells of image 0 that count.
+        weight: h x w, their weights.
+        side: Side of the neighbourhood, cells, odd.
     """
     real = volume > -1
     share = weight * mask0 * real
@@ -47,8 +62,15 @@ def aggregate(volume: Tensor, mask0: Tensor, weight: Tensor, side: int) -> Tenso
 
 
 def displacements(volume: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each cell's displacement in pixels (h x w x 2, x and y), the margin of its peak over the best rival at
-    least two cells away (h x w), and whether the peak lies inside the window (h x w bool). Peaks are sub-cell.
+    """Return where the similarities of each cell peak.
+
+    Args:
+        volume: S x h x w similarities, see `correlation_volume`.
+        radius: Radius of the search, cells.
+
+    Returns:
+        Displacements h x w x 2 (x, y) in pixels, sub-cell; peak margins h x w over the best similarity at least two
+        cells away; and h x w bool, whether the peak lies inside the search window.
     """
     side = 2 * radius + 1
     shape = volume.shape[1:]
@@ -68,20 +90,20 @@ def displacements(volume: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
     return moved.unflatten(0, shape), (peak - rival).unflatten(0, shape), inside.unflatten(0, shape)
 
 
-def vertex(left: Tensor, centre: Tensor, right: Tensor) -> Tensor:
-    """Return where, in [-0.5, 0.5] of a step, the parabola through three samples has its maximum."""
-    curvature = left + right - 2 * centre
-    offset = torch.where(curvature < -1e-6, 0.5 * (left - right) / curvature.clamp(max=-1e-6), 0.0)
-    return offset.clamp(-0.5, 0.5)
-
-
 def local_matches(
     grids: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], weight: Tensor, radius: int, support: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return points0 and points1 (N x 2 pixels) and scores (N) of two nearly aligned images.
+    """Match two nearly aligned images cell by cell.
 
-    `grids`: D x h x w descriptors; `masks`: h x w bool, cells with data; `weight`: h x w, how much a cell of image 0
-    tells; `support`: side of the neighbourhood. A match's score is the margin of its peak.
+    Args:
+        grids: D x h x w descriptors of each image.
+        masks: h x w bool of each image, cells with data.
+        weight: h x w, weights of the cells of image 0.
+        radius: Radius of the search, cells.
+        support: Side of the neighbourhood over which similarities are averaged, cells.
+
+    Returns:
+        Points in image 0 and in image 1 (N x 2 pixels), and scores (N), which are peak margins.
     """
     volume = correlation_volume(*grids, masks[1], radius)
     volume = aggregate(volume, masks[0], weight, support)

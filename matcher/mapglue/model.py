@@ -10,23 +10,30 @@ from torch import Tensor, nn
 from matcher.mapglue.assignment import Assignment
 from matcher.mapglue.config import GRAPH_STRIDE, MapGlueConfig
 from matcher.mapglue.extractor import Keypoints, SaliencyEnhancedSuperPoint, sample
-from matcher.mapglue.graphs import KeypointLayer, SemanticGraph, Side, node_at, prefer
+from matcher.mapglue.graphs import KeypointLayer, KeypointStates, SemanticGraph, node_agreement, node_at
 from matcher.mapglue.layers import RotaryPositions
 
 EXIT_SHARE = 0.95
-"""Leave early when this share of the keypoints is sure whether it has a match."""
+"""Stop early when this share of the keypoints is confident whether it has a match."""
 
-SURE = 0.95
+CONFIDENT = 0.95
+"""A keypoint is confident if it is matchable, or not matchable, with at least this probability."""
+
 PRUNED_BELOW = 0.05
 """A keypoint less matchable than this is dropped between layers."""
 
-LEAST_TO_PRUNE = 512
-"""Pruning fewer keypoints costs more than it saves."""
+MIN_TO_PRUNE = 512
+"""Pruning fewer keypoints takes longer than it saves."""
 
 
 @dataclass
-class Image:
-    """One side of a batch of pairs: its keypoints and semantic tokens (B x C x h x w at stride 16)."""
+class GraphInput:
+    """One image of each pair of a batch.
+
+    Attributes:
+        keypoints: Its keypoints.
+        tokens: B x C x h x w semantic tokens at stride 16.
+    """
 
     keypoints: Keypoints
     tokens: Tensor
@@ -34,17 +41,23 @@ class Image:
 
 @dataclass
 class Assigned:
-    """Log-probabilities B x M0 x M1 between the keypoints index0 (B x M0) and index1 (B x M1) that were kept."""
+    """The assignment of two sets of keypoints.
+
+    Attributes:
+        log_probability: B x M0 x M1.
+        index0: B x M0, keypoints of image 0 that were not pruned.
+        index1: B x M1, keypoints of image 1 that were not pruned.
+        layers: How many layers ran.
+    """
 
     log_probability: Tensor
     index0: Tensor
     index1: Tensor
     layers: int
-    """How many layers ran."""
 
 
 class MapGlue(nn.Module):
-    """`extractor` describes images one by one; the rest matches two sets of keypoints."""
+    """The network: `extractor` describes images one by one, the rest matches two sets of keypoints."""
 
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
@@ -60,8 +73,8 @@ class MapGlue(nn.Module):
         self.assignments = nn.ModuleList(Assignment(config.graph_width) for _ in range(config.graph_layers))
         self.guidance = nn.Parameter(torch.zeros(()))
 
-    def forward(self, image0: Image, image1: Image) -> Assigned:
-        """Match two images; leaves early and prunes where the configuration says so (one pair at a time)."""
+    def forward(self, image0: GraphInput, image1: GraphInput) -> Assigned:
+        """Match the images of pairs; stops early and prunes if the configuration says so and the batch is one pair."""
         sides, bias = self.begin(image0, image1)
         index = [torch.arange(side.states.shape[1], device=side.states.device)[None] for side in sides]
         index = [i.expand(len(side.states), -1) for i, side in zip(index, sides, strict=True)]
@@ -72,11 +85,11 @@ class MapGlue(nn.Module):
             if number == len(self.layers) or not may_prune:
                 continue
             matchable = [assignment.matchability(side.states) for side in sides]
-            if self._sure(matchable):
+            if self._confident(matchable):
                 break
             for side, probability in enumerate(matchable):
                 kept = (probability[0] > PRUNED_BELOW).nonzero()[:, 0][None]
-                if probability.shape[1] > LEAST_TO_PRUNE and 0 < kept.shape[1] < probability.shape[1]:
+                if probability.shape[1] > MIN_TO_PRUNE and 0 < kept.shape[1] < probability.shape[1]:
                     sides[side] = sides[side].keep(kept)
                     index[side] = index[side].gather(1, kept)
                     if bias is not None:
@@ -85,8 +98,9 @@ class MapGlue(nn.Module):
         log_probability = self.assignments[number - 1](sides[0].states, sides[1].states, masks, bias)
         return Assigned(log_probability, index[0], index[1], number)
 
-    def every_layer(self, image0: Image, image1: Image) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        """Return the log-probabilities and both matchability logits (B x N) after each layer, for the loss."""
+    def every_layer(self, image0: GraphInput, image1: GraphInput) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
+        """Return the log-probabilities (B x N0 x N1) and both matchability logits (B x N) after each layer, for the
+        loss."""
         sides, bias = self.begin(image0, image1)
         masks = sides[0].mask, sides[1].mask
         found = []
@@ -98,8 +112,8 @@ class MapGlue(nn.Module):
             found.append((assignment(states0, states1, masks, bias), matchable))
         return found
 
-    def begin(self, image0: Image, image1: Image) -> tuple[list[Side], Tensor | None]:
-        """Return both images' keypoints as they enter the graph, and the bias of their similarities."""
+    def begin(self, image0: GraphInput, image1: GraphInput) -> tuple[list[KeypointStates], Tensor | None]:
+        """Return both images' keypoints before the first layer, and the bias (B x N0 x N1) of their similarities."""
         images = image0, image1
         if not self.config.semantic_graph:
             return [self._side(image.keypoints, None) for image in images], None
@@ -109,13 +123,13 @@ class MapGlue(nn.Module):
             points = image.keypoints.points
             sides.append(self._side(image.keypoints, sample(grid.float(), points, GRAPH_STRIDE)))
             nodes.append(node_at(points, grid.shape[-1], grid.shape[-1] * grid.shape[-2]))
-        return sides, self.guidance * prefer(agreement.float(), nodes[0], nodes[1])
+        return sides, self.guidance * node_agreement(agreement.float(), nodes[0], nodes[1])
 
-    def _side(self, keypoints: Keypoints, guidance: Tensor | None) -> Side:
+    def _side(self, keypoints: Keypoints, guidance: Tensor | None) -> KeypointStates:
         states = self.enter(keypoints.descriptors)
-        return Side(states, keypoints.mask, self.positions(keypoints.points), guidance)
+        return KeypointStates(states, keypoints.mask, self.positions(keypoints.points), guidance)
 
     @staticmethod
-    def _sure(matchable: list[Tensor]) -> bool:
-        decided = torch.cat([(p > SURE) | (p < 1 - SURE) for p in matchable], 1)
+    def _confident(matchable: list[Tensor]) -> bool:
+        decided = torch.cat([(p > CONFIDENT) | (p < 1 - CONFIDENT) for p in matchable], 1)
         return bool(decided.float().mean() > EXIT_SHARE)

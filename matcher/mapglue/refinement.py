@@ -1,7 +1,8 @@
-"""From a rough pose to precise matches: image 1 is seen through the motion found so far and compared cell by cell.
+"""From a hypothesis to precise matches: image 1 is warped by the homography found so far and compared cell by cell.
 
-Ours, not the paper's. Every cell says how similar the cells around its own place are; summed along the motions that one
-transformation implies, these surfaces find it where most cells alone would be outvoted (see `matcher.dense.pooling`).
+Ours, not the paper's. For every cell there is a surface of similarities with the cells around its own place; summed
+along the shifts that one transformation implies, the surfaces find it where most cells alone would not (see
+`matcher.dense.pooling`).
 """
 
 from __future__ import annotations
@@ -14,63 +15,77 @@ import torch
 from matcher.dense.pooling import pool_surfaces
 from matcher.images import RGBImage
 from matcher.mapglue.config import STRIDE
+from matcher.mapglue.encoding import EncodedImage, Encoder, warped_into
 from matcher.mapglue.local import correlation_volume, local_matches
-from matcher.mapglue.views import Encoder, View, seen_through
 from matcher.types import Matches
 from raster.fit import Model
 from raster.homography import Matrix, apply_homography
+from raster.pixels import resizing
 
 PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
     (5, ("similarity",)),
     (4, ("similarity", "homography")),
     (3, ("similarity", "homography")),
 )
-"""Cells searched around a cell's place, and what may explain what is found there, pass by pass."""
+"""For each pass: radius of the search in cells, and the transformation models that may explain the shifts."""
 
 WINDOWS = 600
-"""Cells, evenly spread, whose surfaces are pooled; more say the same again."""
+"""Cells, evenly spread, whose surfaces are pooled; more add no independent evidence."""
 
-LEAST_WINDOWS = 30
+MIN_WINDOWS = 30
+"""Fewer cells that hold data in both images do not determine a homography."""
 
 RADIUS, SUPPORT = 3, 5
-"""Cells searched for a cell's own match, and the side of the square of cells that vote on it."""
+"""Radius, in cells, of the search for a cell's own match, and side of the square of cells over which it is averaged."""
 
 AGREEING_PX = 6.0
-"""A cell agrees with the motion when its own match is as near, in pixels of image 0."""
+"""Largest distance, in pixels of image 0, of a cell's own match from the homography that it agrees with."""
 
-_TO_PIXELS = np.array([[STRIDE, 0, (STRIDE - 1) / 2], [0, STRIDE, (STRIDE - 1) / 2], [0, 0, 1]])
+_TO_PIXELS = resizing(STRIDE, STRIDE)
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A motion (3 x 3, image 0 -> image 1), the cells that agree with it as matches, and its `merit` in [0, 1]: their
-    share of all cells that both images show times their share of image 0's. The first alone is high where a small
-    overlap agrees by chance, the second is low where a large one does not agree at all.
+    """A refined hypothesis.
+
+    Attributes:
+        matrix: 3 x 3, image 0 -> image 1.
+        matches: The cells that agree with it.
+        score: Hypothesis score in [0, 1]: the share of agreeing cells among those that both images show, times their
+            share among all cells of image 0. The first factor alone is high where a small overlap agrees by chance; the
+            second lowers it there.
     """
 
     matrix: Matrix
     matches: Matches
-    merit: float
+    score: float
 
 
-def refine(encode: Encoder, view0: View, size0: tuple[int, int], image1: RGBImage, rough: Matrix) -> Refined:
-    """Refine a rough motion of image 0 (width, height) to image 1."""
-    matrix = rough
+def refine(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: RGBImage, matrix: Matrix) -> Refined:
+    """Refine a hypothesis.
+
+    Args:
+        encode: What encodes the warped image 1.
+        view0: Image 0, encoded.
+        size0: Width and height of image 0, pixels.
+        image1: Image 1.
+        matrix: The hypothesis, 3 x 3, image 0 -> image 1.
+    """
     for radius, models in PASSES:
-        change = _pooled(view0, encode(*seen_through(image1, matrix, size0)), radius, models)
+        change = _pooled(view0, encode(*warped_into(image1, matrix, size0)), radius, models)
         if change is None:
             return Refined(matrix, Matches.empty(), 0.0)
         matrix = matrix @ change
         matrix = matrix / matrix[2, 2]
-    return _agreeing(view0, encode(*seen_through(image1, matrix, size0)), matrix)
+    return _agreeing(view0, encode(*warped_into(image1, matrix, size0)), matrix)
 
 
 @torch.no_grad()
-def _pooled(view0: View, view1: View, radius: int, models: tuple[Model, ...]) -> Matrix | None:
-    """Return the motion of image 0's pixels that makes all cells most similar; None when few cells are on both."""
+def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple[Model, ...]) -> Matrix | None:
+    """Return the transformation of image 0's pixels under which all cells are most similar; None if few are on both."""
     side = 2 * radius + 1
     both = (view0.cells & view1.cells).flatten().nonzero()[:, 0]
-    if len(both) < LEAST_WINDOWS:
+    if len(both) < MIN_WINDOWS:
         return None
     windows = both[torch.linspace(0, len(both) - 1, min(WINDOWS, len(both)), device=both.device).long()]
     volume = correlation_volume(view0.descriptors, view1.descriptors, view1.cells, radius).flatten(1)[:, windows]
@@ -84,10 +99,10 @@ def _pooled(view0: View, view1: View, radius: int, models: tuple[Model, ...]) ->
 
 
 @torch.no_grad()
-def _agreeing(view0: View, view1: View, matrix: Matrix) -> Refined:
+def _agreeing(view0: EncodedImage, view1: EncodedImage, matrix: Matrix) -> Refined:
     """Match cell by cell around `matrix`, and keep the matches near it, moved onto it.
 
-    A match of cells is off by a few pixels where a map is generalised, and a homography fitted to such matches would
+    Where a map is generalised, a match of cells is off by a few pixels, and a homography fitted to such matches would
     follow their errors to the corners.
     """
     grids, cells = (view0.descriptors, view1.descriptors), (view0.cells, view1.cells)

@@ -11,16 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMOOTHING = 2
-"""Side in pixels of the means that the derivatives are taken of: grain is not structure, and a quarter of the work."""
+"""Side in pixels of the means whose derivatives are taken: image noise is not structure, and it saves three quarters of
+the work."""
 
 NEIGHBOURHOOD = 17
 """Side, in smoothed pixels, of the box over which a gradient is compared with its surroundings."""
 
 CONTRAST = 1.5
-"""Exponent of the contrast curve: above 1, weak gradients sink and strong ones saturate."""
+"""Exponent of the contrast curve: above 1, weak gradients get weaker and strong ones saturate."""
 
 FLOOR = 0.004
-"""One grey level: a flat area has no salient point, however its noise compares with its surroundings."""
+"""One grey level: a flat area has no salient point, however strong its noise is beside its surroundings."""
 
 
 def saliency_map(image: Tensor) -> Tensor:

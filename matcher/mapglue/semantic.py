@@ -1,7 +1,7 @@
-"""Semantic context: what kind of place each part of an image is, told to the descriptors of that part.
+"""Semantic context: the kind of land cover of each part of an image, added to the descriptors of that part.
 
 The paper states that semantic context joins a dual graph for global-to-local interaction. Ours: tokens of 16 px that
-attend to each other over the whole image and are supervised with the label rasters of drawn scenes.
+attend to each other over the whole image and are supervised with the label rasters of synthetic scenes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from matcher.mapglue.config import SEMANTIC_STRIDE, MapGlueConfig
 from matcher.mapglue.layers import Attention, RotaryPositions, convolution
+from raster.pixels import rescaled
 
 
 class SemanticContext(nn.Module):
-    """From the descriptor grid (stride 8) to semantic tokens (stride 16) and back as context."""
+    """From the descriptor grid (stride 8) to semantic tokens (stride 16), and back to the grid as context."""
 
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
@@ -52,4 +53,4 @@ def cell_centres(height: int, width: int, stride: int, device: torch.device) -> 
     rows = torch.arange(height, device=device, dtype=torch.float32)
     columns = torch.arange(width, device=device, dtype=torch.float32)
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
-    return (grid + 0.5) * stride - 0.5
+    return rescaled(grid, stride)

@@ -1,4 +1,4 @@
-"""One pass of the network: keypoints, graphs, assignment, and each match's place to a fraction of a cell."""
+"""A single pass of the network: keypoints, graphs, assignment, and each match's place to a fraction of a cell."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from torch import Tensor
 
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
+from matcher.mapglue.encoding import EncodedImage
 from matcher.mapglue.extractor import Keypoints, sample
-from matcher.mapglue.local import vertex
-from matcher.mapglue.model import Image, MapGlue
-from matcher.mapglue.views import View
+from matcher.mapglue.model import GraphInput, MapGlue
 from matcher.precision import mixed_precision
 from matcher.types import Matches
+from raster.peak import vertex
 
 THRESHOLD = 0.0
-"""Least probability of a match: none, mutual best partners all count and the robust fit decides. Keypoints lie denser
-than cells, so that neighbours share a probability."""
+"""Least probability of a match. Zero: all mutual nearest neighbours count, and the robust fit decides. Keypoints lie
+denser than cells, so neighbours share a probability."""
 
 
-def match_once(network: MapGlue, view0: View, view1: View, count: int) -> Matches:
+def match_once(network: MapGlue, view0: EncodedImage, view1: EncodedImage, count: int) -> Matches:
     """Match two encoded images with up to `count` keypoints each."""
     return match_once_batch(network, [(view0, view1)], count)[0]
 
 
 @torch.inference_mode()
-def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: int) -> list[Matches]:
-    """Match pairs of encoded images, of any sizes. With early exit each pair goes alone, as its depth is its own."""
+def match_once_batch(network: MapGlue, views: list[tuple[EncodedImage, EncodedImage]], count: int) -> list[Matches]:
+    """Match pairs of encoded images of any sizes, with up to `count` keypoints an image.
+
+    Pairs are matched one by one where the network stops early, as each pair then needs its own number of layers, and
+    where their sizes differ.
+    """
     if network.config.early_exit and len(views) > 1:
         return [match_once(network, *pair, count) for pair in views]
     if len(views) == 1 and not (views[0][0].cells.any() and views[0][1].cells.any()):
@@ -37,7 +41,7 @@ def match_once_batch(network: MapGlue, views: list[tuple[View, View]], count: in
         return [match_once(network, *pair, count) for pair in views]
     device = sides[0].points.device
     with mixed_precision(device):
-        assigned = network(Image(sides[0], torch.stack(tokens[0])), Image(sides[1], torch.stack(tokens[1])))
+        assigned = network(GraphInput(sides[0], torch.stack(tokens[0])), GraphInput(sides[1], torch.stack(tokens[1])))
     partner, probability = mutual_matches(assigned.log_probability, THRESHOLD)
     results: list[Matches] = []
     for number, (_, view1) in enumerate(views):
@@ -77,7 +81,7 @@ def peak_near(descriptors: Tensor, grid: Tensor, points: Tensor, step: float = 4
     return points + step * offset
 
 
-def _keypoints(network: MapGlue, view: View, count: int) -> Keypoints:
+def _keypoints(network: MapGlue, view: EncodedImage, count: int) -> Keypoints:
     mask = view.cells[None, None].repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     found = network.extractor.keypoints(view.features, count, mask)
     real = found.mask[0].nonzero()[:, 0]

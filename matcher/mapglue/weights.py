@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from matcher.checkpoints import describe, load_strictly, read_weights
-from matcher.dense.learned import FieldConfig, LearnedField
+from matcher.dense.feature_map import FeatureMapConfig, FeatureMapNetwork
 from matcher.errors import WeightsError
 from matcher.mapglue.config import SHIPPED, SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
@@ -24,7 +24,7 @@ C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
 
 
-def save_weights(path: Path, model: MapGlue | LearnedField, made: dict[str, str]) -> None:
+def save_weights(path: Path, model: MapGlue | FeatureMapNetwork, made: dict[str, str]) -> None:
     """Write a model's weights as float16, atomically; `made` (seed, steps, ...) goes into the file's metadata."""
     state = {
         name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
@@ -47,17 +47,18 @@ def load_model(name: str, path: Path | None = None) -> MapGlue:
     return _load(name, path or SHIPPED / f"{name}.safetensors", MapGlueConfig, MapGlue)
 
 
-def load_field(path: Path | None = None) -> LearnedField:
-    """Return the learned field with its shipped weights, or those of `path`; as `load_model`."""
-    name = FieldConfig().name
-    return _load(name, path or SHIPPED / f"{name}.safetensors", FieldConfig, LearnedField)
+def load_feature_map(path: Path | None = None) -> FeatureMapNetwork:
+    """Return the feature map network with its shipped weights, or those of `path`. Raises WeightsError as
+    `load_model`."""
+    name = FeatureMapConfig().name
+    return _load(name, path or SHIPPED / f"{name}.safetensors", FeatureMapConfig, FeatureMapNetwork)
 
 
 def _load(name: str, path: Path, config: Callable[..., C], network: Callable[[C], N]) -> N:
     if not path.is_file():
         raise WeightsError(
             f"{path}: no weights of {name}. Train them: mapdata train configs/train-{name}.yaml, "
-            f"then copy weights.safetensors there"
+            "then copy weights.safetensors there"
         )
     state, metadata = read_weights(path, _read)
     if metadata.get("digest") != state_digest(state):

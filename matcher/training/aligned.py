@@ -1,9 +1,9 @@
-"""Aligned pairs, the raw material of training, and the pool on disk that keeps them ready."""
+"""Aligned pairs, from which training pairs are cut, and the pool on disk that keeps rendered ones."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,33 +26,34 @@ class AlignedPair:
 
 
 class ScenePool:
-    """Drawn scenes in a folder, one uncompressed array of 7 channels each, so that a read is a page fault.
+    """Rendered scenes in a folder, one uncompressed array of 7 channels each, which is read through a memory map.
 
-    Scene k is drawn from the number k alone. Several processes may fill one pool; each file appears whole.
+    Scene k depends on the number k alone. Several processes may fill one pool; each file appears whole.
     """
 
-    def __init__(self, folder: Path, draw: Callable[[int], AlignedPair]) -> None:
+    def __init__(self, folder: Path, render: Callable[[int], AlignedPair]) -> None:
+        """Open the pool in `folder`, which is made if missing; `render` makes the scene of a number."""
         self.folder = folder
-        self.draw = draw
+        self.render = render
         folder.mkdir(parents=True, exist_ok=True)
 
     def ready(self) -> int:
-        """Return how many scenes, counted from 0 without a gap, are drawn."""
+        """Return how many scenes, counted from 0 without a gap, are there."""
         present = {path.stem for path in self.folder.glob("*.npy")}
         count = 0
         while f"{count:06d}" in present:
             count += 1
         return count
 
-    def fill(self, start: int, stop: int, step: int = 1) -> None:
-        """Draw the scenes of a range that are missing."""
-        for number in range(start, stop, step):
+    def fill(self, numbers: Iterable[int]) -> None:
+        """Render those of the scenes `numbers` that are missing."""
+        for number in numbers:
             if not self._path(number).exists():
-                self._store(number, self.draw(number))
+                self._store(number, self.render(number))
 
     def __getitem__(self, number: int) -> AlignedPair:
-        """Read a scene; draw it first when it is missing."""
-        self.fill(number, number + 1)
+        """Return a scene; it is rendered first if it is missing."""
+        self.fill([number])
         layers = np.load(self._path(number), mmap_mode="r")
         return AlignedPair(layers[..., :3], layers[..., 3:6], layers[..., 6])
 

@@ -1,4 +1,4 @@
-"""From an aligned pair to a training pair: two views, moved against each other, each disturbed in its own way."""
+"""From an aligned pair to a training pair: two crops, warped against each other, with independent image noise."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from matcher.benchmark.levels import Matrix, Motion
+from matcher.benchmark.levels import HomographyRange, Matrix
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair
-
-ZOOM = (0.86, 1.42)
+from raster.warp import antialiased, shrinkage
 
 LOCAL_WARP_PX = 2.0
-"""Generalisation moves a map's features by a few pixels; the truth does not know of it."""
+"""Amplitude of local warps. Generalisation shifts a map's features by a few pixels, which the ground truth ignores."""
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A square crop as the network sees it: image S x S x 3 uint8, mask S x S (data), labels S x S."""
+class Crop:
+    """A square crop of an image.
+
+    Attributes:
+        image: S x S x 3 uint8.
+        mask: S x S bool, true where there is data.
+        labels: S x S semantic classes.
+    """
 
     image: RGBImage
     mask: npt.NDArray[np.bool_]
@@ -29,26 +34,30 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class TrainingPair:
-    """Two views and the homography from pixels of the first to pixels of the second."""
+    """Two crops and the homography (3 x 3) from pixels of the first to pixels of the second."""
 
-    view0: View
-    view1: View
+    crop0: Crop
+    crop1: Crop
     homography: Matrix
 
 
 def training_pair(
-    pair: AlignedPair, motion: Motion, size: int, rng: np.random.Generator, zoom: tuple[float, float] = ZOOM
+    pair: AlignedPair, homographies: HomographyRange, size: int, rng: np.random.Generator, zoom: tuple[float, float]
 ) -> TrainingPair:
-    """Cut two views of size x size pixels, enlarged by a factor in the range `zoom`; the relative motion is drawn from
-    `motion`, everything else is chance.
+    """Cut two crops from an aligned pair. They lie inside it wherever they fit, so that few borders are seen.
 
-    The views lie inside the larger scene wherever they fit, so that no border tells where the scene ends.
+    Args:
+        pair: The aligned pair; which of its images comes first is random.
+        homographies: Range of the homography between the crops.
+        size: Side of the crops, pixels.
+        rng: Source of all random choices.
+        zoom: Least and largest enlargement of the pair's pixels.
     """
     images = [pair.map, pair.visible] if rng.random() < 0.5 else [pair.visible, pair.map]
     height, width = pair.labels.shape
-    relative = motion.sample(rng, size, size)
+    relative = homographies.sample(rng, size, size)
     shared = np.sqrt(abs(np.linalg.det(relative[:2, :2])))
-    enlarged = np.exp(rng.uniform(*np.log(zoom))) / np.sqrt(shared)  # both views share the burden of the scale
+    enlarged = np.exp(rng.uniform(*np.log(zoom))) / np.sqrt(shared)  # half of the scale goes to each crop
     angle = rng.uniform(-np.pi, np.pi)
     reach = size * 0.5 / enlarged * 1.1
     centre = [rng.uniform(min(reach, side / 2), max(side - reach, side / 2)) for side in (width, height)]
@@ -57,31 +66,29 @@ def training_pair(
     first = np.array([[cosine, -sine, middle], [sine, cosine, middle], [0, 0, 1]]) @ np.array(
         [[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]]
     )
-    view0 = _view(images[0], pair.labels, first, size, rng)
-    view1 = _view(images[1], pair.labels, relative @ first, size, rng, warp=True)
-    return TrainingPair(view0, view1, relative)
+    crop0 = _crop(images[0], pair.labels, first, size, rng)
+    crop1 = _crop(images[1], pair.labels, relative @ first, size, rng, warp=True)
+    return TrainingPair(crop0, crop1, relative)
 
 
-def _view(
+def _crop(
     image: RGBImage,
     labels: npt.NDArray[np.uint8],
     matrix: Matrix,
     size: int,
     rng: np.random.Generator,
     warp: bool = False,
-) -> View:
-    """Show an aligned side through `matrix` (its pixels -> the view's), at times with local warps, always disturbed."""
-    grid = _grid(np.asarray(np.linalg.inv(matrix), np.float64), size)
-    shrink = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
+) -> Crop:
+    """Warp one image of a pair by `matrix` (its pixels -> those of the crop), with local warps if asked, and disturb
+    it."""
+    to_image = np.asarray(np.linalg.inv(matrix), np.float64)
+    grid, shrink = _grid(to_image, size), shrinkage(to_image, size, size)
     if warp:
         grid += _smooth_noise(size, rng) * np.float32(LOCAL_WARP_PX)
     border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
     fill = [float(v) for v in rng.integers(0, 256, 3)] if rng.random() < 0.5 else [0.0] * 3
-    cut = cv2.remap(
-        np.ascontiguousarray(image), grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=fill
-    )
-    if shrink > 1.3:
-        cut = cv2.GaussianBlur(cut, (0, 0), 0.3 * shrink)
+    smooth = np.ascontiguousarray(antialiased(image, shrink))
+    cut = cv2.remap(smooth, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
     classes = cv2.remap(
         np.ascontiguousarray(labels),
         grid[..., 0],
@@ -92,11 +99,19 @@ def _view(
     )
     inside = ((grid >= 0) & (grid <= (labels.shape[1] - 1, labels.shape[0] - 1))).all(-1)
     disturbed, visible = disturb(np.asarray(cut, np.uint8), rng)
-    return View(disturbed, inside & visible, np.asarray(classes, np.uint8))
+    return Crop(disturbed, inside & visible, np.asarray(classes, np.uint8))
 
 
 def disturb(image: RGBImage, rng: np.random.Generator) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
-    """Change tone, sharpness and grain, and hide a rectangle at times; return the image and what is still visible."""
+    """Change tone, sharpness and noise at random, and sometimes hide a rectangle.
+
+    Args:
+        image: H x W x 3 uint8.
+        rng: Source of all random choices.
+
+    Returns:
+        The image, and H x W bool, true where it is still visible.
+    """
     tone = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.4, 0.4))
     tone = (tone - 0.5) * rng.uniform(0.6, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
     tint = rng.uniform(0.8, 1.2, 3) if rng.random() < 0.3 else np.ones(3)
@@ -121,7 +136,7 @@ def disturb(image: RGBImage, rng: np.random.Generator) -> tuple[RGBImage, npt.ND
 
 
 def _grid(matrix: Matrix, size: int) -> npt.NDArray[np.float32]:
-    """Return where `matrix` takes each pixel of a square view: size x size x 2 (x, y)."""
+    """Return where `matrix` takes each pixel of a square crop: size x size x 2 (x, y)."""
     steps = np.arange(size)
     rows = matrix[:, 1, None] * steps + matrix[:, 2, None]  # 3 x size
     homogeneous = rows[:, :, None] + (matrix[:, 0, None] * steps)[:, None]  # 3 x y x x

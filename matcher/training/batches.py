@@ -1,4 +1,4 @@
-"""Batches: made from (seed, step) alone, in a thread ahead of the trainer, so that a resumed run sees the same ones."""
+"""Batches: they depend on (seed, step) alone, so that a resumed training gets the same ones; a thread prepares them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matcher.benchmark.levels import Motion
+from matcher.benchmark.levels import HomographyRange
 from matcher.training.augment import TrainingPair, training_pair
 from matcher.training.config import Schedule
-from matcher.training.sources import Source
+from matcher.training.sources import TrainingSource
 
 AHEAD = 2
 """Batches prepared while the trainer works on one."""
@@ -21,8 +21,13 @@ AHEAD = 2
 
 @dataclass
 class Batch:
-    """P pairs; views 0 are entries 0..P-1, views 1 the rest: images 2P x 3 x S x S in [0, 1], masks 2P x 1 x S x S,
-    labels 2P x S x S uint8, homographies P x 3 x 3 (view 0 -> view 1).
+    """P pairs of crops: the first crop of each, then the second of each.
+
+    Attributes:
+        images: 2P x 3 x S x S in [0, 1].
+        masks: 2P x 1 x S x S bool, true where there is data.
+        labels: 2P x S x S uint8 semantic classes.
+        homographies: P x 3 x 3, first crop -> second crop.
     """
 
     images: Tensor
@@ -36,40 +41,34 @@ class Batch:
         return Batch(*moved)
 
 
-def make_batch(source: Source, schedule: Schedule, seed: int, step: int) -> Batch:
+def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int) -> Batch:
     """Return the batch of a step."""
     rng = np.random.default_rng([seed, step])
-    motion = ramped(schedule, step)
-    pairs = [training_pair(source.draw(rng), motion, schedule.crop, rng, schedule.zoom) for _ in range(schedule.batch)]
+    homographies = ramped(schedule, step)
+    pairs = [
+        training_pair(source.sample(rng), homographies, schedule.crop, rng, schedule.zoom)
+        for _ in range(schedule.batch)
+    ]
     return collate(pairs)
 
 
 def collate(pairs: list[TrainingPair]) -> Batch:
     """Stack pairs into tensors."""
-    views = [pair.view0 for pair in pairs] + [pair.view1 for pair in pairs]
-    images = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2).float() / 255
-    masks = torch.from_numpy(np.stack([view.mask for view in views]))[:, None]
-    labels = torch.from_numpy(np.stack([view.labels for view in views]))
+    crops = [pair.crop0 for pair in pairs] + [pair.crop1 for pair in pairs]
+    images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2).float() / 255
+    masks = torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None]
+    labels = torch.from_numpy(np.stack([crop.labels for crop in crops]))
     return Batch(images, masks, labels, torch.from_numpy(np.stack([pair.homography for pair in pairs])).float())
 
 
-def ramped(schedule: Schedule, step: int) -> Motion:
-    """Return the motion of a step: linear between the first and the last over the ramp."""
-    share = min(1.0, step / max(schedule.motion_ramp, 1))
-    first, last = schedule.first_motion, schedule.last_motion
-
-    def between(a: float, b: float) -> float:
-        return a + share * (b - a)
-
-    return Motion(
-        rotation_deg=between(first.rotation_deg, last.rotation_deg),
-        scale=between(first.scale, last.scale),
-        shift=between(first.shift, last.shift),
-        perspective=between(first.perspective, last.perspective),
-    )
+def ramped(schedule: Schedule, step: int) -> HomographyRange:
+    """Return the range of homographies of a step: linear between the first and the last over the ramp."""
+    share = min(1.0, step / schedule.ramp_steps)
+    limits = zip(schedule.first_homography, schedule.last_homography, strict=True)
+    return HomographyRange(**{name: first + share * (last - first) for (name, first), (_, last) in limits})
 
 
-def prefetched(source: Source, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
+def prefetched(source: TrainingSource, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
     """Yield the batches of steps start, start + 1, ... up to the schedule's end."""
     with ThreadPoolExecutor(1) as executor:
         coming = [

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a killed run needs to go on to the same state, written atomically."""
+"""Checkpoints: everything that a killed training needs to reach the same final state, written atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """Exponential moving average of a network's parameters and buffers; young averages follow faster."""
+    """Exponential moving average of a network's parameters and buffers; it follows faster in its first updates."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -32,18 +32,17 @@ class Ema:
 
 
 @dataclass
-class Progress:
-    """What changes in a run: the step reached, the scenes that may be drawn from, the best validation so far."""
+class TrainingProgress:
+    """What changes in a run: the step reached and the best validation so far."""
 
     step: int = 0
-    scenes: int = 0
     best: float = -1.0
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: Progress
+    path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: TrainingProgress
 ) -> None:
-    """Write the state; a kill at any instant leaves the old file or the new one."""
+    """Write the state atomically: a kill at any instant leaves the old file or the new one."""
     state: dict[str, Any] = {
         "network": network.state_dict(),
         "ema": ema.state,
@@ -60,7 +59,7 @@ def save_checkpoint(
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:
+def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> TrainingProgress:
     """Bring network, average, optimiser and random numbers back; return the progress."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
@@ -70,4 +69,4 @@ def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.o
     ema.updates = state["ema_updates"]
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
-    return Progress(**state["progress"])
+    return TrainingProgress(**state["progress"])

@@ -1,105 +1,136 @@
-"""What a training run is told. Plain dataclasses: a training machine may have no more than torch, numpy and OpenCV."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Literal
 
-from matcher.benchmark.levels import Motion
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
+
+from matcher.benchmark.levels import HomographyRange
 from matcher.mapglue.config import SIZES, MapGlueConfig
-from matcher.training.augment import ZOOM
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where pairs come from and how often each is drawn. Folders are relative to the working directory."""
-
-    data: str = "../shared/data"
-    """Folder with `tiles/` and `osm/`."""
-    pool: str = "scenes"
-    """Folder that keeps drawn scenes."""
-    scenes: int = 2000
-    """How many scenes to draw."""
-    real_textures: bool = False
-    """Give half of the drawn images the grain of real ones; a pool holds scenes of one kind only."""
-    scene_weight: float = 3.0
-    pseudo_weight: float = 1.0
-    real_weight: float = 1.0
-    """Real aligned map and image (Landquart, its western part)."""
+StageName = Literal["extractor", "matcher", "feature-map"]
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long, how fast, and how the motion between views grows from `first_motion` to `last_motion`."""
-
-    steps: int = 4000
-    batch: int = 8
-    crop: int = 256
-    zoom: tuple[float, float] = ZOOM
-    """Least and largest enlargement of the sources' pixels."""
-    learning_rate: float = 1e-3
-    warmup: int = 100
-    motion_ramp: int = 800
-    first_motion: Motion = field(default=Motion(10, 1.1, 0.05, 5e-5))
-    last_motion: Motion = field(default=Motion(60, 1.6, 0.15, 3e-4))
-    ema: float = 0.998
-    checkpoint_s: float = 180.0
-    validate_every: int = 250
+def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return folder / path.expanduser() if folder is not None else path.expanduser()
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """One run: `stage` is "extractor", "matcher" or "field" (which knows no size); `start` is a weights file to begin
-    with, or empty."""
+# The record beside the weights says which data were read, not where they lay on the machine that trained.
+ConfigPath = Annotated[Path, AfterValidator(_from_config_folder), PlainSerializer(lambda path: path.name)]
+"""A path in a training configuration: relative to the folder of the configuration's file."""
 
-    size: str = "fast-mapglue"
-    stage: str = "extractor"
-    seed: int = 0
-    output: str = "training/fast-mapglue"
-    start: str = ""
-    sources: Sources = Sources()
-    schedule: Schedule = Schedule()
-    ablation: Mapping[str, bool] = field(default_factory=dict)
-    """Switches of MapGlueConfig to override, such as {"saliency": false}."""
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tiles(_Model):
+    """A rectangle of XYZ tiles of one zoom level in a folder `{zoom}/{x}/{y}.*`; y grows southward."""
+
+    folder: ConfigPath = Field(description="Folder of the layer.")
+    zoom: int = Field(ge=0, le=24, description="Zoom level.")
+    x: tuple[int, int] = Field(description="First and last column, both included.")
+    y: tuple[int, int] = Field(description="First and last row, both included.")
+
+
+class SyntheticScenes(_Model):
+    """Scenes rendered as a map and as a simulated aerial image, from OSM extracts and procedural towns."""
+
+    weight: float = Field(1.0, gt=0, description="How often a pair comes from here, relative to the other sources.")
+    folder: ConfigPath = Field(
+        description="Folder that keeps the rendered scenes; scenes that are missing are rendered."
+    )
+    count: int = Field(2000, ge=1, description="How many scenes to render.")
+    osm: ConfigPath | None = Field(None, description="Folder of OSM extracts (*.osm.pbf) for half of the scenes.")
+    textures: tuple[Tiles, ...] = Field(
+        (), description="Real imagery that gives half of the simulated images their texture; a folder keeps one sort."
+    )
+
+
+class PseudoModalities(_Model):
+    """Real images against other modalities that are computed from them."""
+
+    weight: float = Field(1.0, gt=0, description="As for synthetic scenes.")
+    imagery: tuple[Tiles, ...] = Field(min_length=1, description="The images; blank tiles are masked.")
+
+
+class RealPairs(_Model):
+    """A real map and the visible image of the same ground, tile on tile."""
+
+    weight: float = Field(1.0, gt=0, description="As for synthetic scenes.")
+    map: Tiles = Field(description="The map.")
+    visible: Tiles = Field(description="The visible image, of the same size; blank tiles are masked.")
+
+
+class ReleasedPairs(_Model):
+    """The accepted pairs of a release of this project."""
+
+    weight: float = Field(1.0, gt=0, description="As for synthetic scenes.")
+    folder: ConfigPath = Field(description="Folder of the release.")
+    split: Literal["train", "val"] = Field("train", description="Split; the test split is for the benchmark.")
+
+
+class Sources(_Model):
+    """Where training pairs come from; a source that is left out is not used."""
+
+    synthetic: SyntheticScenes | None = Field(None, description="Rendered scenes.")
+    pseudo: PseudoModalities | None = Field(None, description="Real images against computed modalities.")
+    real: RealPairs | None = Field(None, description="A real map on a real image.")
+    release: ReleasedPairs | None = Field(None, description="Pairs of a release.")
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Sources:
+        if not any((self.synthetic, self.pseudo, self.real, self.release)):
+            raise ValueError("give at least one of synthetic, pseudo, real, release")
+        return self
+
+
+class Schedule(_Model):
+    """How long and how fast, and how the transformation between the crops of a pair grows over the first steps."""
+
+    steps: int = Field(4000, ge=1, description="Steps in all.")
+    batch: int = Field(8, ge=1, description="Pairs a step.")
+    crop: int = Field(256, ge=32, multiple_of=32, description="Side of the crops, pixels.")
+    zoom: tuple[float, float] = Field((0.86, 1.42), description="Least and largest enlargement of a source's pixels.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
+    warmup: int = Field(100, ge=1, description="Steps over which the learning rate rises.")
+    ramp_steps: int = Field(800, ge=1, description="Steps from first_homography to last_homography.")
+    first_homography: HomographyRange = HomographyRange(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5)
+    last_homography: HomographyRange = HomographyRange(rotation_deg=60, scale=1.6, shift=0.15, perspective=3e-4)
+    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the exponential moving average of the weights.")
+    checkpoint_s: float = Field(180.0, ge=0, description="Seconds between checkpoints.")
+    validate_every: int = Field(250, ge=1, description="Steps between validations.")
+
+
+class Ablation(_Model):
+    """Parts of the network; false switches one off."""
+
+    saliency: bool = Field(True, description="Saliency weighs the keypoint score.")
+    semantics: bool = Field(True, description="Semantic context is added to the descriptors.")
+    semantic_graph: bool = Field(True, description="The semantic graph guides the keypoint graph.")
+
+
+class TrainingConfig(_Model):
+    """One training run."""
+
+    size: Literal["fast-mapglue", "mapglue"] = Field("fast-mapglue", description="Size of the network.")
+    stage: StageName = Field(
+        "extractor", description="What is trained: extractor, matcher (extractor and graphs) or feature-map."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the first weights and of every batch.")
+    output: ConfigPath = Field(description="Folder of checkpoints, metrics and weights.")
+    start: ConfigPath | None = Field(None, description="Weights file to start from; default: random weights.")
+    validation: ConfigPath | None = Field(
+        None, description="Folder in SRIF's layout; its development pairs choose the checkpoint. Default: the last one."
+    )
+    sources: Sources
+    schedule: Schedule = Field({}, validate_default=True)
+    ablation: Ablation = Field({}, validate_default=True)
 
     def model(self) -> MapGlueConfig:
-        """Return the network's configuration. Raises ValueError for a size or switch that does not exist."""
-        if self.size not in SIZES:
-            raise ValueError(f"size {self.size!r}: there are {', '.join(SIZES)}")
-        return read_dataclass(MapGlueConfig, {**asdict(SIZES[self.size]), **self.ablation}, "ablation")
-
-
-def read_dataclass(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
-    """Build a dataclass from nested plain values. Raises ValueError naming the place of an unknown or ill-typed key."""
-    types = get_type_hints(kind)
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    arguments = {}
-    for name, value in values.items():
-        if name not in known:
-            raise ValueError(f"{where}: unknown key {name!r}; there are {', '.join(sorted(known))}")
-        arguments[name] = _read_value(types[name], value, f"{where}.{name}")
-    return kind(**arguments)
-
-
-def _read_value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: needs a mapping, not {value!r}")
-        return read_dataclass(kind, value, where)  # type: ignore[arg-type]
-    if isinstance(value, list):
-        return tuple(value)
-    if kind in (int, float, bool, str):
-        whole = kind is float and isinstance(value, int) and not isinstance(value, bool)
-        if (not isinstance(value, kind) and not whole) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"{where}: needs {kind.__name__}, not {value!r}")
-        return kind(value)
-    return value
-
-
-def resolve(folder: str) -> Path:
-    """Return a folder of the configuration as an absolute path."""
-    return Path(folder).expanduser().resolve()
+        """Return the configuration of the network."""
+        parts = {name: on for name, on in self.ablation if not on}
+        return MapGlueConfig(**{**vars(SIZES[self.size]), **parts})

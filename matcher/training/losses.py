@@ -1,6 +1,6 @@
-"""Losses of the extractor stage: descriptors, detection, semantics. Ground truth is a homography between two views.
+"""Losses of the extractor stage: descriptors, detection, semantics. Ground truth is a homography between two crops.
 
-The paper's losses are not known to us; every one here is this project's choice.
+The paper's losses are not published; all of these are this project's choice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from matcher.mapglue.config import SEMANTIC_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features
 from matcher.mapglue.semantic import cell_centres
 from matcher.training.aligned import UNLABELLED
+from raster.pixels import rescaled
 
 MATCHED_PX = 1.5 * STRIDE
 """A cell counts as matched when its best partner lies within this distance of the truth."""
@@ -22,7 +23,7 @@ MATCHED_PX = 1.5 * STRIDE
 
 @dataclass
 class Correspondence:
-    """Where each cell of one view lies in the other: points B x N x 2 (pixels), and B x N bool: both hold data."""
+    """Where each cell of one crop lies in the other: points B x N x 2 (pixels), and B x N bool: both hold data."""
 
     points: Tensor
     valid: Tensor
@@ -36,7 +37,7 @@ def project(homography: Tensor, points: Tensor) -> Tensor:
 
 
 def correspond(homography: Tensor, mask0: Tensor, mask1: Tensor) -> Correspondence:
-    """Project the cell centres of view 0 into view 1; the masks are B x 1 x H x W bool."""
+    """Project the cell centres of crop 0 into crop 1; the masks are B x 1 x H x W bool."""
     height, width = mask0.shape[-2] // STRIDE, mask0.shape[-1] // STRIDE
     centres = cell_centres(height, width, STRIDE, mask0.device)
     points = project(homography, centres.expand(len(homography), -1, -1))
@@ -52,11 +53,11 @@ def look_up(values: Tensor, points: Tensor) -> Tensor:
 
 
 def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of similarities B x N x M (M cells of the other view, `width` a row) against the four
-    cells around the true place, weighted bilinearly, which teaches the peak its place within the cell; and B x N bool:
+    """Return the cross-entropy of similarities B x N x M (M cells of the other crop, `width` a row) against the four
+    cells around the true place, weighted bilinearly, so that the peak has its place within the cell; and B x N bool,
     which cells found their partner.
     """
-    cells = (truth.points + 0.5) / STRIDE - 0.5
+    cells = rescaled(truth.points, 1 / STRIDE)
     steps = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=cells.device)
     corners = cells.floor()[..., None, :] + steps  # B x N x 4 x 2
     size = torch.tensor([width, similarity.shape[2] // width], device=cells.device)
@@ -75,7 +76,7 @@ def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tu
 
 def detection_loss(detection: Tensor, agreed: Tensor, matched: Tensor, valid: Tensor) -> Tensor:
     """SuperPoint's 65-way cross-entropy. A cell that found its partner has its keypoint at its maximum of `agreed`
-    (B x 1 x H x W: the product of both views' saliency); any other has none. Both kinds weigh the same.
+    (B x 1 x H x W: the product of both crops' saliency); any other has none. Both kinds weigh the same.
     """
     best = F.pixel_unshuffle(agreed, STRIDE).argmax(1).flatten(1)
     target = torch.where(matched, best, STRIDE**2)
@@ -109,7 +110,7 @@ class ExtractorLosses:
 def extractor_losses(
     features: Features, homography: Tensor, mask: Tensor, labels: Tensor, temperature: Tensor
 ) -> ExtractorLosses:
-    """Losses of a batch of P pairs encoded together: views 0 are entries 0..P-1 of every tensor, views 1 the rest."""
+    """Losses of a batch of P pairs encoded together: the first crop of each pair, then the second of each."""
     mask0, mask1 = mask.chunk(2)
     truths = correspond(homography, mask0, mask1), correspond(torch.linalg.inv(homography), mask1, mask0)
     grid0, grid1 = features.descriptors.flatten(2).chunk(2)
@@ -129,7 +130,7 @@ def extractor_losses(
 
 
 def agreed_saliency(saliency: Tensor, homography: Tensor) -> Tensor:
-    """Return each view's saliency times the other's seen through the homography: 2P x 1 x H x W."""
+    """Return each crop's saliency times the other's, warped by the homography: 2P x 1 x H x W."""
     height, width = saliency.shape[-2:]
     pixels = cell_centres(height, width, 1, saliency.device)
     first, second = saliency.chunk(2)

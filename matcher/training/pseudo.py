@@ -1,4 +1,4 @@
-"""Pseudo-modalities: a real image re-rendered as if another sensor, another hour or a draughtsman had made it."""
+"""Pseudo-modalities: a real image changed as if by another sensor, at another time of day, or as a drawing."""
 
 from __future__ import annotations
 

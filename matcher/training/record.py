@@ -1,86 +1,68 @@
-"""The record of what a training saw, written beside its weights, by which the benchmark refuses that data.
+"""The record of what a training read, written beside its weights, by which the benchmark refuses that data.
 
-It lists every image and extract that the configured sources may draw from, drawn or not.
+It lists every image and extract that the configured sources may use, used or not.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pyproj
 import shapely
+from blake3 import blake3
 
-from matcher.training.config import TrainingConfig, resolve
-from matcher.training.sources import LANDQUART_TRAIN, PSEUDO_PLACES
-from matcher.training.tiles import TileRange
+from cartography.osm import read_scene
+from cartography.scene import geometries
+from matcher.benchmark.readers import release_pairs
+from matcher.training.config import Sources, Tiles, TrainingConfig
+from matcher.training.tiles import tile_bounds, tile_files
 
 CELL = 0.01
-"""Degrees on a side of the cells that an extract's ground is made of."""
+"""Side, in degrees, of the cells that make up the ground of an extract."""
 
 DECIMALS = 6
-"""Of a footprint's degrees: a tenth of a metre."""
+"""Decimals of a footprint's degrees: a tenth of a metre."""
 
 
 def write_record(config: TrainingConfig, path: Path) -> None:
-    """Write JSON of the configuration, the BLAKE3 digests of all files read and the ground they show (WKT in WGS84).
+    """Write a training record as JSON: the configuration, the BLAKE3 digests of all images and extracts, and the ground
+    that they show (WKT in WGS84).
 
-    Needs blake3 and pyproj, which a training machine may lack: run the finished training once more where they are.
+    Args:
+        config: The training's configuration.
+        path: The file to write.
     """
-    from blake3 import blake3
-
-    files: list[Path] = []
+    digests: set[str] = set()
     footprints: list[shapely.Geometry] = []
-    for layer, tiles in _tile_ranges(config):
-        files += _tile_files(resolve(config.sources.data) / "tiles" / layer, tiles)
+    for tiles in _tiles(config.sources):
+        digests.update(blake3(file.read_bytes()).hexdigest() for file in tile_files(tiles))
         footprints.append(shapely.box(*tile_bounds(tiles)))
-    if config.sources.scene_weight:
-        for extract in sorted((resolve(config.sources.data) / "osm").glob("*.osm.pbf")):
-            files.append(extract)
+    if config.sources.synthetic and config.sources.synthetic.osm:
+        for extract in sorted(config.sources.synthetic.osm.glob("*.osm.pbf")):
+            digests.add(blake3(extract.read_bytes()).hexdigest())
             footprints.append(_ground_of(extract))
+    if config.sources.release:
+        for pair in release_pairs(config.sources.release.folder, config.sources.release.split):
+            digests.update(pair.digests())
+            footprints += [shapely.from_wkb(pair.footprint)] if pair.footprint is not None else []
     record = {
-        "config": asdict(config),
-        "digests": sorted({blake3(file.read_bytes()).hexdigest() for file in files}),
+        "config": config.model_dump(mode="json"),
+        "digests": sorted(digests),
         "footprints": [shapely.to_wkt(shape, rounding_precision=DECIMALS) for shape in footprints],
     }
     path.write_text(json.dumps(record, indent=0) + "\n", encoding="utf-8")
 
 
-def tile_bounds(tiles: TileRange) -> tuple[float, float, float, float]:
-    """Return west, south, east, north in degrees of a range of Web-Mercator tiles."""
-    count = 2**tiles.zoom
-
-    def latitude(row: int) -> float:
-        return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / count))))
-
-    west, east = (column / count * 360 - 180 for column in (tiles.x0, tiles.x1 + 1))
-    return west, latitude(tiles.y1 + 1), east, latitude(tiles.y0)
-
-
-def _tile_ranges(config: TrainingConfig) -> list[tuple[str, TileRange]]:
-    ranges: list[tuple[str, TileRange]] = []
-    if config.sources.real_weight:
-        ranges += LANDQUART_TRAIN.items()
-    if config.sources.pseudo_weight or (config.sources.scene_weight and config.sources.real_textures):
-        ranges += (("swissimage", place) for place in PSEUDO_PLACES.values())
-    return ranges
-
-
-def _tile_files(folder: Path, tiles: TileRange) -> list[Path]:
-    columns = (folder / str(tiles.zoom) / str(x) for x in range(tiles.x0, tiles.x1 + 1))
-    rows = range(tiles.y0, tiles.y1 + 1)
-    return [file for column in columns for y in rows for file in sorted(column.glob(f"{y}.*"))]
+def _tiles(sources: Sources) -> list[Tiles]:
+    imagery = sources.pseudo.imagery if sources.pseudo else ()
+    textures = sources.synthetic.textures if sources.synthetic else ()
+    return [*([sources.real.map, sources.real.visible] if sources.real else []), *imagery, *textures]
 
 
 def _ground_of(extract: Path) -> shapely.Geometry:
-    """Return the cells of a hundredth of a degree in which an extract has anything: its outline may span a sea."""
-    import pyproj
-
-    from cartography.osm import read_scene
-    from cartography.scene import geometries
-
+    """Return the cells in which an extract holds any feature; its bounding box may contain a sea."""
     scene = read_scene(extract)
     to_degrees = pyproj.Transformer.from_crs(scene.crs, "EPSG:4326", always_xy=True)
     points = np.concatenate([shapely.get_coordinates(geometries(features)) for _, features in scene.layers()])

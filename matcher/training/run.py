@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 
+from matcher.benchmark.readers import release_pairs
+from matcher.errors import InputError
 from matcher.mapglue.weights import read_state, save_weights
-from matcher.training.checkpoint import Progress
-from matcher.training.config import TrainingConfig, resolve
-from matcher.training.scenes import fill_pool, scene_pool
-from matcher.training.sources import Mixture, PseudoSource, RealSource, SceneSource, Source
-from matcher.training.stages import Stage, build_stage
+from matcher.training.checkpoint import TrainingProgress
+from matcher.training.config import Sources, TrainingConfig
+from matcher.training.scenes import fill_pool
+from matcher.training.sources import (
+    Mixture,
+    PseudoSource,
+    RealSource,
+    ReleaseSource,
+    SceneSource,
+    TrainingSource,
+)
+from matcher.training.stages import TrainingStage, build_stage
+from matcher.training.tiles import read_mosaic
 from matcher.training.trainer import Task, Trainer
 from matcher.training.validation import Validation
 
 
-def train(config: TrainingConfig, device: torch.device) -> Progress:
-    """Draw missing scenes, train to the schedule's end (from the output folder's checkpoint, if there is one) and write
-    `weights.safetensors` from the averaged network that validated best, or the last one without validation data.
+def train(config: TrainingConfig, device: torch.device) -> TrainingProgress:
+    """Train a network to the end of its schedule, from the last checkpoint in the output folder if there is one.
+
+    Scenes that are missing are rendered first. Writes `weights.safetensors`: the averaged weights that validated best,
+    or the last ones without validation.
+
+    Args:
+        config: What to train, on what, how long.
+        device: Where to train.
+
+    Returns:
+        The step reached and the best validation.
+
+    Raises:
+        InputError: A source or the validation pairs cannot be read.
+        WeightsError: The weights to start from cannot be read.
     """
-    source, scenes = training_source(config)
+    source = training_source(config.sources)
     torch.manual_seed(config.seed)
     stage = build_stage(config)
     if config.start:
-        stage.model.load_state_dict(read_state(Path(config.start)), strict=True)
-    validation = Validation.find(resolve(config.sources.data), Path(config.output))
-    trainer = Trainer(config, Task(stage, validation), source, device, scenes)
+        stage.model.load_state_dict(read_state(config.start), strict=True)
+    validation = Validation.read(config.validation, config.output) if config.validation else None
+    trainer = Trainer(config, Task(stage, validation), source, device)
     progress = trainer.run()
     export(config, stage, trainer)
     return progress
 
 
-def training_source(config: TrainingConfig) -> tuple[Source, int]:
-    """Return the mixture that the configuration asks for and the number of drawn scenes in it."""
-    sources, data = config.sources, resolve(config.sources.data)
-    parts: list[tuple[float, Source]] = []
-    if sources.scene_weight:
-        pool = resolve(sources.pool)
-        fill_pool(pool, data, sources.scenes, os.cpu_count() or 1, sources.real_textures)
-        scenes = scene_pool(pool, data, sources.real_textures)
-        parts.append((sources.scene_weight, SceneSource(scenes, sources.scenes)))
-    if sources.pseudo_weight:
-        parts.append((sources.pseudo_weight, PseudoSource.swiss(data / "tiles")))
-    if sources.real_weight:
-        parts.append((sources.real_weight, RealSource.landquart(data / "tiles")))
-    return Mixture(parts), sources.scenes if sources.scene_weight else 0
+def training_source(sources: Sources) -> TrainingSource:
+    """Return the mixture of the configured sources. Raises InputError for one that cannot be read or is empty."""
+    parts: list[tuple[float, TrainingSource]] = []
+    if sources.synthetic:
+        parts.append((sources.synthetic.weight, SceneSource(fill_pool(sources.synthetic), sources.synthetic.count)))
+    if sources.pseudo:
+        mosaics = [read_mosaic(tiles, imagery=True) for tiles in sources.pseudo.imagery]
+        parts.append((sources.pseudo.weight, PseudoSource(mosaics)))
+    if sources.real:
+        mosaic, visible = read_mosaic(sources.real.map, imagery=False), read_mosaic(sources.real.visible, imagery=True)
+        if mosaic.mask.shape != visible.mask.shape:
+            raise InputError(f"real: map of {mosaic.mask.shape} pixels on an image of {visible.mask.shape}")
+        parts.append((sources.real.weight, RealSource(mosaic, visible)))
+    if sources.release:
+        pairs = release_pairs(sources.release.folder, sources.release.split)
+        if not pairs:
+            raise InputError(f"{sources.release.folder}: no accepted pair in the split {sources.release.split}")
+        parts.append((sources.release.weight, ReleaseSource(pairs)))
+    return Mixture(parts)
 
 
-def export(config: TrainingConfig, stage: Stage, trainer: Trainer) -> Path:
-    """Write the average's weights in half precision, with what made them in the file's metadata."""
+def export(config: TrainingConfig, stage: TrainingStage, trainer: Trainer) -> Path:
+    """Write the averaged weights in half precision, with what made them in the file's metadata; return the file."""
     best = trainer.folder / "best.pt"
     state = torch.load(best, weights_only=True) if best.exists() else trainer.ema.state
     stage.load_state_dict(state)

@@ -1,7 +1,8 @@
-"""Drawn scenes as aligned pairs: OSM extracts and procedural towns, as maps in many styles and as simulated images."""
+"""Synthetic scenes as aligned pairs: OSM extracts and procedural towns, rendered as maps and as simulated images."""
 
 from __future__ import annotations
 
+import os
 from multiprocessing import get_context
 from pathlib import Path
 from shutil import rmtree
@@ -13,41 +14,49 @@ from cartography.scene import Scene
 from cartography.storage import load_scene, save_scene
 from cartography.training_scene import PairSampler, TransformationRange
 from matcher.training.aligned import AlignedPair, ScenePool
+from matcher.training.config import SyntheticScenes
 from matcher.training.sources import SCENE_SIDE, PseudoSource
+from matcher.training.tiles import read_mosaic
 
 ALIGNED = TransformationRange(rotation_deg=0, scale=1, shift=0, perspective=0, warp_px=1.5, feature_px=1.5)
 """The trainer applies transformations later; these scenes hold only the shifts of cartographic generalisation."""
 
 OSM_SHARE = 0.5
+"""Share of the scenes that come from OSM extracts, where there are any."""
 
-CROPS, CROP_SIDE = 48, 256
-"""Pieces of real imagery that lend drawn surfaces their grain."""
+TEXTURE_CROPS, TEXTURE_SIDE = 48, 256
+"""Windows of real imagery, and their side in pixels, that give simulated images their texture."""
 
 
-def scene_pool(folder: Path, data: Path, real_textures: bool = False) -> ScenePool:
-    """Open a pool of scenes drawn from the OSM extracts of `data`/osm, where there are any, and procedural towns; with
-    `real_textures`, half of their images have the grain of the imagery in `data`/tiles that training may use.
+def scene_pool(scenes: SyntheticScenes) -> ScenePool:
+    """Open the pool of synthetic scenes that a configuration describes; missing scenes are rendered when they are read.
+
+    OSM extracts and textures are converted once, into the folder of the scenes.
     """
-    photographs = _crops(folder / "photographs", data / "tiles") if real_textures else None
-    extracts = _extracts(folder / "osm", data / "osm")
+    photographs = _textures(scenes) if scenes.textures else None
+    extracts = _extracts(scenes.folder / "osm", scenes.osm) if scenes.osm else []
     sampler = PairSampler(
         size=SCENE_SIDE, transformation=ALIGNED, osm=extracts, osm_share=OSM_SHARE, photographs=photographs
     )
 
-    def draw(number: int) -> AlignedPair:
+    def render(number: int) -> AlignedPair:
         pair = sampler.sample(number)
         return AlignedPair(pair.map, pair.visible, pair.labels)
 
-    return ScenePool(folder, draw)
+    return ScenePool(scenes.folder, render)
 
 
-def fill_pool(folder: Path, data: Path, count: int, processes: int, real_textures: bool = False) -> None:
-    """Draw the first `count` scenes in several processes; what is there stays."""
-    scene_pool(folder, data, real_textures)  # what all processes share is made before they begin
-    context = get_context("spawn")
+def fill_pool(scenes: SyntheticScenes) -> ScenePool:
+    """Render the scenes that are missing, in one process a core, and return the pool.
+
+    Raises:
+        RuntimeError: A process failed.
+    """
+    pool = scene_pool(scenes)  # What all processes share is converted before they start.
+    context, processes = get_context("spawn"), os.cpu_count() or 1
     workers = [
-        context.Process(target=_fill, args=(folder, data, real_textures, range(start, count, processes)))
-        for start in range(processes)
+        context.Process(target=_fill, args=(scenes, range(start, scenes.count, processes)))
+        for start in range(processes if pool.ready() < scenes.count else 0)
     ]
     for worker in workers:
         worker.start()
@@ -55,32 +64,37 @@ def fill_pool(folder: Path, data: Path, count: int, processes: int, real_texture
         worker.join()
     failed = [worker.exitcode for worker in workers if worker.exitcode]
     if failed:
-        raise RuntimeError(f"{folder}: {len(failed)} of {processes} drawing processes failed; their output says why")
+        raise RuntimeError(
+            f"{scenes.folder}: {len(failed)} of {processes} rendering processes failed; their output says why"
+        )
+    return pool
 
 
-def _fill(folder: Path, data: Path, real_textures: bool, numbers: range) -> None:
-    scene_pool(folder, data, real_textures).fill(numbers.start, numbers.stop, numbers.step)
+def _fill(scenes: SyntheticScenes, numbers: range) -> None:
+    scene_pool(scenes).fill(numbers)
 
 
-def _crops(kept: Path, tiles: Path) -> Path:
-    """Return the folder of pieces of imagery; they are cut once, all or none."""
-    if not kept.is_dir():
-        source, rng = PseudoSource.swiss(tiles), np.random.default_rng(0)
-        begun = kept.with_suffix(".partial")
-        rmtree(begun, ignore_errors=True)
-        begun.mkdir(parents=True)
-        for number in range(CROPS):
-            cv2.imwrite(str(begun / f"{number:03d}.png"), source.image(CROP_SIDE, rng)[..., ::-1])
-        begun.replace(kept)
-    return kept
+def _textures(scenes: SyntheticScenes) -> Path:
+    """Return the folder of windows of imagery; they are cut once, all of them or none."""
+    folder = scenes.folder / "photographs"
+    if not folder.is_dir():
+        source = PseudoSource([read_mosaic(tiles, imagery=True) for tiles in scenes.textures])
+        rng = np.random.default_rng(0)
+        partial = folder.with_suffix(".partial")
+        rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for number in range(TEXTURE_CROPS):
+            cv2.imwrite(str(partial / f"{number:03d}.png"), source.image(TEXTURE_SIDE, rng)[..., ::-1])
+        partial.replace(folder)
+    return folder
 
 
-def _extracts(kept: Path, source: Path) -> list[Scene]:
-    """Return the scenes of the extracts; they are converted once, so that a training machine needs no OSM reader."""
-    kept.mkdir(parents=True, exist_ok=True)
+def _extracts(converted: Path, source: Path) -> list[Scene]:
+    """Return the scenes of the OSM extracts, which are converted once: reading an extract takes much longer."""
+    converted.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.glob("*.osm.pbf")):
-        if not (kept / f"{path.name}.npz").exists():
+        if not (converted / f"{path.name}.npz").exists():
             from cartography.osm import read_scene
 
-            save_scene(read_scene(path), kept / f"{path.name}.npz")
-    return [load_scene(path) for path in sorted(kept.glob("*.npz"))]
+            save_scene(read_scene(path), converted / f"{path.name}.npz")
+    return [load_scene(path) for path in sorted(converted.glob("*.npz"))]

@@ -1,123 +1,109 @@
-"""Where training pairs come from: drawn scenes, real images against pseudo-modalities, a real map on its image.
-
-SRIF is never among them: it judges.
-"""
+"""Where training pairs come from: synthetic scenes, real images against pseudo-modalities, real maps, releases."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from matcher.benchmark.pairs import PairSource
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair, ScenePool
 from matcher.training.pseudo import pseudo_modality
-from matcher.training.tiles import Mosaic, TileRange, read_mosaic
+from matcher.training.tiles import Mosaic
 
 SCENE_SIDE = 512
-"""Pixels of a side of every aligned pair."""
+"""Pixels of a side of every aligned pair that is rendered or cut from a mosaic."""
 
 MIN_DATA_SHARE = 0.98
+"""Share of a window of a mosaic that must hold data."""
 
-LANDQUART_TRAIN = {
-    "lk25": TileRange(16, 34512, 34517, 23054, 23062),
-    "swissimage": TileRange(16, 34512, 34517, 23054, 23062),
-}
-"""The western part; tile column 34518 belongs to nobody, 34519 and on validate."""
+MAX_TRIES = 50
+"""Random windows that are looked at before one with less data is taken."""
 
-PSEUDO_PLACES = {
-    "landquart-west-z17": TileRange(17, 69024, 69035, 46109, 46124),
-    "la-punt-z18": TileRange(18, 138284, 138303, 92637, 92652),
-    "susch-z18": TileRange(18, 138394, 138407, 92448, 92460),
-}
-"""Imagery that training may use; all west of Landquart's validation part or in another valley."""
+COPY_SHARE = 0.1
+"""Share of plain copies among pseudo-modalities: easy pairs, for the first steps."""
 
 
-class Source(ABC):
+class TrainingSource(ABC):
     """An endless supply of aligned pairs."""
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
-        """Return a pair of SCENE_SIDE x SCENE_SIDE pixels that depends on `rng` alone."""
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
+        """Return a pair that depends on the state of `rng` alone."""
 
 
-class SceneSource(Source):
+class SceneSource(TrainingSource):
     """Any of the first `count` scenes of a pool."""
 
     def __init__(self, pool: ScenePool, count: int) -> None:
         self.pool, self.count = pool, count
 
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
         return self.pool[int(rng.integers(self.count))]
 
 
-class RealSource(Source):
-    """A real topographic map on the image it lies on, at the map's scale and enlarged."""
+class RealSource(TrainingSource):
+    """A real map on the image it lies on, both of one size, at the map's scale or enlarged up to twofold."""
 
     def __init__(self, map_mosaic: Mosaic, visible: Mosaic) -> None:
         self.map, self.visible = map_mosaic, visible
         self.mask = map_mosaic.mask & visible.mask
 
-    @classmethod
-    def landquart(cls, tiles: Path, ranges: dict[str, TileRange] = LANDQUART_TRAIN) -> RealSource:
-        """Read the training part of Landquart from the folder of tile layers."""
-        return cls(
-            read_mosaic(tiles / "lk25", ranges["lk25"], imagery=False),
-            read_mosaic(tiles / "swissimage", ranges["swissimage"], imagery=True),
-        )
-
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
         side = int(rng.integers(SCENE_SIDE // 2, SCENE_SIDE + 1))
         rows, columns = _window(self.mask, side, rng)
         cut = [
             cv2.resize(image[rows, columns], (SCENE_SIDE, SCENE_SIDE), interpolation=cv2.INTER_LINEAR)
             for image in (self.map.image, self.visible.image)
         ]
-        return AlignedPair(np.asarray(cut[0]), np.asarray(cut[1]), _unlabelled())
+        return _unlabelled(np.asarray(cut[0]), np.asarray(cut[1]))
 
 
-class PseudoSource(Source):
-    """Real images against pseudo-modalities made from them; at times plain copies, the easy beginning."""
+class PseudoSource(TrainingSource):
+    """Real images against pseudo-modalities that are computed from them, and some plain copies."""
 
-    def __init__(self, mosaics: list[Mosaic], plain_share: float = 0.1) -> None:
-        self.mosaics, self.plain_share = mosaics, plain_share
-
-    @classmethod
-    def swiss(cls, tiles: Path) -> PseudoSource:
-        """Read the imagery that training may use from the folder of tile layers."""
-        places = PSEUDO_PLACES.values()
-        return cls([read_mosaic(tiles / "swissimage", place, imagery=True) for place in places])
+    def __init__(self, mosaics: Sequence[Mosaic], copy_share: float = COPY_SHARE) -> None:
+        self.mosaics, self.copy_share = mosaics, copy_share
 
     def image(self, side: int, rng: np.random.Generator) -> RGBImage:
-        """Return a square piece of the imagery, `side` px wide."""
-        mosaic = self.mosaics[rng.integers(len(self.mosaics))]
+        """Return a square window of the imagery, `side` pixels wide."""
+        mosaic = self.mosaics[int(rng.integers(len(self.mosaics)))]
         return np.ascontiguousarray(mosaic.image[_window(mosaic.mask, side, rng)])
 
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
         image = self.image(SCENE_SIDE, rng)
-        other = image if rng.random() < self.plain_share else pseudo_modality(image, rng)
-        return AlignedPair(other, image, _unlabelled())
+        return _unlabelled(image if rng.random() < self.copy_share else pseudo_modality(image, rng), image)
 
 
-class Mixture(Source):
-    """Draws from several sources with given weights."""
+class ReleaseSource(TrainingSource):
+    """The pairs of a release of this project: image 0 is the map, image 1 the visible image."""
 
-    def __init__(self, sources: list[tuple[float, Source]]) -> None:
-        if not sources:
-            raise ValueError("a mixture of no source: give at least one source a weight above 0")
+    def __init__(self, pairs: Sequence[PairSource]) -> None:
+        self.pairs = pairs
+
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
+        pair = self.pairs[int(rng.integers(len(self.pairs)))].load()
+        return _unlabelled(pair.image0, pair.image1)
+
+
+class Mixture(TrainingSource):
+    """Several sources, each with a weight: how often a pair comes from it, relative to the others."""
+
+    def __init__(self, sources: Sequence[tuple[float, TrainingSource]]) -> None:
         self.sources = [source for _, source in sources]
         weights = np.array([weight for weight, _ in sources])
         self.shares = weights / weights.sum()
 
-    def draw(self, rng: np.random.Generator) -> AlignedPair:
-        return self.sources[rng.choice(len(self.sources), p=self.shares)].draw(rng)
+    def sample(self, rng: np.random.Generator) -> AlignedPair:
+        return self.sources[rng.choice(len(self.sources), p=self.shares)].sample(rng)
 
 
 def _window(mask: np.ndarray, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Return a random square window that holds data nearly everywhere; the last tried where none of 50 does."""
-    for _ in range(50):
+    """Return a random square window with enough data, or the last one tried."""
+    for _ in range(MAX_TRIES):
         y, x = rng.integers(0, mask.shape[0] - side + 1), rng.integers(0, mask.shape[1] - side + 1)
         window = slice(y, y + side), slice(x, x + side)
         if mask[window][::8, ::8].mean() >= MIN_DATA_SHARE:
@@ -125,5 +111,5 @@ def _window(mask: np.ndarray, side: int, rng: np.random.Generator) -> tuple[slic
     return window
 
 
-def _unlabelled() -> np.ndarray:
-    return np.full((SCENE_SIDE, SCENE_SIDE), UNLABELLED, np.uint8)
+def _unlabelled(map_image: RGBImage, visible: RGBImage) -> AlignedPair:
+    return AlignedPair(map_image, visible, np.full(visible.shape[:2], UNLABELLED, np.uint8))

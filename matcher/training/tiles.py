@@ -1,7 +1,8 @@
-"""Real rasters from folders of XYZ tiles ({z}/{x}/{y}), joined into arrays with masks of what is data."""
+"""Real rasters from folders of XYZ tiles ({zoom}/{x}/{y}), joined into arrays with masks of which pixels hold data."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,51 +11,67 @@ import numpy.typing as npt
 
 from matcher.benchmark.pairs import read_image
 from matcher.images import RGBImage
+from matcher.training.config import Tiles
 
 TILE = 256
 WHITE = 250
 BLANK_SHARE = 0.25
-"""A tile of imagery with more white than this, or more of any one colour, is masked: imagery repeats none, and what
-services put where they have no data is of one, white or another."""
-
-
-@dataclass(frozen=True)
-class TileRange:
-    """Tiles x0..x1 and y0..y1 (inclusive) of one zoom level; y grows southward."""
-
-    zoom: int
-    x0: int
-    x1: int
-    y0: int
-    y1: int
+"""A tile of imagery of which a larger share is white, or of any one colour, is masked: real imagery repeats no
+colour so often, and services fill areas without data with one colour, white or another."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """H x W x 3 uint8 and H x W bool, true where there is data."""
+    """A raster joined from tiles: H x W x 3 uint8 RGB, and H x W bool, true where there is data."""
 
     image: RGBImage
     mask: npt.NDArray[np.bool_]
 
 
-def read_mosaic(folder: Path, tiles: TileRange, *, imagery: bool) -> Mosaic:
-    """Join the tiles of a range; a tile that is missing, or of `imagery` and blank, is masked."""
-    shape = ((tiles.y1 - tiles.y0 + 1) * TILE, (tiles.x1 - tiles.x0 + 1) * TILE)
+def read_mosaic(tiles: Tiles, *, imagery: bool) -> Mosaic:
+    """Join the tiles of a rectangle.
+
+    Args:
+        tiles: Where the tiles are.
+        imagery: Whether they are imagery, of which blank tiles hold no data; in a map, they do.
+
+    Returns:
+        The raster; tiles that are missing or blank are masked.
+
+    Raises:
+        InputError: A tile cannot be decoded.
+    """
+    (x0, x1), (y0, y1) = tiles.x, tiles.y
+    shape = ((y1 - y0 + 1) * TILE, (x1 - x0 + 1) * TILE)
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
-    for x in range(tiles.x0, tiles.x1 + 1):
-        for y in range(tiles.y0, tiles.y1 + 1):
-            for path in (folder / str(tiles.zoom) / str(x)).glob(f"{y}.*"):
-                rows, columns = (
-                    slice((y - tiles.y0) * TILE, (y - tiles.y0 + 1) * TILE),
-                    slice((x - tiles.x0) * TILE, (x - tiles.x0 + 1) * TILE),
-                )
-                tile = image[rows, columns] = read_image(path)
-                mask[rows, columns] = not (imagery and is_blank(tile))
+    for path in tile_files(tiles):
+        row, column = (int(path.stem) - y0) * TILE, (int(path.parent.name) - x0) * TILE
+        window = slice(row, row + TILE), slice(column, column + TILE)
+        tile = image[window] = read_image(path)
+        mask[window] = not (imagery and is_blank(tile))
     return Mosaic(image, mask)
 
 
+def tile_files(tiles: Tiles) -> list[Path]:
+    """Return the files of a rectangle of tiles that are there."""
+    columns = (tiles.folder / str(tiles.zoom) / str(x) for x in range(tiles.x[0], tiles.x[1] + 1))
+    rows = range(tiles.y[0], tiles.y[1] + 1)
+    return [file for column in columns for y in rows for file in sorted(column.glob(f"{y}.*"))]
+
+
+def tile_bounds(tiles: Tiles) -> tuple[float, float, float, float]:
+    """Return west, south, east and north, in degrees, of a rectangle of Web Mercator tiles."""
+    count = 2**tiles.zoom
+
+    def latitude(row: int) -> float:
+        return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / count))))
+
+    west, east = (column / count * 360 - 180 for column in (tiles.x[0], tiles.x[1] + 1))
+    return west, latitude(tiles.y[1] + 1), east, latitude(tiles.y[0])
+
+
 def is_blank(tile: RGBImage) -> bool:
-    """Tell whether a tile of imagery (H x W x 3) has lost its data."""
+    """Return whether a tile of imagery (H x W x 3) holds no data but a filling."""
     codes = tile.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     commonest = np.unique(codes, return_counts=True)[1].max() / codes.size
     return bool(max(commonest, (tile >= WHITE).all(-1).mean()) > BLANK_SHARE)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from matcher.precision import mixed_precision
 from matcher.training.batches import Batch, prefetched
-from matcher.training.checkpoint import Ema, Progress, load_checkpoint, save_checkpoint
+from matcher.training.checkpoint import Ema, TrainingProgress, load_checkpoint, save_checkpoint
 from matcher.training.config import Schedule, TrainingConfig
 from matcher.training.metrics import MetricsLog
-from matcher.training.sources import Source
+from matcher.training.sources import TrainingSource
 
 Losses = dict[str, Tensor]
 Validate = Callable[[Any, int], dict[str, float]]
@@ -34,21 +34,21 @@ class Task:
 
     network: nn.Module
     validate: Validate | None
-    """Judges a network (its average is loaded) at a step; its figure "validation" chooses the best."""
+    """Measures a network (with averaged weights) at a step; its figure "validation" chooses the best."""
 
 
 class Trainer:
     """Trains one task in one folder: `checkpoint.pt`, `best.pt`, `metrics.csv` and TensorBoard's events."""
 
-    def __init__(self, config: TrainingConfig, task: Task, source: Source, device: torch.device, scenes: int) -> None:
+    def __init__(self, config: TrainingConfig, task: Task, source: TrainingSource, device: torch.device) -> None:
         self.config, self.task, self.source, self.device = config, task, source, device
-        self.folder = Path(config.output)
+        self.folder = config.output
         self.folder.mkdir(parents=True, exist_ok=True)
         task.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [p for p in task.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=config.schedule.learning_rate, weight_decay=WEIGHT_DECAY)
         self.ema = Ema(task.network, config.schedule.ema)
-        self.progress = Progress(scenes=scenes)
+        self.progress = TrainingProgress()
         if self.checkpoint.exists():
             self.progress = load_checkpoint(self.checkpoint, task.network, self.ema, self.optimizer)
 
@@ -56,7 +56,7 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
-    def run(self) -> Progress:
+    def run(self) -> TrainingProgress:
         """Train to the schedule's end, from wherever the folder's checkpoint is."""
         schedule = self.config.schedule
         saved = time.monotonic()

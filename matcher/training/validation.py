@@ -1,4 +1,4 @@
-"""Validation on real, moved pairs: the development part of SRIF's Optical-Map. Aligned pairs flatter a network."""
+"""Validation on real, warped pairs: the development part of a set in SRIF's layout. Aligned pairs would be too easy."""
 
 from __future__ import annotations
 
@@ -10,45 +10,43 @@ import numpy as np
 
 from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import auc, score_pair, share_within
-from matcher.benchmark.pairs import Pair, srif_pairs
-from matcher.training.stages import Stage
+from matcher.benchmark.pairs import ImagePair, srif_pairs
+from matcher.training.stages import TrainingStage
 from matcher.types import Matches
 
 LEVEL = "easy"
-DRAWS = 3
-"""Motions a pair: with one, chance would choose the checkpoint."""
+SEEDS = 3
+"""Random homographies a pair: with one, chance would choose the checkpoint."""
 
 SUCCESS_PX = 10.0
 AUC_PX = 20.0
-"""Chooses checkpoints: the share of pairs alone moves in steps that are larger than most differences."""
+"""The area under the curve up to this error chooses checkpoints: the success rate of few pairs is too coarse."""
 
 SHOWN = 3
 """Pairs whose matches are drawn at every validation."""
 
 
-def moved_pairs(folder: Path, draws: int) -> list[Pair]:
-    """Return every development pair of a folder in SRIF's layout, moved in `draws` ways."""
+def warped_pairs(folder: Path, seeds: int) -> list[ImagePair]:
+    """Return every development pair of a folder in SRIF's layout, warped by `seeds` random homographies."""
     pairs = [files.load() for files in srif_pairs(folder, "development")]
-    return [at_level(replace(pair, name=f"{pair.name}#{draw}"), LEVEL) for draw in range(draws) for pair in pairs]
+    return [at_level(replace(pair, name=f"{pair.name}#{seed}"), LEVEL) for seed in range(seeds) for pair in pairs]
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Judges a training stage's network; pictures of matches go to `output`/validation."""
+    """Measures a training stage's network; pictures of matches go to `output`/validation."""
 
-    pairs: list[Pair]
+    pairs: list[ImagePair]
     output: Path
 
     @classmethod
-    def find(cls, data: Path, output: Path) -> Validation | None:
-        """Read the development pairs below `data`; None where they are not there."""
-        folder = data / "pairs/srif/Optical-Map"
-        if not folder.is_dir():
-            return None
-        return cls(moved_pairs(folder, DRAWS), output)
+    def read(cls, folder: Path, output: Path) -> Validation:
+        """Read the development pairs of a folder in SRIF's layout. Raises InputError."""
+        return cls(warped_pairs(folder, SEEDS), output)
 
-    def __call__(self, stage: Stage, step: int) -> dict[str, float]:
-        """Return "validation", the area under the curve of corner errors up to AUC_PX, and what is easier to grasp."""
+    def __call__(self, stage: TrainingStage, step: int) -> dict[str, float]:
+        """Return "validation", the area under the curve of corner errors up to AUC_PX, the success rate and the
+        median."""
         device = next(stage.parameters()).device
         matcher = stage.matcher(device)
         errors = []
@@ -61,7 +59,7 @@ class Validation:
         return {"validation": auc(errors, AUC_PX), "success_10px": success, "median_px": median}
 
     @staticmethod
-    def _draw(matches: Matches, pair: Pair, path: Path) -> None:
+    def _draw(matches: Matches, pair: ImagePair, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         height = max(pair.image0.shape[0], pair.image1.shape[0])
         sides = [

@@ -1,9 +1,9 @@
 """Stage `acquire`: sites -> raster pairs, each side a tiled GeoTIFF with a no-data mask.
 
 Inputs: `sample/sites.parquet` and the sources of the configuration. Output: `rasters/<point>/<site>/<side>.tif`, RGB
-uint8, tagged SOURCE, LICENCE, ATTRIBUTION and DATE; tile services give EPSG:3857, files keep their CRS. A side of which
+uint8, tagged DATE where the source knows it; tile services give EPSG:3857, files keep their CRS. A side of which
 nothing exists under the footprint is no-data. The result's data: path, digest, width, height, crs, transform (6),
-source, licence, attribution, date, nodata_share (0 to 1).
+date, nodata_share (0 to 1), and the facts source, licence and attribution, which are no part of a unit's key.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from pipeline.config import ChosenFrom
 from pipeline.errors import PermanentError
+from pipeline.files import digest_json
 from pipeline.registry import Registry
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from stages.acquire.source import Load, Site, Source
@@ -102,10 +103,15 @@ class AcquireStage(Stage[AcquireParams]):
             site = Site.from_row(row)
             payload = {**row, "geometry": shapely.to_wkt(site.footprint, rounding_precision=12)}
             for side, source in sources.items():
-                identity = source.identity(site)
+                inputs = [source.identity(site), *(run.digest(path) for path in source.files(site))]
                 weight = row["width"] * row["height"] / 1e6
-                units.append(self.unit(f"{site.name}/{side}", payload | {"side": side}, [identity], weight))
+                units.append(self._unit(f"{site.name}/{side}", source, payload | {"side": side}, inputs, weight))
         return units
+
+    def _unit(self, name: str, source: Source, payload: dict[str, Any], inputs: list[str], weight: float) -> Unit:
+        """Build a unit. Neither the other role's source nor what the source says of itself is part of its key."""
+        key = digest_json([self.name, self.version, source.key_fields(), name, payload, inputs])
+        return Unit(self.name, name, key, payload, weight, source.facts())
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count requests as the sources do: one a tile of the very sites that `sample` has chosen or will choose."""
@@ -138,17 +144,16 @@ class AcquireStage(Stage[AcquireParams]):
         site = Site.from_row(row)
         source = getattr(self.params, row["side"])
         path = workspace / "rasters" / site.name / f"{row['side']}.tif"
-        tags = {"SOURCE": source.source, "LICENCE": source.licence, "ATTRIBUTION": source.attribution}
         with source.open(site, workspace) as strips:
-            tags["DATE"] = source.date or strips.tags.get("DATE", "")
-            nodata = write_raster(path, strips.grid, strips.pixels, tags)
+            date = strips.tags.get("DATE", "")
+            nodata = write_raster(path, strips.grid, strips.pixels, {"DATE": date} if date else {})
+            beside = strips.files
         if nodata == 1:
             path.unlink()
             return Result(outcome=Outcome.NO_DATA, reason=f"{source.source} has nothing at site {site.name}")
         made = output(workspace, path)
-        facts = {key.lower(): value for key, value in tags.items()}
-        data = {"path": made.path, "digest": made.digest, "nodata_share": nodata} | strips.grid.to_json() | facts
-        return Result((made,), data)
+        data = {"path": made.path, "digest": made.digest, "nodata_share": nodata, "date": date} | strips.grid.to_json()
+        return Result((made, *(output(workspace, file) for file in beside)), data)
 
 
 def _site_rows(run: RunView) -> list[dict[str, Any]]:

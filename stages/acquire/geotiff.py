@@ -14,12 +14,13 @@ from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader
 from stages.acquire.source import Site, Source, Strips, rgba, site_path, window_of
-from stages.rasters import open_any
+from stages.rasters import files_of, open_any
 
 
 class GeoTiffSource(Source):
     """Raster files on disk, one for all sites or one a site; the part under the site's footprint is taken as it is."""
 
+    KEYLESS = frozenset({"path"})
     kind: Literal["geotiff"] = "geotiff"
     path: ConfigPath = Field(
         description="File, relative to the configuration; may hold {point_id} and {site_id}, as in "
@@ -42,13 +43,9 @@ class GeoTiffSource(Source):
         """
         return site_path(self.path, site)
 
-    def identity(self, site: Site) -> str:
-        """Return size and time of change of the site's file: reading gigabytes just to plan would take too long."""
-        try:
-            status = self.file(site).stat()
-        except OSError:
-            return "absent"
-        return f"{status.st_size} {status.st_mtime_ns}"
+    def files(self, site: Site) -> list[Path]:
+        """Return the site's file, and what lies beside it and belongs to it."""
+        return files_of(self.file(site))
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

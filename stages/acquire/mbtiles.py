@@ -21,6 +21,7 @@ from stages.fetch.responses import InvalidResponse, TileDecoder, UnsafeResponse,
 class MBTilesSource(Source):
     """Raster tiles of an MBTiles file."""
 
+    KEYLESS = frozenset({"path"})
     kind: Literal["mbtiles"]
     path: ConfigPath = Field(description="The file, relative to the configuration.")
     tile_size: Literal[256, 512] | None = Field(
@@ -28,10 +29,9 @@ class MBTilesSource(Source):
     )
     zoom: int | None = Field(default=None, ge=0, le=24, description="Zoom; default: nearest to the site's gsd.")
 
-    def identity(self, site: Site) -> str:
-        """Return size and time of change of the file."""
-        status = self.path.stat() if self.path.exists() else None
-        return f"{status.st_size} {status.st_mtime_ns}" if status else "absent"
+    def files(self, site: Site) -> list[Path]:
+        """Return the one file."""
+        return [self.path]
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

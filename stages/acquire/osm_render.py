@@ -46,6 +46,7 @@ class OsmRenderSource(Source):
     """A map drawn from vector data in one of the project's styles."""
 
     SECONDS_A_PIXEL = 1e-7
+    KEYLESS = frozenset({"path", "like"})
     kind: Literal["osm-render"] = "osm-render"
     source: str = Field("OpenStreetMap", description="What the data is, for the manifest.")
     licence: str = Field("ODbL-1.0", description="Licence of the data.")
@@ -72,13 +73,9 @@ class OsmRenderSource(Source):
         if not self.path.is_file():
             raise PermanentError(f"{self.path}: there is no such file; check the path of the vector data")
 
-    def identity(self, site: Site) -> str:
-        """Return size and time of change of the data."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return "absent"
-        return f"{status.st_size} {status.st_mtime_ns}"
+    def files(self, site: Site) -> list[Path]:
+        """Return the data, and the raster whose grid the map takes."""
+        return [self.path] if self.like is None else [self.path, site_path(self.like, site)]
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
@@ -87,7 +84,8 @@ class OsmRenderSource(Source):
         centre = site.footprint.centroid
         crs = local_crs(centre.x, centre.y)
         try:
-            whole = _read(self.path, crs, self.identity(site))
+            modified = self.path.stat().st_mtime_ns if self.path.exists() else 0
+            whole = _read(self.path, crs, modified)
         except VectorFileError as error:
             raise PermanentError(f"site {site.name}: {error}; check acquire.map.path") from error
         scene = _in_pixel_plane(whole, crs, grid)
@@ -105,8 +103,7 @@ class OsmRenderSource(Source):
             return TileWindow.of_site(site, TileMatrix(self.zoom, 256), self.source).grid
         if self.like is None:
             return local_grid(site)
-        path = site_path(self.like, site)
-        with open_any(path) as reader:
+        with open_any(site_path(self.like, site)) as reader:
             return window_of(site, reader.grid, reader.name)
 
     def _strips(self, scene: Scene, frame: Frame, covered: FloatArray) -> Iterator[Image]:
@@ -135,8 +132,8 @@ def data_date(path: Path) -> str:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, crs: str, identity: str) -> Scene:
-    """Read a whole extract, once for the many sites of a worker; `identity` changes when the file does."""
+def _read(path: Path, crs: str, modified: int) -> Scene:
+    """Read a whole extract, once for the many sites of a worker; `modified` is when the file was changed."""
     return read_scene(path, crs)
 
 

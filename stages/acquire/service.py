@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipeline.files import digest_bytes
 from raster.image import Image
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
+from stages.acquire.url_secrets import literal_secret
 from stages.fetch.client import Client, RateLimits, Request, Response
 from stages.fetch.prefetch import iterate_in_thread
 from stages.fetch.responses import InvalidResponse, TileDecoder
@@ -30,16 +30,12 @@ _PREFETCH_ROWS = 2
 _PREFETCH_TILES = 512
 """At least so many requests are in progress or wait for a slot, so that a few repeated ones do not hold up all."""
 _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
-_LITERAL_SECRET = re.compile(
-    r"[?&][\w-]*(?:key|token|secret|signature|sig|password|passwd|pwd|pass|session|auth|credential|jwt)"
-    r"=(?!\{key\})[^&]+",
-    re.IGNORECASE,
-)
 
 
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable"})
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
     url: str = Field(
@@ -67,10 +63,10 @@ class TileServiceSource(Source):
             raise ValueError("give either provider or url")
         if not data.get("provider"):
             url = str(data["url"])
-            if _LITERAL_SECRET.search(url):
-                raise ValueError("the url holds a key: write {key} instead and name its environment variable")
             if problem := template_problem(url, bool(data.get("key_variable"))):
                 raise ValueError(f"url: {problem}")
+            if secret := literal_secret(url):
+                raise ValueError(f"the url holds a key ({secret}): write {{key}} and name its environment variable")
             return data
         try:
             provider = find_provider(data["provider"])

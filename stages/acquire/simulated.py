@@ -144,8 +144,9 @@ class SimulatedMapSource(_Simulated):
             for row in range(0, grid.height, ROWS):
                 yield _opaque(renderer.render((0, row, grid.width, min(ROWS, grid.height - row))))
 
-        write_json(workspace / "rasters" / site.name / TRUTH_FILE, _to_json(misregistration, style))
-        yield Strips(grid, strips(), {})
+        truth = workspace / "rasters" / site.name / TRUTH_FILE
+        write_json(truth, _to_json(misregistration, style))
+        yield Strips(grid, strips(), {}, (truth,))
 
 
 def read_truth(path: Path) -> Misregistration:

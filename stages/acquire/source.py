@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +78,13 @@ class Strips:
 
     Alpha 0 is no data. Strips may have any heights that add up to the grid's; a source makes them one after another, so
     that memory stays bounded, and may make each in the memory of the one before. `tags` are facts only known once open,
-    such as the date; they complete the source's.
+    such as the date; they complete the source's. `files` are what the source wrote beside the raster.
     """
 
     grid: Grid
     pixels: Iterator[Image]
     tags: Mapping[str, str]
+    files: tuple[Path, ...] = ()
 
 
 def rgba(pixels: Image, mask: Mask) -> Image:
@@ -98,6 +99,10 @@ class Source(BaseModel, ABC):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    KEYLESS: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no pixel depends on, such as rate limits, or the places of `files`: a change of them acquires nothing
+    anew. Those of this class (source, licence, attribution, date) always are among them."""
 
     SECONDS_A_PIXEL: ClassVar[float] = 3e-8
     """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
@@ -149,6 +154,19 @@ class Source(BaseModel, ABC):
             A text that is part of the unit's key.
         """
         return ""
+
+    def files(self, site: Site) -> Sequence[Path]:
+        """Return the files on disk that the site's pixels come from. Their contents count, not their places."""
+        return ()
+
+    def key_fields(self) -> dict[str, Any]:
+        """Return the fields that pixels depend on."""
+        return self.model_dump(mode="json", exclude={"source", "licence", "attribution", "date", *self.KEYLESS})
+
+    def facts(self) -> dict[str, str]:
+        """Return what the source says of its imagery; goes with every raster and pair."""
+        facts = {"source": self.source, "licence": self.licence, "attribution": self.attribution}
+        return facts | ({"date": self.date} if self.date else {})
 
 
 def site_path(path: Path, site: Site) -> Path:

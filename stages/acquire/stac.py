@@ -24,6 +24,7 @@ from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips, rgba
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
+from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 class StacSource(Source):
     """Items of a catalog that touch the site, by date and cloud cover, mosaicked on a UTM grid of the site's gsd."""
 
+    KEYLESS = frozenset({"rate_limits"})
     kind: Literal["stac"]
     catalog: str = Field(description="Landing page of a STAC API, or a static catalog's URL or path.")
     collections: tuple[str, ...] = Field(default=(), description="Collections to search; default: all.")
@@ -66,6 +68,16 @@ class StacSource(Source):
         validation_alias=AliasChoices("rate_limits", "politeness"),  # older configurations have the second name
         description="Limits towards each host.",
     )
+
+    @field_validator("catalog")
+    @classmethod
+    def _holds_no_secret(cls, catalog: str) -> str:
+        if secret := literal_secret(catalog):
+            raise ValueError(
+                f"the URL holds {secret}: configurations and ledgers are no place for secrets. Name a catalog that "
+                "needs none, or copy its items to a local one"
+            )
+        return catalog
 
     @field_validator("dates")
     @classmethod

@@ -20,10 +20,11 @@ from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
+from raster.manual.verdict import PointLimits
 from stages.align.georeference import align_by_georeference
 from stages.align.limits import Limits
 from stages.matchers import MatcherName
-from stages.rasters import SIDES, open_pair
+from stages.rasters import PLACED, SIDES, open_pair
 from stages.tiepoints import SUFFIXES
 
 _SECONDS_A_PAIR, _SECONDS_A_PIXEL = {"georeference": 0.01, "structure": 10.0}, {"georeference": 0.0, "structure": 5e-7}
@@ -43,6 +44,11 @@ class AlignParams(BaseModel):
     )
     matcher: MatcherName = Field("cfog", description="Name of the matcher of the coarse step, for `method: structure`.")
     limits: Limits = Field(default=Limits(), description="Limits of the acceptance tests, for `method: structure`.")
+    manual: PointLimits = Field(
+        default_factory=PointLimits,
+        description="What manual tie points must fulfil to carry a pair that the windows cannot, for "
+        "`method: structure`.",
+    )
 
 
 class AlignStage(Stage[AlignParams]):
@@ -66,7 +72,7 @@ class AlignStage(Stage[AlignParams]):
                 if result is None or result.outcome is not Outcome.DONE
             ]
             present = {
-                side: dict(result.data)
+                side: {key: result.data[key] for key in PLACED}
                 for side, result in zip(SIDES, results, strict=True)
                 if result is not None and side not in missing
             }
@@ -102,14 +108,14 @@ class AlignStage(Stage[AlignParams]):
         from stages.align.evidence import summary, write_evidence  # torch and its kin: only where they are needed
         from stages.align.pair import align_pair
         from stages.align.threads import one_thread
-        from stages.tiepoints import read_tiepoints
+        from stages.tiepoints import read_site_tiepoints
 
         paths = [workspace / unit.payload["rasters"][side]["path"] for side in SIDES]
         with open_pair(*paths) as pair:
             files = [workspace / path for path in unit.payload["tiepoints"]]
-            points = [point for path in files for point in read_tiepoints(path, pair.visible.located)]
+            points = read_site_tiepoints(files, pair.visible.located, pair.map.located)
             with one_thread():
-                evidence = align_pair(pair, points, self.params.matcher, self.params.limits)
+                evidence = align_pair(pair, points, self.params.matcher, self.params.manual, self.params.limits)
             folder = workspace / "alignment" / unit.payload["name"]
             written = write_evidence(folder, evidence, pair)
         alignment = evidence.alignment

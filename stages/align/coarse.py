@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from matcher import load_matcher
-from matcher.dense.matcher import DenseMatcher, Step, distinct_poses, refine_pose
-from matcher.dense.poses import View, search_poses
+from matcher.dense.hypotheses import distinct_hypotheses, refine_hypothesis, search_similarities
+from matcher.dense.masked_image import MaskedImage
+from matcher.dense.matcher import DenseMatcher, RefinementStep
 from matcher.dense.windows import window_grid
 from raster.fit import fit
 from raster.homography import FloatArray, apply_homography, inverse
@@ -47,8 +48,8 @@ ANY_ROTATION = Search(ALL_ANGLES, (0.92, 1.0, 1.08), 128, 4, 2)
 ANY_SIMILARITY = Search(ALL_ANGLES, tuple(2.0 ** (step / 4) for step in range(-4, 5)), 160, 4, 2)
 
 STEPS = (
-    Step(0.25, 0.35, 0.10, ("similarity",)),
-    Step(0.5, 0.25, 0.04, ("similarity", "affine")),
+    RefinementStep(0.25, 0.35, 0.10, ("similarity",)),
+    RefinementStep(0.5, 0.25, 0.04, ("similarity", "affine")),
 )
 """How an initial hypothesis is followed to the resolution of this step."""
 
@@ -84,7 +85,7 @@ def coarse_candidates(pair: RasterPair, prior: FloatArray | None, matcher: str) 
             yield "cfog", homography / homography[2, 2]
 
 
-def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[View, View, FloatArray, FloatArray]:
+def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[MaskedImage, MaskedImage, FloatArray, FloatArray]:
     """Return both sides reduced, the map brought to the visible side's scale and orientation by the prior, and the
     matrices from the rasters' pixels to the views'."""
     visible, to_visible = reduced_view(pair.visible, SIDE)
@@ -96,18 +97,18 @@ def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[View, View, Floa
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=np.float64)
     to_view = shift @ to_visible @ prior
     image, mask = warped(pair.map, to_view, width + 2 * margin, height + 2 * margin)
-    return View(image, mask, visible.device), visible, to_view, to_visible
+    return MaskedImage(image, mask, visible.device), visible, to_view, to_visible
 
 
 @torch.no_grad()
-def _by_hypotheses(map_view: View, visible: View, search: Search) -> Iterator[FloatArray]:
+def _by_hypotheses(map_view: MaskedImage, visible: MaskedImage, search: Search) -> Iterator[FloatArray]:
     """Yield the best hypotheses of a search, followed to the resolution of this step: matrices between the views."""
-    poses = search_poses(map_view, visible, search.angles, search.scales, search.side)
+    poses = search_similarities(map_view, visible, search.angles, search.scales, search.side)
     if search.refined:
-        poses = [refine_pose(map_view, visible, pose) for pose in distinct_poses(poses, search.refined)]
+        poses = [refine_hypothesis(map_view, visible, pose) for pose in distinct_hypotheses(poses, search.refined)]
     matcher = DenseMatcher(visible.device)
     for pose in sorted(poses, key=lambda pose: -pose.score)[: search.followed]:
-        matrix, score = matcher.follow(map_view, visible, pose.matrix, STEPS)
+        matrix, score = matcher.refine(map_view, visible, pose.matrix, STEPS)
         if math.isfinite(score):
             yield matrix
 

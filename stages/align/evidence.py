@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pyarrow as pa
 
 from pipeline.files import write_json
 from raster.homography import FloatArray, apply_homography
+from raster.manual.verdict import PointCheck, PointVerdict
 from raster.pair import RasterPair
 from raster.reader import RasterReader
 from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
-from stages.align.verdict import TOLERANCE
+from stages.align.verdict import TOLERANCE, Check
 from stages.tables import write_table
 from stages.tiepoints import arrays
 
@@ -64,27 +66,47 @@ def write_evidence(folder: Path, evidence: Evidence, pair: RasterPair) -> list[P
 
 def summary(evidence: Evidence) -> dict[str, Any]:
     """Return the content of alignment.json: the alignment, and what it was judged by."""
-    local, fitted = evidence.local, evidence.fitted
+    local, fitted, manual = evidence.local, evidence.fitted, evidence.manual
+    model = fitted.kind if fitted is not None else None
+    if manual is not None and evidence.alignment.method == "manual":
+        model = manual.model
     measured = local is not None and np.isfinite(local.generalisation_px)
     return evidence.alignment.to_json() | {
-        "model": fitted.kind if fitted is not None else None,
+        "model": model,
         "windows": len(evidence.windows) if evidence.windows is not None else 0,
         "working_reduction": evidence.reduce,
         "misalignment_px": local.misalignment_px if measured and local else None,
         "generalisation_px": local.generalisation_px if measured and local else None,
         "ground_shift_px": evidence.ground.shift.tolist() if evidence.ground.reliable else None,
         "ground_halves_px": evidence.ground.halves_px if evidence.ground.reliable else None,
-        "checks": {
-            check.name: {
-                "value": check.value if np.isfinite(check.value) else None,
-                "limit": check.limit,
-                "passed": bool(check.passed),
-            }
-            for check in evidence.checks
-        },
+        "checks": _checks(evidence.checks),
         "contradicting_points": [
             point.name for point, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees
         ],
+        "manual": _manual(manual) if manual is not None else None,
+    }
+
+
+def _checks(checks: Sequence[Check | PointCheck]) -> dict[str, Any]:
+    return {
+        check.name: {
+            "value": check.value if np.isfinite(check.value) else None,
+            "limit": check.limit,
+            "passed": bool(check.passed),
+        }
+        for check in checks
+    }
+
+
+def _manual(verdict: PointVerdict) -> dict[str, Any]:
+    """Return what the manual points say alone."""
+    place = verdict.place
+    return {
+        "accepted": verdict.accepted,
+        "model": verdict.model,
+        "corner_error_px": verdict.corner_error_px if np.isfinite(verdict.corner_error_px) else None,
+        "checks": _checks(verdict.checks),
+        "further_point": None if place is None else {"map": place.map_xy, "visible": place.visible_xy},
     }
 
 

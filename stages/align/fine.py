@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import match_windows
-from raster.homography import FloatArray, apply_homography, inverse, resizing
+from raster.box import window_means
+from raster.homography import FloatArray, apply_homography, inverse
 from raster.pair import RasterPair
+from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
 from stages.align.small_components import find_small_components
@@ -128,19 +129,13 @@ def _measure_block(
     drawn, inside = warped(pair.map, shift @ working, width, height)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     compared = inside & ~find_small_components(drawn, layout.min_component) if layout.min_component else inside
-    field0, field1 = (View(*side, device).field(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
+    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
     size = layout.size
     local = corners - (x0, y0)
-    share = _window_mean((inside & mask).astype(np.float32), local, size)
-    strengths = [_window_mean(field.square().sum(0).sqrt().cpu().numpy(), local, size) for field in (field0, field1)]
+    share = window_means(torch.from_numpy(inside & mask), local, size)
+    strengths = [window_means(field.square().sum(0).sqrt(), local, size) for field in (field0, field1)]
     usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
     found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_PEAK_MARGIN)
     centres = found.centres + np.array([x0, y0])
-    numbers = np.column_stack([found.scores, found.margins, found.returns, share[usable]])
+    numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
     return np.concatenate([centres, found.shifts, numbers], axis=1)
-
-
-def _window_mean(values: NDArray[np.float32], corners: NDArray[np.intp], size: int) -> FloatArray:
-    total = cv2.integral(values, sdepth=cv2.CV_64F)
-    x, y = corners.T
-    return (total[y + size, x + size] - total[y, x + size] - total[y + size, x] + total[y, x]) / size**2

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
+from raster.manual.verdict import PointLimits, PointVerdict
 from raster.pair import RasterPair
 from raster.pixels import outline
 from raster.reader import RasterReader
@@ -18,7 +19,7 @@ from stages.align.georeference import overlap_share
 from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
-from stages.align.manual import fit_manual
+from stages.align.manual import judge_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
 from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
@@ -26,11 +27,8 @@ from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
 
-ENOUGH_MANUAL = 4
-"""So many agreeing manual points may carry a pair that the windows cannot."""
-
 MANUAL_LIMIT = 10.0
-"""Working pixels that a manual point may lie from what the windows say, or three times the points' own residual."""
+"""Working pixels that a manual point may lie from what accepted windows say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,8 @@ class Evidence:
 
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
     pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
-    (`window_agreeing`); the manual `points`, which of them are
-    `agreeing` and their residuals (visible px). `reduce`: visible pixels a pixel that the windows were measured in.
+    (`window_agreeing`); the manual `points`, which of them are `agreeing`, their residuals (visible px), and what they
+    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in.
     """
 
     alignment: Alignment
@@ -55,6 +53,7 @@ class Evidence:
     points: Sequence[TiePoint] = ()
     agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
+    manual: PointVerdict | None = None
     reduce: int = 1
 
     @property
@@ -64,7 +63,11 @@ class Evidence:
 
 
 def align_pair(
-    pair: RasterPair, points: Sequence[TiePoint] = (), matcher: str = "cfog", limits: Limits = DEFAULTS
+    pair: RasterPair,
+    points: Sequence[TiePoint] = (),
+    matcher: str = "cfog",
+    manual_limits: PointLimits | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Evidence:
     """Align a pair of rasters.
 
@@ -74,21 +77,26 @@ def align_pair(
         pair: The map and the visible raster.
         points: Manual tie points; none by default.
         matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
-        limits: Of the acceptance tests.
+        manual_limits: What manual points must fulfil to carry the pair without the windows; defaults if None.
+        limits: Of the acceptance tests of windows and regions.
 
     Returns:
         The alignment, accepted or not, with all that was measured.
     """
     prior = pair.georeferenced
-    manual, agreeing, residuals = fit_manual(list(points))
+    sizes = (pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height)
+    manual = judge_manual(points, *sizes, manual_limits)
     best = Evidence(_nowhere(prior, matcher), prior)
-    if manual is not None:
-        marked = (part[agreeing] for part in arrays(points))
-        best = _best(pair, [("manual", manual)], best, tuple(marked), limits)  # type: ignore[arg-type]
+    if manual.homography is not None:
+        source, target = arrays(points)
+        marked = source[manual.agreeing], target[manual.agreeing]
+        best = _best(pair, [("manual", manual.homography)], best, marked, limits)
     if not best.accepted:  # manual points or none, what the rasters alone say counts
         best = _best(pair, coarse_candidates(pair, prior, matcher), best, None, limits)
-    best = replace(best, points=points, agreeing=agreeing, point_residuals=residuals)
-    return _with_manual(best, manual) if len(points) else best
+    if not points:
+        return best
+    best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
+    return _confirmed(best) if best.accepted else _carried(best, manual)
 
 
 def _best(
@@ -207,26 +215,18 @@ def _inlier_cells(points: FloatArray, visible: RasterReader) -> float:
     return len(np.unique(np.clip(cells, 0, 7), axis=0)) / 64
 
 
-def _with_manual(evidence: Evidence, manual: FloatArray | None) -> Evidence:
-    """Combine the answer of the windows with the manual points.
-
-    Where the windows are accepted, points that contradict them are named, and if that is most of them the pair is
-    refused. Where the windows are not, enough points that agree carry the pair.
-    """
-    if evidence.accepted:
-        return _confirmed(evidence)
-    alignment, agreeing = evidence.alignment, evidence.agreeing
-    said = _contradicting(evidence)
-    if manual is None:
-        reasons = [alignment.reason, "the manual points do not agree on a transformation", said]
-        return replace(evidence, alignment=replace(alignment, reason=_join(reasons)))
-    enough = int(agreeing.sum()) >= ENOUGH_MANUAL
-    few = "" if enough else f"only {agreeing.sum()} manual points agree, {ENOUGH_MANUAL} are needed"
+def _carried(evidence: Evidence, manual: PointVerdict) -> Evidence:
+    """Let manual points that pass their own tests carry the pair where the windows cannot."""
+    alignment, agreeing = evidence.alignment, manual.agreeing
+    reason = "" if manual.accepted else f"manual points: {manual.reason}; windows: {alignment.reason}"
+    if manual.homography is None:
+        return replace(evidence, alignment=replace(alignment, reason=reason))
+    residual = float(np.sqrt(np.mean(manual.residuals[agreeing] ** 2))) if agreeing.any() else None
     carried = Alignment(
-        Transform(manual, float(np.sqrt(np.mean(evidence.point_residuals[agreeing] ** 2))), int(agreeing.sum())),
+        Transform(manual.homography, residual, int(agreeing.sum())),
         "manual",
-        "accepted" if enough else "needs-manual",
-        _join([said, few, f"windows: {alignment.reason}"]),
+        "accepted" if manual.accepted else "needs-manual",
+        reason,
         overlap=alignment.overlap,
         inlier_cells=alignment.inlier_cells,
         agreement=float(agreeing.mean()),
@@ -235,16 +235,13 @@ def _with_manual(evidence: Evidence, manual: FloatArray | None) -> Evidence:
 
 
 def _confirmed(evidence: Evidence) -> Evidence:
+    """Name the manual points that contradict accepted windows; if that is most of them, refuse the pair."""
     source, target = arrays(evidence.points)
     residuals = np.linalg.norm(apply_homography(evidence.alignment.transform.homography, source) - target, axis=1)
-    own = evidence.point_residuals[evidence.agreeing]
-    limit = max(MANUAL_LIMIT * evidence.reduce, 3 * float(np.median(own)) if len(own) else 0.0)
-    evidence = replace(evidence, agreeing=residuals <= limit, point_residuals=residuals)
+    evidence = replace(evidence, agreeing=residuals <= MANUAL_LIMIT * evidence.reduce, point_residuals=residuals)
     if 2 * evidence.agreeing.sum() >= len(residuals):
-        return replace(
-            evidence,
-            alignment=replace(evidence.alignment, reason=_join([evidence.alignment.reason, _contradicting(evidence)])),
-        )
+        reason = "; ".join(filter(None, [evidence.alignment.reason, _contradicting(evidence)]))
+        return replace(evidence, alignment=replace(evidence.alignment, reason=reason))
     reason = f"the manual points lie {np.median(residuals):.1f} px from what the windows say; check both"
     refused = replace(evidence.alignment, verdict="needs-manual", reason=reason, patches=(), regions=())
     return replace(evidence, alignment=refused)
@@ -253,7 +250,3 @@ def _confirmed(evidence: Evidence) -> Evidence:
 def _contradicting(evidence: Evidence) -> str:
     names = [point.name for point, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees]
     return f"manual points that contradict the rest: {', '.join(names)}" if names else ""
-
-
-def _join(reasons: Sequence[str]) -> str:
-    return "; ".join(reason for reason in reasons if reason)

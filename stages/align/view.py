@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from raster.homography import Matrix
 from raster.reader import RasterReader
 from raster.resample import reduced
 
 
-def reduced_view(raster: RasterReader, longest: int) -> tuple[View, Matrix]:
+def reduced_view(raster: RasterReader, longest: int) -> tuple[MaskedImage, Matrix]:
     """Read a whole raster reduced, and the matrix from its pixels to the view's; see `raster.resample.reduced`."""
     image, mask, matrix = reduced(raster, longest)
-    return View(image, mask, torch.device("cpu")), matrix
+    return MaskedImage(image, mask, torch.device("cpu")), matrix

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output, propagated
 from stages.clean.duplicates import exact_duplicates, near_duplicates
-from stages.clean.rules import RULES, Thresholds
+from stages.clean.rules import RULES, Rule, Thresholds
 from stages.tables import CLEAN, PAIRS, pair_tables, read_tables, write_table
 
 _SECONDS_A_PAIR = 0.0001
@@ -45,6 +45,7 @@ class CleanStage(Stage[CleanParams]):
     version: ClassVar[int] = 1
     Params: ClassVar[type[BaseModel]] = CleanParams
     reads: ClassVar[tuple[str, ...]] = ("tile",)
+    rules: ClassVar[Mapping[str, Rule]] = RULES
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
@@ -60,7 +61,7 @@ class CleanStage(Stage[CleanParams]):
         """Judge the pairs. Raises PermanentError if a table cannot be read."""
         columns = [name for name in PAIRS.names if name not in ("geometry", "homography", "transform", "crs")]
         pairs = read_tables([workspace / path for path in unit.payload["tables"]], PAIRS, columns).sort_by("pair_id")
-        reasons = judge(pairs, self.params)
+        reasons = judge(pairs, self.params, self.rules)
         verdicts = ["rejected" if found else "accepted" for found in reasons]
         table = pa.table([pairs["pair_id"], pa.array(verdicts), pa.array(reasons, CLEAN.field("reasons").type)], CLEAN)
         path = workspace / "clean" / "clean.parquet"
@@ -74,13 +75,13 @@ class CleanStage(Stage[CleanParams]):
         return Result((output(workspace, path),), data)
 
 
-def judge(pairs: pa.Table, params: CleanParams) -> list[list[str]]:
+def judge(pairs: pa.Table, params: CleanParams, rules: Mapping[str, Rule] = RULES) -> list[list[str]]:
     """Return the reasons against each pair of a table of `stages.tables.PAIRS`, none if it is fit.
 
     Of duplicates the first in the order of the table is kept; what a rule rejects is no duplicate of anything.
     """
     reasons: list[list[str]] = [[] for _ in range(pairs.num_rows)]
-    for name, rule in RULES.items():
+    for name, rule in rules.items():
         for index, text in rule(pairs, params.thresholds).items():
             reasons[index].append(f"{name}: {text}")
     ids = pairs["pair_id"].to_pylist()

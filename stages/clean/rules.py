@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,8 @@ class Thresholds(BaseModel):
     )
 
 
-Rule = Callable[[pa.Table, Thresholds], Mapping[int, str]]
+Rule = Callable[[pa.Table, Any], Mapping[int, str]]
+"""Takes the table of pairs and the thresholds of its stage; returns the unfit rows, with a sentence each."""
 
 
 def map_without_data(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:

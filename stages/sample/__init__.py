@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,10 +60,14 @@ class SampleStage(Stage[SampleParams]):
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
-        inputs = [site.identity() for site in self.params.sites]
+        files = [path for site in self.params.sites for path in site.files()]
         if self.params.points is not None:
-            inputs.append(self.params.points.identity())
-        return [self.unit("sites", {"seed": run.seed}, inputs)]
+            files.append(self.params.points.path)
+        return [self.unit("sites", {"seed": run.seed}, [run.digest(path) for path in files])]
+
+    def key_params(self) -> Any:
+        """Return the params without the places of files, whose contents count instead."""
+        return self.params.model_dump(mode="json", exclude={"sites": {"__all__": {"raster"}}, "points": {"path"}})
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Choose the sites and write the tables."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import shapely
@@ -15,7 +16,7 @@ from shapely import Polygon, box
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.longitude import ground_polygon, surrounds_pole, wrapped, wrapped_ring
-from stages.rasters import open_any
+from stages.rasters import files_of, open_any
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -31,9 +32,9 @@ class _Listed(BaseModel, ABC):
     def extent(self) -> tuple[Polygon, float]:
         """Return the footprint in WGS84 degrees and the ground sample distance in metres."""
 
-    def identity(self) -> str:
-        """Return what changes when the site does though the configuration does not."""
-        return ""
+    def files(self) -> list[Path]:
+        """Return the files that the extent comes from. Their contents count, not their places."""
+        return []
 
 
 class SiteByBounds(_Listed):
@@ -67,9 +68,9 @@ class SiteByRaster(_Listed):
 
     raster: ConfigPath = Field(description="GeoTIFF, relative to the configuration; usually the visible side's.")
 
-    def identity(self) -> str:
-        """Return size and time of change of the file."""
-        return str(self.raster.stat().st_mtime_ns) if self.raster.exists() else "absent"
+    def files(self) -> list[Path]:
+        """Return the raster, and what lies beside it and belongs to it."""
+        return files_of(self.raster)
 
     def extent(self) -> tuple[Polygon, float]:
         """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""

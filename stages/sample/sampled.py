@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
-from pipeline.files import digest_file
 from raster.longitude import wrapped, wrapped_ring
 from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
 from stages.sample.footprints import MAX_LATITUDE, SampledFootprint, SizeRange, place_sites
@@ -85,10 +84,6 @@ class PointFile(_SiteSizes):
     """
 
     path: ConfigPath = Field(description="The file.")
-
-    def identity(self) -> str:
-        """Return the digest of the file."""
-        return digest_file(self.path) if self.path.is_file() else "absent"
 
     def rows(self, seed: int) -> list[Row]:
         """Return the rows of `sample/sites.parquet`. Raises PermanentError if the file does not fit."""

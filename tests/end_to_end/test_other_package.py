@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import rasterio
 import yaml
@@ -184,7 +186,7 @@ def test_a_source_and_a_recipe_go_through_every_command(package: Path, tmp_path:
     assert means["aerial"] == pytest.approx((255 + 100) / 2, abs=5)
     assert means["sar"] == pytest.approx(255 / 2, abs=5)
     with rasterio.open(workspace / "rasters/001/1/sar.tif") as raster:
-        assert raster.tags()["SOURCE"] == "boards"
+        assert raster.tags()["DATE"] == "2026-01-01"
     assert "0 faults" in mapdata(package, "verify", "--workspace", workspace)
     assert "mean 001/1/sar" in mapdata(
         package, "retry", "--workspace", workspace, "--state", "done", "--stage", "mean", "--unit", "*/sar"
@@ -214,3 +216,16 @@ def test_what_is_misspelt_is_named(
     assert f"{config}:{line}:" in message
     assert place in message
     assert words in message
+
+
+@pytest.mark.parametrize("matcher", ["corners", "boards.matching:CornersMatcher"])
+def test_a_matcher_goes_through_the_commands(package: Path, tmp_path: Path, matcher: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), noise)
+    cv2.imwrite(str(tmp_path / "b.png"), cv2.resize(noise, (599, 399)))
+    found = json.loads(
+        mapdata(package, "match", tmp_path / "a.png", tmp_path / "b.png", "--matcher", matcher, "--json")
+    )
+    scale = [598 / 299, 398 / 199, 1]
+    assert np.allclose(found["homography"], np.diag(scale), atol=1e-3)
+    assert (found["matches"], found["inliers"]) == (36, 36)

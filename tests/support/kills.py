@@ -15,6 +15,7 @@ from pipeline.errors import WorkspaceError
 from pipeline.ledger import Ledger, State
 from pipeline.workspace import Workspace
 
+LONGEST_SECONDS = 900
 Driver = subprocess.Popen[bytes]
 
 
@@ -28,8 +29,12 @@ def run_under_kills(
     """
     driver = start()
     killed = 0
+    deadline = time.monotonic() + LONGEST_SECONDS
     for victim in victims:
-        if not _wait_for_work(driver, workspace):
+        if time.monotonic() > deadline:
+            driver.kill()
+            raise AssertionError(f"the run does not get on: {killed} kills in {LONGEST_SECONDS} s")
+        if not _wait_for_work(driver, workspace, deadline):
             break
         time.sleep(moments.uniform(0, longest))
         if victim == "driver":
@@ -37,16 +42,16 @@ def run_under_kills(
             driver.wait()
             driver = start()
             killed += 1
-        elif _kill_a_worker(driver):
+        elif _kill_a_worker(driver, deadline):
             killed += 1
     if driver.wait(300) != 0:
         raise AssertionError(f"the run under kills ended with status {driver.returncode}")
     return killed
 
 
-def _wait_for_work(driver: Driver, workspace: Path) -> bool:
+def _wait_for_work(driver: Driver, workspace: Path, deadline: float) -> bool:
     """Wait until units are in flight; False if the run ended."""
-    while driver.poll() is None:
+    while driver.poll() is None and time.monotonic() < deadline:
         if _in_flight(workspace):
             return True
         time.sleep(0.02)
@@ -62,9 +67,9 @@ def _in_flight(workspace: Path) -> int:
         return 0
 
 
-def _kill_a_worker(driver: Driver) -> bool:
+def _kill_a_worker(driver: Driver, deadline: float) -> bool:
     """Kill one of the driver's Dask workers, waiting for one to be there; False if the run ended."""
-    while driver.poll() is None:
+    while driver.poll() is None and time.monotonic() < deadline:
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(driver.pid).children():
                 if "spawn_main" in " ".join(child.cmdline()):

@@ -103,6 +103,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                     raster = files[side]
                     record |= {
                         f"{side}_digest": _digest(content), f"{side}_bytes": len(content),
+                        f"{side}_nodata": round(0.001 * row + 0.0001 * col, 4),
                         f"{side}_source": raster.source, f"{side}_licence": raster.licence,
                         f"{side}_attribution": raster.attribution, f"{side}_date": raster.date,
                         f"{side}_raster": raster.digest,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
+import markdown_it
 import mlcroissant
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
 import pytest
 import rasterio
+import shapely
 import torch
+import yaml
 from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from stac_geoparquet.arrow import stac_table_to_items
@@ -22,6 +28,7 @@ from catalog.dataset import open_dataset
 from catalog.errors import CatalogError
 from catalog.model import Format
 from catalog.pairs import SCHEMA
+from catalog.verify import verify_release
 
 pytestmark = pytest.mark.integration
 
@@ -180,3 +187,96 @@ def test_the_facade_opens_it(release):
 def test_release_summary_counts(release):
     summary = json.loads((release / "release.json").read_text())
     assert summary["pairs"] == {"train": 30, "val": 0, "test": 15, "rejected": 3, "all": 48}
+
+
+def test_hugging_face_loads_pairs_and_splits(release, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    datasets = pytest.importorskip("datasets", reason="needs the extra `readers`")
+    loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path))
+    assert {name: len(rows) for name, rows in loaded.items()} == {"train": 30, "test": 15}
+    for split in ("train", "test"):
+        expected = open_dataset(release, split, dtype=torch.uint8)
+        for index in (0, 7):
+            row, pair = loaded[split][index], expected[index]
+            assert row["pair_id"] == pair["pair_id"]
+            for side in ("map", "visible"):
+                np.testing.assert_array_equal(np.asarray(row[side]).transpose(2, 0, 1), pair[side].numpy())
+    assert row["map_licence"] == "CC-BY-4.0"
+    footprint = shapely.from_wkt(row["footprint"])
+    assert shapely.hausdorff_distance(footprint, shapely.box(*row["bbox"].values())) < 1e-5
+
+
+def test_xarray_opens_the_store(release):
+    xarray = pytest.importorskip("xarray", reason="needs the extra `readers`")
+    store = xarray.open_zarr(release / "mapdata.zarr", consolidated=True)
+    assert store["map"].dims == store["visible"].dims == ("pair", "y", "x", "channel")
+    assert store["split"].dims == ("pair",)
+    chosen = store.isel(pair=np.flatnonzero(store["split"].values == "test"))
+    assert chosen["map"].shape == (15, 64, 64, 3)
+    np.testing.assert_array_equal(
+        chosen["visible"][0].values.transpose(2, 0, 1), open_dataset(release, "test", dtype=torch.uint8)[0]["visible"]
+    )
+
+
+def test_text_of_sources_stays_text_in_the_card(make_contents, tmp_path):
+    contents, root = make_contents(tmp_path)
+    harmful = '<script>alert(1)</script>\n---\nlicense: mit\n# A "title": [x](javascript:1) | *b* \\'
+    about = replace(contents.about, title=harmful, description=harmful, creator=harmful)
+    rasters = [replace(pair, map=replace(pair.map, attribution=harmful)) for pair in contents.originals]
+    build_release(
+        SCHEMA, replace(contents, about=about, originals=rasters), root, tmp_path / "release", [Format.FOLDERS]
+    )
+    front, _, body = (tmp_path / "release/README.md").read_text().removeprefix("---\n").partition("\n---\n")
+    matter = yaml.safe_load(front)
+    assert matter["pretty_name"] == harmful
+    assert matter["license"] == "cc-by-4.0"
+    html = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
+    assert "<script" not in html
+    assert "href" not in html.lower()
+    assert "<em>" not in html
+    assert html.count("<h1>") == 1
+    (row,) = [line for line in body.splitlines() if line.startswith("| map |")]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7
+
+
+def test_unknown_dates_match_no_search_for_a_period(make_contents, tmp_path):
+    contents, root = make_contents(tmp_path)
+    names = [f"{side}_date" for side in ("map", "visible")]
+    records = contents.records
+    for name in names:
+        index = records.column_names.index(name)
+        records = records.set_column(index, records.schema.field(name), pa.array([""] * records.num_rows))
+    rasters = [
+        replace(pair, map=replace(pair.map, date=""), visible=replace(pair.visible, date=""))
+        for pair in contents.originals
+    ]
+    release = tmp_path / "release"
+    build_release(SCHEMA, replace(contents, records=records, originals=rasters), root, release, tuple(Format))
+    assert verify_release(release) == []
+    catalog = pystac.Catalog.from_file(release / "stac/catalog.json")
+    (collection,) = catalog.get_children()
+    assert collection.extent.temporal.intervals == [[None, None]]
+    for item in catalog.get_items(recursive=True):
+        assert item.properties["mapdata:date_known"] is False
+        assert item.common_metadata.end_datetime.year == 1970
+    frame = geopandas.read_parquet(release / "stac/pairs.parquet")
+    assert not frame["mapdata:date_known"].any()
+    assert (frame["end_datetime"] < "2000-01-01T00:00:00Z").all()
+
+
+def test_stac_links_have_titles_and_lead_to_the_licences(release):
+    for path in [release / "stac/collection.json", *(release / "stac/items").glob("*.json")]:
+        links = json.loads(path.read_text())["links"]
+        assert all(link["title"] for link in links)
+        (licence,) = [link for link in links if link["rel"] == "license"]
+        assert "© map service" in (path.parent / licence["href"]).read_text()
+
+
+def test_the_share_without_data_is_in_manifest_and_stac(release):
+    frame = geopandas.read_parquet(release / "manifest.parquet")
+    items = geopandas.read_parquet(release / "stac/pairs.parquet")
+    for side in ("map", "visible"):
+        assert frame[f"{side}_nodata"].between(0, 1).all()
+        published = frame[frame.verdict == "accepted"][f"{side}_nodata"]
+        np.testing.assert_array_equal(items[f"mapdata:{side}_nodata"], published)

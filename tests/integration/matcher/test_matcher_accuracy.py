@@ -8,7 +8,7 @@ import pytest
 
 from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import score_pair, share_within
-from matcher.benchmark.pairs import Pair, read_image, srif_pairs
+from matcher.benchmark.pairs import ImagePair, read_image, srif_pairs
 from matcher.errors import MatcherUnavailable
 from matcher.registry import load_matcher, matcher_names
 from matcher.types import Matcher
@@ -27,7 +27,7 @@ def loaded(name: str, num_keypoints: int) -> Matcher:
 @pytest.mark.parametrize("name", matcher_names())
 def test_finds_a_warped_image_in_itself(name: str, shared_data: Path) -> None:
     image = read_image(shared_data / "pairs" / "srif" / "Optical-Map" / "pair1_1.jpg")
-    pair = at_level(Pair("itself/1", image, image, np.eye(3)), "easy")
+    pair = at_level(ImagePair("itself/1", image, image, np.eye(3)), "easy")
     scored = score_pair(loaded(name, 1024).match(pair.image0, pair.image1), pair)
     assert scored.corner_error_px < 3
 

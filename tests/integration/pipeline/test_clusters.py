@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import yaml
+from distributed import Client
 from synthetic_recipe import QUICK, RECIPE, contents
 
 from pipeline import executors
 from pipeline.config import load_config
-from pipeline.errors import ClusterError
+from pipeline.errors import ClusterError, WorkspaceError
 from pipeline.executors import local_cluster
-from pipeline.ledger import State
+from pipeline.ledger import Ledger, State
 from pipeline.run import Request, Summary, run
 from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.integration
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
+PROJECT = SUPPORT.parents[1]
 
 
 def run_recipe(
@@ -39,11 +45,14 @@ def run_recipe(
 
 
 @contextmanager
-def process(*arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """Run a `dask` command in a process of its own."""
+def process(
+    *arguments: str, prefix: tuple[str, ...] = (), path: tuple[Path, ...] = (SUPPORT, PROJECT)
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a `dask` command in a process of its own, which finds modules in `path` first."""
     started = subprocess.Popen(
         [*prefix, sys.executable, "-m", "dask", *arguments],
-        env=os.environ | {"PYTHONPATH": str(SUPPORT)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+        cwd=path[0],  # which `-m` puts before everything else
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -137,6 +146,78 @@ def test_workers_without_the_program_are_named(tmp_path: Path) -> None:
         pytest.raises(ClusterError, match=r"cannot run this program: .*No module named 'pipeline'.*same versions"),
     ):
         run_recipe(tmp_path, "run", {}, scheduler=address)
+
+
+@contextmanager
+def both_workers_of(address: str) -> Iterator[None]:
+    """Wait until two workers have joined."""
+    with Client(address) as client:
+        client.wait_for_workers(2, timeout=60)
+        yield
+
+
+def other_code(folder: Path, module: Path, old: str, new: str) -> tuple[Path, ...]:
+    """Make an installation that differs in one place of one module; return where its modules are found."""
+    for name in ("catalog", "cartography", "mapdata", "matcher", "pipeline", "raster", "stages"):
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SUPPORT / "synthetic_recipe.py", folder)
+    text = (folder / module).read_text()
+    assert old in text
+    (folder / module).write_text(text.replace(old, new))
+    return (folder,)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "difference"),
+    [
+        ("synthetic_recipe.py", '"draw", 1,', '"draw", 2,', "package synthetic_recipe is another one"),
+        ("raster/homography.py", "np.float64", "np.float32", "package raster is another one"),
+        ("pipeline/attempt.py", "def attempt_elsewhere(", "def attempt_nowhere(", "attempt_elsewhere"),
+    ],
+)
+def test_one_of_two_workers_with_other_code_refuses_and_is_named(
+    tmp_path: Path, module: str, old: str, new: str, difference: str
+) -> None:
+    path = other_code(tmp_path / "other", Path(module), old, new)
+    stages = {"list": {"count": 12}, "draw": {"seconds": 0.1}}
+    with (
+        scheduler() as address,
+        worker(address),
+        worker(address, path=path),
+        both_workers_of(address),
+        pytest.raises(ClusterError, match=r"(?i)install the same versions? .*on every worker") as raised,
+    ):
+        run_recipe(tmp_path, "run", stages, scheduler=address)
+    assert difference in str(raised.value)
+    assert re.search(r"worker tcp://127\.0\.0\.1:\d+ (runs other code|says .*cannot import)", str(raised.value))
+    run_recipe(tmp_path, "run", stages)
+    run_recipe(tmp_path, "alone", stages)
+    assert contents(tmp_path / "run") == contents(tmp_path / "alone"), "nothing was kept of the other code"
+
+
+def test_a_worker_that_joins_late_is_checked_too(tmp_path: Path) -> None:
+    path = other_code(tmp_path / "other", Path("synthetic_recipe.py"), '"draw", 1,', '"draw", 2,')
+    ledger, ended = tmp_path / "run/engine/ledger.sqlite", Event()
+
+    def join_late() -> int:
+        done = 0
+        while done < 3 and not ended.is_set():
+            time.sleep(0.1)
+            with suppress(WorkspaceError), Ledger(ledger, read_only=True) as opened:
+                done = opened.counts().get("draw", {}).get(State.DONE, 0)
+        with worker(address, path=path):
+            ended.wait(120)
+        return done
+
+    with scheduler() as address, worker(address), ThreadPoolExecutor(1) as pool:
+        joining = pool.submit(join_late)
+        try:
+            with pytest.raises(ClusterError, match=r"worker tcp://.* runs other code.*version 2, the run has 1"):
+                run_recipe(tmp_path, "run", {"list": {"count": 400}, "draw": {"seconds": 0.2}}, scheduler=address)
+        finally:
+            ended.set()
+        assert joining.result() >= 3, "the run was going on"
 
 
 def test_a_cluster_without_workers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

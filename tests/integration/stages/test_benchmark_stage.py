@@ -103,7 +103,7 @@ def test_without_names_all_matchers_are_tried_whose_weights_are_there(
     trained = planned("mapglue")
     (tmp_path / "mapglue.safetensors").write_bytes(b"better weights")
     again = planned("mapglue")
-    (tmp_path / "learned-field.safetensors").write_bytes(b"weights that every network uses")
+    (tmp_path / "feature-map.safetensors").write_bytes(b"weights that every network uses")
     keys = [plan["mapglue"] for plan in (asked, trained, again, planned("mapglue"))]
     assert len(set(keys)) == 4, "measured anew"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,44 @@ def test_check_names_the_point_that_contradicts_the_rest(tmp_path: Path) -> None
     write_tiepoints(file, marked(wrong=True))
     status, said = mapdata("tiepoints", "check", file)
     assert status == 1
-    assert [line.split()[0] for line in said.splitlines() if "contradicts" in line] == ["p3"]
+    assert [line.split()[0] for line in said.splitlines() if "contradicts the rest" in line] == ["p3"]
     write_tiepoints(file, marked())
-    assert mapdata("tiepoints", "check", file)[0] == 0
+    status, said = mapdata("tiepoints", "check", file)
+    assert status == 0, said
+    assert "accepted: similarity" in said
+
+
+def test_check_fails_where_align_would_refuse(workspace: Path, tmp_path: Path) -> None:
+    file, visible = tmp_path / "marked.csv", workspace / "rasters" / "001" / "1" / "visible.tif"
+    crowded = [replace(point, map_x=point.map_x / 10, visible_x=point.visible_x / 10) for point in marked()]
+    write_tiepoints(file, crowded)
+    status, said = mapdata("tiepoints", "check", file, "--map", visible, "--visible", visible)
+    assert status == 1
+    assert "the points spread over" in said
+    assert "a further point would help most near map pixel" in said
+    write_tiepoints(file, [*marked(), TiePoint("far", 1e9, 1e9, 1e9, 1e9)])
+    status, said = mapdata("tiepoints", "check", file, "--map", visible, "--visible", visible)
+    assert status == 1
+    assert "points outside their rasters: far" in said
+
+
+def test_layer_coordinates_need_the_map(workspace: Path, tmp_path: Path) -> None:
+    visible = workspace / "rasters" / "001" / "1" / "visible.tif"
+    lines = ["#CRS: EPSG:3857", "mapX,mapY,sourceX,sourceY,enable,dX,dY,residual"]
+    for point in marked():
+        x, y = GRID.to_world([[point.map_x, point.map_y]])[0]
+        lines.append(f"{x},{y},{x},{y},1,0,0,0")
+    file = tmp_path / "marked.points"
+    file.write_text("\n".join(lines) + "\n")
+    status, said = mapdata("tiepoints", "check", file, "--visible", visible)
+    assert status != 0
+    status, said = mapdata("tiepoints", "check", file, "--visible", visible, "--map", visible)
+    assert status == 0, said
+    (workspace / "rasters" / "001" / "1" / "map.tif").write_bytes(visible.read_bytes())
+    status, said = mapdata("tiepoints", "import", "001/1", file, "--workspace", workspace)
+    assert status == 0, said
+    stored = read_tiepoints(workspace / "tiepoints" / "001" / "1.csv")
+    assert [point.map_y for point in stored] == pytest.approx([point.visible_y for point in stored])
 
 
 def test_a_missing_or_damaged_file_is_named(workspace: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def make_row(point: str, site: str, row: int, col: int, **changes: Any) -> dict[
         record |= {
             f"{side}_digest": "0" * 64,
             f"{side}_bytes": 1000,
+            f"{side}_nodata": 0.0,
             f"{side}_source": "service",
             f"{side}_licence": "CC0-1.0",
             f"{side}_attribution": "someone",

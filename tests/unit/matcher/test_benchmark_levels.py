@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.benchmark.levels import LEVELS, CornerNoise, Motion, at_level, corners_of, seeded
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.levels import LEVELS, CornerPerturbation, HomographyRange, at_level, corners_of, seeded
+from matcher.benchmark.pairs import ImagePair
 from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
 
-def gradient_pair(name: str, width: int = 240, height: int = 200, scale: float = 1.0) -> Pair:
+def gradient_pair(name: str, width: int = 240, height: int = 200, scale: float = 1.0) -> ImagePair:
     """An image whose red and green are its own x and y, so that a warped pixel tells where it came from."""
     y, x = np.mgrid[:height, :width]
     image = np.stack([x, y, np.full_like(x, 255)], axis=2).astype(np.uint8)
-    return Pair(name, image, image, np.diag([scale, scale, 1.0]))
+    return ImagePair(name, image, image, np.diag([scale, scale, 1.0]))
 
 
 @pytest.mark.parametrize("level", [name for name, warp in LEVELS.items() if warp])
@@ -70,28 +70,28 @@ def test_names_alone_decide() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["easy", "normal", "hard"]))
-def test_motions_stay_within_their_limits(seed: int, level: str) -> None:
-    motion = LEVELS[level]
-    assert isinstance(motion, Motion)
-    matrix = motion.sample(np.random.default_rng(seed), 401, 301)
+def test_homographies_stay_within_their_limits(seed: int, level: str) -> None:
+    limits = LEVELS[level]
+    assert isinstance(limits, HomographyRange)
+    matrix = limits.sample(np.random.default_rng(seed), 401, 301)
     centre = np.array([[200.0, 150.0]])
-    assert (np.abs(apply_homography(matrix, centre) - centre) <= np.array([401, 301]) * motion.shift + 1e-9).all()
+    assert (np.abs(apply_homography(matrix, centre) - centre) <= np.array([401, 301]) * limits.shift + 1e-9).all()
     local = (apply_homography(matrix, centre + np.array([1e-4, 0])) - apply_homography(matrix, centre))[0] / 1e-4
-    slack = 1 + 401 * motion.perspective
-    assert 1 / motion.scale / slack <= np.hypot(*local) <= motion.scale * slack
-    if motion.rotation_deg < 180:
-        assert abs(np.rad2deg(np.arctan2(local[1], local[0]))) <= motion.rotation_deg + 5
+    slack = 1 + 401 * limits.perspective
+    assert 1 / limits.scale / slack <= np.hypot(*local) <= limits.scale * slack
+    if limits.rotation_deg < 180:
+        assert abs(np.rad2deg(np.arctan2(local[1], local[0]))) <= limits.rotation_deg + 5
 
 
 def test_corner_noise_without_noise_enlarges_the_patch() -> None:
-    matrix = CornerNoise(patch=0.5, amplitude=0, angle_deg=0).sample(np.random.default_rng(0), 101, 101)
+    matrix = CornerPerturbation(patch=0.5, amplitude=0, angle_deg=0).sample(np.random.default_rng(0), 101, 101)
     np.testing.assert_allclose(
         apply_homography(matrix, np.array([[25.0, 25], [50, 50], [75, 25]])), [[0, 0], [50, 50], [100, 0]], atol=1e-3
     )
 
 
 def test_published_limits() -> None:
-    assert LEVELS["easy"] == Motion(10, 1.1, 0.05, 5e-5)
-    assert LEVELS["normal"] == Motion(45, 1.33, 0.10, 1.5e-4)
-    assert LEVELS["hard"] == Motion(180, 2.0, 0.15, 3e-4)
-    assert LEVELS["minima"] == CornerNoise(0.8, 0.05, 10)
+    assert LEVELS["easy"] == HomographyRange(rotation_deg=10, scale=1.1, shift=0.05, perspective=5e-5)
+    assert LEVELS["normal"] == HomographyRange(rotation_deg=45, scale=1.33, shift=0.10, perspective=1.5e-4)
+    assert LEVELS["hard"] == HomographyRange(rotation_deg=180, scale=2.0, shift=0.15, perspective=3e-4)
+    assert LEVELS["minima"] == CornerPerturbation(patch=0.8, amplitude=0.05, angle_deg=10)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.benchmark.metrics import auc, corner_error, match_errors, score_pair, share_within, srif_rmse
-from matcher.benchmark.pairs import Pair
+from matcher.benchmark.pairs import ImagePair
 from matcher.types import Matches
 from raster.fit import Fit
 
@@ -97,7 +97,7 @@ def test_srif_rmse() -> None:
 
 def score(matches: Matches) -> dict[str, float]:
     blank = np.zeros((81, 81, 3), np.uint8)
-    return vars(score_pair(matches, Pair("p", blank, blank, np.eye(3))))
+    return vars(score_pair(matches, ImagePair("p", blank, blank, np.eye(3))))
 
 
 def test_a_perfect_matcher() -> None:

@@ -184,24 +184,24 @@ def test_a_limit_keeps_pairs_evenly_spaced(tmp_path: Path) -> None:
     assert names == ["n0", "n4", "n8"]
 
 
-def test_another_draw_moves_the_same_pairs_otherwise(tmp_path: Path) -> None:
+def test_another_seed_warps_the_same_pairs_otherwise(tmp_path: Path) -> None:
     _picture(tmp_path / "a.png", 0)
     (tmp_path / "p.csv").write_text("name,image0,image1,homography\nn,a.png,a.png,")
     spec = PairSpec(str(tmp_path / "p.csv"), "csv")
-    (first,), (again,), (second,) = (open_pairs(replace(spec, draw=draw)) for draw in (0, 0, 2))
+    (first,), (again,), (second,) = (open_pairs(replace(spec, seed=seed)) for seed in (0, 0, 2))
     assert (first.name, second.name) == ("n", "n#2")
     assert first.digests() == second.digests()
     seen = [at_level(pair.load(), "easy").homography for pair in (first, again, second)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert np.abs(seen[0] - seen[2]).max() > 1e-3
-    assert replace(spec, draw=2).name == "p.csv, draw 2"
+    assert replace(spec, seed=2).name == "p.csv, seed 2"
 
 
 def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matcher.registry.SHIPPED", tmp_path)
     _release(tmp_path, ["folders"])
     pairs = open_pairs(PairSpec(str(tmp_path), "release"))
-    for name in ("mapglue", "learned-field"):
+    for name in ("mapglue", "feature-map"):
         (tmp_path / f"{name}.safetensors").touch()
     refuse_trained("mapglue", pairs)  # no record: nothing is known against it
     record = tmp_path / "mapglue.training.json"
@@ -214,7 +214,7 @@ def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monke
     with pytest.raises(InputError, match="its ground was used in training"):
         refuse_trained("mapglue", pairs)
     refuse_trained("rootsift", pairs)
-    record.rename(tmp_path / "learned-field.training.json")
+    record.rename(tmp_path / "feature-map.training.json")
     with pytest.raises(InputError, match="its ground was used in training"):
         refuse_trained("mapglue", pairs)
     record.write_text("{}")

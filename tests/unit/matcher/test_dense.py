@@ -13,9 +13,9 @@ from drawings import drawing, tensor
 
 from matcher.dense.correlation import correlate, find_peak
 from matcher.dense.harmonics import box_mean, orientation_harmonics, turn_harmonics
-from matcher.dense.matcher import DenseMatcher, Step, data_mask
-from matcher.dense.pooling import PRICE, pool_surfaces
-from matcher.dense.poses import View, search_poses
+from matcher.dense.hypotheses import MaskedImage, search_similarities
+from matcher.dense.matcher import DenseMatcher, RefinementStep, data_mask
+from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
 from matcher.dense.windows import correlation_surfaces, match_windows, window_grid
 from raster.fit import fit
 from raster.homography import apply_homography
@@ -107,8 +107,8 @@ def test_pose_search_finds_rotation_scale_and_shift() -> None:
         ]
     )
     moved = cv2.warpPerspective(image, matrix, (320, 256))
-    views = [View(side, data_mask(side), torch.device("cpu")) for side in (image, moved)]
-    best = search_poses(*views, np.deg2rad(np.arange(0, 360, 10.0)), (0.64, 0.8, 1.0, 1.25), 128)[0]
+    views = [MaskedImage(side, data_mask(side), torch.device("cpu")) for side in (image, moved)]
+    best = search_similarities(*views, np.deg2rad(np.arange(0, 360, 10.0)), (0.64, 0.8, 1.0, 1.25), 128)[0]
     assert np.rad2deg(best.angle) == pytest.approx(40)
     assert best.scale == 0.8
     corners = np.array([[60.0, 60], [250, 60], [250, 190], [60, 190]])
@@ -124,7 +124,7 @@ def test_windows_find_a_sub_pixel_shift_and_come_back() -> None:
     found = match_windows(*fields, window_grid(256, 320, 96, 48), 96, 8, min_margin=0.0)
     inner = np.abs(found.centres - [160, 128]).max(axis=1) < 90
     np.testing.assert_allclose(np.median(found.shifts[inner], axis=0), [3.4, -2.7], atol=0.15)
-    assert np.median(found.returns[inner]) < 0.3
+    assert np.median(found.forward_backward[inner]) < 0.3
 
 
 def test_pooled_surfaces_find_what_single_windows_do_not() -> None:
@@ -148,8 +148,8 @@ def test_freedom_is_used_as_far_as_its_price_allows() -> None:
     shifts = apply_homography(tilt, centres) - centres
     surfaces = np.stack([np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 50) for dx, dy in shifts])
 
-    def followed(price: float) -> float:
-        found, _ = pool_surfaces(torch.from_numpy(surfaces), centres, ("similarity", "homography"), price)
+    def followed(penalty: float) -> float:
+        found, _ = pool_surfaces(torch.from_numpy(surfaces), centres, ("similarity", "homography"), penalty)
         return float(found[2, 0]) / 1e-4
 
     assert followed(0.0) == pytest.approx(1, abs=0.02)
@@ -157,13 +157,13 @@ def test_freedom_is_used_as_far_as_its_price_allows() -> None:
 
 
 def test_freedom_costs_less_in_larger_images() -> None:
-    step = Step(1.0, 0.25, 0.05, ("homography",), full_price=100.0 * 200)
+    step = RefinementStep(1.0, 0.25, 0.05, ("homography",), full_penalty_px=100.0 * 200)
     small, large = (
-        View(drawing(8, *size), np.ones(size, bool), torch.device("cpu")) for size in ((100, 150), (200, 300))
+        MaskedImage(drawing(8, *size), np.ones(size, bool), torch.device("cpu")) for size in ((100, 150), (200, 300))
     )
-    assert step.price(small) == PRICE
-    assert step.price(large) == pytest.approx(PRICE / 3)
-    assert replace(step, full_price=math.inf).price(large) == PRICE
+    assert step.penalty(small) == COMPLEXITY_PENALTY
+    assert step.penalty(large) == pytest.approx(COMPLEXITY_PENALTY / 3)
+    assert replace(step, full_penalty_px=math.inf).penalty(large) == COMPLEXITY_PENALTY
 
 
 def test_windows_cover_an_image_smaller_than_one() -> None:

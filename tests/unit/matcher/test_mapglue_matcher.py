@@ -49,7 +49,7 @@ def test_a_turned_image_is_found_by_the_search(network: MapGlue) -> None:
 def test_where_the_network_finds_nothing_the_dense_matcher_is_asked_if_it_is_sure(
     network: MapGlue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "LEAST_MERIT", 2.0)
+    monkeypatch.setattr(inference, "MIN_SCORE", 2.0)
     image, turned = scene(), np.ascontiguousarray(np.rot90(scene()))
     assert len(MapGlueMatcher("tiny", CPU, network=network, mode="network").match(image, turned)) == 0
     full = MapGlueMatcher("tiny", CPU, network=network)

@@ -81,7 +81,7 @@ def test_a_network_with_the_weights_of_a_file(tmp_path: Path) -> None:
     found, shipped = (load_matcher(each, "cpu").match(image, image) for each in (name, "fast-mapglue:single-pass"))
     np.testing.assert_array_equal(found.points1, shipped.points1)
     assert weights_files(name)[0] == file
-    assert [path.stem for path in weights_files("mapglue:network")] == ["mapglue", "learned-field"]
+    assert [path.stem for path in weights_files("mapglue:network")] == ["mapglue", "feature-map"]
     assert weights_files("cfog") == weights_files("vismatch:roma") == []
     with pytest.raises(WeightsError, match="holds weights of 'fast-mapglue', not of 'mapglue'"):
         load_matcher(f"mapglue@{file}", "cpu")

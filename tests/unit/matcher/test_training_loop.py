@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,14 +12,18 @@ import torch
 
 from matcher.mapglue.config import MapGlueConfig
 from matcher.training.aligned import AlignedPair, ScenePool
-from matcher.training.config import Schedule, TrainingConfig, read_dataclass
+from matcher.training.config import Schedule, Sources, SyntheticScenes, Tiles, TrainingConfig
 from matcher.training.losses import correspond, descriptor_loss
 from matcher.training.scenes import scene_pool
 from matcher.training.sources import SceneSource
-from matcher.training.stages import FieldStage, MatcherStage, Stage, build_stage
+from matcher.training.stages import FeatureMapStage, MatcherStage, TrainingStage, build_stage
 from matcher.training.trainer import Task, Trainer
+from pipeline.config import read_model
+from pipeline.errors import ConfigError
 
 pytestmark = pytest.mark.unit
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 CPU = torch.device("cpu")
 TINY = MapGlueConfig(
@@ -29,17 +32,19 @@ TINY = MapGlueConfig(
 SCHEDULE = Schedule(steps=4, batch=2, crop=64, warmup=1, checkpoint_s=0)
 
 
-def draw(number: int) -> AlignedPair:
+def render(number: int) -> AlignedPair:
     generator = np.random.default_rng(number)
     image = np.kron(generator.integers(0, 255, (16, 16, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     return AlignedPair(255 - image, image, generator.integers(0, 6, (128, 128)).astype(np.uint8))
 
 
-def trainer(folder: Path, steps: int, stage: Callable[[], Stage] = lambda: MatcherStage(TINY)) -> Trainer:
+def trainer(folder: Path, steps: int, stage: Callable[[], TrainingStage] = lambda: MatcherStage(TINY)) -> Trainer:
     torch.manual_seed(0)
-    config = TrainingConfig(output=str(folder / "run"), schedule=replace(SCHEDULE, steps=steps))
-    source = SceneSource(ScenePool(folder / "pool", draw), 5)
-    return Trainer(config, Task(stage(), None), source, CPU, 5)
+    sources = Sources(synthetic=SyntheticScenes(folder=folder / "pool"))
+    schedule = SCHEDULE.model_copy(update={"steps": steps})
+    config = TrainingConfig(output=folder / "run", schedule=schedule, sources=sources)
+    source = SceneSource(ScenePool(folder / "pool", render), 5)
+    return Trainer(config, Task(stage(), None), source, CPU)
 
 
 def losses(folder: Path) -> list[str]:
@@ -53,8 +58,9 @@ def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp
     for row in range(46109, 46113):
         grain = np.random.default_rng(row).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         assert cv2.imwrite(str(tiles / f"{row}.png"), grain)
-    plain = scene_pool(tmp_path / "plain", tmp_path / "data")
-    textured = scene_pool(tmp_path / "textured", tmp_path / "data", real_textures=True)
+    tiles = Tiles(folder=tmp_path / "data/tiles/swissimage", zoom=17, x=(69024, 69024), y=(46109, 46112))
+    plain = scene_pool(SyntheticScenes(folder=tmp_path / "plain"))
+    textured = scene_pool(SyntheticScenes(folder=tmp_path / "textured", textures=(tiles,)))
     pairs = [(plain[number], textured[number]) for number in range(4)]
     assert all(np.array_equal(one.map, other.map) for one, other in pairs)
     grained = [not np.array_equal(one.visible, other.visible) for one, other in pairs]
@@ -62,8 +68,8 @@ def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp
     assert not all(grained)
 
 
-@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FieldStage], ids=["matcher", "field"])
-def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[], Stage]) -> None:
+@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FeatureMapStage], ids=["matcher", "field"])
+def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[], TrainingStage]) -> None:
     for name in ("a", "b"):
         trainer(tmp_path / name, 3, stage).run()
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
@@ -108,16 +114,41 @@ def test_a_cell_that_points_at_its_true_place_costs_little() -> None:
     assert descriptor_loss(torch.zeros_like(right), truth, 8)[0].item() == pytest.approx(np.log(64), rel=1e-4)
 
 
+VALID = "output: out\nsources: {synthetic: {folder: scenes}}\n"
+
+
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("text", "message"),
     [
-        ({"sized": "x"}, "config: unknown key 'sized'"),
-        ({"schedule": {"steps": "many"}}, r"config\.schedule\.steps: needs int"),
-        ({"schedule": 3}, r"config\.schedule: needs a mapping"),
-        ({"stage": "fields"}, "stage 'fields': there are extractor, matcher, field"),
-        ({"size": "big"}, "size 'big': there are fast-mapglue, mapglue"),
+        ("size: fast-mapglu\n", r"t\.yaml:3:7: size: .*did you mean 'fast-mapglue'\?"),
+        ("stages: extractor\n", r"t\.yaml:3:1: stages: there is no such field; did you mean 'stage'\?"),
+        ("schedule: {steps: many}\n", r"t\.yaml:3:19: schedule\.steps: "),
+        ("schedule: {last_homography: {rotation: 3}}\n", "last_homography.rotation: .* did you mean 'rotation_deg'"),
+        ("schedule: {crop: 100}\n", r"schedule\.crop: Input should be a multiple of 32"),
+        ("ablation: {saliancy: false}\n", "did you mean 'saliency'"),
     ],
 )
-def test_bad_settings_are_refused_with_their_place(values: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        build_stage(read_dataclass(TrainingConfig, values))
+def test_bad_settings_are_refused_with_file_line_and_nearest_name(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.yaml").write_text(VALID + text)
+    with pytest.raises(ConfigError, match=message):
+        read_model(tmp_path / "t.yaml", TrainingConfig)
+
+
+def test_paths_are_relative_to_the_configuration_and_a_source_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(VALID + "ablation: {saliency: false}\n")
+    config = read_model(tmp_path / "t.yaml", TrainingConfig)
+    assert config.output == tmp_path / "out"
+    assert config.sources.synthetic is not None
+    assert config.sources.synthetic.folder == tmp_path / "scenes"
+    assert (config.model().saliency, config.model().semantics) == (False, True)
+    assert build_stage(config).model.config == config.model()
+    (tmp_path / "t.yaml").write_text("output: out\nsources: {}\n")
+    with pytest.raises(ConfigError, match="give at least one of synthetic, pseudo, real, release"):
+        read_model(tmp_path / "t.yaml", TrainingConfig)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("train-*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_configurations_are_valid(path: Path) -> None:
+    config = read_model(path, TrainingConfig)
+    assert config.output.resolve().is_relative_to(PROJECT / "work")
+    assert str(config.output.parent) not in config.model_dump_json()  # a record must not tell where things lie

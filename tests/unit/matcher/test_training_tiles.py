@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from matcher.training.tiles import TILE, TileRange, read_mosaic
+from matcher.training.config import Tiles
+from matcher.training.tiles import TILE, read_mosaic
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +31,7 @@ def test_tiles_that_a_service_filled_are_masked_in_imagery_and_kept_in_maps(
         path = tmp_path / "3" / str(x) / f"{y}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), _tile(filling, share)[..., ::-1])
-    tiles = TileRange(3, 4, 6, 7, 8)  # column 6 is missing
-    masks = {kind: read_mosaic(tmp_path, tiles, imagery=kind).mask[::TILE, ::TILE] for kind in (True, False)}
+    tiles = Tiles(folder=tmp_path, zoom=3, x=(4, 6), y=(7, 8))  # column 6 is missing
+    masks = {kind: read_mosaic(tiles, imagery=kind).mask[::TILE, ::TILE] for kind in (True, False)}
     np.testing.assert_array_equal(masks[True], [[True, True, False], [False, False, False]])
     np.testing.assert_array_equal(masks[False], [[True, True, False], [True, True, False]])

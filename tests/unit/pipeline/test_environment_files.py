@@ -60,7 +60,7 @@ def test_conda_environment_has_the_same_dependencies(project: dict[str, object])
     conda = [entry for entry in environment["dependencies"] if isinstance(entry, str) and entry != "pip"]
 
     expected_conda, expected_pip = {"python" + project["project"]["requires-python"]}, set()
-    for name, requirement in requirements(project, ("gdal", "train", "dev"), "3.12").items():
+    for name, requirement in requirements(project, ("gdal", "train", "readers", "dev"), "3.12").items():
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
         if name in NOT_ON_CONDA_FORGE:
             expected_pip.add(name + bounds)

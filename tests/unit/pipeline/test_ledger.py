@@ -239,6 +239,35 @@ def test_a_ledger_that_is_not_there_yet_is_no_damage(tmp_path: Path) -> None:
         Ledger(tmp_path / "ledger.sqlite", read_only=True)
 
 
+def test_a_ledger_of_an_earlier_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.set_stages(["draw"])
+        ledger.replan("draw", [A], [A])
+        ledger.finish(A, RESULT, "w")
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("DROP TABLE facts; DROP TABLE digests; DROP TABLE replaced;")
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.results("draw") == {"a": RESULT}
+        assert ledger.known_digests() == {}
+        assert ledger.leftovers() == []
+    changed = Unit("draw", "a", "another key", {}, facts={"licence": "CC0-1.0"})
+    with Ledger(path) as ledger:
+        ledger.replan("draw", [changed], [changed])
+        assert ledger.leftovers() == [("draw", "a", "a/b.bin")]
+        ledger.finish(changed, RESULT, "w")
+        assert ledger.results("draw")["a"].data == {**RESULT.data, "licence": "CC0-1.0"}
+        assert ledger.leftovers() == []
+
+
+def test_facts_are_those_of_the_latest_plan(ledger: Ledger) -> None:
+    for facts in ({"licence": "CC0-1.0"}, {"licence": "MIT"}, {}):
+        unit = Unit("draw", "a", "key-a", {}, facts=facts)
+        ledger.replan("draw", [unit, B, C], [])
+        ledger.finish(A, RESULT, "w")
+        assert ledger.results("draw")["a"].data == {**RESULT.data, **facts}
+
+
 class Stop(BaseException):
     """As a signal raises it, between any two instructions."""
 

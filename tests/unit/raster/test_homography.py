@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raster.homography import apply_homography, inverse, normalised, resizing, translation
+from raster.homography import apply_homography, inverse, normalised, translation
+from raster.pixels import resizing
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raster.homography import apply_homography, inverse, resizing, translation
+from raster.homography import apply_homography, inverse, translation
+from raster.pixels import resizing
 from raster.warp import antialiased, shrinkage, warp
 
 pytestmark = pytest.mark.unit

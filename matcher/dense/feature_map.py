@@ -1,9 +1,11 @@
-"""A learned field: what a map and an image of the same ground share, where harmonics of gradients see edges only.
+"""A learned feature map, in which a map and an image of the same ground correlate better than in harmonics of
+gradients.
 
-A small network on oriented gradients. It weighs the harmonics (letters, symbols and what leans can be left out) and
-adds channels of its own, which may see more than one edge at a time. Fields are compared by correlation of windows, and
-it is trained for that alone: the correlation of two windows shall peak where the truth says (`training/field_loss.py`).
-Ours; in the manner of the learned correlation of optical and SAR images (Hughes et al., 2020; Fang et al., 2021).
+A small network on oriented gradients. It weighs the harmonics (letters, symbols and leaning buildings can be left out)
+and adds channels of its own, which may combine several edges. Feature maps are compared by correlation of windows, and
+the network is trained for that alone: the correlation of two windows shall peak at the true shift
+(`training/feature_map_loss.py`). Ours; in the manner of the learned correlation of optical and SAR images (Hughes et
+al., 2020; Fang et al., 2021).
 """
 
 from __future__ import annotations
@@ -17,37 +19,37 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from matcher.gradients import oriented_gradients
+from matcher.mapglue.config import FEATURE_MAP
 
 STRIDE = 2
-"""Pixels of an image to a pixel of its field."""
+"""Pixels of an image to a pixel of its feature map."""
 
 ENERGY_FLOOR = 0.02
-"""Energy a pixel of the field well below which a window says little (see `correlate`): so the network can tell how much
-a place is worth."""
+"""Energy floor (see `correlate`) of the correlations: with it the network can give a place more or less weight."""
 
 ORIENTATIONS = 8
 COARSEST = 16
-"""Pixels to a cell of the network's coarsest layer."""
+"""Pixels to a cell of the coarsest layer."""
 
 
 @dataclass(frozen=True)
-class FieldConfig:
-    """Channels at stride 2, and channels of the field beside the harmonics."""
+class FeatureMapConfig:
+    """Width of the network: channels at stride 2, and channels of the feature map beside the harmonics."""
 
-    name: str = "learned-field"
+    name: str = FEATURE_MAP
     width: int = 32
     channels: int = 12
 
 
-class LearnedField(nn.Module):
-    """Images B x 3 x H x W in [0, 1] and masks B x 1 x H x W (bool, data) -> B x C x (H // 2) x (W // 2) float32.
+class FeatureMapNetwork(nn.Module):
+    """The feature map network.
 
     The first four channels are harmonics cos 2t, sin 2t, cos 4t, sin 4t, weighed pixel by pixel. All are zero where
-    there is no data. A pixel (x, y) of the field covers four of the image about (2 x + 0.5, 2 y + 0.5); the learned
-    channels look from (2 x, 2 y), in both images alike, so that shifts between fields are exact.
+    there is no data. A pixel (x, y) of the feature map covers four of the image about (2 x + 0.5, 2 y + 0.5); the
+    learned channels are centred on (2 x, 2 y), in both images alike, so that shifts between feature maps are exact.
     """
 
-    def __init__(self, config: FieldConfig = FieldConfig()) -> None:
+    def __init__(self, config: FeatureMapConfig = FeatureMapConfig()) -> None:
         super().__init__()
         self.config, width = config, config.width
         angles = torch.arange(ORIENTATIONS) * (2 * math.pi / ORIENTATIONS)
@@ -63,10 +65,12 @@ class LearnedField(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
         self.merge = nn.ModuleList(_block(fine, fine) for fine, _ in steps)
         self.head = nn.Conv2d(width, config.channels + 2, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=0.01)  # it begins as plain harmonics
+        nn.init.normal_(self.head.weight, std=0.01)  # at first: plain harmonics
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Return B x C x (H // 2) x (W // 2) float32 of images, B x 3 x H x W in [0, 1], and their masks of data, B
+        x 1 x H x W bool."""
         height, width = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
         below, right = -image.shape[-2] % COARSEST, -image.shape[-1] % COARSEST
         image = F.pad(image, (0, right, 0, below), mode="replicate")

@@ -1,46 +1,40 @@
-"""The rough motions that refinement starts from. Ours, not the paper's.
-
-The network knows small motions. By which rotation and scale two images are apart is found as the dense matcher finds
-it, by the structure of both whole images; the network then judges the likeliest poses.
-"""
+"""The initial hypotheses that refinement starts from. Ours, not the paper's."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from matcher.dense.matcher import CANDIDATES, likely_poses
-from matcher.dense.poses import View as Picture
 from matcher.mapglue.assignment import mutual_matches
 from matcher.mapglue.config import STRIDE
-from matcher.mapglue.local import vertex
+from matcher.mapglue.encoding import EncodedImage
 from matcher.mapglue.semantic import cell_centres
-from matcher.mapglue.views import View
 from matcher.types import Matches
 from raster.fit import fit
 from raster.homography import Matrix
+from raster.peak import vertex
+from raster.pixels import rescaled
 
 THRESHOLD_PX = 10.0
-"""Matches of cells agree with a similarity when they are within this."""
+"""Largest error, in pixels of image 1, of a match of cells that agrees with a similarity."""
 
 TEMPERATURE = 25.0
+"""Of the similarities of descriptors in the dual softmax."""
 
 
-def searched_poses(picture0: Picture, picture1: Picture, count: int) -> list[Matrix]:
-    """Return the `count` likeliest motions, image 0 -> image 1, over any rotation and scales of 1/2 to 2."""
-    return [pose.matrix for pose in likely_poses(picture0, picture1, max(count, CANDIDATES))[:count]]
+def unsearched_hypothesis(view0: EncodedImage, view1: EncodedImage) -> list[Matrix]:
+    """Return the similarity, 3 x 3, image 0 -> image 1, that most matches of cells agree with, or an empty list.
 
-
-def straight_pose(view0: View, view1: View) -> list[Matrix]:
-    """Return the similarity that most matches of two encoded images agree with, or nothing."""
+    For images that are rotated and scaled little against each other.
+    """
     matches = match_cells(view0, view1)
     fitted = fit(matches.points0, matches.points1, "similarity", threshold_px=THRESHOLD_PX)
     return [] if fitted.matrix is None else [fitted.matrix]
 
 
 @torch.inference_mode()
-def match_cells(view0: View, view1: View) -> Matches:
-    """Return the mutual best matches of all cells of two views by their descriptors, sub-cell in view 1."""
+def match_cells(view0: EncodedImage, view1: EncodedImage) -> Matches:
+    """Return the mutual nearest neighbours among all cells of two images by their descriptors, sub-cell in image 1."""
     grid0, grid1 = view0.descriptors.flatten(1), view1.descriptors.flatten(1)  # D x cells
     index0, index1 = view0.cells.flatten().nonzero()[:, 0], view1.cells.flatten().nonzero()[:, 0]
     if not len(index0) or not len(index1):
@@ -51,11 +45,11 @@ def match_cells(view0: View, view1: View) -> Matches:
     found = (best[0] >= 0).nonzero()[:, 0]
     cells0, cells1 = index0[found], index1[best[0][found]]
     centres0 = cell_centres(view0.cells.shape[0], view0.cells.shape[1], STRIDE, grid0.device)[cells0]
-    points1 = peak(grid0[:, cells0], view1.descriptors, cells1)
+    points1 = _peaks(grid0[:, cells0], view1.descriptors, cells1)
     return Matches(centres0.cpu().numpy(), points1.cpu().numpy(), probability[0][found].float().cpu().numpy())
 
 
-def peak(descriptors: Tensor, grid: Tensor, cells: Tensor) -> Tensor:
+def _peaks(descriptors: Tensor, grid: Tensor, cells: Tensor) -> Tensor:
     """Return the pixels, N x 2, near `cells` (N) of D x h x w `grid` where the similarity with D x N peaks."""
     height, width = grid.shape[-2:]
     row, column = torch.div(cells, width, rounding_mode="floor"), cells % width
@@ -72,4 +66,4 @@ def peak(descriptors: Tensor, grid: Tensor, cells: Tensor) -> Tensor:
         ],
         -1,
     )
-    return (torch.stack([column, row], -1) + 0.5 + offset) * STRIDE - 0.5
+    return rescaled(torch.stack([column, row], -1) + offset, STRIDE)

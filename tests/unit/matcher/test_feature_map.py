@@ -1,4 +1,4 @@
-"""The learned field: its grid, its masks, its loss against known answers, and the dense matcher on it."""
+"""The feature map network: its grid, its masks, its loss against known answers, and the dense matcher on it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import pytest
 import torch
 from drawings import drawing, tensor
 
-from matcher.dense.learned import ENERGY_FLOOR, STRIDE, LearnedField
-from matcher.dense.matcher import LAST_STEPS, STEPS, DenseMatcher, data_mask
-from matcher.dense.poses import View
+from matcher.dense.feature_map import ENERGY_FLOOR, STRIDE, FeatureMapNetwork
+from matcher.dense.hypotheses import MaskedImage
+from matcher.dense.matcher import FINAL_STEPS, STEPS, DenseMatcher, data_mask
 from matcher.errors import WeightsError
-from matcher.mapglue.weights import load_field, load_model, save_weights
-from matcher.training.field_loss import field_losses, surface_losses
+from matcher.mapglue.weights import load_feature_map, load_model, save_weights
+from matcher.training.feature_map_loss import feature_map_losses, surface_losses
 from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def untrained() -> LearnedField:
+def untrained() -> FeatureMapNetwork:
     torch.manual_seed(0)
-    return LearnedField().eval()
+    return FeatureMapNetwork().eval()
 
 
 def everywhere(image: torch.Tensor) -> torch.Tensor:
@@ -32,7 +32,7 @@ def everywhere(image: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_its_pixels_lie_where_it_says(untrained: LearnedField) -> None:
+def test_its_pixels_lie_where_it_says(untrained: FeatureMapNetwork) -> None:
     """Mirrored images have mirrored fields on a grid whose pixels lie at 2 x + 0.5: about the middle, on even sides."""
     image = torch.zeros(1, 3, 96, 128)
     image[..., 40:42, 70:72] = 1  # about (70.5, 40.5), field pixel (35, 20)
@@ -43,7 +43,7 @@ def test_its_pixels_lie_where_it_says(untrained: LearnedField) -> None:
 
 
 @torch.no_grad()
-def test_any_size_is_taken_and_what_is_masked_is_zero_and_unseen(untrained: LearnedField) -> None:
+def test_any_size_is_taken_and_what_is_masked_is_zero_and_unseen(untrained: FeatureMapNetwork) -> None:
     image = tensor(drawing(1, 99, 131))
     mask = everywhere(image)
     mask[..., 60:] = False
@@ -55,19 +55,19 @@ def test_any_size_is_taken_and_what_is_masked_is_zero_and_unseen(untrained: Lear
     torch.testing.assert_close(untrained(spoilt, mask)[..., :28], field[..., :28], atol=1e-4, rtol=1e-4)
 
 
-def test_the_dense_matcher_follows_a_pose_on_it(untrained: LearnedField) -> None:
+def test_the_dense_matcher_follows_a_pose_on_it(untrained: FeatureMapNetwork) -> None:
     image = drawing(8)
     truth = np.array([[0.98, -0.12, 20.0], [0.12, 0.98, -14.0], [4e-5, -3e-5, 1]])
     moved = cv2.warpPerspective(image, truth, (320, 256))
-    views = [View(side, data_mask(side), torch.device("cpu")) for side in (image, moved)]
+    views = [MaskedImage(side, data_mask(side), torch.device("cpu")) for side in (image, moved)]
     rough = truth @ np.array([[1.02, 0.02, 3.0], [-0.02, 1.02, -4.0], [0, 0, 1]])
     matcher = DenseMatcher("cpu", untrained, ENERGY_FLOOR)
     corners = np.array([[40.0, 60], [250, 60], [250, 200], [40, 200]])
-    for steps in (STEPS, LAST_STEPS):
-        found, _ = matcher.follow(*views, rough, steps)
+    for steps in (STEPS, FINAL_STEPS):
+        found, _ = matcher.refine(*views, rough, steps)
         assert np.abs(apply_homography(found, corners) - apply_homography(truth, corners)).max() < 1
     wrong = [rough @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in ((60, 10), (-10, -70))]
-    (likeliest,) = matcher.likeliest(*views, [wrong[0], rough, wrong[1]], 1)
+    (likeliest,) = matcher.rank(*views, [wrong[0], rough, wrong[1]], 1)
     assert np.abs(apply_homography(likeliest, corners) - apply_homography(truth, corners)).max() < 5
 
 
@@ -89,19 +89,19 @@ def test_windows_that_leave_the_search_or_the_data_do_not_count() -> None:
     shift = torch.eye(3)[None].clone()
     shift[0, :2, 2] = torch.tensor([6.0, 4.0])  # pixels of the image: 3 and 2 of the field
     temperatures = torch.tensor(50.0), torch.tensor(500.0)
-    found = field_losses(fields, masks, shift, *temperatures)
+    found = feature_map_losses(fields, masks, shift, *temperatures)
     assert float(found.accuracy) == float(found.right) == 1
     assert float(found.window) < 0.01
-    assert float(found.motion) < 0.1
+    assert float(found.homography) < 0.1
     shift[0, 0, 2] = 2 * STRIDE * 7
-    assert float(field_losses(fields, masks, shift, *temperatures).window) == 0
+    assert float(feature_map_losses(fields, masks, shift, *temperatures).window) == 0
     shift[0, 0, 2] = 6
-    assert float(field_losses(fields, masks & False, shift, *temperatures).window) == 0
+    assert float(feature_map_losses(fields, masks & False, shift, *temperatures).window) == 0
 
 
-def test_saved_weights_load(tmp_path: Path, untrained: LearnedField) -> None:
+def test_saved_weights_load(tmp_path: Path, untrained: FeatureMapNetwork) -> None:
     save_weights(tmp_path / "w.safetensors", untrained, {})
-    for name, value in load_field(tmp_path / "w.safetensors").named_parameters():
+    for name, value in load_feature_map(tmp_path / "w.safetensors").named_parameters():
         assert torch.equal(value, untrained.get_parameter(name).half().float()), name
-    with pytest.raises(WeightsError, match="holds weights of 'learned-field', not of 'mapglue'"):
+    with pytest.raises(WeightsError, match="holds weights of 'feature-map', not of 'mapglue'"):
         load_model("mapglue", tmp_path / "w.safetensors")

@@ -1,0 +1,53 @@
+"""What Hugging Face `datasets` loads a release by: a table of each split, and the card's front matter that names them.
+
+Its image folder builder reads tables whose columns `<role>_file_name` name images below the folder of the table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+
+from catalog.manifest import SPLITS, published
+from catalog.model import Json
+from catalog.schema import Schema
+
+_LEFT_OUT = {"verdict", "reasons", "geometry", "zarr_index"}
+
+
+def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> None:
+    """Write a table of each split that has records: the manifest's columns, footprints as WKT, and names of images."""
+    rows = published(manifest)
+    columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
+    for role in schema.images:
+        columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
+    columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
+    table = pa.table(columns)
+    for split in _splits(rows):
+        chosen = table.filter(pc.equal(table["split"], split))
+        pq.write_table(chosen.drop_columns("split"), release / _table(schema, split), compression="zstd")
+
+
+def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
+    """Return the card's `configs`: the tables and images of each split."""
+    rows = published(manifest)
+    splits = _splits(rows)
+    kinds = sorted(set(rows["format"].to_pylist()))
+    images = [role.pattern(kind) for role in schema.roles for kind in kinds]
+    data = [{"split": split, "path": [_table(schema, split), *images]} for split in splits]
+    tables = [_table(schema, split) for split in splits]
+    return [{"config_name": "default", "data_files": data, "metadata_filenames": tables}] if splits else []
+
+
+def _splits(rows: pa.Table) -> list[str]:
+    present = set(pc.unique(rows["split"]).to_pylist())
+    return [split for split in SPLITS if split in present]
+
+
+def _table(schema: Schema[Any], split: str) -> str:
+    return f"{schema.name}-{split}.parquet"

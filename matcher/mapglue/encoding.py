@@ -1,0 +1,123 @@
+"""Images as the network takes them: tensors padded to whole cells, with masks, as they are or warped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from matcher.images import RGBImage
+from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
+from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
+from matcher.precision import mixed_precision
+from raster.homography import Matrix
+from raster.pixels import resizing
+from raster.warp import antialiased, shrinkage
+
+LONGEST_SIDE = 1024
+"""Longest side in pixels; larger images are reduced to it before they are encoded."""
+
+LEARNED_SHARE = 0.5
+"""Share of the learned descriptor in the similarity of two cells; the rest is that of the gradient histograms."""
+
+PATCH = 13
+"""Cells on a side of the gradient histograms."""
+
+
+@dataclass
+class EncodedImage:
+    """An encoded image.
+
+    Attributes:
+        features: What the extractor computes of it.
+        cells: h x w bool, which cells hold data and structure.
+    """
+
+    features: Features
+    cells: Tensor
+
+    @cached_property
+    def descriptors(self) -> Tensor:
+        """D x h x w, of unit length: the learned descriptor beside the gradient histograms of the cells around."""
+        share = LEARNED_SHARE**0.5
+        structure = structure_descriptor(self.features.gradients[0])
+        return torch.cat([self.features.descriptors[0] * share, structure * (1 - share**2) ** 0.5])
+
+    @property
+    def matchable(self) -> Tensor:
+        """h x w: the probability that a cell has a keypoint."""
+        return 1 - self.features.detection[0].softmax(0)[-1]
+
+
+def structure_descriptor(gradients: Tensor) -> Tensor:
+    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients (O x H x W) of the cells around each cell.
+
+    These are the histograms of oriented gradients (Dalal and Triggs, 2005) that classical map matching uses, with
+    soft-binned orientations and without any training.
+    """
+    cells = F.avg_pool2d(gradients[None], STRIDE)
+    patches = F.unfold(cells, PATCH, padding=PATCH // 2)
+    patches = F.normalize(patches - patches.mean(1, keepdim=True), dim=1)
+    return patches[0].unflatten(1, (cells.shape[2], cells.shape[3]))
+
+
+class Encoder:
+    """Runs the extractor on images of any size, one at a time: mixed precision, channels last, no gradients."""
+
+    def __init__(self, extractor: SaliencyEnhancedSuperPoint, device: torch.device) -> None:
+        """Make an encoder that runs `extractor` on `device`."""
+        self.extractor, self.device = extractor, device
+
+    @torch.inference_mode()
+    def __call__(self, image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> EncodedImage:
+        """Encode an H x W x 3 uint8 RGB image; `mask` (H x W bool) is true where it holds data, everywhere if None."""
+        tensor, inside = padded(image, mask)
+        tensor, inside = tensor.to(self.device), inside.to(self.device)
+        with mixed_precision(self.device):
+            features = self.extractor(tensor, inside)
+        return EncodedImage(features, self.extractor.structure(features, inside)[0, 0])
+
+
+def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[Tensor, Tensor]:
+    """Return an image as 1 x 3 x H' x W' in [0, 1], and its mask as 1 x 1 x H' x W' bool, padded to multiples of 32."""
+    height, width = image.shape[:2]
+    below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    inside = torch.ones(height, width, dtype=torch.bool) if mask is None else torch.from_numpy(mask)
+    return F.pad(tensor, (0, right, 0, below), mode="replicate"), F.pad(inside[None, None], (0, right, 0, below))
+
+
+def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Matrix]:
+    """Return the image with its longest side at most `longest`, and the matrix from its pixels to the original's."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    if scale == 1.0:
+        return image, np.eye(3)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, resizing(width / size[0], height / size[1])
+
+
+def warped_into(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
+    """Warp an image.
+
+    Args:
+        image: H x W x 3 uint8.
+        matrix: 3 x 3, pixels of the result -> pixels of the image.
+        size: Width and height of the result, pixels.
+
+    Returns:
+        The warped image, and its mask of data (bool).
+    """
+    image = antialiased(image, shrinkage(matrix, *size))
+    inverse = cv2.WARP_INVERSE_MAP
+    warped = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
+    whole = np.full(image.shape[:2], 255, np.uint8)
+    inside = cv2.warpPerspective(whole, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderValue=0)
+    return np.asarray(warped, np.uint8), inside > 0

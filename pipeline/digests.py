@@ -1,0 +1,37 @@
+"""Digests of input files that are read again only when a file may have changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.files import digest_file
+
+_SETTLED_NS = 2_000_000_000
+"""A file that was written to more recently may be written to again within the resolution of its time of change."""
+
+
+class DigestCache:
+    """Digests by what a file is: device, inode, size and time of change. A file that was only moved keeps its own.
+
+    Attributes:
+        fresh: What was added since the cache was made, to be kept for the next run.
+    """
+
+    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+        self._known = dict(known or {})
+        self.fresh: dict[str, str] = {}
+
+    def digest(self, path: Path) -> str:
+        """Return the BLAKE3 digest of a file's content, "absent" where it cannot be read."""
+        try:
+            status = path.stat()
+            identity = f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+            if identity not in self._known:
+                self._known[identity] = digest_file(path)
+                if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+                    self.fresh[identity] = self._known[identity]
+        except OSError:
+            return "absent"
+        return self._known[identity]

@@ -1,0 +1,1 @@
+"""Hand-placed correspondences: the transformation that they support, and whether it may be trusted by itself."""

@@ -1,0 +1,25 @@
+"""The engine knows nothing of what runs on it: no word of maps, pixels or the command's name is in its sources."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+pytestmark = pytest.mark.unit
+
+WORDS = re.compile(r"\bmaps?\b(?!\()|pixel|raster|mapdata|\btiles?\b|imagery|homograph|matcher|\bstac\b", re.IGNORECASE)
+BUILTIN = "join(map(str, "
+
+
+def test_the_engine_holds_no_word_of_its_users() -> None:
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted(Path(pipeline.__path__[0]).rglob("*.py"))
+        for number, line in enumerate(path.read_text().replace(BUILTIN, "").splitlines(), 1)
+        if WORDS.search(line)
+    ]
+    assert found == []
