@@ -11,11 +11,12 @@ MAPDATA := .venv/bin/mapdata
 SRIF ?=
 RUN = $(MAPDATA) run $(CONFIG) --workspace $(WORKSPACE)
 
-.PHONY: setup demo run sample acquire align tiles catalog benchmark train gallery test lint lock
+.PHONY: setup demo landmarks run sample acquire align tiles catalog benchmark train gallery test lint lock
 .DEFAULT_GOAL := demo
 
 setup: ; ./setup.sh
 demo: ; $(RUN) && $(MAPDATA) accuracy --workspace $(WORKSPACE)
+landmarks: ; $(MAPDATA) run configs/landmarks-demo.yaml --workspace work/landmarks
 run: ; $(RUN)
 sample: ; $(RUN) --only sample
 acquire: ; $(RUN) --only acquire

@@ -5,7 +5,7 @@
 Every arm trains the extractor and then the graphs of the fast size from scratch, with the same seed and as many steps,
 and is judged on real pairs it never saw: the development part of SRIF's Optical-Map at the level Easy, several draws a
 pair. "single pass" is keypoints, graphs and assignment; "cells" is the descriptors alone, cell by cell, with no search
-over poses. Short trainings say what helps early, not what a long one ends with. Stopped, the same command goes on.
+over rotations and scales. Short trainings show early differences only. A run that was stopped goes on when repeated.
 """
 
 from __future__ import annotations

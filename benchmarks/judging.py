@@ -160,7 +160,7 @@ def main() -> None:
     }
     for kind, pairs in kinds.items():
         matched = sum(error is not None for error in run(pairs))
-        figures[f"strangers_{kind}"] = {"pairs": len(pairs), "declared_matched": matched}
+        figures[f"negatives_{kind}"] = {"pairs": len(pairs), "declared_matched": matched}
     workload = {"matcher": arguments.matcher, "level": LEVEL, "seeds": arguments.seeds}
     report("judging", workload, figures, as_json=arguments.json)
 

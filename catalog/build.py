@@ -6,9 +6,11 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from catalog.card import write_card
 from catalog.checksums import digest, files_below, write_checksums
@@ -16,7 +18,7 @@ from catalog.croissant import write_croissant
 from catalog.errors import CatalogError
 from catalog.folders import place, write_folders
 from catalog.hub import write_hub_tables
-from catalog.manifest import SPLITS, make_manifest, published, write_manifest
+from catalog.manifest import make_manifest, published, write_manifest
 from catalog.model import (
     CARD_NAME,
     CHECKSUMS_NAME,
@@ -93,6 +95,8 @@ def _fill(
     digests: dict[str, str] = {}
     folders, store = Format.FOLDERS in formats, Format.ZARR in formats
     write_manifest(manifest, new / MANIFEST_NAME)
+    for name, table in schema.tables(contents).items():
+        pq.write_table(table, new / name, compression="zstd", store_schema=True)
     if folders:
         digests |= write_folders(schema, manifest, sources, root, new)
         write_hub_tables(schema, manifest, new)
@@ -132,14 +136,14 @@ def _summary(
         "formats": sorted(formats),
         "seed": about.seed,
         "software": dict(about.software),
-        schema.name: count(manifest),
+        schema.name: count(schema, manifest),
         "benchmark": about.benchmark.to_json(),
         **schema.facts(contents),
     }
 
 
-def count(manifest: pa.Table) -> dict[str, int]:
+def count(schema: Schema[Any], manifest: pa.Table) -> dict[str, int]:
     """Return the number of records by split, of rejected ones and of all."""
     rows = published(manifest)
-    splits = {name: pc.sum(pc.equal(rows["split"], name)).as_py() or 0 for name in SPLITS}
+    splits = {name: pc.sum(pc.equal(rows["split"], name)).as_py() or 0 for name in schema.splits}
     return {**splits, "rejected": manifest.num_rows - rows.num_rows, "all": manifest.num_rows}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import yaml
 
 from catalog.hub import hub_configs
-from catalog.manifest import SPLITS, published
+from catalog.manifest import published
 from catalog.model import Benchmark, Contents, Format, Json
 from catalog.schema import Schema, markdown
 
@@ -63,7 +63,7 @@ def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Tab
 def _counts(schema: Schema[Any], manifest: pa.Table) -> str:
     rows = published(manifest)
     lines = [f"| split | {schema.group.removesuffix('_id')}s | {schema.name} |", "|---|---:|---:|"]
-    for name in SPLITS:
+    for name in schema.splits:
         chosen = rows.filter(pc.equal(rows["split"], name))
         lines.append(f"| {name} | {pc.count_distinct(chosen[schema.group]).as_py()} | {chosen.num_rows} |")
     lines.append(f"| rejected | | {manifest.num_rows - rows.num_rows} |")
@@ -94,7 +94,7 @@ def _sources(schema: Schema[Any], contents: Contents[Any]) -> str:
 
 def _splits(schema: Schema[Any], benchmark: Benchmark) -> str:
     results = benchmark.results
-    text = f"{schema.splitting} Train on `train`, choose on `val`; the benchmark is the split `{benchmark.split}`."
+    text = f"{schema.splitting} {schema.advice}; the benchmark is the split `{benchmark.split}`."
     if not results:
         return text
     text += f" {_escaped(benchmark.note)}." if benchmark.note else ""

@@ -15,13 +15,12 @@ import zarr
 from torch.utils.data import Dataset
 
 from catalog.errors import CatalogError
-from catalog.manifest import SPLITS, published, read_manifest
+from catalog.manifest import published, read_manifest
 from catalog.model import RELEASE_NAME, STORE_NAME, Format
 from catalog.schema import Schema, find_schema
 from catalog.store import Image, open_store, read_image
 from catalog.untrusted import inside, read_json
 
-Split = Literal["train", "val", "test", "all"]
 Layout = Literal["folders", "zarr"]
 Sample = Mapping[str, Any]
 """What the schema makes of a record: for map-visible pairs a `catalog.pairs.sample.Pair`."""
@@ -81,7 +80,7 @@ class ReleaseDataset(Dataset[Sample]):
 
 def open_dataset(
     path: str | Path,
-    split: Split = "train",
+    split: str = "train",
     layout: Layout | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> ReleaseDataset:
@@ -89,7 +88,7 @@ def open_dataset(
 
     Args:
         path: Folder of the release.
-        split: train, val, test, or all of them.
+        split: One that the schema has, such as train, val or test; or all of them.
         layout: What to read pixels from; by default the folders if the release has them, else the Zarr store.
         dtype: Of the images: torch.float32 (values in [0, 1]) or torch.uint8.
 
@@ -98,11 +97,11 @@ def open_dataset(
         ValueError: There is no such split or dtype.
     """
     path = Path(path)
-    if split not in (*SPLITS, "all"):
-        raise ValueError(f"split {split!r}: choose train, val, test or all")
     if dtype not in (torch.float32, torch.uint8):
         raise ValueError(f"dtype {dtype}: choose torch.float32 or torch.uint8")
     schema, present = _summary(path)
+    if split not in (*schema.splits, "all"):
+        raise ValueError(f"split {split!r}: choose {', '.join(schema.splits)} or all")
     chosen = layout or next(iter(present))
     if chosen not in present:
         raise CatalogError(f"{path}: this release has no {chosen}; it has {', '.join(present)}, or export it first")

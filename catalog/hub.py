@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
-from catalog.manifest import SPLITS, published
+from catalog.manifest import published
 from catalog.model import Json
 from catalog.schema import Schema
 
@@ -28,7 +28,7 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
         columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
     columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
     table = pa.table(columns)
-    for split in _splits(rows):
+    for split in _splits(schema, rows):
         chosen = table.filter(pc.equal(table["split"], split))
         pq.write_table(chosen.drop_columns("split"), release / _table(schema, split), compression="zstd")
 
@@ -36,7 +36,7 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
 def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
     """Return the card's `configs`: the tables and images of each split."""
     rows = published(manifest)
-    splits = _splits(rows)
+    splits = _splits(schema, rows)
     kinds = sorted(set(rows["format"].to_pylist()))
     images = [role.pattern(kind) for role in schema.roles for kind in kinds]
     data = [{"split": split, "path": [_table(schema, split), *images]} for split in splits]
@@ -44,9 +44,9 @@ def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
     return [{"config_name": "default", "data_files": data, "metadata_filenames": tables}] if splits else []
 
 
-def _splits(rows: pa.Table) -> list[str]:
+def _splits(schema: Schema[Any], rows: pa.Table) -> list[str]:
     present = set(pc.unique(rows["split"]).to_pylist())
-    return [split for split in SPLITS if split in present]
+    return [split for split in schema.splits if split in present]
 
 
 def _table(schema: Schema[Any], split: str) -> str:

@@ -20,8 +20,6 @@ from catalog.model import EXTENSIONS, MANIFEST_NAME
 from catalog.schema import Role, Schema, conform
 from catalog.untrusted import read_table
 
-SPLITS = ("train", "val", "test")
-
 
 def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     """Return the manifest of a table of `schema.columns`: ordered, with paths, Zarr positions and bounds added.
@@ -85,7 +83,7 @@ def _check(schema: Schema[Any], table: pa.Table) -> None:
         )
     rules: dict[str, set[str | None]] = {
         "verdict": {"accepted", "rejected"},
-        "split": {*SPLITS, None},
+        "split": {*schema.splits, None},
         "format": {*EXTENSIONS, "npy"},
     }
     for name, known in rules.items():

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic
@@ -22,6 +23,9 @@ from catalog.model import EXTENSIONS, Contents, Format, Json, OriginalT, Placed
 
 ENTRY_POINTS = "mapdata.schemas"
 """Group of entry points by which a package registers the schemas it brings."""
+
+_BUILTIN = {"pairs": "catalog.pairs", "images": "catalog.landmarks"}
+"""Schemas of this package, by the name that a release records, and the modules that hold them."""
 
 _BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
 _FIELD = re.compile(r"\{\w+\}")
@@ -77,6 +81,8 @@ class Schema(ABC, Generic[OriginalT]):
         roles: The images of each record.
         extensions: URLs of the STAC extensions that `record_fields` uses.
         summaries: STAC properties of `items` whose values the collection lists.
+        splits: Names of the splits, in the order of tables.
+        advice: What the card says of using them.
         splitting: Sentence of the card: by what records are split, and why.
         keywords: Of the STAC collection.
         tags: Of the card, for dataset hubs.
@@ -93,6 +99,8 @@ class Schema(ABC, Generic[OriginalT]):
     roles: ClassVar[tuple[Role, ...]]
     extensions: ClassVar[tuple[str, ...]] = ()
     summaries: ClassVar[tuple[str, ...]] = ()
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    advice: ClassVar[str] = "Train on `train`, choose on `val`"
     splitting: ClassVar[str]
     keywords: ClassVar[tuple[str, ...]] = ()
     tags: ClassVar[tuple[str, ...]] = ()
@@ -137,6 +145,10 @@ class Schema(ABC, Generic[OriginalT]):
         """Yield files that go with an original: where each is, its path in the release, its digest if known."""
         return ()
 
+    def tables(self, contents: Contents[OriginalT]) -> Mapping[str, pa.Table]:
+        """Return further tables of the release: file name -> table, written as Parquet beside the manifest."""
+        return {}
+
     def original_id(self, original: OriginalT) -> str:
         """Return the name of an original, unique in the release; the id of its STAC item."""
         raise NotImplementedError
@@ -179,17 +191,16 @@ class Schema(ABC, Generic[OriginalT]):
 
 
 def find_schema(name: object) -> Schema[Any]:
-    """Return the schema of that name: `pairs`, or one that an installed package registers.
+    """Return the schema of that name: one of this package, or one that an installed package registers.
 
     A release names its schema, and a release may come from a stranger: so a name is looked up, never imported.
 
     Raises:
         CatalogError: No schema of that name is installed.
     """
-    if name == "pairs":
-        from catalog.pairs import SCHEMA  # the core does without it
-
-        return SCHEMA
+    if name in _BUILTIN:
+        found: Schema[Any] = import_module(_BUILTIN[str(name)]).SCHEMA  # the core does without them
+        return found
     registered = entry_points(group=ENTRY_POINTS)
     for entry in registered:
         if entry.name == name:
@@ -197,7 +208,7 @@ def find_schema(name: object) -> Schema[Any]:
             if isinstance(schema, Schema):
                 return schema
             raise CatalogError(f"{entry.value}: is no catalog.schema.Schema; name an instance of one")
-    known = ", ".join(["pairs", *sorted(registered.names)])
+    known = ", ".join([*_BUILTIN, *sorted(registered.names)])
     raise CatalogError(f"schema {name!r} is not known here ({known} are); install the package that brings it")
 
 

@@ -104,7 +104,7 @@ def _problems(path: Path) -> Iterator[Problem]:
     yield from _guarded(RELEASE_NAME, check_files(path, digests))
     if manifest is not None:
         yield from _guarded(MANIFEST_NAME, check_manifest(schema, manifest))
-        if summary.get(schema.name) != count(manifest):
+        if summary.get(schema.name) != count(schema, manifest):
             yield Problem(RELEASE_NAME, "its counts are not those of the manifest", _RESTORE)
         if Format.FOLDERS in formats:
             yield from _guarded(MANIFEST_NAME, check_images(schema, path, manifest, digests))

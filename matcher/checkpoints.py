@@ -22,7 +22,18 @@ def describe(path: Path) -> str:
 
 
 def read_weights(path: Path, read: Callable[[Path], T]) -> T:
-    """Return `read(path)`. Raises WeightsError when the file is missing or `read` cannot make sense of it."""
+    """Read a weights file.
+
+    Args:
+        path: The file.
+        read: What reads it.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        WeightsError: The file is missing, or `read` fails.
+    """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
     try:
@@ -34,7 +45,16 @@ def read_weights(path: Path, read: Callable[[Path], T]) -> T:
 
 
 def load_strictly(network: nn.Module, state: dict[str, object], path: Path) -> None:
-    """Load `state` into `network`; what the network derives itself may lack, nothing else. Raises WeightsError."""
+    """Load parameters into a network. Buffers that the network computes itself may be missing, nothing else.
+
+    Args:
+        network: The network.
+        state: Its parameters by name.
+        path: Where they come from, for messages.
+
+    Raises:
+        WeightsError: The parameters are not those of the network.
+    """
     try:
         missing = network.load_state_dict(state, strict=False).missing_keys
     except RuntimeError as error:
@@ -45,9 +65,15 @@ def load_strictly(network: nn.Module, state: dict[str, object], path: Path) -> N
 
 
 def packaged(package: str, relative: str, extra: str) -> Path:
-    """Return the path of a file that an installed package carries, without importing the package.
+    """Return the path of a file in an installed package, without importing the package.
 
-    Raises MatcherUnavailable, naming the extra that brings it, when the package is not installed.
+    Args:
+        package: Name of the package.
+        relative: Path of the file in it.
+        extra: The extra of this project that installs it, for messages.
+
+    Raises:
+        MatcherUnavailable: The package is not installed.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -51,7 +51,15 @@ def as_rgb(image: np.ndarray, name: str = "image") -> RGBImage:
 
 
 def shrink(image: RGBImage, maximum_side: int) -> tuple[RGBImage, npt.NDArray[np.float32]]:
-    """Return the image with its longer side at most `maximum_side`, and the factors (x, y) back to its own size."""
+    """Reduce an image whose longer side exceeds a limit.
+
+    Args:
+        image: H x W x 3 uint8.
+        maximum_side: Longest side of the result, pixels.
+
+    Returns:
+        The image, and the factors (x, y) from its size back to the original's.
+    """
     height, width = image.shape[:2]
     scale = min(1.0, maximum_side / max(height, width))
     if scale == 1:
@@ -62,7 +70,15 @@ def shrink(image: RGBImage, maximum_side: int) -> tuple[RGBImage, npt.NDArray[np
 
 
 def to_tensor(images: Sequence[RGBImage], device: torch.device) -> torch.Tensor:
-    """Stack RGB images of one size to B x 3 x H x W, float32 in [0, 1], on `device`."""
+    """Stack images of one size.
+
+    Args:
+        images: B images, each H x W x 3 uint8.
+        device: Device of the result.
+
+    Returns:
+        B x 3 x H x W float32 in [0, 1].
+    """
     import torch  # Imported late: reading pairs, fitting and drawing do without it.
 
     stacked = torch.from_numpy(np.stack(images)).to(device)

@@ -75,20 +75,49 @@ class Matcher(ABC):
 
     @abstractmethod
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
-        """Match one pair."""
+        """Match one pair.
+
+        Args:
+            image0: H x W x 3 uint8 RGB.
+            image1: H x W x 3 uint8 RGB, of any size.
+        """
 
     def correspond_batch(self, images0: Sequence[RGBImage], images1: Sequence[RGBImage]) -> list[Matches]:
-        """Match many pairs; a matcher that gains from a batch overrides this. The results equal `correspond`'s."""
+        """Match several pairs; a matcher that is faster on a batch overrides this. The results equal `correspond`'s.
+
+        Args:
+            images0: First images, each H x W x 3 uint8 RGB.
+            images1: Second images, as many.
+        """
         return [self.correspond(image0, image1) for image0, image1 in zip(images0, images1, strict=True)]
 
     def match(self, image0: np.ndarray, image1: np.ndarray) -> Matches:
-        """Return the correspondences of one pair. Raises InputError for an image that cannot be used."""
+        """Match one pair.
+
+        Args:
+            image0: An image in any form that `matcher.images.as_rgb` accepts.
+            image1: The same, of any size.
+
+        Returns:
+            The correspondences, in pixels of the images as they were given.
+
+        Raises:
+            InputError: An image cannot be used.
+        """
         return self._match_rgb([as_rgb(image0, "image0")], [as_rgb(image1, "image1")])[0]
 
     def match_batch(self, images0: Sequence[np.ndarray], images1: Sequence[np.ndarray]) -> list[Matches]:
-        """Return the correspondences of each pair `images0[i]`, `images1[i]`, of any sizes, equal to `match`'s.
+        """Match several pairs.
 
-        Raises InputError for an image that cannot be used (naming its place) and for lists of different lengths.
+        Args:
+            images0: First images, each in any form that `matcher.images.as_rgb` accepts.
+            images1: Second images, as many, of any sizes.
+
+        Returns:
+            The correspondences of each pair, equal to those of `match`.
+
+        Raises:
+            InputError: An image cannot be used (its place is named), or the lists have different lengths.
         """
         if len(images0) != len(images1):
             raise InputError(f"match_batch: {len(images0)} first images but {len(images1)} second images")

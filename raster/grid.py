@@ -120,7 +120,7 @@ def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
             middle = target.to_world([[(target.width - 1) / 2, (target.height - 1) / 2]])[0, 0]
             turns = np.round((middle - world[:, 0]) / repeat)
             if turns.any():
-                world = np.stack([world[:, 0] + np.nan_to_num(turns) * repeat, world[:, 1]], axis=1)
+                world = np.stack([world[:, 0] + np.nan_to_num(turns, posinf=0, neginf=0) * repeat, world[:, 1]], axis=1)
         return target.to_pixel(world)
 
 

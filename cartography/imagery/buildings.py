@@ -49,7 +49,7 @@ class Buildings:
             return
         canvas, shapes = self.canvas, geometries(tuple(buildings))
         heights = np.array([b.height for b in buildings])
-        draws = unit(self.conditions.seed, "roof", np.array([b.key for b in buildings], np.uint64))
+        draws = unit(self.conditions.materials, "roof", np.array([b.key for b in buildings], np.uint64))
         paints = [
             self.palette.roof(b.kind, b.roof != "flat", draw) for b, draw in zip(buildings, draws.tolist(), strict=True)
         ]

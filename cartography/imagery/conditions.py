@@ -40,6 +40,13 @@ class Conditions:
     """Density of cars."""
     clutter: float = 1.0
     """Density of unmapped things: sheds, containers, garden furniture, roof installations."""
+    materials_seed: int | None = None
+    """Decides colours of roofs, walls and pavements; None: `seed`. Images of one place share it over the years."""
+
+    @property
+    def materials(self) -> int:
+        """The seed of materials."""
+        return self.seed if self.materials_seed is None else self.materials_seed
 
     @property
     def shadow(self) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def render_image(
     Raises:
         ValueError: The block does not lie in the frame.
     """
-    palette = Palette(conditions, generator(conditions.seed, 0xA1E77E))
+    palette = Palette(conditions, generator(conditions.materials, 0xA1E77E))
 
     def chunk(column: int, row: int) -> np.ndarray:
         part = chunk_frame(frame, column, row).grown(MARGIN)

@@ -16,6 +16,7 @@ class ExportFormat(StrEnum):
     ZARR = "zarr"
     RASTERS = "rasters"
     STAC = "stac"
+    MMLANDMARKS = "mmlandmarks"
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,8 @@ def export(
         typer.Option(
             "--to",
             help="folders: MapData/<point>/<site>/{L,R} image files. zarr: one Zarr v3 store. "
-            "rasters: the raster pairs. stac: a static STAC catalog. May be given several times.",
+            "rasters: the raster pairs. stac: a static STAC catalog. mmlandmarks (of landmarks): the layout of the "
+            "published dataset, beside the release. May be given several times.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -43,12 +45,24 @@ def export(
     """
     from pipeline.report import print_json
     from pipeline.workspace import Workspace
-    from stages.export import export_release
 
     place = Workspace(workspace)
+    parts = [name.value for name in to if name is not ExportFormat.MMLANDMARKS]
+    formats: list[str] = []
     with place.lock("mapdata export"):
-        formats = export_release(place, [name.value for name in to])
+        if ExportFormat.MMLANDMARKS in to:
+            from stages.landmarks.official import write_official, write_shards
+
+            write_official(place.root / "release", place.root / "mmlandmarks")
+            write_shards(place.root / "mmlandmarks")
+        if parts:
+            from stages.export import export_release
+
+            formats = export_release(place, parts)
     if as_json:
         print_json({"release": str(place.root / "release"), "formats": formats})
-    else:
+        return
+    if parts:
         typer.echo(f"{place.root / 'release'} now has: {', '.join(formats)}")
+    if ExportFormat.MMLANDMARKS in to:
+        typer.echo(f"{place.root / 'mmlandmarks'} has the layout of the published dataset")

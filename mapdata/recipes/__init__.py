@@ -11,7 +11,12 @@ from pipeline.registry import Registry
 DEFAULT = "mapdata"
 """The recipe of a configuration that names none."""
 
-RECIPES: Registry[Recipe] = Registry("mapdata.recipes", Recipe, "recipe", {"mapdata": "mapdata.recipes.pairs:RECIPE"})
+RECIPES: Registry[Recipe] = Registry(
+    "mapdata.recipes",
+    Recipe,
+    "recipe",
+    {"mapdata": "mapdata.recipes.pairs:RECIPE", "landmarks": "mapdata.recipes.landmarks:RECIPE"},
+)
 
 LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 """The pinned environment; there in a checkout only."""

@@ -106,7 +106,17 @@ class LightGlueAssigner(nn.Module):
     def forward(
         self, features0: SparseFeatures, features1: SparseFeatures, size0: Tensor, size1: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the index pairs (M, 2) and their probabilities (M,)."""
+        """Match the features of two images.
+
+        Args:
+            features0: Features of image 0.
+            features1: Features of image 1.
+            size0: 1 x 2, width and height of image 0.
+            size1: 1 x 2, width and height of image 1.
+
+        Returns:
+            Pairs of indices (M, 2), and their probabilities (M,).
+        """
         found = self.network({"image0": _as_input(features0, size0), "image1": _as_input(features1, size1)})
         return found["matches"][0], found["scores"][0]
 
@@ -153,7 +163,17 @@ class SparseMatcher(Matcher):
 
 
 def build(name: str, device: torch.device, num_keypoints: int) -> SparseMatcher:
-    """Return one of "xfeat", "xfeat-lighterglue", "aliked-lightglue", "disk-lightglue"."""
+    """Return a learned sparse matcher.
+
+    Args:
+        name: "xfeat", "xfeat-lighterglue", "aliked-lightglue" or "disk-lightglue".
+        device: Device of the computation.
+        num_keypoints: Most keypoints an image.
+
+    Raises:
+        MatcherUnavailable: The package with the weights is not installed.
+        WeightsError: The weights are damaged.
+    """
     feature = name.partition("-")[0]
     extractor: dict[str, type[Extractor]] = {"xfeat": XFeatExtractor, "aliked": ALIKEDExtractor, "disk": DISKExtractor}
     assigner = MutualNearestAssigner() if name == "xfeat" else LightGlueAssigner(feature)

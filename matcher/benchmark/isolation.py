@@ -48,11 +48,22 @@ class Trial:
 
 
 def run_trial(trial: Trial, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the rows (`matcher.benchmark.rows`) of the pairs from `start` to `stop`, level by level within each pair.
+    """Run a matcher over pairs in a separate process, level by level within each pair.
 
-    The matcher's process is kept for the next part of the same trial, so that small parts cost no more than large ones;
-    it ends with this one. Raises MatcherUnavailable if the matcher cannot be loaded, InputError if a pair cannot be
-    read or was used to train the matcher. Whatever else the matcher does is a row.
+    The process is kept for the next part of an equal trial, so that small parts take no longer than large ones; it ends
+    with this process. Whatever the matcher does beyond loading is a row.
+
+    Args:
+        trial: What to run.
+        start: Index of the first pair.
+        stop: Index behind the last pair; default: all.
+
+    Yields:
+        Rows (`matcher.benchmark.rows`).
+
+    Raises:
+        MatcherUnavailable: The matcher cannot be loaded.
+        InputError: A pair cannot be read or was used to train the matcher.
     """
     pairs = open_pairs(trial.pairs)
     chosen = range(start, len(pairs) if stop is None else min(stop, len(pairs)))

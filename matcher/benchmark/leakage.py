@@ -54,7 +54,15 @@ def records_of(matcher: str) -> list[TrainingRecord]:
 
 
 def refuse_trained(matcher: str, pairs: Sequence[PairSource]) -> None:
-    """Raise InputError naming the pairs that a matcher was trained on, if there is any."""
+    """Refuse pairs that a matcher was trained on.
+
+    Args:
+        matcher: Name of the matcher.
+        pairs: The pairs.
+
+    Raises:
+        InputError: There is such a pair; the message names one and the reason.
+    """
     records = records_of(matcher)
     reasons = ((pair, next(filter(None, (record.knows(pair) for record in records)), "")) for pair in pairs)
     known = [f"{pair.name} ({reason})" for pair, reason in reasons if reason]

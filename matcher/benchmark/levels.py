@@ -36,7 +36,16 @@ class HomographyRange(BaseModel):
     perspective: float = Field(ge=0, description="Largest element of the last row, 1 / px.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random homography.
+
+        Args:
+            generator: Source of the random numbers.
+            width: Width of the image, pixels.
+            height: Height of the image, pixels.
+
+        Returns:
+            3 x 3 float64, pixels of the image -> pixels of the warped image.
+        """
         angle = np.deg2rad(generator.uniform(-self.rotation_deg, self.rotation_deg))
         scale = np.exp(generator.uniform(-1, 1) * np.log(self.scale))
         shift_x, shift_y = generator.uniform(-self.shift, self.shift, 2) * (width, height)
@@ -67,7 +76,7 @@ class CornerPerturbation(BaseModel):
     angle_deg: float = Field(ge=0, le=180, description="Largest rotation of the patch either way, degrees.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Return a random 3 x 3 matrix, pixels of the image -> pixels of the warped image."""
+        """Return a random homography; see `HomographyRange.sample`."""
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = corners_of(width, height)
         angle = np.deg2rad(generator.uniform(-self.angle_deg, self.angle_deg))

@@ -51,12 +51,25 @@ class PairScore:
 def score_pair(
     matches: Matches, pair: ImagePair, model: Model = "homography", estimator: Estimator = "magsac"
 ) -> PairScore:
-    """Fit a model to the matches; return the metrics of both by the pair's ground truth."""
+    """Fit a model to matches and measure both.
+
+    Args:
+        matches: The matches.
+        pair: The pair with its ground truth.
+        model: Transformation model of the fit.
+        estimator: Robust estimator of the fit.
+    """
     return score_fit(matches, fit(matches.points0, matches.points1, model, estimator=estimator), pair)
 
 
 def score_fit(matches: Matches, fitted: Fit, pair: ImagePair) -> PairScore:
-    """Return the metrics of matches, and of a model that was fitted to them, by the pair's ground truth."""
+    """Measure matches and a model that was fitted to them.
+
+    Args:
+        matches: The matches.
+        fitted: The fit.
+        pair: The pair with its ground truth.
+    """
     errors = match_errors(matches, pair.homography)
     height, width = pair.image0.shape[:2]
     return PairScore(
@@ -72,9 +85,18 @@ def score_fit(matches: Matches, fitted: Fit, pair: ImagePair) -> PairScore:
 
 
 def corner_error(fitted: Fit, truth: Matrix, width: int, height: int) -> float:
-    """Return the mean distance, in image 1, between where the fit and the truth put the corners of image 0.
+    """Return the mean distance between where a fit and the truth put the corners of image 0.
 
-    Corners are compared each with itself, so an estimate turned by 90 degrees is wrong. Infinite without a matrix.
+    Corners are compared each with itself, so an estimate rotated by 90 degrees is wrong.
+
+    Args:
+        fitted: The fit.
+        truth: 3 x 3, image 0 -> image 1.
+        width: Width of image 0, pixels.
+        height: Height of image 0, pixels.
+
+    Returns:
+        Pixels of image 1; infinite without a matrix.
     """
     if fitted.matrix is None:
         return float("inf")
@@ -84,20 +106,43 @@ def corner_error(fitted: Fit, truth: Matrix, width: int, height: int) -> float:
 
 
 def match_errors(matches: Matches, truth: Matrix) -> npt.NDArray[np.float64]:
-    """Return each match's distance, in image 1, from where the truth puts its point of image 0: (N,)."""
+    """Return the distance of each match from the truth.
+
+    Args:
+        matches: N matches.
+        truth: 3 x 3, image 0 -> image 1.
+
+    Returns:
+        (N,) pixels of image 1.
+    """
     return np.asarray(np.linalg.norm(apply_homography(truth, matches.points0) - matches.points1, axis=1))
 
 
 def share_within(errors: Errors, threshold_px: float) -> float:
-    """Return the share of errors at most `threshold_px`; 0 when there are none. Success rate, matching accuracy."""
+    """Return the share of errors at most a threshold (success rate, matching accuracy).
+
+    Args:
+        errors: Errors in pixels, infinite for failures.
+        threshold_px: The threshold.
+
+    Returns:
+        In [0, 1]; 0 without errors.
+    """
     return float(np.mean(np.asarray(errors) <= threshold_px)) if len(errors) else 0.0
 
 
 def auc(errors: Errors, threshold_px: float) -> float:
     """Return the area under the cumulative curve of errors up to a threshold, as a share of the threshold.
 
-    The curve is piecewise linear through (error, share of errors up to it), the customary form (SuperGlue's evaluation
-    and those after it); infinite errors count as failures; 0 when there are no errors.
+    The curve is piecewise linear through (error, share of errors up to it), as in SuperGlue's evaluation (Sarlin et
+    al., 2020) and those after it.
+
+    Args:
+        errors: Errors in pixels, infinite for failures.
+        threshold_px: The threshold.
+
+    Returns:
+        In [0, 1]; 0 without errors.
     """
     if len(errors) == 0:
         return 0.0

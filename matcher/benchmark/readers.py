@@ -141,7 +141,15 @@ class StoredPair:
 
 
 def release_pairs(release: Path, split: Split = "test") -> Sequence[PairSource]:
-    """List the accepted pairs of a split of a release of this pipeline: map first; from its folders, else its Zarr."""
+    """List the accepted pairs of a split of a release of this project, map first.
+
+    Args:
+        release: Folder of the release; its image folders are read, or its Zarr store if it has none.
+        split: The split.
+
+    Raises:
+        InputError: The folder is no release.
+    """
     try:
         formats = json.loads((release / "release.json").read_bytes())["formats"]
         columns = ["pair_id", "verdict", "split", "map_path", "visible_path", "zarr_index", "geometry"]

@@ -49,9 +49,17 @@ img{max-width:100%;height:auto}
 def write_report(
     folder: Path, results: Json, rows: pa.Table, pairs: Sequence[PairSource], levels: Mapping[str, Level]
 ) -> None:
-    """Write `results.json`, `leaderboard.md` and `report.html` into `folder`.
+    """Write `results.json`, `leaderboard.md` and `report.html`.
 
-    `pairs` are read again for the drawings. Raises InputError if one of those drawn has become unreadable.
+    Args:
+        folder: Where to.
+        results: What `summarise` returned.
+        rows: The rows that it was computed from.
+        pairs: The pairs, which are read again for the pictures.
+        levels: The levels.
+
+    Raises:
+        InputError: A pair of a picture cannot be read.
     """
     write_results(folder / "results.json", results)
     (folder / "leaderboard.md").write_text(write_leaderboard(results), encoding="utf-8")

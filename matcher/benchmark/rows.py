@@ -53,7 +53,15 @@ FAILED = PairScore(float("inf"), 0, 0, 0.0, 0.0, 0.0, SRIF_FAILED_PX, 0.0)
 def make_row(
     identity: Mapping[str, str], outcome: Outcome, reason: str, score: PairScore, **more: Any
 ) -> dict[str, Any]:
-    """Return a row of ROWS; `identity` holds matcher, level and pair, `more` whatever differs from a failure's row."""
+    """Return a row of ROWS.
+
+    Args:
+        identity: `matcher`, `level` and `pair`.
+        outcome: How the match ended.
+        reason: Why there is no model, or why the matcher failed.
+        score: The metrics.
+        **more: Columns that differ from those of a failure.
+    """
     unknown = {"corner_error_ransac_px": float("inf"), "estimate": None}
     times = dict.fromkeys(("load_s", "warp_s", "match_s", "fit_s", "fit_ransac_s", "wall_s"), 0.0)
     return {**identity, "outcome": outcome, "reason": reason, **asdict(score), **unknown, **times, **more}

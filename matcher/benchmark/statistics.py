@@ -55,7 +55,14 @@ class Comparison:
 
 
 def compare(first: Values, second: Values, statistic: Callable[[Values], float], success_px: float) -> Comparison:
-    """Compare errors of two matchers on the same pairs, in the same order: (N,) each, infinite for failures."""
+    """Compare two matchers on the same pairs, in the same order.
+
+    Args:
+        first: (N,) errors of the first matcher, infinite for failures.
+        second: (N,) errors of the second.
+        statistic: Function of the errors, such as the area under the curve.
+        success_px: Largest error of a success.
+    """
     both = np.stack([first, second], axis=1)
     value = statistic(first) - statistic(second)
     differences = [value]  # with one pair nothing is known of its spread
@@ -69,7 +76,12 @@ def compare(first: Values, second: Values, statistic: Callable[[Values], float],
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test: a fair coin over the pairs where just one succeeds."""
+    """Return the exact two-sided p-value of McNemar's test (McNemar, 1947).
+
+    Args:
+        only_first: Pairs where only the first matcher succeeds.
+        only_second: Pairs where only the second does.
+    """
     count = only_first + only_second
     if count == 0:
         return 1.0

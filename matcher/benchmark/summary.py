@@ -47,10 +47,14 @@ _STATISTICS: dict[str, tuple[str, Callable[[Values], float]]] = {
 
 
 def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], environment: Mapping[str, Any]) -> Json:
-    """Return the results of a table of `ROWS` as `results.schema.json` describes them.
+    """Compute the results of a benchmark, as `results.schema.json` describes them.
 
-    `levels` describes at least the levels that occur; order of rows does not matter. `environment` says what the rows
-    were measured with: lists of `hardware`, `commits` (of this project) and `days` (ISO 8601); `mapdata`, a version.
+    Args:
+        rows: Table of `ROWS`, in any order.
+        pairs: The set of pairs.
+        levels: At least the levels that occur.
+        environment: What the rows were measured with: lists of `hardware`, `commits` (of this project) and `days` (ISO
+            8601); and `mapdata`, its version.
     """
     rows = rows.cast(ROWS).sort_by([(name, "ascending") for name in ("matcher", "level", "pair")])
     order = [name for name in levels if name in set(rows["level"].to_pylist())]
@@ -84,7 +88,15 @@ def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], envi
 
 
 def write_results(path: Path, results: Json) -> None:
-    """Write results as JSON. Raises ValueError if they break their schema: a mistake in this module."""
+    """Write results as JSON.
+
+    Args:
+        path: The file.
+        results: What `summarise` returned.
+
+    Raises:
+        ValueError: They violate the schema, which is a fault of this module.
+    """
     import jsonschema_rs
 
     jsonschema_rs.validate(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")), results)

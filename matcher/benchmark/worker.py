@@ -34,7 +34,17 @@ WARM_UP_PX = 128
 
 
 def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str, Level]) -> dict[str, Any]:
-    """Return the row of one pair at one level, without `load_s` and `wall_s`; what the matcher raises is a row too."""
+    """Match one pair at one level.
+
+    Args:
+        matcher: The matcher.
+        pair: The pair.
+        level: Name of the level.
+        levels: Levels by name.
+
+    Returns:
+        The row, without `load_s` and `wall_s`. What the matcher raises is a row too.
+    """
     started = time.perf_counter()
     seen = at_level(pair, level, levels)
     warped = time.perf_counter()
@@ -108,7 +118,7 @@ def main() -> None:
 
 
 def _listen(jobs: SimpleQueue[str]) -> None:
-    """Hand on jobs; end the process when the other side is gone, even while a matcher hangs."""
+    """Queue jobs; end the process when the parent process has ended, even while a matcher hangs."""
     for line in sys.stdin:
         jobs.put(line)
     os._exit(0)

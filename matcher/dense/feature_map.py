@@ -1,7 +1,7 @@
 """A learned feature map, in which a map and an image of the same ground correlate better than in harmonics of
 gradients.
 
-A small network on oriented gradients. It weighs the harmonics (letters, symbols and leaning buildings can be left out)
+A small network on oriented gradients. It weighs the harmonics (letters, symbols and building lean can be left out)
 and adds channels of its own, which may combine several edges. Feature maps are compared by correlation of windows, and
 the network is trained for that alone: the correlation of two windows shall peak at the true shift
 (`training/feature_map_loss.py`). Ours; in the manner of the learned correlation of optical and SAR images (Hughes et

@@ -72,6 +72,8 @@ class Exported(nn.Module):
         self.threshold, self.multiple = THRESHOLD, GRAPH_STRIDE
 
     def forward(self, image0: Tensor, image1: Tensor, num_keypoints: int = 2048) -> Tensor:
+        """Return matches N x 4 (x0, y0, x1, y1) of two images, H x W x 3, with at most `num_keypoints` keypoints
+        each."""
         descriptors0, score0, tokens0 = self.encoded(image0)
         descriptors1, score1, tokens1 = self.encoded(image1)
         points0, _, real0 = strongest_points(score0, score0 > 0, num_keypoints)
@@ -87,6 +89,7 @@ class Exported(nn.Module):
         return torch.cat([points0[0][kept], peak_near(sampled0[0][kept], descriptors1, near)], 1)
 
     def encoded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return descriptors, scores and semantic tokens of an image, padded to whole nodes."""
         values = image.float() / 255 if image.dtype == torch.uint8 else image.float()
         values = values.permute(2, 0, 1)[None]
         below, right = -values.shape[2] % self.multiple, -values.shape[3] % self.multiple

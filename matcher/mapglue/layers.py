@@ -14,7 +14,7 @@ def convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a skip; the second starts at zero, so a new block is the identity."""
+    """Two 3 x 3 convolutions around a skip; the second is zero at first, so a new block is the identity."""
 
     def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
@@ -69,7 +69,14 @@ class Attention(nn.Module):
         self.update = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), last)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None, rotation: Tensor | None = None) -> Tensor:
-        """Return the updated x, B x N x C, given source B x M x C."""
+        """Return the updated x.
+
+        Args:
+            x: B x N x C.
+            source: B x M x C.
+            mask: B x M bool, which sources are no padding.
+            rotation: Positions of self-attention, see `RotaryPositions`.
+        """
         query, key, value = self._split(self.query(x)), self._split(self.key(source)), self._split(self.value(source))
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)

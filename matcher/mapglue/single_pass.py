@@ -68,8 +68,16 @@ def stacked(keypoints: list[Keypoints]) -> Keypoints:
 
 
 def peak_near(descriptors: Tensor, grid: Tensor, points: Tensor, step: float = 4.0) -> Tensor:
-    """Return the pixels, N x 2, near `points` (N x 2) where a 1 x D x h x w grid is most similar to N x D descriptors:
-    the vertex of a parabola through samples `step` pixels apart in x and in y.
+    """Return where descriptors are most similar to a grid, near given points.
+
+    Args:
+        descriptors: N x D.
+        grid: 1 x D x h x w.
+        points: N x 2 pixels (x, y).
+        step: Distance in pixels of the samples in x and in y whose parabolas give the peak.
+
+    Returns:
+        N x 2 pixels.
     """
     steps = step * torch.tensor(
         [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], dtype=points.dtype, device=points.device

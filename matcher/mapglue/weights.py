@@ -25,7 +25,13 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def save_weights(path: Path, model: MapGlue | FeatureMapNetwork, made: dict[str, str]) -> None:
-    """Write a model's weights as float16, atomically; `made` (seed, steps, ...) goes into the file's metadata."""
+    """Write weights in half precision, atomically.
+
+    Args:
+        path: The file.
+        model: The network.
+        made: What made the weights (seed, steps, ...), for the file's metadata.
+    """
     state = {
         name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
         for name, value in model.state_dict().items()
@@ -38,9 +44,14 @@ def save_weights(path: Path, model: MapGlue | FeatureMapNetwork, made: dict[str,
 
 
 def load_model(name: str, path: Path | None = None) -> MapGlue:
-    """Return the network `name` with its shipped weights, or those of `path`, in float32 and ready for inference.
+    """Load a network, in float32 and in evaluation mode.
 
-    Raises WeightsError when the file is missing, damaged, or of another network.
+    Args:
+        name: "mapglue" or "fast-mapglue".
+        path: Weights file; default: the shipped one.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another network.
     """
     if name not in SIZES:
         raise WeightsError(f"no network is called {name!r}; there are {', '.join(SIZES)}")

@@ -42,7 +42,14 @@ class Batch:
 
 
 def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int) -> Batch:
-    """Return the batch of a step."""
+    """Return the batch of a step, which depends on `seed` and `step` alone.
+
+    Args:
+        source: Where aligned pairs come from.
+        schedule: Size of the batch, its crops and their homographies.
+        seed: Seed of the training.
+        step: Number of the step.
+    """
     rng = np.random.default_rng([seed, step])
     homographies = ramped(schedule, step)
     pairs = [
@@ -69,7 +76,14 @@ def ramped(schedule: Schedule, step: int) -> HomographyRange:
 
 
 def prefetched(source: TrainingSource, schedule: Schedule, seed: int, start: int) -> Iterator[Batch]:
-    """Yield the batches of steps start, start + 1, ... up to the schedule's end."""
+    """Yield the batches of the steps from `start` to the end of the schedule.
+
+    Args:
+        source: As for `make_batch`.
+        schedule: As for `make_batch`.
+        seed: As for `make_batch`.
+        start: First step.
+    """
     with ThreadPoolExecutor(1) as executor:
         coming = [
             executor.submit(make_batch, source, schedule, seed, step)

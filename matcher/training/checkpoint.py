@@ -42,7 +42,15 @@ class TrainingProgress:
 def save_checkpoint(
     path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, progress: TrainingProgress
 ) -> None:
-    """Write the state atomically: a kill at any instant leaves the old file or the new one."""
+    """Write the state of a training atomically: a kill at any instant leaves the old file or the new one.
+
+    Args:
+        path: The file.
+        network: The network.
+        ema: Its averaged weights.
+        optimizer: The optimizer.
+        progress: The progress.
+    """
     state: dict[str, Any] = {
         "network": network.state_dict(),
         "ema": ema.state,
@@ -60,7 +68,17 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> TrainingProgress:
-    """Bring network, average, optimiser and random numbers back; return the progress."""
+    """Restore network, averaged weights, optimizer and torch's random state.
+
+    Args:
+        path: The file.
+        network: The network.
+        ema: Its averaged weights.
+        optimizer: The optimizer.
+
+    Returns:
+        The progress.
+    """
     state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     averaged: dict[str, Tensor] = state["ema"]

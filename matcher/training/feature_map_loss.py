@@ -90,8 +90,17 @@ def feature_map_losses(
 
 
 def surface_losses(surfaces: Tensor, shifts: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of N x D x D surfaces against the four places around each true shift (N, 2), weighed
-    bilinearly, and the share of surfaces that peak close to it."""
+    """Return the loss of single windows.
+
+    Args:
+        surfaces: N x D x D correlation surfaces.
+        shifts: N x 2 true shifts.
+        temperature: Of the correlations.
+
+    Returns:
+        The cross-entropy against the four places around each true shift, weighted bilinearly, and the share of surfaces
+        that peak close to it.
+    """
     side = surfaces.shape[-1]
     places = shifts + side // 2
     steps = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=places.device)

@@ -53,9 +53,17 @@ def look_up(values: Tensor, points: Tensor) -> Tensor:
 
 
 def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy of similarities B x N x M (M cells of the other crop, `width` a row) against the four
-    cells around the true place, weighted bilinearly, so that the peak has its place within the cell; and B x N bool,
-    which cells found their partner.
+    """Return the cross-entropy of similarities against the four cells around each true place.
+
+    The four are weighted bilinearly, so that the peak has its place within the cell.
+
+    Args:
+        similarity: B x N x M, with the M cells of the other crop.
+        truth: Where the N cells lie in the other crop.
+        width: Cells in a row of the other crop.
+
+    Returns:
+        The loss, and B x N bool, which cells found their partner.
     """
     cells = rescaled(truth.points, 1 / STRIDE)
     steps = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=cells.device)
@@ -75,8 +83,16 @@ def descriptor_loss(similarity: Tensor, truth: Correspondence, width: int) -> tu
 
 
 def detection_loss(detection: Tensor, agreed: Tensor, matched: Tensor, valid: Tensor) -> Tensor:
-    """SuperPoint's 65-way cross-entropy. A cell that found its partner has its keypoint at its maximum of `agreed`
-    (B x 1 x H x W: the product of both crops' saliency); any other has none. Both kinds weigh the same.
+    """Return SuperPoint's 65-way cross-entropy (DeTone et al., 2018).
+
+    A cell that found its partner has its keypoint at the maximum of `agreed`; any other has none. Both kinds have the
+    same total weight.
+
+    Args:
+        detection: B x 65 x h x w logits.
+        agreed: B x 1 x H x W, product of both crops' saliency.
+        matched: B x N bool, cells that found their partner.
+        valid: B x N bool, cells that count.
     """
     best = F.pixel_unshuffle(agreed, STRIDE).argmax(1).flatten(1)
     target = torch.where(matched, best, STRIDE**2)
@@ -104,13 +120,22 @@ class ExtractorLosses:
     accuracy: Tensor
 
     def total(self) -> Tensor:
+        """Return the weighted sum that is minimised."""
         return self.descriptor + 0.2 * self.detection + 0.2 * self.semantic
 
 
 def extractor_losses(
     features: Features, homography: Tensor, mask: Tensor, labels: Tensor, temperature: Tensor
 ) -> ExtractorLosses:
-    """Losses of a batch of P pairs encoded together: the first crop of each pair, then the second of each."""
+    """Return the losses of P pairs that were encoded together: the first crop of each, then the second of each.
+
+    Args:
+        features: What the extractor computed of 2P crops.
+        homography: P x 3 x 3, first crop -> second crop.
+        mask: 2P x 1 x H x W bool, true where there is data.
+        labels: 2P x H x W semantic classes.
+        temperature: Of the similarities of descriptors.
+    """
     mask0, mask1 = mask.chunk(2)
     truths = correspond(homography, mask0, mask1), correspond(torch.linalg.inv(homography), mask1, mask0)
     grid0, grid1 = features.descriptors.flatten(2).chunk(2)

@@ -163,8 +163,8 @@ def _fit(
 
 def _noise(fitted: PointFit, least: float) -> tuple[float, float]:
     """Return the variance of a coordinate, and its degrees of freedom; `least` is the least standard deviation."""
-    freedom = max(fitted.redundancy, 0) + _PRIOR_EQUATIONS
-    return (fitted.square_sum + _PRIOR_EQUATIONS * (_PRIOR_NOISE * least) ** 2) / freedom, freedom
+    degrees = max(fitted.redundancy, 0) + _PRIOR_EQUATIONS
+    return (fitted.square_sum + _PRIOR_EQUATIONS * (_PRIOR_NOISE * least) ** 2) / degrees, degrees
 
 
 def _judged(
@@ -242,15 +242,15 @@ def _lowest_order(
 
 def _suspects(fitted: PointFit, limits: PointLimits, unit_px: float) -> NDArray[np.bool_]:
     """Return which points of a fit are further from what the others imply than their noise explains (Bonferroni)."""
-    variance, freedom = _noise(fitted, limits.min_noise_px / unit_px)
+    variance, degrees = _noise(fitted, limits.min_noise_px / unit_px)
     statistic = fitted.weights * np.sum(fitted.residuals * fitted.deleted_residuals, axis=1)
-    without = np.maximum((variance * freedom - statistic) / (freedom - 2), 1e-3 * variance)
-    return np.asarray(statistic / 2 > without * _critical(fitted, limits, freedom))
+    without = np.maximum((variance * degrees - statistic) / (degrees - 2), 1e-3 * variance)
+    return np.asarray(statistic / 2 > without * _critical(fitted, limits, degrees))
 
 
-def _critical(fitted: PointFit, limits: PointLimits, freedom: float) -> float:
+def _critical(fitted: PointFit, limits: PointLimits, degrees: float) -> float:
     """Return the value of Fisher's distribution beyond which one of the points is said to contradict the others."""
-    return float(fisher.isf(limits.significance / len(fitted.weights), 2, freedom - 2))
+    return float(fisher.isf(limits.significance / len(fitted.weights), 2, degrees - 2))
 
 
 def _check_support(draft: _Draft, fitted: PointFit, contradicting: tuple[str, ...], largest: float) -> None:
@@ -298,9 +298,9 @@ def _check_corners(
     name = names[int(moves.max(axis=0).argmax())]
     text = f"without the point {name} a corner would move by {moves.max():.1f} px, {limit:g} are allowed"
     draft.check("leave one out", moves.max(), limit, moves.max() <= limit, text)
-    variance, freedom = _noise(fitted, limits.min_noise_px / frame.unit)
+    variance, degrees = _noise(fitted, limits.min_noise_px / frame.unit)
     spare = np.maximum(1 - np.linalg.eigvalsh(fitted.hat)[:, 1], 1e-9)
-    unnoticed = np.sqrt(2 * _critical(fitted, limits, freedom) * variance / (fitted.weights * spare))
+    unnoticed = np.sqrt(2 * _critical(fitted, limits, degrees) * variance / (fitted.weights * spare))
     moves = np.linalg.norm(influence, axis=(2, 3), ord=2) * unnoticed * frame.unit
     name = names[int(moves.max(axis=0).argmax())]
     text = (

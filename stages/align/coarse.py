@@ -103,12 +103,15 @@ def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[MaskedImage, Mas
 @torch.no_grad()
 def _by_hypotheses(map_view: MaskedImage, visible: MaskedImage, search: Search) -> Iterator[FloatArray]:
     """Yield the best hypotheses of a search, followed to the resolution of this step: matrices between the views."""
-    poses = search_similarities(map_view, visible, search.angles, search.scales, search.side)
+    hypotheses = search_similarities(map_view, visible, search.angles, search.scales, search.side)
     if search.refined:
-        poses = [refine_hypothesis(map_view, visible, pose) for pose in distinct_hypotheses(poses, search.refined)]
+        hypotheses = [
+            refine_hypothesis(map_view, visible, hypothesis)
+            for hypothesis in distinct_hypotheses(hypotheses, search.refined)
+        ]
     matcher = DenseMatcher(visible.device)
-    for pose in sorted(poses, key=lambda pose: -pose.score)[: search.followed]:
-        matrix, score = matcher.refine(map_view, visible, pose.matrix, STEPS)
+    for hypothesis in sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: search.followed]:
+        matrix, score = matcher.refine(map_view, visible, hypothesis.matrix, STEPS)
         if math.isfinite(score):
             yield matrix
 

@@ -1,9 +1,10 @@
-"""Where the ground lies against an answer that leaning buildings may have shifted (relief displacement).
+"""Where the ground lies against an answer that the relief displacement of buildings may have shifted (relief
+displacement).
 
-Roofs lean away from the camera, all to one side and by their own heights, and shift whatever is fitted to all of the
-map. Roads, water and fields lie on the ground. The map is therefore compared without its small connected components
-(buildings, symbols, letters), and the correlation surfaces of windows all over the raster are averaged before a peak is
-sought: in one window a roof may well speak loudest, but only the ground is displaced alike everywhere.
+Roofs are displaced away from the camera, all to one side and by their own heights, and shift whatever is fitted to all
+of the map. Roads, water and fields lie on the ground. The map is therefore compared without its small connected
+components (buildings, symbols, letters), and the correlation surfaces of windows all over the raster are averaged
+before a peak is sought: in one window a roof may well speak loudest, but only the ground is displaced alike everywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from matcher.dense.correlation import find_peak
-from matcher.dense.poses import View
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import correlation_surfaces, window_grid
-from raster.homography import FloatArray, resizing
+from raster.homography import FloatArray
 from raster.pair import RasterPair
 from raster.reader import RasterReader
 from raster.resample import warped
@@ -96,7 +97,8 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
         drawn, inside = warped(pair.map, shift @ resizing(1 / reduce, 1 / reduce) @ homography, side, side)
         compared = inside & ~find_small_components(drawn, component)
-        fields = [View(*of, torch.device("cpu")).field(1.0)[0][0] for of in ((drawn, compared), (image, mask))]
+        sides = (MaskedImage(drawn, compared, torch.device("cpu")), MaskedImage(image, mask, torch.device("cpu")))
+        fields = [each.harmonics(1.0)[0][0] for each in sides]
         size = min(SIZE, side)
         corners = window_grid(side, side, size, size)
         surfaces = correlation_surfaces(fields[0], fields[1], corners, size, RADIUS).numpy()

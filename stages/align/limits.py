@@ -28,7 +28,7 @@ class Limits(BaseModel):
     )
     min_per_quadrant: Count = Field(default=2, description="Reliable windows that agree in every quadrant.")
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
-    max_lean_px: Pixels = Field(default=6.0, description="By which building lean may shift windows.")
+    max_building_lean_px: Pixels = Field(default=6.0, description="By which building lean may shift windows.")
     max_windows: int = Field(default=2400, ge=100, description="Windows of a pass, spread evenly, about at most.")
     region_px: int = Field(default=1024, ge=64, description="Side of a region, visible px.")
     region_windows: Count = Field(default=12, description="Reliable windows that must agree in and around a region.")
@@ -42,12 +42,12 @@ class Limits(BaseModel):
     lean_residual: Share = Field(
         default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )
-    lean_per_spread: float = Field(
+    building_lean_per_spread: float = Field(
         default=2.8,
         ge=0,
-        description="Mean lean of roofs per standard deviation of what their heights spread windows by.",
+        description="Mean building lean of roofs per standard deviation of what their heights spread windows by.",
     )
-    lean_anisotropy_px: Pixels = Field(
+    building_lean_anisotropy_px: Pixels = Field(
         default=0.5, description="Standard deviation that local warps of the map alone add to one direction."
     )
     detail_px: Pixels = Field(

@@ -157,7 +157,7 @@ def _judged(
             *judge(windows, residuals.agreeing, limits, least),
             consistent,
             apart("perturbed restart", distance, limits.max_disagreement_px),
-            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_lean_px),
+            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
         ]
     failed = [check.text for check in checks if not check.passed]
     if answer.reduce != reduce:

@@ -46,14 +46,16 @@ def residuals_of(windows: Windows, homography: FloatArray, ground: Ground, reduc
     vectors = windows.found - apply_homography(homography, windows.source)
     length = float(np.linalg.norm(ground.shift))
     direction = -ground.shift / length if length > 0 else np.array([0.0, 1.0])
-    reach = min(2 * length, limits.max_lean_px * reduce) if length > reduce else 0.0
+    reach = min(2 * length, limits.max_building_lean_px * reduce) if length > reduce else 0.0
     along = vectors @ direction
     off = vectors - np.clip(along, 0, reach)[:, None] * direction
     across = vectors @ np.array([-direction[1], direction[0]])
     return Residuals(vectors, np.asarray(np.linalg.norm(off, axis=1) <= limits.tolerance_px * reduce), across)
 
 
-def unexplained_lean(windows: Windows, answer: FloatArray, ground: Ground, reduce: int, limits: Limits) -> float:
+def unexplained_building_lean(
+    windows: Windows, answer: FloatArray, ground: Ground, reduce: int, limits: Limits
+) -> float:
     """Estimate how much of the building lean the shift of the ground may have missed.
 
     Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
@@ -98,7 +100,7 @@ def judge_regions(
         residuals: Of these windows.
         ground: The shift of the ground.
         halves_px: Distance between the answers of two halves of all windows, visible px.
-        unexplained_px: Building lean that the ground does not explain, visible px.
+        unexplained_px: Building building lean that the ground does not explain, visible px.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
 
@@ -106,7 +108,7 @@ def judge_regions(
         The cells, row by row. The predicted error is a bound that the error of 95% of places shall not exceed.
     """
     # What is wrong all over the raster alike: the halves' disagreements are those of two answers, each of half the
-    # windows; of the lean a share remains that no mask of buildings removes.
+    # windows; of the building lean a share remains that no mask of buildings removes.
     common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
     common = np.hypot(common, limits.lean_residual * float(np.linalg.norm(ground.shift)))
     common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))

@@ -26,7 +26,7 @@ class Term(NamedTuple):
     folders: tuple[str, ...] = ("",)
 
 
-_MATCHING = ("matcher/", "stages/align/", "benchmarks/", "README.md", "docs/")
+_MATCHING = ("matcher/", "stages/align/", "benchmarks/", "README.md", "docs/", "configs/")
 _FETCHING = ("stages/fetch/", "stages/acquire/", "stages/providers/", "configs/")
 
 TERMS = (
@@ -45,7 +45,7 @@ TERMS = (
     Term(r"peak returns?|returning windows?", "forward-backward error", _MATCHING),
     Term(r"lonely|lonesome", "unmatched"),
     Term(r"belongs? together", "negative pairs"),
-    Term(r"(one|two|three|four|\d+|all|the|these|of) draws|--draw|draws a pair", "random seed", _MATCHING),
+    Term(r"(two|three|four|\d+|all|the|these|of) draws|--draw|draws a pair", "random seed", _MATCHING),
     Term(r"invents?|invented|inventing|invention", "synthetic"),
     Term(r"gates?", "rate limiter", _FETCHING),
     Term(r"in (its|their|the host's) turn|(its|next|whose) turn", "slot", _FETCHING),
@@ -64,29 +64,27 @@ ALLOWED = {
     # Configurations of earlier versions name the field so.
     ("stages/acquire/service.py", "rate limits"),
     ("stages/acquire/stac.py", "rate limits"),
+    ("tests/unit/stages/test_url_templates.py", "rate limits"),
+    ("CHANGELOG.md", "rate limits"),
 }
 """(file, replacement of the rule): uses of a word in its ordinary sense."""
 
-ROOMS = (
-    "cartography/", "stages/fetch/", "stages/acquire/", "stages/sample/", "stages/tile/", "stages/providers/",
-    "stages/memory.py", "mapdata/commands/gallery.py", "benchmarks/rendering.py", "benchmarks/acquiring.py",
-    "benchmarks/tiling.py", "tests/unit/cartography/", "tests/integration/cartography/",
-)  # fmt: skip
+PENDING: tuple[str, ...] = ()
+"""Rooms whose texts are not revised yet; to be empty."""
 
+_NOT_OURS = ("work", "build", "site", "out", "shared")
 _SUFFIXES = (".py", ".yaml", ".yml", ".md", ".toml", ".sh")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_+")
 
 
 def files() -> list[str]:
     """Return the project's own texts, relative to its root."""
-    names = [
-        path.relative_to(PROJECT).as_posix()
-        for path in PROJECT.rglob("*")
-        if path.is_file() and (path.suffix in _SUFFIXES or path.name == "Makefile")
-    ]
-    hidden = re.compile(r"(^|/)(\.(?!ci/)[^/]*|__pycache__|work|build|site|[^/]*\.egg-info)(/|$)")
-    own = [name for name in names if not hidden.search(name) and name != "tests/unit/test_vocabulary.py"]
-    return sorted(name for name in own if name.startswith(ROOMS))
+    tops = [path for path in PROJECT.iterdir() if not path.name.startswith(".") and path.name not in _NOT_OURS]
+    paths = [*tops, *(path for top in tops if top.is_dir() for path in top.rglob("*")), *PROJECT.glob(".ci/*")]
+    texts_of_ours = [path for path in paths if path.is_file() and (path.suffix in _SUFFIXES or path.name == "Makefile")]
+    names = [path.relative_to(PROJECT).as_posix() for path in texts_of_ours if "__pycache__" not in path.parts]
+    own = [name for name in names if name != "tests/unit/test_vocabulary.py" and ".egg-info/" not in name]
+    return sorted(name for name in own if not name.startswith(PENDING))
 
 
 def texts(name: str) -> Iterator[tuple[int, str]]:

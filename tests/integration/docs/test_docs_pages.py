@@ -14,6 +14,7 @@ from mapdata.cli import build_app
 pytestmark = pytest.mark.integration
 
 PAGES = [
+    "README.md",
     "CONTRIBUTING.md",
     *sorted(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md")),
 ]

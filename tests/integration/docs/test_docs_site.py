@@ -80,8 +80,14 @@ def test_every_check_of_an_alignment_is_explained(demo: Path) -> None:
     assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []
 
 
+def test_readme_is_short_and_names_no_commit() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert not re.findall(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{7,40}\b", text)
+
+
 def test_links_of_readme_and_contributing_lead_somewhere() -> None:
-    for page in ("CONTRIBUTING.md", "CHANGELOG.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         text = (PROJECT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)", text):
             assert target.startswith("https://") or (PROJECT / target).exists(), f"{page}: {target}"

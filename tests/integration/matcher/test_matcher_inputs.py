@@ -47,7 +47,7 @@ def scene(height: int = 112, width: int = 128, seed: int = 0) -> np.ndarray:
     return image
 
 
-def assert_sound(found: Matches, image0: np.ndarray, image1: np.ndarray) -> None:
+def assert_valid(found: Matches, image0: np.ndarray, image1: np.ndarray) -> None:
     assert found.points0.shape == found.points1.shape == (len(found), 2)
     assert found.scores.shape == (len(found),)
     for points, image in ((found.points0, image0), (found.points1, image1)):
@@ -75,8 +75,8 @@ IMAGES = {
 def test_any_image(matcher: Matcher, kind: str) -> None:
     skip_if_slow(matcher, kind not in ("16 bit", "1 x 500"))
     image = IMAGES[kind]
-    assert_sound(matcher.match(image, scene()), image, scene())
-    assert_sound(matcher.match(image, image), image, image)
+    assert_valid(matcher.match(image, scene()), image, scene())
+    assert_valid(matcher.match(image, image), image, image)
 
 
 @pytest.mark.parametrize("kind", ["1 x 1", "black", "one dot"])
@@ -95,7 +95,7 @@ def test_identical_images_lie_on_each_other(matcher: Matcher) -> None:
 
 def test_4000_by_3000(matcher: Matcher) -> None:
     large = np.kron(scene(100, 133, seed=1), np.ones((30, 30, 1), np.uint8))[:3000, :3990]
-    assert_sound(matcher.match(large, scene()), large, scene())
+    assert_valid(matcher.match(large, scene()), large, scene())
 
 
 def test_a_batch_of_mixed_sizes_equals_single_pairs(matcher: Matcher) -> None:

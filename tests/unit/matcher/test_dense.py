@@ -1,4 +1,4 @@
-"""The dense matcher's pieces against slow, obvious implementations, and the whole of it on pairs of known motion."""
+"""The dense matcher's pieces against slow, obvious implementations, and the whole on pairs of known homography."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_pooled_surfaces_find_what_single_windows_do_not() -> None:
     assert np.abs(apply_homography(found, centres) - apply_homography(matrix, centres)).max() < 0.5
 
 
-def test_freedom_is_used_as_far_as_its_price_allows() -> None:
+def test_degrees_of_freedom_are_used_as_far_as_their_penalty_allows() -> None:
     centres = np.stack(np.meshgrid(np.arange(0, 401, 50.0), np.arange(0, 401, 50.0)), axis=-1).reshape(-1, 2)
     tilt = np.array([[1, 0, 0], [0, 1, 0], [1e-4, 0, 1]])
     y, x = np.mgrid[-20:21, -20:21]
@@ -156,7 +156,7 @@ def test_freedom_is_used_as_far_as_its_price_allows() -> None:
     assert followed(10.0) < 0.5 * followed(1.0) < 0.5 * followed(0.1)
 
 
-def test_freedom_costs_less_in_larger_images() -> None:
+def test_the_complexity_penalty_is_lower_in_larger_images() -> None:
     step = RefinementStep(1.0, 0.25, 0.05, ("homography",), full_penalty_px=100.0 * 200)
     small, large = (
         MaskedImage(drawing(8, *size), np.ones(size, bool), torch.device("cpu")) for size in ((100, 150), (200, 300))

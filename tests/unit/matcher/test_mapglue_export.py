@@ -49,7 +49,7 @@ def test_the_exported_file_gives_the_matches_of_the_model(tmp_path: Path, monkey
 
 
 def test_pruning_and_early_exit_keep_the_matches() -> None:
-    """What is dropped is sure to have no match: nine matches in ten are the same within half a pixel."""
+    """What is pruned has no match: nine matches in ten are the same within half a pixel."""
     network = load_model("fast-mapglue")
     image0, image1 = scene(512, 1), cv2.warpAffine(scene(512, 1), np.array([[1, 0.05, 3], [-0.05, 1, 6.0]]), (512, 512))
     pruned, whole = (ends(model, image0, image1, 1024) for model in (network, in_whole(network)))

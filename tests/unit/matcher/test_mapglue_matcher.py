@@ -1,4 +1,4 @@
-"""MapGlue as a matcher: known motions, batches, odd images, weights files, the exported file."""
+"""MapGlue as a matcher: known homographies, batches, odd images, weights files, the exported file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_turned_image_is_found_by_the_search(network: MapGlue) -> None:
     assert np.median(np.linalg.norm(matches.points1 - expected, axis=1)) < 2
 
 
-def test_where_the_network_finds_nothing_the_dense_matcher_is_asked_if_it_is_sure(
+def test_where_the_network_finds_nothing_reliable_matches_of_the_dense_matcher_count(
     network: MapGlue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "MIN_SCORE", 2.0)

@@ -51,7 +51,7 @@ def test_no_bfloat16_where_the_processor_says_that_it_has_none(monkeypatch: pyte
     assert product_type() is torch.float32
 
 
-def test_both_precisions_find_the_same_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_precisions_find_the_same_homography(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between machines with and without bfloat16, corners differ by less than half a pixel."""
     image = scene(256)
     moved = cv2.warpAffine(image, np.array([[1, 0.05, 3], [-0.05, 1, 6.0]]), (256, 256))

@@ -11,7 +11,7 @@ import pytest
 from stages.align.fine import Windows
 from stages.align.ground import NO_GROUND, Ground
 from stages.align.limits import DEFAULTS
-from stages.align.regions import judge_regions, residuals_of, unexplained_lean
+from stages.align.regions import judge_regions, residuals_of, unexplained_building_lean
 from stages.align.result import Alignment, Region, Transform
 
 pytestmark = pytest.mark.unit
@@ -66,7 +66,7 @@ def test_a_region_without_windows_of_its_own_is_refused() -> None:
     assert "within it" in middle.reason
 
 
-def test_roofs_displaced_along_the_lean_agree_and_others_do_not() -> None:
+def test_roofs_displaced_along_the_building_lean_agree_and_others_do_not() -> None:
     generator = np.random.default_rng(4)
     ground = Ground(np.array([0.0, 3.0]), 0.3, True)
     along = windows(lambda at: at + np.column_stack([0 * at[:, 0], -generator.uniform(0, 6, len(at))]))
@@ -76,20 +76,20 @@ def test_roofs_displaced_along_the_lean_agree_and_others_do_not() -> None:
     assert not residuals_of(along, np.eye(3), NO_GROUND, 1, DEFAULTS).agreeing.all()
 
 
-def test_lean_that_the_ground_does_not_explain_is_estimated_from_the_spread_of_heights() -> None:
+def test_building_lean_that_the_ground_does_not_explain_is_estimated_from_the_spread_of_heights() -> None:
     generator = np.random.default_rng(6)
 
-    def leaning(at: np.ndarray) -> np.ndarray:
+    def displaced(at: np.ndarray) -> np.ndarray:
         heights = generator.normal(0, 1.0, len(at))  # about their mean, which the fit has followed
         return at + generator.normal(0, 0.5, at.shape) + np.column_stack([0 * heights, heights])
 
-    measured = windows(leaning)
-    mean = DEFAULTS.lean_per_spread
+    measured = windows(displaced)
+    mean = DEFAULTS.building_lean_per_spread
     for found, missed in ((0.0, mean), (1.0, mean - 1.0), (mean + 1, 0.0)):
         ground = Ground(np.array([0.0, found]), 0.3, True)
-        assert unexplained_lean(measured, np.eye(3), ground, 1, DEFAULTS) == pytest.approx(missed, abs=0.7)
+        assert unexplained_building_lean(measured, np.eye(3), ground, 1, DEFAULTS) == pytest.approx(missed, abs=0.7)
     even = windows(lambda at: at + generator.normal(0, 0.7, at.shape))
-    assert unexplained_lean(even, np.eye(3), NO_GROUND, 1, DEFAULTS) == 0.0
+    assert unexplained_building_lean(even, np.eye(3), NO_GROUND, 1, DEFAULTS) == 0.0
 
 
 def test_the_predicted_error_holds_for_the_share_that_it_claims() -> None:

@@ -1,0 +1,155 @@
+"""The schema of landmarks: a record is an image; an original is a landmark."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.dates import union
+from catalog.errors import CatalogError
+from catalog.landmarks.columns import IMAGES
+from catalog.landmarks.model import Landmark
+from catalog.model import Contents, Format, Json, Placed
+from catalog.schema import Credit, Role, Schema
+from catalog.stac import make_item, time_properties
+
+_FREE = ("CC0-", "CC-BY-", "Public-Domain", "Apache-", "ODbL-")
+_FORBIDDEN = ("NC", "ND")
+
+_TASKS = """\
+Photographs, aerial images, texts and coordinates of a landmark share its `landmark_id`. Landmarks of the split
+`query` ask; the galleries are their images of the other modality with the distractors of the split `index`. Landmarks
+of different splits lie apart, and no image is nearly the same as one of another split."""
+
+
+class LandmarkSchema(Schema[Landmark]):
+    """Images of landmarks and distractors, split by landmark."""
+
+    name: ClassVar[str] = "images"
+    noun: ClassVar[str] = "image"
+    key: ClassVar[str] = "image_id"
+    group: ClassVar[str] = "landmark_id"
+    order: ClassVar[tuple[str, ...]] = ("split", "modality", "landmark_id", "image_id")
+    splits: ClassVar[tuple[str, ...]] = ("train", "query", "index")
+    columns: ClassVar[pa.Schema] = IMAGES
+    roles: ClassVar[tuple[Role, ...]] = (Role("image", "images/{modality}/{landmark_id}/{image_id}"),)
+    summaries: ClassVar[tuple[str, ...]] = ("mapdata:category", "mapdata:state")
+    advice: ClassVar[str] = "Train on `train`"
+    splitting: ClassVar[str] = "Landmarks are split by place, so that no landmark and no ground is seen in two splits."
+    keywords: ClassVar[tuple[str, ...]] = ("cross-view retrieval", "geolocation", "landmarks", "aerial imagery")
+    tags: ClassVar[tuple[str, ...]] = ("image-retrieval", "geolocation", "remote-sensing", "landmarks")
+    holds: ClassVar[Mapping[Format, str]] = {
+        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet` and "
+        "`texts.parquet`: a row a landmark",
+        Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: an image",
+    }
+    loading: ClassVar[tuple[str, ...]] = (
+        'from mapdata import open_dataset\n\ntrain = open_dataset("PATH", split="train")  # a PyTorch Dataset\n'
+        'image = train[0]["image"]  # (3, height, width) float32 in [0, 1]; sizes differ',
+    )
+
+    def check(self, contents: Contents[Landmark], manifest: pa.Table) -> None:
+        """Raise CatalogError if an image may not be published, or belongs to no landmark that is given."""
+        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted"))
+        for licence in pc.unique(rows["image_licence"]).to_pylist():
+            parts = licence.upper().split("-")
+            if not licence.startswith(_FREE) or any(part in _FORBIDDEN for part in parts):
+                raise CatalogError(f"an image under the licence {licence!r} may not be published; reject it")
+        own = rows.filter(pc.invert(rows["distractor"]))
+        lost = sorted(set(pc.unique(own["landmark_id"]).to_pylist()) - {landmark.id for landmark in contents.originals})
+        if lost:
+            raise CatalogError(f"no landmark is given for {', '.join(lost[:5])}, though images belong to it")
+
+    def tables(self, contents: Contents[Landmark]) -> Mapping[str, pa.Table]:
+        """Return the tables of landmarks and of texts, a row a landmark."""
+        landmarks = [
+            {"landmark_id": each.id, "split": each.split, "lon": each.lonlat[0], "lat": each.lonlat[1], **each.facts}
+            for each in contents.originals
+        ]
+        texts = [
+            {
+                "landmark_id": each.id,
+                "split": each.split,
+                "sentence": each.sentence,
+                "sections": json.dumps(dict(each.sections), ensure_ascii=False),
+                "licence": each.text_licence,
+                "attribution": each.text_attribution,
+                "source_url": each.text_url,
+            }
+            for each in contents.originals
+        ]
+        return {"landmarks.parquet": pa.Table.from_pylist(landmarks), "texts.parquet": pa.Table.from_pylist(texts)}
+
+    def original_id(self, original: Landmark) -> str:
+        """Return the landmark's id."""
+        return original.id
+
+    def items(
+        self, contents: Contents[Landmark], manifest: pa.Table, placed: Mapping[str, list[Placed]]
+    ) -> Iterator[Json]:
+        """Yield an item a landmark."""
+        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted")).select(
+            ["landmark_id", "modality", "image_date"]
+        )
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        dates: dict[str, list[str]] = defaultdict(list)
+        for row in rows.to_pylist():
+            counts[row["landmark_id"]][row["modality"]] += 1
+            dates[row["landmark_id"]].append(row["image_date"])
+        for landmark in contents.originals:
+            properties: Json = {
+                **time_properties(union(dates[landmark.id])),
+                "title": landmark.facts["name"],
+                "mapdata:split": landmark.split,
+                "mapdata:images": dict(sorted(counts[landmark.id].items())),
+                "mapdata:sentence": landmark.sentence,
+                **{f"mapdata:{name}": value for name, value in landmark.facts.items() if name != "name"},
+            }
+            yield make_item(landmark.id, landmark.footprint, properties, {}, [], contents.about.title)
+
+    def parents(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Return the id of each image's landmark."""
+        return rows["landmark_id"]
+
+    def record_fields(self, rows: pa.Table) -> Mapping[str, Any]:
+        """Return what is known of each image."""
+        names = ("landmark_id", "modality", "split", "year", "author", "flags")
+        return {f"mapdata:{name}": rows[name] for name in names}
+
+    def facts(self, contents: Contents[Landmark]) -> Json:
+        """Return the number of landmarks by split."""
+        return {"landmarks": dict(sorted(Counter(landmark.split for landmark in contents.originals).items()))}
+
+    def credits(self, contents: Contents[Landmark]) -> Iterator[Credit]:
+        """Yield whom to name for texts and for kinds of images; single authors stand in the manifest."""
+        for landmark in contents.originals:
+            yield Credit(
+                "text",
+                landmark.text_url.split("/")[2] if "//" in landmark.text_url else "",
+                landmark.text_licence,
+                landmark.text_attribution,
+                "",
+            )
+        columns = ("modality", "image_licence")
+        for modality, licence in sorted(
+            set(zip(*(contents.records[name].to_pylist() for name in columns), strict=True))
+        ):
+            yield Credit(modality, "see the columns of the manifest", licence, "see the column image_attribution", "")
+
+    def sections(self) -> Mapping[str, str]:
+        """Return how images and tasks relate."""
+        return {"Tasks": _TASKS}
+
+    def provenance(self, contents: Contents[Landmark]) -> str:
+        """Say how many landmarks there are."""
+        return f"{len(contents.originals)} landmarks (seed {contents.about.seed})."
+
+    def sample(self, row: Mapping[str, Any], images: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the image with its ids."""
+        names = ("image_id", "landmark_id", "modality", "split", "year")
+        return {"image": images["image"], **{name: row[name] for name in names}}

@@ -1,0 +1,120 @@
+"""Embeddings made elsewhere: a folder with a table of vectors for each modality.
+
+`ground.npy` (N, D) with `ground.ids.txt`, a line an id; or `ground.parquet` with the columns `id` and `embedding`. The
+same for `satellite`, `text` and `coordinates`. One table serves queries and gallery; its order is free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrieval.benchmark import Items, Modality
+from retrieval.errors import RetrievalError
+from retrieval.vectors import Float32, Vectors
+
+_BLOCK = 65_536
+"""Rows that are read at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The embeddings of one modality: vectors (N, D), and the row of each id."""
+
+    vectors: Vectors
+    rows: dict[str, int]
+    where: Path | str
+
+    def take(self, items: Items) -> Vectors:
+        """Return the vectors of items, in their order and in memory.
+
+        Raises:
+            RetrievalError: An item has no embedding.
+        """
+        wanted = self._rows_of(items)
+        taken = np.empty((len(wanted), self.vectors.shape[1]), np.float32)
+        for start in range(0, len(self.vectors), _BLOCK):
+            inside = (wanted >= start) & (wanted < start + _BLOCK)
+            if inside.any():
+                taken[inside] = self.vectors.read(start, start + _BLOCK)[wanted[inside] - start]
+        return Vectors.of(taken)
+
+    def gallery_order(self, items: Items) -> np.ndarray:
+        """Return for each row of the table the position of its item among `items`.
+
+        Raises:
+            RetrievalError: The table lacks an item, or has one that does not belong to the gallery.
+        """
+        wanted = self._rows_of(items)
+        if len(wanted) != len(self.vectors):
+            known = set(items.ids)
+            foreign = next(name for name in self.rows if name not in known)
+            raise RetrievalError(
+                f"{self.where}: {foreign} and {len(self.vectors) - len(wanted) - 1} more ids do not belong to the "
+                "gallery; keep embeddings of other splits in another folder"
+            )
+        order = np.empty(len(wanted), np.int64)
+        order[wanted] = np.arange(len(wanted))
+        return order
+
+    def _rows_of(self, items: Items) -> np.ndarray:
+        missing = [name for name in items.ids if name not in self.rows]
+        if missing:
+            raise RetrievalError(f"{self.where}: no embedding of {missing[0]} and {len(missing) - 1} more items")
+        return np.array([self.rows[name] for name in items.ids], np.int64)
+
+
+def has_embeddings(folder: Path, modality: Modality) -> bool:
+    """Tell whether there is a table of a modality."""
+    return (folder / f"{modality}.npy").is_file() or (folder / f"{modality}.parquet").is_file()
+
+
+def read_embeddings(folder: Path, modality: Modality) -> Embeddings:
+    """Read the table of a modality.
+
+    Raises:
+        RetrievalError: There is none, it is damaged, or an id stands twice.
+    """
+    table, ids = folder / f"{modality}.npy", folder / f"{modality}.ids.txt"
+    if table.is_file():
+        if not ids.is_file():
+            raise RetrievalError(f"{ids}: missing; it names the rows of {table.name}, a line an id")
+        return _named(Vectors.from_file(table), ids.read_text(encoding="utf-8").splitlines(), table)
+    parquet = folder / f"{modality}.parquet"
+    if parquet.is_file():
+        return _named(*_from_parquet(parquet), parquet)
+    raise RetrievalError(f"{folder}: neither {modality}.npy nor {modality}.parquet; encode the {modality} items first")
+
+
+def write_embeddings(folder: Path, modality: Modality, ids: list[str], vectors: Float32) -> None:
+    """Write the table of a modality as `.npy` with its ids."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{modality}.npy", np.ascontiguousarray(vectors, np.float32))
+    (folder / f"{modality}.ids.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+
+
+def _named(vectors: Vectors, ids: list[str], where: Path) -> Embeddings:
+    if len(ids) != len(vectors):
+        raise RetrievalError(f"{where}: {len(vectors)} vectors but {len(ids)} ids")
+    rows = {name: row for row, name in enumerate(ids)}
+    if len(rows) != len(ids):
+        twice = next(name for row, name in enumerate(ids) if rows[name] != row)
+        raise RetrievalError(f"{where}: the id {twice} stands twice")
+    return Embeddings(vectors, rows, where)
+
+
+def _from_parquet(path: Path) -> tuple[Vectors, list[str]]:
+    try:
+        table = pq.read_table(path, columns=["id", "embedding"])
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RetrievalError(f"{path}: needs the columns id and embedding ({error})") from error
+    column = table.column("embedding").combine_chunks()
+    lengths = set(column.value_lengths().to_pylist()) if pa.types.is_list(column.type) else {len(column)}
+    if pa.types.is_list(column.type) and len(lengths) > 1:
+        raise RetrievalError(f"{path}: embeddings of different lengths, {min(lengths)} to {max(lengths)}")
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return Vectors.of(flat.reshape(len(column), -1)), table.column("id").to_pylist()
