@@ -115,7 +115,7 @@ class AlignStage(Stage[AlignParams]):
             files = [workspace / path for path in unit.payload["tiepoints"]]
             points = read_site_tiepoints(files, pair.visible.located, pair.map.located)
             with one_thread():
-                evidence = align_pair(pair, points, self.params.matcher, self.params.manual, self.params.limits)
+                evidence = align_pair(pair, points, self.params.matcher, self.params.limits, self.params.manual)
             folder = workspace / "alignment" / unit.payload["name"]
             written = write_evidence(folder, evidence, pair)
         alignment = evidence.alignment

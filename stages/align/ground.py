@@ -20,6 +20,7 @@ from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import correlation_surfaces, window_grid
 from raster.homography import FloatArray
 from raster.pair import RasterPair
+from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
 from stages.align.small_components import find_small_components

@@ -39,7 +39,7 @@ class Limits(BaseModel):
         default=1.4, description="Largest part of the predicted error that is common to all places: a bias."
     )
     max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
-    lean_residual: Share = Field(
+    building_lean_residual: Share = Field(
         default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )
     building_lean_per_spread: float = Field(

@@ -22,7 +22,7 @@ from stages.align.local import Local, local_field
 from stages.align.manual import judge_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
-from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_lean
+from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_building_lean
 from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
@@ -66,8 +66,8 @@ def align_pair(
     pair: RasterPair,
     points: Sequence[TiePoint] = (),
     matcher: str = "cfog",
-    manual_limits: PointLimits | None = None,
     limits: Limits = DEFAULTS,
+    point_limits: PointLimits | None = None,
 ) -> Evidence:
     """Align a pair of rasters.
 
@@ -77,15 +77,15 @@ def align_pair(
         pair: The map and the visible raster.
         points: Manual tie points; none by default.
         matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
-        manual_limits: What manual points must fulfil to carry the pair without the windows; defaults if None.
         limits: Of the acceptance tests of windows and regions.
+        point_limits: What manual points must fulfil to carry the pair without the windows; defaults if None.
 
     Returns:
         The alignment, accepted or not, with all that was measured.
     """
     prior = pair.georeferenced
     sizes = (pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height)
-    manual = judge_manual(points, *sizes, manual_limits)
+    manual = judge_manual(points, *sizes, point_limits)
     best = Evidence(_nowhere(prior, matcher), prior)
     if manual.homography is not None:
         source, target = arrays(points)
@@ -164,7 +164,7 @@ def _judged(
         failed.append("not looked at more closely than at half the resolution")
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
+        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
         regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
         if not any(region.accepted for region in regions):
             failed.append("no region is accepted")

@@ -78,8 +78,8 @@ def unexplained_building_lean(
         return 0.0
     small, large = np.linalg.eigvalsh(np.cov(vectors.T))
     chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what eigenvalues of few samples differ by, however they lie
-    spread = float(np.sqrt(max(large - chance * small - limits.lean_anisotropy_px**2, 0.0)))
-    return max(0.0, limits.lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
+    spread = float(np.sqrt(max(large - chance * small - limits.building_lean_anisotropy_px**2, 0.0)))
+    return max(0.0, limits.building_lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
 
 
 def judge_regions(
@@ -110,7 +110,7 @@ def judge_regions(
     # What is wrong all over the raster alike: the halves' disagreements are those of two answers, each of half the
     # windows; of the building lean a share remains that no mask of buildings removes.
     common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    common = np.hypot(common, limits.lean_residual * float(np.linalg.norm(ground.shift)))
+    common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
     common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
     found = []
     for bounds in _cells(pair, limits.region_px):
