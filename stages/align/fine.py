@@ -19,7 +19,7 @@ from raster.reader import RasterReader
 from raster.resample import warped
 from stages.align.small_components import find_small_components
 
-BLOCK = 1024
+BLOCK = 1536
 """Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""
 
 MIN_DATA = 0.7

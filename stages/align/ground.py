@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.masked_image import MaskedImage
@@ -20,6 +21,7 @@ from matcher.dense.windows import correlation_surfaces, window_grid
 from raster.homography import FloatArray
 from raster.pair import RasterPair
 from raster.pixels import resizing
+from raster.reader import RasterReader
 from raster.resample import warped
 from stages.align.small_components import find_small_components
 
@@ -28,6 +30,9 @@ BLOCK, BLOCKS = 1024, 40
 
 SIZE, RADIUS = 256, 12
 """Side of the windows within them, and the reach of their search (working pixels)."""
+
+MANY_BLOCKS = 20
+"""Blocks from which on surfaces are averaged: fewer do not outweigh that masking buildings leaves little to compare."""
 
 MAX_COMPONENT_M2 = 3000.0
 """Square metres of the largest building that is told from the ground."""
@@ -54,6 +59,18 @@ class Ground:
         return np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]], [0, 0, 1]], dtype=np.float64)
 
 
+def has_many_blocks(visible: RasterReader, reduce: int) -> bool:
+    """Return whether a raster is large enough to average surfaces all over it."""
+    return len(_blocks(visible, reduce)[1]) >= MANY_BLOCKS
+
+
+def _blocks(visible: RasterReader, reduce: int) -> tuple[int, NDArray[np.intp]]:
+    """Return the side of the blocks and their top-left corners (N, 2), working pixels."""
+    height, width = visible.height // reduce, visible.width // reduce
+    side = min(BLOCK, height, width)
+    return side, window_grid(height, width, side, max(side, round((height * width / BLOCKS) ** 0.5)))
+
+
 NO_GROUND = Ground(np.zeros(2), float("inf"), False)
 
 
@@ -73,12 +90,10 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
     grid = pair.visible.located
     if grid is None:
         return NO_GROUND
-    height, width = pair.visible.height // reduce, pair.visible.width // reduce
-    side = min(BLOCK, height, width)
-    step = max(side, round((height * width / BLOCKS) ** 0.5))
+    side, blocks = _blocks(pair.visible, reduce)
     component = MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2
     sums, counts = np.zeros((2, 2 * RADIUS + 1, 2 * RADIUS + 1)), np.zeros(2, int)
-    for x0, y0 in window_grid(height, width, side, step).tolist():
+    for x0, y0 in blocks.tolist():
         image, mask = pair.visible.read(x0 * reduce, y0 * reduce, side * reduce, side * reduce, reduce)
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
         drawn, inside = warped(pair.map, shift @ resizing(1 / reduce, 1 / reduce) @ homography, side, side)

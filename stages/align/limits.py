@@ -35,7 +35,10 @@ class Limits(BaseModel):
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")
     region_agreement: Share = Field(default=0.6, description="Least share of windows that agree, by region.")
     region_reliable_agreement: Share = Field(default=0.9, description="The same of reliable windows.")
-    max_predicted_px: Pixels = Field(default=3.25, description="Largest predicted error of an accepted region.")
+    max_common_px: Pixels = Field(
+        default=1.4, description="Largest part of the predicted error that is common to all places: a bias."
+    )
+    max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
     building_lean_residual: Share = Field(
         default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )

@@ -16,12 +16,12 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground, measure_ground
+from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import judge_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, leads_to, perturbed_restart, split_half_distance
+from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
 from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_building_lean
 from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
@@ -77,7 +77,7 @@ def align_pair(
         pair: The map and the visible raster.
         points: Manual tie points; none by default.
         matcher: Name of the matcher of the coarse step (see `matcher.load_matcher`).
-        limits: Of the acceptance tests.
+        limits: Of the acceptance tests of windows and regions.
         point_limits: What manual points must fulfil to carry the pair without the windows; defaults if None.
 
     Returns:
@@ -129,20 +129,30 @@ def _judged(
 ) -> Evidence:
     """Judge the last answer, then its regions; one of a coarser pass than the working resolution's has failed already.
 
-    The costlier tests, the perturbed restart and the ground, are made where the others are passed.
+    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
+    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
+    is found from windows, which must agree with one answer more strictly.
     """
     *earlier, answer = answers
     windows, ground = answer.windows, NO_GROUND
     halves = split_half_distance(answer)
     consistent = apart("split halves", halves, limits.max_disagreement_px)
-    checks = [*judge(windows, answer.agreeing, limits, limits.min_ground_agreement), consistent]
+    averaged = has_many_blocks(pair.visible, reduce)
+    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
+    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
     residuals: Residuals | None = None
     if all(check.passed for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
         earlier += again
-        ground = measure_ground(pair, answer.homography, reduce)
-        residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
+        if averaged:
+            ground = measure_ground(pair, answer.homography, reduce)
+            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
+        else:
+            seen, correction = ground_shift(pair, answer, limits)
+            earlier += seen
+            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
+            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
+        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
         checks = [
             *judge(windows, residuals.agreeing, limits, least),
             consistent,
@@ -154,7 +164,7 @@ def _judged(
         failed.append("not looked at more closely than at half the resolution")
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
+        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
         regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
         if not any(region.accepted for region in regions):
             failed.append("no region is accepted")
@@ -163,7 +173,7 @@ def _judged(
     used = agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    if np.linalg.norm(ground.shift) > reduce:
+    if averaged and np.linalg.norm(ground.shift) > reduce:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
@@ -230,13 +240,8 @@ def _confirmed(evidence: Evidence) -> Evidence:
     residuals = np.linalg.norm(apply_homography(evidence.alignment.transform.homography, source) - target, axis=1)
     evidence = replace(evidence, agreeing=residuals <= MANUAL_LIMIT * evidence.reduce, point_residuals=residuals)
     if 2 * evidence.agreeing.sum() >= len(residuals):
-        return replace(
-            evidence,
-            alignment=replace(
-                evidence.alignment,
-                reason="; ".join(filter(None, [evidence.alignment.reason, _contradicting(evidence)])),
-            ),
-        )
+        reason = "; ".join(filter(None, [evidence.alignment.reason, _contradicting(evidence)]))
+        return replace(evidence, alignment=replace(evidence.alignment, reason=reason))
     reason = f"the manual points lie {np.median(residuals):.1f} px from what the windows say; check both"
     refused = replace(evidence.alignment, verdict="needs-manual", reason=reason, patches=(), regions=())
     return replace(evidence, alignment=refused)

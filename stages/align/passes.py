@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,10 @@ SHIFT = np.array([6.4, -4.8])
 windows' centre of a degree or as much as moves none by more than those 8 pixels."""
 
 
+MIN_INDEPENDENT = 8.0
+"""Reliable windows, counted as if they lay side by side, without which the ground alone is not believed."""
+
+
 @dataclass(frozen=True)
 class Pass:
     """Windows of `size` and searches of `radius` working pixels: together a length that transforms fast. About how
@@ -54,7 +58,13 @@ class Pass:
 ROUGH = Pass(248, 20, 80)
 CLOSE = Pass(296, 12, 180)
 AGAIN = Pass(240, 24, 48)
-"""The first pass, at half the working resolution; the second; and the windows of the perturbed restart."""
+GROUND = Pass(296, 12, 100, 1.0)
+"""The first pass, at half the working resolution; the second; the windows of the perturbed restart; and those of the
+ground alone."""
+
+
+MAX_COMPONENT_M2 = 1250.0
+"""Square metres of the largest building that is told from the ground."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +168,36 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
         return [], float("inf")
     apart = corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
     return [Answer("perturbed restart", there, found, fitted, reduce)], apart
+
+
+def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list[Answer], FloatArray]:
+    """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
+
+    Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
+    water and fields are not, so the map is matched once more without its small connected components. No shift where
+    this is not reliable or nothing says how large a pixel is.
+
+    Returns:
+        The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).
+    """
+    grid = pair.visible.located
+    if grid is None:
+        return [], np.eye(3)
+    reduce = answer.reduce
+    layout = _layout(GROUND, pair.visible, reduce, limits.max_windows)
+    layout = replace(layout, min_component=MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2)
+    windows = measure(pair, answer.homography, layout)
+    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
+    fitted = fit_lowest_order(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
+    if fitted is None:
+        return [], np.eye(3)
+    found = Answer("ground", answer.homography, windows, fitted, reduce)
+    agreeing = found.agreeing[windows.reliable]
+    steps = np.diff(np.unique(layout.corners[:, 0]))
+    apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
+    independent = len(agreeing) * apart**2  # windows that overlap say the same
+    believed = independent >= MIN_INDEPENDENT and agreeing.mean() >= limits.min_reliable_agreement
+    return [found], fitted.matrix if believed else np.eye(3)
 
 
 def split_half_distance(answer: Answer) -> float:

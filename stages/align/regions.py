@@ -13,6 +13,7 @@ from raster.pair import RasterPair
 from stages.align.fine import Windows
 from stages.align.ground import Ground
 from stages.align.limits import Limits
+from stages.align.model import OVERLAP
 from stages.align.result import Region
 
 RAYLEIGH_95 = 2.45
@@ -76,7 +77,8 @@ def unexplained_building_lean(
     if len(vectors) < limits.min_reliable:
         return 0.0
     small, large = np.linalg.eigvalsh(np.cov(vectors.T))
-    spread = float(np.sqrt(max(large - small - limits.building_lean_anisotropy_px**2, 0.0)))
+    chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what eigenvalues of few samples differ by, however they lie
+    spread = float(np.sqrt(max(large - chance * small - limits.building_lean_anisotropy_px**2, 0.0)))
     return max(0.0, limits.building_lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
 
 
@@ -109,6 +111,7 @@ def judge_regions(
     # windows; of the building lean a share remains that no mask of buildings removes.
     common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
     common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
+    common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
     found = []
     for bounds in _cells(pair, limits.region_px):
         middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
@@ -122,12 +125,13 @@ def judge_regions(
         reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
         own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
         scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
-        predicted = float(RAYLEIGH_95 * np.hypot(scatter, common / np.sqrt(2)) + unexplained_px)
+        predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95))
         tests = (
             (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
             (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
             (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
             (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
+            (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
             (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
         )
         reason = "; ".join(text for passed, text in tests if not passed)
