@@ -25,7 +25,7 @@ tiles: ; $(RUN) --only tile
 catalog: ; $(RUN) --only clean --only split --only release
 benchmark: run ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) --limit $(LIMIT) && $(MAPDATA) export --workspace $(WORKSPACE) --to stac && { test -z "$(SRIF)" || $(MAPDATA) benchmark --pairs $(SRIF) --layout srif --subset final --out $(WORKSPACE)-srif; }
 train: ; $(MAPDATA) train $(TRAINING)
-gallery: ; $(MAPDATA) gallery --out gallery.jpg
+gallery: ; $(MAPDATA) gallery --out docs/images/gallery.jpg
 lint: ; .ci/lint
 test: lint ; $(PYTHON) -m pytest -rs tests/unit tests/integration tests/end_to_end
 lock: ; $(PYTHON) .ci/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock

@@ -14,6 +14,7 @@ Location = tuple[str | int, ...]
 
 MAX_BYTES = 10_000_000
 MAX_VALUES = 1_000_000
+MAX_DEPTH = 100
 """Aliases counted as often as they are used: a few lines of them can stand for more than fits into memory."""
 
 
@@ -104,10 +105,20 @@ def _read_text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader which refuses a key given twice in one mapping, instead of keeping the last silently.
+    """SafeLoader with a bound on nesting, which refuses a key given twice in one mapping instead of keeping the last.
 
     Values that PyYAML cannot convert (the 31st of February, an integer of 5,000 digits) become errors with their place.
     """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -114,20 +115,33 @@ def train(
     state = _State(heads, optimiser, schedule, folder / "checkpoint.pt", config)
     sampler = _Sampler(features, lonlat, training, config, device)
     held_out = _Sampler(features, lonlat, validation, config, device) if len(validation) > 1 else None
-    for step in range(state.resume(), config.steps):
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        heads.train()
-        loss = _loss(heads, sampler.batch(step), config.pairing)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        with torch.no_grad():
-            heads.temperature.clamp_(max=float(np.log(100)))
-        if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
-            state.validate(step + 1, float(loss.detach()), held_out)
+    with _one_thread():
+        for step in range(state.resume(), config.steps):
+            torch.manual_seed(config.seed * 1_000_003 + step)
+            heads.train()
+            loss = _loss(heads, sampler.batch(step), config.pairing)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            with torch.no_grad():
+                heads.temperature.clamp_(max=float(np.log(100)))
+            if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
+                state.validate(step + 1, float(loss.detach()), held_out)
     heads.load_state_dict(state.best)
     return Trained(heads.eval(), state.history)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: sums of several threads differ in their last bits from one number of threads to
+    another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _State:

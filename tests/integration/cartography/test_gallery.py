@@ -29,7 +29,7 @@ def test_a_map_is_told_from_an_image_and_the_styles_from_each_other() -> None:
 
 
 def test_the_picture_of_the_readme_is_a_whole_sheet() -> None:
-    path = Path(__file__).resolve().parents[3] / "gallery.jpg"
+    path = Path(__file__).resolve().parents[3] / "docs" / "images" / "gallery.jpg"
     assert path.stat().st_size < 500_000
     height, width = cv2.imread(str(path)).shape[:2]
     assert (height - 26) // (CELL_PX + 6) == len(SPOTS)

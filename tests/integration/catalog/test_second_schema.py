@@ -175,7 +175,7 @@ def test_a_release_can_name_only_a_schema_that_is_installed(release: Path, monke
         with pytest.raises(CatalogError, match="is not known here"):
             open_dataset(release)
         (problem,) = verify_release(release)
-        assert "is not known here (pairs, broken, photos are)" in problem.what
+        assert "is not known here (pairs, images, broken, photos are)" in problem.what
     with pytest.raises(CatalogError, match=r"photo_schema:SIZE: is no catalog\.schema\.Schema"):
         find_schema("broken")
 

@@ -28,6 +28,7 @@ NOT_ON_CONDA_FORGE = {
     "koreanize-matplotlib",
     "mapnik",
     "matplotlib-fontja",
+    "sentencex",
     "types-shapely",
 }
 
