@@ -198,8 +198,8 @@ def find_schema(name: object) -> Schema[Any]:
     Raises:
         CatalogError: No schema of that name is installed.
     """
-    if name in _BUILTIN:
-        found: Schema[Any] = import_module(_BUILTIN[str(name)]).SCHEMA  # the core does without them
+    if isinstance(name, str) and name in _BUILTIN:
+        found: Schema[Any] = import_module(_BUILTIN[name]).SCHEMA  # the core does without them
         return found
     registered = entry_points(group=ENTRY_POINTS)
     for entry in registered:

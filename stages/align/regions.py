@@ -113,7 +113,7 @@ def judge_regions(
     common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
     common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
     found = []
-    for bounds in _cells(pair, limits.region_px):
+    for bounds in _cells(pair, limits.region_px * reduce):
         middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
         half = np.array([bounds[2] - bounds[0], bounds[3] - bounds[1]]) / 2
         away = np.abs(windows.expected - middle) / half
