@@ -301,6 +301,9 @@ def test_a_stop_at_any_moment_of_a_write_leaves_the_ledger_whole(
     # A collection during the write would run callbacks of other libraries, whose instructions are not the ledger's.
     gc.disable()
     request.addfinalizer(gc.enable)
+    # What other tests have left is not looked through by every collection below.
+    gc.freeze()
+    request.addfinalizer(gc.unfreeze)
     stopped = 0
     while True:
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
