@@ -151,7 +151,7 @@ class Schema(ABC, Generic[OriginalT]):
 
     def original_id(self, original: OriginalT) -> str:
         """Return the name of an original, unique in the release; the id of its STAC item."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has originals but does not name them")
 
     def items(
         self, contents: Contents[OriginalT], manifest: pa.Table, placed: Mapping[str, list[Placed]]

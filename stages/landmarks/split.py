@@ -7,8 +7,7 @@ split, verdict and reasons.
 A landmark takes part if it has at least one photograph, one aerial image and one text; the others are rejected with
 what they lack. Landmarks closer than `distance_km` form a cluster, which stays whole; clusters are dealt in an order
 drawn from the run's seed. Then images are compared across splits by their perceptual hashes: of near duplicates in two
-splits, the one in the training split is rejected, or the one in the index; so is a distractor that lies too close to a
-landmark.
+splits, the one in the training split is rejected, or the one in the index.
 """
 
 from __future__ import annotations
