@@ -11,8 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
@@ -20,12 +18,13 @@ import pyarrow as pa
 
 from catalog.errors import CatalogError
 from catalog.model import EXTENSIONS, Contents, Format, Json, OriginalT, Placed
+from raster.names import NameFault, installed, load
 
 ENTRY_POINTS = "mapdata.schemas"
 """Group of entry points by which a package registers the schemas it brings."""
 
-_BUILTIN = {"pairs": "catalog.pairs", "images": "catalog.landmarks"}
-"""Schemas of this package, by the name that a release records, and the modules that hold them."""
+_BUILTIN = {"pairs": "catalog.pairs:SCHEMA", "images": "catalog.landmarks:SCHEMA"}
+"""Schemas of this package: the name that a release records -> `module:NAME`."""
 
 _BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
 _FIELD = re.compile(r"\{\w+\}")
@@ -198,18 +197,17 @@ def find_schema(name: object) -> Schema[Any]:
     Raises:
         CatalogError: No schema of that name is installed.
     """
-    if isinstance(name, str) and name in _BUILTIN:
-        found: Schema[Any] = import_module(_BUILTIN[name]).SCHEMA  # the core does without them
-        return found
-    registered = entry_points(group=ENTRY_POINTS)
-    for entry in registered:
-        if entry.name == name:
-            schema = entry.load()
-            if isinstance(schema, Schema):
-                return schema
-            raise CatalogError(f"{entry.value}: is no catalog.schema.Schema; name an instance of one")
-    known = ", ".join([*_BUILTIN, *sorted(registered.names)])
-    raise CatalogError(f"schema {name!r} is not known here ({known} are); install the package that brings it")
+    targets = installed(ENTRY_POINTS) | _BUILTIN
+    if not isinstance(name, str) or name not in targets:
+        known = ", ".join([*_BUILTIN, *(each for each in targets if each not in _BUILTIN)])
+        raise CatalogError(f"schema {name!r} is not known here ({known} are); install the package that brings it")
+    try:
+        schema = load("schema", name, targets[name])
+    except NameFault as error:
+        raise CatalogError(str(error)) from error
+    if not isinstance(schema, Schema):
+        raise CatalogError(f"{targets[name]}: is no catalog.schema.Schema; name an instance of one")
+    return schema
 
 
 def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:

@@ -15,18 +15,16 @@ Nothing here imports PyTorch until a matcher is loaded, so that a configuration 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
-import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from matcher.errors import MatcherError, MatcherUnavailable, WeightsError
 from matcher.mapglue.config import FEATURE_MAP, MODES, SHIPPED, SIZES, Mode
 from matcher.types import Matcher
+from raster.names import NameFault, installed, is_importable, load, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -114,38 +112,25 @@ def _built_in(name: str) -> tuple[Builder, str]:
             modes = ", ".join(MODES)
             raise MatcherUnavailable(f"{network} has no mode {mode!r}. There are: {modes}, each also as MODE:compiled")
         return _mapglue, name
-    raise MatcherUnavailable(_unknown(name))
+    raise _unknown(name)
 
 
 def _from_elsewhere(name: str) -> Callable[..., Any] | None:
     """Return the class of a matcher of another package; None where the name is one of this room's."""
-    if name in _BUILDERS or name.partition(":")[0] in _BY_ARGUMENT:
+    if name.partition(":")[0] in {**_BUILDERS, **_BY_ARGUMENT}:
         return None
-    point = _installed().get(name)
-    if point is None and re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", name):
-        point = EntryPoint(name, name, ENTRY_POINTS)
-    if point is None:
+    target = installed(ENTRY_POINTS).get(name, name)
+    if not is_importable(target):
         return None
     try:
-        factory: Callable[..., Any] = point.load()
-    except ImportError as error:
-        raise MatcherUnavailable(f"{_unknown(name)} {point.module} cannot be imported: {error}") from error
-    except AttributeError as error:
-        near = difflib.get_close_matches(point.attr, vars(sys.modules[point.module]), n=1)
-        hint = f" Did you mean {point.module}:{near[0]}?" if near else ""
-        raise MatcherUnavailable(f"the module {point.module} has no class {point.attr!r}.{hint}") from error
+        factory: Callable[..., Any] = load("matcher", name, target)
+    except NameFault as error:
+        raise MatcherUnavailable(str(error)) from error
     return factory
 
 
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-
-
-def _unknown(name: str) -> str:
-    choices = [*matcher_names(), *sorted(_installed()), *PATTERNS]
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"no matcher is called {name!r}.{hint} There are: {', '.join(choices)}."
+def _unknown(name: str) -> MatcherUnavailable:
+    return MatcherUnavailable(str(unknown("matcher", name, [*matcher_names(), *installed(ENTRY_POINTS)], PATTERNS)))
 
 
 def _file_in(name: str) -> Path | None:

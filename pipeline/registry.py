@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import ConfigError
+from raster.names import NameFault, installed, is_importable, load, unknown
 
 T = TypeVar("T")
 
@@ -40,27 +37,30 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Return the names that are built in or installed, in that order."""
-        return [*self._builtin, *(name for name in sorted(_installed(self.group)) if name not in self._builtin)]
+        return list(self._targets())
 
     def get(self, name: str) -> T:
         """Return what `name` stands for.
+
+        Args:
+            name: A name of this registry, or `module:NAME`.
 
         Raises:
             ConfigError: There is no such name (the nearest spelling is given), or it cannot be imported, or what it
                 stands for is of another kind.
         """
-        if name in self._builtin:
-            return self._checked(name, _load(self._noun, name, self._builtin[name]))
-        installed = _installed(self.group).get(name)
-        if installed is not None:
-            return self._checked(name, _load(self._noun, name, installed.value))
-        if ":" in name:
-            return self._checked(name, _load(self._noun, name, name))
-        near = difflib.get_close_matches(name, self.names(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(
-            f"no {self._noun} is called {name!r}; {hint}There are: {', '.join(self.names())}, and module:NAME"
-        )
+        try:
+            target = self._targets().get(name, name)
+            if not is_importable(target):
+                raise unknown(self._noun, name, self.names())
+            return self._checked(name, load(self._noun, name, target))
+        except NameFault as error:
+            raise ConfigError(str(error)) from error
+
+    def _targets(self) -> dict[str, str]:
+        return self._builtin | {
+            name: target for name, target in installed(self.group).items() if name not in self._builtin
+        }
 
     def _checked(self, name: str, found: Any) -> T:
         if self._classes:
@@ -73,28 +73,3 @@ class Registry(Generic[T]):
             raise ConfigError(f"{self._noun} {name!r} is {found!r}, which is not {wanted}")
         result: T = found
         return result
-
-
-@cache
-def _installed(group: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=group)}
-
-
-def _load(noun: str, name: str, target: str) -> Any:
-    """Return the object that "module:NAME" names."""
-    module_name, _, attribute = target.partition(":")
-    try:
-        module = import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"{noun} {name!r}: the module {module_name!r} cannot be imported ({error}); install its package, or put "
-            "the folder that holds it on PYTHONPATH"
-        ) from error
-    found: Any = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            near = difflib.get_close_matches(part, dir(found), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{noun} {name!r}: {module_name} has no {attribute!r}{hint}")
-        found = getattr(found, part)
-    return found

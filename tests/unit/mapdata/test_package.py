@@ -84,7 +84,7 @@ def test_match_takes_arrays_and_loaded_matchers() -> None:
     assert np.allclose(found.fit.matrix, np.eye(3), atol=1e-3)
     again = mapdata.match(image, image, mapdata.load_matcher("rootsift"))
     assert np.array_equal(again.matches.points0, found.matches.points0)
-    with pytest.raises(MatcherUnavailable, match="Did you mean rootsift"):
+    with pytest.raises(MatcherUnavailable, match="did you mean 'rootsift'"):
         mapdata.match(image, image, "rootsfit")
 
 
