@@ -32,7 +32,15 @@ class Bands:
     inverted: bool
 
     def upright(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the values with the least one being black, as far as the file says that it is white."""
+        """Return the values with the least one being black, as far as the file says that it is white.
+
+        Args:
+            values: (..., H, W) samples as read from the file, before any stretch.
+
+        Returns:
+            The same shape and type, subtracted from the type's largest value or from `white` where the least value is
+            white; else the very array.
+        """
         if not self.inverted:
             return values
         top = np.iinfo(values.dtype).max if self.white is None else self.white

@@ -29,6 +29,11 @@ def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> NDArra
     """Return the means (N,) of H x W values over windows of size x size with given top-left corners (N, 2), (x, y).
 
     What of a window lies beyond the values counts as zero.
+
+    Args:
+        values: (H, W) of any type that adds up, booleans among them, on any device.
+        corners: (N, 2) first column and row of each window, each 0 or more; not from the outer edge.
+        size: Side of a window in pixels; every sum is divided by its square, also at the edge.
     """
     height, width = values.shape
     total = F.pad(values, (1, 0, 1, 0)).double().cumsum(-1).cumsum(-2).cpu().numpy()

@@ -109,6 +109,12 @@ def false_alarms(matches: int, agreeing: int, sample: int, probability: float) -
     (n - s) C(n, k) C(k, s) p^(k - s): the a-contrario criterion of Moisan and Stival (2004), with p the probability
     that a random match falls within the threshold of where a model puts it. It is necessary, not sufficient: real
     mismatches are not scattered at random.
+
+    Args:
+        matches: n, all matches; more than `sample`.
+        agreeing: k, those within the threshold of the model, the `sample` through which it was fitted among them.
+        sample: s, matches that fix a model. A caller that fits one of a lower order to more matches gives that order's.
+        probability: p, the disc of the threshold's radius over the area of image 1; above 1 it counts as 1.
     """
     logarithm = math.log(matches - sample) + _log_binomial(matches, agreeing) + _log_binomial(agreeing, sample)
     return math.exp(min(700.0, logarithm + (agreeing - sample) * math.log(min(1.0, probability))))

@@ -56,15 +56,37 @@ class Grid:
         return np.asarray(corner @ TO_CORNER)
 
     def to_world(self, points: ArrayLike) -> FloatArray:
-        """Return CRS coordinates (N, 2) of pixel coordinates (N, 2)."""
+        """Return CRS coordinates (N, 2) of pixel coordinates (N, 2).
+
+        Args:
+            points: (N, 2) x, y in pixels, (0, 0) the centre of the top-left pixel; they may lie outside the raster.
+
+        Returns:
+            (N, 2) float64 in units of the CRS, easting or longitude first, whatever the axis order of its definition.
+        """
         return apply_homography(self.matrix, points)
 
     def to_pixel(self, points: ArrayLike) -> FloatArray:
-        """Return pixel coordinates (N, 2) of CRS coordinates (N, 2)."""
+        """Return pixel coordinates (N, 2) of CRS coordinates (N, 2).
+
+        Args:
+            points: (N, 2) in units of the CRS, easting or longitude first. A longitude a turn away is not brought back;
+                `project` does that.
+
+        Returns:
+            (N, 2) float64 x, y, (0, 0) the centre of the top-left pixel; outside the raster they go on beyond its size.
+        """
         return apply_homography(inverse(self.matrix), points)
 
     def to_lonlat(self, points: ArrayLike) -> FloatArray:
-        """Return WGS84 longitude (-180 to 180) and latitude in degrees (N, 2) of pixel coordinates (N, 2)."""
+        """Return WGS84 longitude (-180 to 180) and latitude in degrees (N, 2) of pixel coordinates (N, 2).
+
+        Args:
+            points: (N, 2) x, y in pixels, (0, 0) the centre of the top-left pixel.
+
+        Returns:
+            (N, 2) float64; infinite where the place lies outside the domain of the CRS.
+        """
         lonlat = reproject(self.to_world(points), self.crs, "EPSG:4326")
         return np.stack([wrapped(lonlat[:, 0]), lonlat[:, 1]], axis=1)
 
@@ -85,7 +107,14 @@ class Grid:
         return float(np.sqrt(steps[0] * steps[1]))
 
     def window(self, x: int, y: int, width: int, height: int) -> Grid:
-        """Return the grid of a window whose top-left pixel is (x, y) of this one."""
+        """Return the grid of a window whose top-left pixel is (x, y) of this one.
+
+        Args:
+            x: First column; it may be negative, or beyond the last.
+            y: First row; the same.
+            width: Of the window, in pixels; it may reach beyond the raster.
+            height: Of the window, in pixels; it may reach beyond the raster.
+        """
         return Grid(self.crs, self.transform @ Affine.translation(x, y), width, height)
 
     def resampled(self, gsd: float) -> Grid:
@@ -101,7 +130,16 @@ def _transformer(source: str, target: str) -> Transformer:
 
 
 def reproject(points: FloatArray, source: str, target: str) -> FloatArray:
-    """Transform coordinates (N, 2) between CRSs; x is always easting or longitude. What has no image becomes inf."""
+    """Transform coordinates (N, 2) between CRSs; x is always easting or longitude. What has no image becomes inf.
+
+    Args:
+        points: (N, 2) in units of `source`: metres, degrees or whatever its CRS counts in.
+        source: CRS in any form that PROJ reads, such as "EPSG:4326" or WKT.
+        target: CRS in such a form. The same text as `source` returns the very points, untouched.
+
+    Returns:
+        (N, 2) float64 in units of `target`.
+    """
     if source == target:
         return points
     return np.stack(_transformer(source, target).transform(points[:, 0], points[:, 1]), axis=1)
@@ -112,6 +150,14 @@ def project(points: ArrayLike, source: Grid, target: Grid) -> FloatArray:
 
     Where the target's CRS repeats round the globe, a place is taken in the turn that is nearest to the target's middle:
     so rasters across the antimeridian, or of longitudes from 0 to 360, meet those of other longitudes.
+
+    Args:
+        points: (N, 2) x, y in pixels of `source`, (0, 0) the centre of its top-left pixel.
+        source: Grid of the image in which the points are.
+        target: Grid of the other image; its CRS may be another.
+
+    Returns:
+        (N, 2) float64 in pixels of `target`, also outside it; infinite or NaN where a place has no image in its CRS.
     """
     with np.errstate(invalid="ignore"):  # what has no image stays without one
         world = reproject(source.to_world(points), source.crs, target.crs)
@@ -130,8 +176,19 @@ def georeferenced_homography(
     """Return the homography source -> target that the georeferences imply, and its largest error in target pixels.
 
     In one CRS it is exactly affine and the error is 0. Across CRSs it is the best homography over a lattice of 15 x 15
-    points of `bounds` (x0, y0, x1, y1 in target pixels; the whole target by default), the error that of the fit.
-    Raises ValueError where the target's ground lies outside the domain of the source's CRS.
+    points of `bounds`, the error that of the fit.
+
+    Args:
+        source: Grid of the image from whose pixels the homography leads.
+        target: Grid of the image to whose pixels it leads.
+        bounds: x0, y0, x1, y1 in target pixels, where it is to hold across CRSs; None takes the whole target.
+
+    Returns:
+        The 3x3 float64 matrix, whose last element need not be 1 within one CRS, and the error at the worst of the
+        points.
+
+    Raises:
+        ValueError: The target's ground lies outside the domain of the source's CRS.
     """
     if source.crs == target.crs:
         return inverse(target.matrix) @ source.matrix, 0.0

@@ -31,15 +31,40 @@ def apply_homography(homography: Matrix, points: ArrayLike) -> FloatArray:
 
 
 def inverse(homography: Matrix) -> Matrix:
-    """Return the inverse of a 3x3 matrix. Raises numpy.linalg.LinAlgError if it has none."""
+    """Return the inverse of a 3x3 matrix.
+
+    Args:
+        homography: (3, 3) of any scale.
+
+    Returns:
+        (3, 3) float64, not scaled: see `normalised`.
+
+    Raises:
+        numpy.linalg.LinAlgError: The matrix is singular.
+    """
     return np.linalg.inv(homography).astype(np.float64)
 
 
 def normalised(homography: NDArray[np.floating]) -> Matrix:
-    """Scale a homography so that its last element is 1."""
+    """Scale a homography so that its last element is 1.
+
+    Args:
+        homography: (3, 3); its last element is not 0, which would put pixel (0, 0) at the horizon.
+
+    Returns:
+        (3, 3) float64.
+    """
     return np.asarray(homography / homography[2, 2], np.float64)
 
 
 def translation(x: float, y: float) -> Matrix:
-    """Return the matrix of a shift by (x, y) pixels."""
+    """Return the matrix of a shift by (x, y) pixels.
+
+    Args:
+        x: To the right, in pixels, fractions too.
+        y: Downward, in pixels.
+
+    Returns:
+        (3, 3) float64.
+    """
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=np.float64)

@@ -75,15 +75,34 @@ def fit_homography(source: FloatArray, target: FloatArray) -> Matrix:
 
 
 def normalising(points: FloatArray) -> Matrix:
-    """Return the matrix that moves the mean of points (N, 2) to the origin and their mean distance to sqrt(2)."""
+    """Return the matrix that moves the mean of points to the origin and their mean distance from it to sqrt(2).
+
+    Equations of points so placed are well conditioned (Hartley, In Defense of the Eight-Point Algorithm, IEEE
+    Transactions on Pattern Analysis and Machine Intelligence 19, 1997).
+
+    Args:
+        points: (N, 2), not all the same.
+
+    Returns:
+        (3, 3) float64, a similarity without rotation.
+    """
     centre = points.mean(axis=0)
     scale = np.sqrt(2) / np.linalg.norm(points - centre, axis=1).mean()
     return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
 
 
 def dlt_equations(source: FloatArray, target: FloatArray) -> FloatArray:
-    """Return the (2 N, 9) equations of the direct linear transform: rows of x, then of y, times the matrix's elements
-    row by row give 0."""
+    """Return the equations of the direct linear transform: their product with the matrix's elements, row by row, is 0.
+
+    Hartley and Zisserman, Multiple View Geometry, section 4.1.
+
+    Args:
+        source: (N, 2) points that the matrix maps; move them by `normalising` first.
+        target: (N, 2) where it maps them.
+
+    Returns:
+        (2 N, 9) float64: the N rows of x, then those of y, not weighted.
+    """
     (x, y), (u, v) = source.T, target.T
     one, zero = np.ones_like(x), np.zeros_like(x)
     return np.concatenate(

@@ -26,7 +26,14 @@ _CYLINDRICAL = (
 
 
 def wrapped(lon: FloatArray | float) -> FloatArray:
-    """Return longitudes within -180 to 180 degrees; those that lie there already are left exactly as they are."""
+    """Return longitudes within -180 to 180 degrees; those that lie there already are left exactly as they are.
+
+    Args:
+        lon: Degrees, one or an array of any shape.
+
+    Returns:
+        float64 in the shape of `lon`.
+    """
     values = np.asarray(lon, np.float64)
     return np.where(np.abs(values) > 180, (values + 180) % 360 - 180, values)
 
@@ -36,6 +43,12 @@ def unwrapped(ring: FloatArray) -> FloatArray:
 
     The ring's middle lies within -180 to 180 degrees. A ring that needs no change is returned exactly as it is, and so
     is one round the whole globe.
+
+    Args:
+        ring: (N, 2) degrees, closed or open; each neighbour is taken to be the one that is nearest round the globe.
+
+    Returns:
+        (N, 2) float64. Longitudes on one side of the antimeridian may exceed 180, so that x is continuous.
     """
     result = np.array(ring, np.float64)
     steps = np.diff(result[:, 0])

@@ -21,7 +21,13 @@ class RasterPair:
 
     @property
     def georeferenced(self) -> Matrix | None:
-        """The homography that both georeferences imply, or None where a file has none or their CRSs do not meet."""
+        """Return the homography map -> visible that both georeferences imply.
+
+        Returns:
+            3x3 float64 between full-resolution pixels; None where a file has no georeference or their CRSs do not meet.
+            Across CRSs it is the best approximation over the whole visible image: see
+            `raster.grid.georeferenced_homography`.
+        """
         if self.map.located is None or self.visible.located is None:
             return None
         try:
@@ -32,7 +38,19 @@ class RasterPair:
 
 @contextmanager
 def open_pair(map_path: Path, visible_path: Path, siblings: bool = True) -> Iterator[RasterPair]:
-    """Open both rasters of a pair; see `raster.reader.open_raster` for `siblings` and for what it raises."""
+    """Open both rasters of a pair.
+
+    Args:
+        map_path: File of the map.
+        visible_path: File of the visible image.
+        siblings: Whether files beside them (masks, world files, auxiliary XML, overviews) belong to them.
+
+    Yields:
+        The open pair; both files are closed when the context ends.
+
+    Raises:
+        RasterError: One of them is no raster that GDAL reads, see `raster.reader.open_raster`.
+    """
     with (
         open_raster(map_path, siblings=siblings) as map_raster,
         open_raster(visible_path, siblings=siblings) as visible_raster,

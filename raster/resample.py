@@ -36,9 +36,16 @@ def reduced(raster: RasterReader, longest: int) -> tuple[Image, Mask, Matrix]:
 
 
 def bounds_around(raster: RasterReader, points: FloatArray, margin: float = 0.0) -> Bounds | None:
-    """Return the bounds within a raster that hold `points` (N, 2) and `margin` pixels around them.
+    """Return the bounds within a raster that hold some points and a margin around them.
 
-    None where a point is infinite, or next to nothing of the raster lies within.
+    Args:
+        raster: What the bounds are cut off at.
+        points: (N, 2) x, y in the raster's pixels; they may lie outside it.
+        margin: Pixels added on each side before cutting off.
+
+    Returns:
+        x0, y0, x1, y1 in whole pixels, x1 and y1 excluded; None where a point is infinite, or next to nothing of the
+        raster lies within.
     """
     if not np.isfinite(points).all():
         return None
@@ -50,6 +57,14 @@ def bounds_around(raster: RasterReader, points: FloatArray, margin: float = 0.0)
 
 def warped(raster: RasterReader, homography: Matrix, width: int, height: int) -> tuple[Image, Mask]:
     """Warp a raster by a homography from its pixels to those of the result, averaging where it shrinks.
+
+    Only what the result shows is read, already reduced where the result is smaller.
+
+    Args:
+        raster: An open raster.
+        homography: 3x3, from full-resolution pixels of the raster to those of the result.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
 
     Returns:
         The image (height, width, 3), black where there is nothing, and its mask.

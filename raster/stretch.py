@@ -31,7 +31,16 @@ def value_range(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def stretched(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Map `low` to 0 and `high` to 255, linearly; what lies beyond is cut off, and what is no number becomes 0."""
+    """Map `low` to 0 and `high` to 255, linearly; what lies beyond is cut off, and what is no number becomes 0.
+
+    Args:
+        values: Samples of any numeric type and shape.
+        low: Value that becomes 0; below `high`.
+        high: Value that becomes 255.
+
+    Returns:
+        uint8 in the shape of `values`, rounded to the nearest.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = (values.astype(np.result_type(values.dtype, np.float32)) - low) * (255 / (high - low))
     return np.asarray(np.rint(np.nan_to_num(np.clip(scaled, 0, 255))), np.uint8)

@@ -41,7 +41,16 @@ def warp(image: Image, mask: Mask, matrix: Matrix, width: int, height: int) -> t
 
 
 def antialiased(image: Image, shrink: float) -> Image:
-    """Blur an image that is about to be sampled at every `shrink`-th pixel, as far as that would alias."""
+    """Blur an image that is about to be sampled at every `shrink`-th pixel, as far as that would alias.
+
+    Args:
+        image: H x W x C or H x W uint8.
+        shrink: Pixels of the image to a step in the result, see `shrinkage`. Up to `SHRINK`, and where infinite,
+            nothing is blurred; the Gaussian stops growing at `MAX_SHRINK`.
+
+    Returns:
+        uint8 in the shape of `image`; the very array where it is not blurred.
+    """
     if not SHRINK < shrink < math.inf:
         return np.asarray(image)
     return np.asarray(cv2.GaussianBlur(image, (0, 0), SIGMA * min(shrink, MAX_SHRINK)), np.uint8)
@@ -50,7 +59,13 @@ def antialiased(image: Image, shrink: float) -> Image:
 def shrinkage(to_source: Matrix, width: int, height: int) -> float:
     """Return how many pixels of the source a step to the right takes amid a view of `width` x `height` pixels.
 
-    `to_source` (3x3) leads from the view's pixels to those of the source. Infinite where they lie beyond the horizon.
+    Args:
+        to_source: 3x3, from the view's pixels to those of the source.
+        width: Of the view, in pixels.
+        height: Of the view, in pixels.
+
+    Returns:
+        Above 1 where the view shows the source smaller than it is; infinite where its middle lies at the horizon.
     """
     x, y = (width - 1) / 2, (height - 1) / 2
     here, right = apply_homography(to_source, [[x, y], [x + 1, y]])

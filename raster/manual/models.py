@@ -70,7 +70,16 @@ class PointFit:
 
 
 def predict(matrix: Matrix, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return where points (N, 2) are mapped to, and their depths (N,)."""
+    """Return where points (N, 2) are mapped to, and their depths (N,).
+
+    Args:
+        matrix: (3, 3) of any scale.
+        points: (N, 2), normalised or in pixels, as the matrix takes them.
+
+    Returns:
+        The images (N, 2), infinite or NaN at depth 0, and the third homogeneous coordinates (N,), which are not
+        positive at and beyond the horizon.
+    """
     homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     with np.errstate(divide="ignore", invalid="ignore"):
         return homogeneous[:, :2] / homogeneous[:, 2:], homogeneous[:, 2]
@@ -103,7 +112,17 @@ def jacobian(model: Model, points: FloatArray, images: FloatArray, depths: Float
 
 
 def to_matrix(model: Model, parameters: FloatArray) -> FloatArray:
-    """Return the matrices (..., 3, 3) of a model's parameters (..., P)."""
+    """Return the matrices (..., 3, 3) of a model's parameters (..., P).
+
+    Args:
+        model: The order of the transformation, which says what the parameters are.
+        parameters: (..., P): shift x, shift y; then the scaled cosine and sine of a similarity (P = 4), or the upper
+            left 2 x 2 row by row of an affine (P = 6) and the first two elements of the last row of a homography (P =
+            8).
+
+    Returns:
+        (..., 3, 3) float64 with last element 1.
+    """
     matrices = np.zeros((*parameters.shape[:-1], 3, 3))
     matrices[..., :2, 2], matrices[..., 2, 2] = parameters[..., :2], 1
     if model == "similarity":
@@ -164,6 +183,13 @@ def consensus(
 
     Minimal samples propose, the least truncated sum of squares decides (MSAC: Torr and Zisserman, Computer Vision and
     Image Understanding 78, 2000), least squares over those within `tolerance` refines.
+
+    Args:
+        model: The order of the transformation.
+        source: (N, 2) normalised points.
+        target: (N, 2) normalised points.
+        weights: (N,) positive; they count in the cost and in the fits, not in which samples are tried.
+        tolerance: Largest distance in the target, in normalised units, at which a point agrees.
 
     Returns:
         Which points agree (N,), and the truncated sum of squares, weighted; None where no sample allows a fit.

@@ -54,13 +54,29 @@ class Posterior:
         return {model: float(self.probabilities[self.models == index].sum()) for index, model in enumerate(MODELS)}
 
     def risk(self, predicted: FloatArray, limit: float) -> FloatArray:
-        """Return an upper bound (M,) of the probability that places predicted at (M, 2) px are off by over `limit`."""
+        """Return an upper bound (M,) of the probability that places predicted at (M, 2) px are off by over `limit`.
+
+        Args:
+            predicted: (M, 2) px, one for each of the places of this distribution and in its coordinates.
+            limit: Distance in px.
+
+        Returns:
+            (M,) of 0 to 1. It takes each covariance for a circle of its largest variance, and so never says too little.
+        """
         offsets = np.linalg.norm(self.means - predicted, axis=2)
         room = np.maximum(limit - offsets, 0)
         return np.asarray(np.minimum(1, self.probabilities @ np.exp(-0.5 * room**2 / self._variances)))
 
     def error(self, predicted: FloatArray, risk: float) -> float:
-        """Return the error in px that at the worst place is exceeded with at most the probability `risk`."""
+        """Return the error in px that at the worst place is exceeded with at most the probability `risk`.
+
+        Args:
+            predicted: (M, 2) px, one for each of the places of this distribution and in its coordinates.
+            risk: Probability, above 0 and below 1.
+
+        Returns:
+            px to within a billionth of itself; infinite where it would exceed 1e9.
+        """
         low, high = 0.0, 1.0
         while self.risk(predicted, high).max() > risk:
             low, high = high, 2 * high
@@ -72,7 +88,14 @@ class Posterior:
         return high
 
     def mean_square(self, predicted: FloatArray) -> FloatArray:
-        """Return the expected squared error (M,) of places predicted at (M, 2) px."""
+        """Return the expected squared error (M,) of places predicted at (M, 2) px.
+
+        Args:
+            predicted: (M, 2) px, one for each of the places of this distribution and in its coordinates.
+
+        Returns:
+            (M,) px squared: the offset of each hypothesis' mean and its variance together.
+        """
         offsets = np.sum((self.means - predicted) ** 2, axis=2)
         return np.asarray(self.probabilities @ (offsets + np.trace(self.covariances, axis1=2, axis2=3)))
 
