@@ -54,7 +54,18 @@ class Attempt:
 
 
 def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Attempt:
-    """Do one unit for a run. Whatever is raised on the way comes back as a Failure (but for a stop)."""
+    """Do one unit for a run. Whatever is raised on the way comes back as a Failure (but for a stop).
+
+    Args:
+        stage: With its params; it may be run in any process and any number of times.
+        unit: One of the stage's units, as planned.
+        workspace: Folder under which outputs are written.
+        run_id: Of the run that this belongs to. Where another has taken over the workspace, the attempt fails as
+            TRANSIENT.
+
+    Returns:
+        The result with the times of its files, or the failure, and the worker as host:process.
+    """
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
         with working_for(workspace, run_id):
@@ -72,7 +83,15 @@ def _with_times(result: Result, workspace: Path) -> Result:
 def attempt_elsewhere(code: Code, work: bytes, workspace: Path, run_id: str, name: str) -> Attempt:
     """Do one unit in a worker of a cluster, unless the worker runs other code than the driver.
 
-    `work` is the pickled stage and unit: other code may not even be able to read it. `name` is that of the unit.
+    Args:
+        code: The driver's code of the stage, compared with the worker's before anything is unpickled.
+        work: The pickled stage and unit: other code may not even be able to read it.
+        workspace: Folder under which outputs are written; every worker mounts it under this path.
+        run_id: Of the run that this belongs to.
+        name: Of the stage and the unit, for the message of a refusal.
+
+    Returns:
+        What `attempt` returns; a failure of kind OTHER_CODE where the code differs.
     """
     differing = code.differences()
     if differing:
@@ -93,7 +112,16 @@ def _worker_address() -> str:
 
 
 def describe(error: Exception, workspace: Path) -> Failure:
-    """Return the failure that an exception stands for."""
+    """Return the failure that an exception stands for.
+
+    Args:
+        error: As caught; its message and traceback lose the secrets of URLs.
+        workspace: Its disk is looked at, because libraries name a full disk by errors of their own.
+
+    Returns:
+        DISK_FULL before everything else; PERMANENT and TRANSIENT by type, time-outs and lost connections being
+        TRANSIENT; what else there is is UNEXPECTED, with its traceback.
+    """
     text = without_secrets(str(error) or type(error).__name__)
     if isinstance(error, DiskFullError):
         return Failure(Kind.DISK_FULL, text)

@@ -37,7 +37,12 @@ class Executor(Protocol):
         """Return how many units may be in flight."""
 
     def submit(self, stage: Stage[Any], unit: Unit) -> None:
-        """Accept a unit."""
+        """Accept a unit, to be done at once or later; its attempt comes out of `ended`.
+
+        Args:
+            stage: The unit's stage, with its params; pickled where units are done in other processes.
+            unit: A unit that is due; the caller has marked it RUNNING and keeps within `capacity`.
+        """
 
     def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
         """Return the units that ended; waits for the first of them for at most `timeout` seconds."""
@@ -162,7 +167,17 @@ class DaskExecutor:
 
 @contextmanager
 def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskExecutor]:
-    """Start `workers` single-threaded processes on this machine, each replaced when it dies; stop them at the end."""
+    """Start `workers` single-threaded processes on this machine, each replaced when it dies; stop them at the end.
+
+    Args:
+        workers: Processes, 1 or more.
+        workspace: Folder under which outputs are written.
+        run_id: Of the run, which its units name to the workspace's lock.
+
+    Yields:
+        An executor whose workers are still starting; a worker that dies is replaced, its units come back as
+        LOST_WORKER.
+    """
     import dask
     from distributed import Client, LocalCluster
 
@@ -221,7 +236,19 @@ def _tend(cluster: Any, workers: int) -> None:
 
 @contextmanager
 def remote_cluster(address: str, workspace: Path, run_id: str) -> Iterator[DaskExecutor]:
-    """Connect to a running scheduler and check that its workers can do the work. Raises ClusterError."""
+    """Connect to a running scheduler and check that its workers can do the work.
+
+    Args:
+        address: Of the scheduler, such as "tcp://host:8786".
+        workspace: Folder under which outputs are written; the workers must see it under this path.
+        run_id: Of the run, which its units name to the workspace's lock.
+
+    Yields:
+        An executor; the cluster is left running when the context ends.
+
+    Raises:
+        ClusterError: No scheduler answers, it has no workers, or they do not see the workspace or run other code.
+    """
     from distributed import Client
 
     try:

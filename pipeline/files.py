@@ -66,13 +66,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path` atomically."""
+    """Write `data` to `path` atomically.
+
+    Args:
+        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        data: The whole content.
+
+    Raises:
+        DiskFullError: The disk is full; a file that was there stays as it was.
+    """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, atomically: the same value gives the same bytes."""
+    """Write `value` as indented JSON with sorted keys, atomically: the same value gives the same bytes.
+
+    Args:
+        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        value: Of JSON types only.
+
+    Raises:
+        ValueError: A number is not finite, which JSON cannot say.
+        DiskFullError: The disk is full; a file that was there stays as it was.
+    """
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 

@@ -191,7 +191,16 @@ class Ledger:
         return [name for (name,) in self._rows("SELECT name FROM stages ORDER BY ordinal")]
 
     def replan(self, stage: str, units: Sequence[Unit], stale: Sequence[Unit]) -> None:
-        """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING."""
+        """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING.
+
+        Args:
+            stage: Name of the stage.
+            units: All of its units, in the order of the plan. Units of an earlier plan that are not among them keep
+                their row but are planned no more: their files become leftovers. Facts are replaced by those of these
+                units.
+            stale: Those of which the ledger says nothing that still holds, new ones among them; their attempts count
+                from 0 again.
+        """
         with self._named(), self._db as db:
             # The files of a result that is thrown away may not be written again under another key.
             db.executemany(
@@ -214,7 +223,13 @@ class Ledger:
             )
 
     def refresh(self, stage: str, results: Mapping[str, Result]) -> None:
-        """Replace the results of units, by name, without touching anything else about them."""
+        """Replace the results of units, by name, without touching anything else about them.
+
+        Args:
+            stage: Name of the stage.
+            results: By unit name; those whose files were rewritten with the same content, and so have another time of
+                change.
+        """
         with self._named(), self._db as db:
             db.executemany(
                 "UPDATE units SET result = ? WHERE stage = ? AND name = ?",
@@ -248,7 +263,13 @@ class Ledger:
             )
 
     def finish(self, unit: Unit, result: Result, worker: str) -> None:
-        """Record the result of a unit that ended DONE, NO_DATA or REJECTED."""
+        """Record the result of a unit that ended DONE, NO_DATA or REJECTED.
+
+        Args:
+            unit: The unit.
+            result: Its outcome becomes the unit's state.
+            worker: Where it was done, as host:process.
+        """
         with self._named(), self._db as db:
             db.execute(
                 "UPDATE units SET state = ?, reason = ?, traceback = '', worker = ?, ended = ?, result = ? "
@@ -257,7 +278,15 @@ class Ledger:
             )
 
     def fail(self, unit: Unit, state: State, reason: str, traceback: str, worker: str) -> None:
-        """Record a failure."""
+        """Record a failure; whatever result the unit had is dropped.
+
+        Args:
+            unit: The unit.
+            state: FAILED_TRANSIENT, also between two tries, or FAILED_PERMANENT.
+            reason: One line for people, without secrets.
+            traceback: Of an unexpected error; empty for others.
+            worker: Where it failed, as host:process.
+        """
         with self._named(), self._db as db:
             db.execute(
                 "UPDATE units SET state = ?, reason = ?, traceback = ?, worker = ?, ended = ?, result = NULL "
@@ -271,7 +300,17 @@ class Ledger:
             return db.execute("UPDATE units SET state = 'pending' WHERE state = 'running'").rowcount
 
     def reset(self, states: Iterable[State], stage: str | None, pattern: str) -> list[tuple[str, str]]:
-        """Set planned units back to PENDING by state, stage and shell pattern of their name; return (stage, name)s."""
+        """Set planned units back to PENDING by state, stage and name; their results are dropped, their files become
+        leftovers until written again.
+
+        Args:
+            states: States to set back, such as the failed ones.
+            stage: Name of a stage; None takes all.
+            pattern: Shell pattern of unit names (`*`, `?`, `[...]`), case-sensitive; "*" takes all.
+
+        Returns:
+            Stage and name of each, in the order of the plan.
+        """
         wanted = [state.value for state in states]
         where = (
             f"planned = 1 AND state IN ({', '.join('?' * len(wanted))}) AND name GLOB ? AND (? IS NULL OR stage = ?)"

@@ -20,7 +20,12 @@ class Leftover:
 
 
 def find_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
-    """Return the leftovers that are still there. Files that no unit ever made, such as a person's, are none."""
+    """Return the leftovers that are still there. Files that no unit ever made, such as a person's, are none.
+
+    Args:
+        workspace: Whose files are looked at; what is gone already is left out.
+        ledger: Its record of what units made before, open to read.
+    """
     found = []
     for stage, unit, path in ledger.leftovers():
         with suppress(OSError):
@@ -30,6 +35,10 @@ def find_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
 
 def remove_leftovers(workspace: Workspace, ledger: Ledger) -> list[Leftover]:
     """Remove the leftovers and the folders that are empty then. The caller holds the workspace's lock.
+
+    Args:
+        workspace: Locked by the caller, so that no run writes meanwhile.
+        ledger: Open to write; it forgets the leftovers.
 
     Returns:
         What was removed.

@@ -41,6 +41,11 @@ def plan_stage(stage: Stage[Any], run: RunView, ledger: Ledger) -> StagePlan:
     An output of the recorded size and time of change is taken for unchanged; one of another time is read. Units that
     failed for good under the same key stay so until they are set back; those that failed for a passing reason are due.
 
+    Args:
+        stage: The stage, with its params.
+        run: What the stage may read; the results of earlier stages are complete.
+        ledger: Is read only; `Ledger.replan` records the plan.
+
     Raises:
         PipelineError: The stage gave two units the same name.
     """
@@ -105,7 +110,14 @@ class _Check:
 
 
 def fault(workspace: Path, path: str, size: int, digest: str | None) -> str | None:
-    """Return what is wrong with an output file ("missing", "wrong size", "wrong digest"), or None."""
+    """Return what is wrong with an output file ("missing", "wrong size", "wrong digest"), or None.
+
+    Args:
+        workspace: Folder of the run.
+        path: Of the file, POSIX, relative to the workspace.
+        size: Recorded size in bytes, compared first.
+        digest: Recorded BLAKE3 digest, for which the file is read; None compares the size alone.
+    """
     try:
         found = (workspace / path).stat().st_size
         if found != size:
@@ -120,5 +132,13 @@ def fault(workspace: Path, path: str, size: int, digest: str | None) -> str | No
 
 
 def results_before(stages: Sequence[Stage[Any]], ledger: Ledger) -> Mapping[str, Mapping[str, Result]]:
-    """Return the results of stages from the ledger, as `RunView.results` holds them."""
+    """Return the results of stages from the ledger, as `RunView.results` holds them.
+
+    Args:
+        stages: Stages whose units have ended.
+        ledger: Open to read.
+
+    Returns:
+        By stage name, then unit name in the order of the plan: units that ended DONE, NO_DATA or REJECTED.
+    """
     return {stage.name: ledger.results(stage.name) for stage in stages}

@@ -30,10 +30,20 @@ class Reporter(Protocol):
     """Is told what happens, in this order: a stage begins, its units end, the next begins."""
 
     def stage_begins(self, stage: str, plan: StagePlan) -> None:
-        """A stage was planned and its due units are about to be done."""
+        """A stage was planned and its due units are about to be done.
+
+        Args:
+            stage: Name of the stage.
+            plan: Its units, those that are due, and those that failed for good before.
+        """
 
     def unit_ended(self, unit: Unit, state: State) -> None:
-        """A unit ended for this run: finished, or given up."""
+        """A unit ended for this run: finished, or given up.
+
+        Args:
+            unit: One of the due units of the stage that began last, each told once.
+            state: Its last state: DONE, NO_DATA, REJECTED or a failed one, never one between two tries.
+        """
 
     def note(self, text: str) -> None:
         """Something worth a line."""

@@ -26,7 +26,12 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def remedy(failure: Record, command: str) -> str:
-    """Return what to do about a failed unit; `command` is the program that has `run`, `status` and `retry`."""
+    """Return what to do about a failed unit, as a line for people.
+
+    Args:
+        failure: Row of the ledger in a failed state.
+        command: The program that has `run`, `status` and `retry`, as its user types it.
+    """
     if failure.state is State.FAILED_TRANSIENT:
         return "run again: it is tried again"
     if failure.traceback:
@@ -35,13 +40,29 @@ def remedy(failure: Record, command: str) -> str:
 
 
 def failure_json(failure: Record, command: str) -> dict[str, Any]:
-    """Return a failed unit as a JSON-able object, with its remedy."""
+    """Return a failed unit as a JSON-able object, with its remedy.
+
+    Args:
+        failure: Row of the ledger in a failed state.
+        command: The program that has `run`, `status` and `retry`, named in the remedy.
+
+    Returns:
+        Stage, name, state, attempts over all runs, reason, worker, times (ISO 8601 UTC), traceback and remedy.
+    """
     fields = ("stage", "name", "state", "attempts", "reason", "worker", "started", "ended", "traceback")
     return {field: getattr(failure, field) for field in fields} | {"remedy": remedy(failure, command)}
 
 
 def summary_json(summary: Summary, command: str) -> dict[str, Any]:
-    """Return a run's summary as a JSON-able object."""
+    """Return a run's summary as a JSON-able object.
+
+    Args:
+        summary: Of the run that ended.
+        command: The program that has `run`, `status` and `retry`, named in the remedies.
+
+    Returns:
+        `run_id`, `seconds` of wall time to the millisecond, counts of states by stage, and the failures of the run.
+    """
     return {
         "run_id": summary.run_id,
         "seconds": round(summary.seconds, 3),
@@ -51,7 +72,17 @@ def summary_json(summary: Summary, command: str) -> dict[str, Any]:
 
 
 def status_json(workspace: Workspace, ledger: Ledger, command: str) -> dict[str, Any]:
-    """Return where a workspace stands as a JSON-able object."""
+    """Return where a workspace stands as a JSON-able object.
+
+    Args:
+        workspace: May be in use by a run.
+        ledger: Its ledger, open to read.
+        command: The program that has `run`, `status` and `retry`, named in the remedies.
+
+    Returns:
+        The folder, `in_use_by` (who holds it, or None), counts of states by stage, all failures, and leftover files
+        with sizes in bytes.
+    """
     return {
         "workspace": str(workspace.root),
         "in_use_by": workspace.holder(),
@@ -62,7 +93,13 @@ def status_json(workspace: Workspace, ledger: Ledger, command: str) -> dict[str,
 
 
 def print_summary(summary: Summary, workspace: Path, command: str) -> None:
-    """Print how a run ended: states by stage, then the failures with what to do."""
+    """Print how a run ended: states by stage, then the failures with what to do.
+
+    Args:
+        summary: Of the run that ended.
+        workspace: Its folder, shown as given.
+        command: The program that has `run`, `status` and `retry`, named in the remedies.
+    """
     console = Console()
     console.print(_counts_table(_counts_json(summary.counts)))
     _print_failures(console, [failure_json(failure, command) for failure in summary.failures], command)
@@ -71,7 +108,12 @@ def print_summary(summary: Summary, workspace: Path, command: str) -> None:
 
 
 def print_status(status: Mapping[str, Any], command: str) -> None:
-    """Print what `status_json` returned."""
+    """Print what `status_json` returned.
+
+    Args:
+        status: What `status_json` returned.
+        command: The program that has `run`, `retry` and `prune`, named in what to do next.
+    """
     console = Console()
     console.print(_counts_table(status["stages"]))
     _print_failures(console, status["failures"], command)
@@ -96,7 +138,12 @@ def print_status(status: Mapping[str, Any], command: str) -> None:
 
 
 def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print what `forecast` returned."""
+    """Print what `forecast` returned.
+
+    Args:
+        name: Of the run, from its configuration.
+        rows: One a stage, in order, one or more; amounts that are propagated are shown from the first.
+    """
     table = Table("stage", *(_right(title) for title in ("units", "done", "requests", "download", "write", "time")))
     for row in rows:
         units = "?" if row["units"] is None else f"{'' if row['planned'] else '~'}{row['units']:,}"

@@ -25,7 +25,13 @@ class RetryPolicy:
     attempts_after_lost_worker: int = 6
 
     def wait(self, kind: Kind, attempts: int, key: str) -> float | None:
-        """Return the seconds to wait before trying again after `attempts` that failed so, or None to give up."""
+        """Return the seconds to wait before trying again after `attempts` that failed so, or None to give up.
+
+        Args:
+            kind: How the last attempt failed; but for TRANSIENT and LOST_WORKER it is never tried again.
+            attempts: Failures of that kind within this run, the last one included; 1 or more.
+            key: The unit's key, the seed of the jitter: the same unit always waits the same time.
+        """
         if kind is Kind.LOST_WORKER:
             return 0.0 if attempts < self.attempts_after_lost_worker else None
         if kind is not Kind.TRANSIENT or attempts >= self.attempts:

@@ -37,10 +37,21 @@ class Runner:
     policy: RetryPolicy
 
     def run(self, stages: Sequence[Stage[Any]], seed: int, only: Collection[str]) -> None:
-        """Do what is due of `stages`, or of those named in `only`, whose predecessors must then be complete.
+        """Do what is due of the stages.
 
-        Raises DiskFullError, ClusterError, or PipelineError where `only` cannot be done; failures of units are in the
-        ledger instead. Whatever it is interrupted by, units in flight are left PENDING.
+        Failures of units are in the ledger and raise nothing. Whatever it is interrupted by, units in flight are left
+        PENDING.
+
+        Args:
+            stages: All stages of the run, in order.
+            seed: The run's seed, which stages see in their `RunView`.
+            only: Names of stages to do; the stages before them must be complete, those after the last are left alone.
+                Empty does all.
+
+        Raises:
+            DiskFullError: The disk of the workspace is full.
+            ClusterError: The workers are lost.
+            PipelineError: A stage is not done yet that one in `only` needs.
         """
         self.ledger.set_stages([stage.name for stage in stages])
         results: dict[str, dict[str, Result]] = {}

@@ -176,9 +176,16 @@ class Stage(ABC, Generic[P]):
         """
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Return what this stage will cost, from its params and the estimates before it by stage name; None if unknown.
+        """Return what this stage will cost.
 
         Called also when no earlier stage has run yet: it reads no results but those in `run`.
+
+        Args:
+            run: The workspace, the seed and whatever results of earlier stages there are.
+            before: Estimates of earlier stages by name; stages that offered none are missing.
+
+        Returns:
+            Units, requests, bytes and seconds of one worker; None if unknown, as it is unless overridden.
         """
         return None
 
@@ -187,16 +194,37 @@ class Stage(ABC, Generic[P]):
         return self.params.model_dump(mode="json")
 
     def unit(self, name: str, payload: Mapping[str, Any], inputs: Iterable[str] = (), weight: float = 1.0) -> Unit:
-        """Build a unit whose key digests the stage, its version and params, the payload and the input digests."""
+        """Build a unit whose key digests the stage, its version and params, the payload and the input digests.
+
+        Args:
+            name: Unique within the stage, readable.
+            payload: JSON-able; all that `run` gets to know.
+            inputs: Digests of what the result depends on beside the payload, such as of input files and of weights, in
+                a fixed order.
+            weight: Share of the progress bar, such as megapixels; it is no part of the key.
+        """
         identity = [self.name, self.version, self.key_params(), name, dict(payload), list(inputs)]
         return Unit(self.name, name, digest_json(identity), dict(payload), weight)
 
 
 def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float]:
-    """Return the amounts that the estimate of an earlier stage propagates; none if there is no such estimate."""
+    """Return the amounts that the estimate of an earlier stage propagates; none if there is no such estimate.
+
+    Args:
+        before: Estimates of earlier stages by name.
+        stage: Name of the earlier stage.
+    """
     return before[stage].propagated if stage in before else {}
 
 
 def output(workspace: Path, path: Path) -> Output:
-    """Describe a finished file for a `Result`."""
+    """Describe a finished file for a `Result`.
+
+    Args:
+        workspace: Folder of the run, an ancestor of `path`.
+        path: The file under its final name; it is read whole for its digest.
+
+    Returns:
+        Its `modified` is 0: the engine notes that when the unit has ended.
+    """
     return Output(path.relative_to(workspace).as_posix(), path.stat().st_size, digest_file(path))

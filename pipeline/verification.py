@@ -20,7 +20,12 @@ class Fault:
 
 
 def verify_outputs(workspace: Path, ledger: Ledger) -> tuple[int, list[Fault]]:
-    """Check every output of every planned, finished unit by size and digest; return how many files, and the faults."""
+    """Check every output of every planned, finished unit by size and digest; return how many files, and the faults.
+
+    Args:
+        workspace: Folder of the run; every file is read whole.
+        ledger: Open to read.
+    """
     checked, faults = 0, []
     for stage in ledger.stages():
         for unit, result in ledger.results(stage).items():

@@ -156,7 +156,18 @@ class Workspace:
 
 @contextmanager
 def working_for(root: Path, run_id: str) -> Iterator[None]:
-    """Hold the right to write outputs for a run while a unit is done. Raises TransientError where it does not exist."""
+    """Hold the right to write outputs for a run while a unit is done.
+
+    Args:
+        root: Folder of the workspace, as the worker sees it.
+        run_id: Of the run that the unit belongs to.
+
+    Yields:
+        Nothing; a run that takes over waits for a while until all who hold the right have ended.
+
+    Raises:
+        TransientError: The workspace is not seen from here, or another run has taken it over.
+    """
     path = root / "engine" / "workers.lock"
     try:
         file = path.open()

@@ -84,7 +84,15 @@ def read_yaml(path: Path) -> YamlFile:
 
 
 def place(path: Path, mark: Any) -> str:
-    """Return "file:line:column" of a mark of PyYAML, or the file alone if there is none."""
+    """Return "file:line:column" of a mark of PyYAML, or the file alone if there is none.
+
+    Args:
+        path: The file, shown as given.
+        mark: A `yaml.Mark`, whose line and column count from 0; None where PyYAML gave none.
+
+    Returns:
+        With line and column counted from 1.
+    """
     return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
 
 
