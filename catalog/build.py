@@ -143,7 +143,15 @@ def _summary(
 
 
 def count(schema: Schema[Any], manifest: pa.Table) -> dict[str, int]:
-    """Return the number of records by split, of rejected ones and of all."""
+    """Return the number of records by split, of rejected ones and of all.
+
+    Args:
+        schema: Names the splits, each of which is counted, also where it is empty.
+        manifest: With rejected records.
+
+    Returns:
+        The splits, then "rejected" and "all", the rejected ones included.
+    """
     rows = published(manifest)
     splits = {name: pc.sum(pc.equal(rows["split"], name)).as_py() or 0 for name in schema.splits}
     return {**splits, "rejected": manifest.num_rows - rows.num_rows, "all": manifest.num_rows}

@@ -24,7 +24,15 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def write_card(
     schema: Schema[Any], path: Path, contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]
 ) -> None:
-    """Write the card of a release as Markdown."""
+    """Write the card of a release as Markdown.
+
+    Args:
+        schema: Gives the sections that explain the records.
+        path: Where to, `CARD_NAME` in the release.
+        contents: What the release is built from; its texts are escaped.
+        manifest: As `make_manifest` returns it; numbers of the card are counted from it.
+        formats: Those of the release: each has its files and an example of loading described.
+    """
     about = contents.about
     sections = [
         _front_matter(schema, contents, manifest, formats),

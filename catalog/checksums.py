@@ -28,7 +28,12 @@ def multihash(hexadecimal: str) -> str:
 
 
 def write_checksums(path: Path, digests: Mapping[str, str]) -> None:
-    """Write digests by relative POSIX path, sorted; `b3sum --check` reads the file."""
+    """Write digests by relative POSIX path, sorted; `b3sum --check` reads the file.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        digests: BLAKE3 in hexadecimal by path relative to the release, without the file of checksums itself.
+    """
     path.write_text("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)), encoding="utf-8")
 
 

@@ -62,6 +62,13 @@ def write_croissant(
 
     Record sets: the manifest's plain columns by the schema's name, and, if the release has folders, `<role>_images`,
     each an image and its key.
+
+    Args:
+        schema: Names the record set and the roles.
+        path: Where to, `CROISSANT_NAME` in the release; the manifest beside it is read for its digest.
+        contents: What the release is built from.
+        manifest: As `make_manifest` returns it.
+        formats: Those of the release; image records need `FOLDERS`.
     """
     about = contents.about
     distribution, records = [_manifest_file(schema, path.parent / MANIFEST_NAME)], [_records(schema)]

@@ -20,7 +20,12 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES
 def place(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, or a copy of it on another or a simpler file system.
 
-    Raises CatalogError if the source is missing.
+    Args:
+        source: A finished file; it must not be changed in place afterwards, because a hard link would change too.
+        target: Where to; its folder is made, and no file may be there.
+
+    Raises:
+        CatalogError: The source is missing.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -33,7 +33,14 @@ def footprints(wkb: pa.ChunkedArray) -> NDArray[np.object_]:
 
 
 def bounds(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Return (west, south, east, north) of each geometry (N, 4); west > east where it crosses the antimeridian."""
+    """Return (west, south, east, north) of each geometry (N, 4); west > east where it crosses the antimeridian.
+
+    Args:
+        shapes: (N,) Shapely geometries, longitude and latitude in degrees (WGS84).
+
+    Returns:
+        (N, 4) float64 west, south, east, north in degrees.
+    """
     boxes: NDArray[np.float64] = np.asarray(shapely.bounds(shapes), dtype=np.float64).reshape(-1, 4)
     for index in np.flatnonzero(boxes[:, 2] - boxes[:, 0] > 180):
         if isinstance(shapes[index], shapely.Polygon | shapely.MultiPolygon):
@@ -42,7 +49,11 @@ def bounds(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 
 
 def enclosing(boxes: NDArray[np.float64]) -> list[float]:
-    """Return the bounds of bounds (N, 4), N > 0; all longitudes if one of them crosses the antimeridian."""
+    """Return the bounds of bounds (N, 4), N > 0; all longitudes if one of them crosses the antimeridian.
+
+    Args:
+        boxes: (N, 4) float64 west, south, east, north in degrees, as `bounds` returns them.
+    """
     west, south, east, north = boxes.T
     if (west > east).any():
         return [-180.0, float(south.min()), 180.0, float(north.max())]
@@ -50,7 +61,14 @@ def enclosing(boxes: NDArray[np.float64]) -> list[float]:
 
 
 def to_wkb(shapes: NDArray[np.object_]) -> pa.Array:
-    """Return geometries as an Arrow column of little-endian WKB."""
+    """Return geometries as an Arrow column of little-endian WKB.
+
+    Args:
+        shapes: (N,) Shapely geometries.
+
+    Returns:
+        N values of `binary`.
+    """
     return pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
 
 

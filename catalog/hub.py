@@ -21,7 +21,13 @@ _LEFT_OUT = {"verdict", "reasons", "geometry", "zarr_index"}
 
 
 def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> None:
-    """Write a table of each split that has records: the manifest's columns, footprints as WKT, and names of images."""
+    """Write a table of each split that has records: the manifest's columns, footprints as WKT, and names of images.
+
+    Args:
+        schema: Its splits that have records get a table each.
+        manifest: As `make_manifest` returns it; rejected records are left out.
+        release: Folder being built.
+    """
     rows = published(manifest)
     columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
     for role in schema.images:
@@ -34,7 +40,15 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
 
 
 def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
-    """Return the card's `configs`: the tables and images of each split."""
+    """Return the card's `configs`: the tables and images of each split.
+
+    Args:
+        schema: Gives tables and images their names.
+        manifest: As `make_manifest` returns it; its image formats decide which files are listed.
+
+    Returns:
+        One configuration, in the form of dataset hubs; none where no record is published.
+    """
     rows = published(manifest)
     splits = _splits(schema, rows)
     kinds = sorted(set(rows["format"].to_pylist()))

@@ -24,6 +24,10 @@ from catalog.untrusted import read_table
 def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     """Return the manifest of a table of `schema.columns`: ordered, with paths, Zarr positions and bounds added.
 
+    Args:
+        schema: The kind of the records.
+        records: One row a record, rejected ones included, in any order; further columns are dropped.
+
     Raises:
         CatalogError: Records occur twice, or have verdicts, splits or formats that are not known.
     """
@@ -45,7 +49,16 @@ def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
 
 
 def layout_path(table: pa.Table, role: Role) -> pa.ChunkedArray:
-    """Return where the image of each row belongs in the release's folders: the role's template, filled in."""
+    """Return where the image of each row belongs in the release's folders: the role's template, filled in.
+
+    Args:
+        table: Rows with the columns that the role's template names, and `format`.
+        role: Whose images.
+
+    Returns:
+        POSIX paths relative to the release, one a row; where the format has no file a record, the path has no suffix,
+        and `make_manifest` leaves it out.
+    """
     suffix = pa.array([EXTENSIONS.get(name, "") for name in table["format"].to_pylist()], pa.string())
     parts: list[Any] = []
     for literal, field, _, _ in Formatter().parse(role.path):
@@ -54,7 +67,12 @@ def layout_path(table: pa.Table, role: Role) -> pa.ChunkedArray:
 
 
 def write_manifest(manifest: pa.Table, path: Path) -> None:
-    """Write a manifest as GeoParquet 1.1: the same rows give the same bytes."""
+    """Write a manifest as GeoParquet 1.1: the same rows give the same bytes.
+
+    Args:
+        manifest: As `make_manifest` returns it.
+        path: Where to, `MANIFEST_NAME` in the release.
+    """
     geo = json.dumps(_geo_metadata(manifest), sort_keys=True)
     table = manifest.replace_schema_metadata({"geo": geo})
     pq.write_table(table, path, compression="zstd", row_group_size=16384, store_schema=True)
@@ -62,6 +80,10 @@ def write_manifest(manifest: pa.Table, path: Path) -> None:
 
 def read_manifest(schema: Schema[Any], release: Path) -> pa.Table:
     """Read the manifest of a release.
+
+    Args:
+        schema: What the manifest must be of.
+        release: Folder of a release, of a stranger's too.
 
     Raises:
         CatalogError: It is absent, damaged, of another schema, or lies outside the release.

@@ -32,7 +32,14 @@ _CREDITS = ("source", "licence", "attribution", "date")
 
 
 def column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
-    """Return a column with its description, which the card and the Croissant metadata print."""
+    """Return a column with its description, which the card and the Croissant metadata print.
+
+    Args:
+        name: Unique in its table.
+        kind: Arrow type.
+        description: One phrase without a full stop.
+        nullable: Whether rows may lack a value.
+    """
     return pa.field(name, kind, nullable=nullable, metadata={"description": description})
 
 
@@ -138,10 +145,26 @@ class Schema(ABC, Generic[OriginalT]):
         return pa.schema([column(self.key, pa.string(), "as in the manifest"), *files, index])
 
     def check(self, contents: Contents[OriginalT], manifest: pa.Table) -> None:
-        """Raise CatalogError if records and originals contradict each other."""
+        """Tell whether records and originals contradict each other; nothing is checked unless overridden.
+
+        Args:
+            contents: What a release is built from.
+            manifest: As made of its records.
+
+        Raises:
+            CatalogError: They do.
+        """
 
     def files(self, original: OriginalT, formats: frozenset[Format]) -> Iterable[tuple[Path, str, str | None]]:
-        """Yield files that go with an original: where each is, its path in the release, its digest if known."""
+        """Yield files that go with an original; none unless overridden.
+
+        Args:
+            original: One of `Contents.originals`.
+            formats: Those of the release, which decide whether the files are wanted.
+
+        Yields:
+            Where the file is, its path in the release, and its BLAKE3 digest; None where it is not known.
+        """
         return ()
 
     def tables(self, contents: Contents[OriginalT]) -> Mapping[str, pa.Table]:
@@ -155,7 +178,13 @@ class Schema(ABC, Generic[OriginalT]):
     def items(
         self, contents: Contents[OriginalT], manifest: pa.Table, placed: Mapping[str, list[Placed]]
     ) -> Iterator[Json]:
-        """Yield a STAC item an original, by `catalog.stac.make_item`; `placed` has the files of each by its id."""
+        """Yield a STAC item an original, by `catalog.stac.make_item`; none unless overridden.
+
+        Args:
+            contents: What a release is built from.
+            manifest: As made of its records.
+            placed: By `original_id`: the files of each that are in the release.
+        """
         yield from ()
 
     def parents(self, rows: pa.Table) -> pa.ChunkedArray | None:
@@ -186,7 +215,12 @@ class Schema(ABC, Generic[OriginalT]):
 
     @abstractmethod
     def sample(self, row: Mapping[str, Any], images: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what a PyTorch dataset gives for a row of the manifest and its images, tensors (3, H, W) by role."""
+        """Return what a PyTorch dataset gives for a record.
+
+        Args:
+            row: Of the manifest: column -> Python value.
+            images: By role: tensors (3, H, W), as the dataset's transform leaves them.
+        """
 
 
 def find_schema(name: object) -> Schema[Any]:
@@ -212,6 +246,11 @@ def find_schema(name: object) -> Schema[Any]:
 
 def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:
     """Return `table` with exactly the columns of `schema`, in its order and types.
+
+    Args:
+        table: Any table; columns that `schema` lacks are dropped.
+        schema: The columns wanted.
+        what: How messages call the table.
 
     Raises:
         CatalogError: A column is missing, has another type, or lacks values it must have.

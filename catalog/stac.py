@@ -113,7 +113,12 @@ def make_item(
 
 
 def make_asset(file: Placed, **fields: Any) -> Json:
-    """Return the asset of an item that a file is, with the fields that are given for it."""
+    """Return the asset of an item that a file is, with the fields that are given for it.
+
+    Args:
+        file: In the release; the link is relative to an item two folders deep.
+        **fields: Of the asset; they override the type and roles that follow from the file's suffix.
+    """
     suffix = Path(file.path).suffix
     return {
         "href": f"../../{file.path}",

@@ -81,7 +81,15 @@ def write_store(schema: Schema[Any], manifest: pa.Table, sources: pa.Table, root
 
 
 def read_image(path: Path, index: int = 0) -> Image:
-    """Return an image (H, W, 3) uint8 RGB of a PNG, JPEG or WebP file, or number `index` of an npy array of images."""
+    """Return an image (H, W, 3) uint8 RGB of a PNG, JPEG or WebP file, or number `index` of an npy array of images.
+
+    Args:
+        path: The file; a suffix `.npy` means an array of images (N, H, W, 3), of which one is read.
+        index: Number in the array, from 0; of no effect for other files.
+
+    Raises:
+        CatalogError: The file is missing or damaged, or has no image of that number.
+    """
     try:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, mmap_mode="r")[index])
@@ -96,6 +104,10 @@ def read_image(path: Path, index: int = 0) -> Image:
 
 def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
     """Open a store for reading.
+
+    Args:
+        schema: Names the arrays that must be there: one a role, the key and `split`.
+        path: Folder of the store. Links in it are refused, because they may lead out of the release.
 
     Raises:
         CatalogError: It is absent, damaged or lacks one of its arrays.
@@ -115,7 +127,13 @@ def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
 
 
 def read_text(group: zarr.Group, name: str, count: int) -> list[str] | None:
-    """Return one of the store's columns of text; None, with nothing read, if it has not `count` values."""
+    """Return one of the store's columns of text; None, with nothing read, if it has not `count` values.
+
+    Args:
+        group: An open store.
+        name: Of an array that it has.
+        count: Number of records that the manifest has; it bounds what is read of a stranger's store.
+    """
     column = group[name]
     if not isinstance(column, zarr.Array) or column.shape != (count,):
         return None

@@ -18,6 +18,10 @@ def swap_in(new: Path, place: Path) -> None:
 
     On Linux the two folders are exchanged in one step. Where the system cannot, the old one is moved aside first and
     `recover` completes what a kill left between the two renames.
+
+    Args:
+        new: A complete folder on the same file system as `place`; it is gone afterwards.
+        place: Final place; it need not exist.
     """
     flush(new)
     if not place.exists():

@@ -42,6 +42,10 @@ def inside(root: Path, name: str) -> Path:
 def read_json(root: Path, name: str) -> Any:
     """Return the value of a JSON file of a release.
 
+    Args:
+        root: Folder of the release.
+        name: POSIX path relative to it, which a stranger may have chosen.
+
     Raises:
         CatalogError: It is no plain file inside the release, too large, nested too deeply or no JSON.
     """
@@ -56,6 +60,10 @@ def read_json(root: Path, name: str) -> Any:
 
 def read_table(root: Path, name: str) -> pa.Table:
     """Return a Parquet table of a release.
+
+    Args:
+        root: Folder of the release.
+        name: POSIX path relative to it, which a stranger may have chosen.
 
     Raises:
         CatalogError: It is no plain file inside the release, damaged, or claims more than a release can hold.

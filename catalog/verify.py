@@ -124,7 +124,12 @@ def _guarded(name: str, check: Iterator[Problem]) -> Iterator[Problem]:
 
 
 def check_files(path: Path, digests: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield files that are missing, changed or not of the release, by the list of checksums."""
+    """Yield files that are missing, changed or not of the release, by the list of checksums.
+
+    Args:
+        path: Folder of the release; every file in it is read.
+        digests: Of the list of checksums, by path relative to the release.
+    """
     files, others = entries_below(path)
     for name in others:
         yield Problem(name, "is no plain file but a link, a pipe or a device, as no release has", "remove it")
@@ -144,7 +149,12 @@ def check_files(path: Path, digests: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def check_manifest(schema: Schema[Any], manifest: pa.Table) -> Iterator[Problem]:
-    """Yield breaches of the manifest's own rules: order, unique keys, derived columns, one split a group."""
+    """Yield breaches of the manifest's own rules: order, unique keys, derived columns, one split a group.
+
+    Args:
+        schema: The kind of the records.
+        manifest: As read; it is made again from its given columns and compared.
+    """
     try:
         again = make_manifest(schema, manifest.select(schema.columns.names))
     except CatalogError as error:
@@ -162,7 +172,14 @@ def check_manifest(schema: Schema[Any], manifest: pa.Table) -> Iterator[Problem]
 
 
 def check_images(schema: Schema[Any], path: Path, manifest: pa.Table, digests: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield accepted records without all image files, image files of no record, and digests that contradict."""
+    """Yield accepted records without all image files, image files of no record, and digests that contradict.
+
+    Args:
+        schema: The kind of the records.
+        path: Folder of a release that has `FOLDERS`; images are not opened.
+        manifest: As read; rejected records have no images.
+        digests: Of the list of checksums; a digest of an image must equal the manifest's.
+    """
     folders = sorted({role.path.partition("/")[0] for role in schema.roles})
     present = {f"{folder}/{name}" for folder in folders for name in files_below(path / folder)}
     rows = published(manifest)
@@ -186,7 +203,13 @@ def check_images(schema: Schema[Any], path: Path, manifest: pa.Table, digests: M
 
 
 def check_store(schema: Schema[Any], path: Path, manifest: pa.Table) -> Iterator[Problem]:
-    """Yield what makes the Zarr store another one than the manifest describes."""
+    """Yield what makes the Zarr store another one than the manifest describes.
+
+    Args:
+        schema: The kind of the records.
+        path: Folder of the store. Keys, splits and shapes are compared; pixels are covered by the checksums.
+        manifest: As read; the store holds its accepted records in its order.
+    """
     name = path.name
     rows = published(manifest)
     try:

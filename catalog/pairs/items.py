@@ -35,7 +35,15 @@ _TITLES = {"map": "Electronic map", "visible": "Visible image"}
 
 
 def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterable[Placed], about: About) -> Json:
-    """Return the Item of a raster pair. `counts` holds its pairs by split, and the rejected ones under "rejected"."""
+    """Return the Item of a raster pair.
+
+    Args:
+        pair: The rasters, their alignment and where they lie.
+        counts: Its pairs by split, and the rejected ones under "rejected".
+        files: Those of the release that go with it; a raster's asset is named by its stem, others by file name. May be
+            none.
+        about: Gives the title of the dataset and the versions of the software.
+    """
     assets = {
         Path(file.path).stem if Path(file.path).suffix == ".tif" else Path(file.path).name: file for file in files
     }

@@ -24,7 +24,15 @@ class Pair(TypedDict):
 
 
 def make_pair(row: Mapping[str, Any], images: Mapping[str, torch.Tensor]) -> Pair:
-    """Return a pair of a row of the manifest and its two images."""
+    """Return a pair of a row of the manifest and its two images.
+
+    Args:
+        row: Of the manifest. A residual or number of inliers that is not known becomes NaN or -1.
+        images: "map" and "visible", (3, H, W), as they are to be returned.
+
+    Returns:
+        The pair; its `homography` is the identity, because both tiles are cut on one grid.
+    """
     return Pair(
         map=images["map"],
         visible=images["visible"],
