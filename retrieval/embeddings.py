@@ -69,12 +69,25 @@ class Embeddings:
 
 
 def has_embeddings(folder: Path, modality: Modality) -> bool:
-    """Tell whether there is a table of a modality."""
+    """Tell whether there is a table of a modality.
+
+    Args:
+        folder: Folder of embeddings, see the module.
+        modality: One of a benchmark's modalities; it names the file.
+    """
     return (folder / f"{modality}.npy").is_file() or (folder / f"{modality}.parquet").is_file()
 
 
 def read_embeddings(folder: Path, modality: Modality) -> Embeddings:
     """Read the table of a modality.
+
+    Args:
+        folder: Folder of embeddings, see the module; `.npy` is preferred where both forms are there.
+        modality: One of a benchmark's modalities; it names the file.
+
+    Returns:
+        The table; vectors of a `.npy` stay in the file and are read when asked for, those of a Parquet table are in
+        memory.
 
     Raises:
         RetrievalError: There is none, it is damaged, or an id stands twice.
@@ -91,7 +104,14 @@ def read_embeddings(folder: Path, modality: Modality) -> Embeddings:
 
 
 def write_embeddings(folder: Path, modality: Modality, ids: list[str], vectors: Float32) -> None:
-    """Write the table of a modality as `.npy` with its ids."""
+    """Write the table of a modality as `.npy` with its ids.
+
+    Args:
+        folder: Made if missing.
+        modality: Names the files.
+        ids: One a vector, without line breaks.
+        vectors: (N, D) of any length; written as float32.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{modality}.npy", np.ascontiguousarray(vectors, np.float32))
     (folder / f"{modality}.ids.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")

@@ -57,7 +57,14 @@ class LocationEncoder(nn.Module):
             self.register_buffer(f"frequencies{number}", frequencies)
 
     def forward(self, lonlat: Tensor) -> Tensor:
-        """Encode places (N, 2) in degrees: (N, dimensions)."""
+        """Encode places (N, 2) in degrees: (N, dimensions).
+
+        Args:
+            lonlat: (N, 2) longitude and latitude, degrees, WGS84.
+
+        Returns:
+            (N, dimensions), not of unit length.
+        """
         plane = equal_earth(lonlat)
         total: Tensor | None = None
         for number, part in enumerate(self.parts):

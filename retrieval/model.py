@@ -48,7 +48,15 @@ class Heads(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(14.0).log())
 
     def forward(self, modality: Modality, features: Tensor) -> Tensor:
-        """Embed features (N, D) of a modality, or longitudes and latitudes (N, 2): (N, dimensions) of unit length."""
+        """Embed items of one modality into the common space.
+
+        Args:
+            modality: Whose head.
+            features: (N, D) frozen features of the encoder; for `coordinates` (N, 2) longitude and latitude in degrees.
+
+        Returns:
+            (N, dimensions) of unit length, so that the dot product of two is their cosine similarity.
+        """
         return F.normalize(self.heads[modality](features), dim=1)
 
 

@@ -63,7 +63,14 @@ def read_official(root: Path) -> Benchmark:
 
 
 def image_path(root: Path, split: str, modality: str, name: str) -> Path:
-    """Return where an image lies: with the suffix that exists, or `.jpg` where neither does."""
+    """Return where an image lies: with the suffix that exists, or `.jpg` where neither does.
+
+    Args:
+        root: Folder of the published layout.
+        split: Folder of the split, such as "query" or "index".
+        modality: "ground" or "satellite".
+        name: Id of the image, three characters or more, the first three of which name the folders.
+    """
     folder = root / split / modality / name[0] / name[1] / name[2]
     for suffix in _SUFFIXES:
         path = folder / f"{name}{suffix}"

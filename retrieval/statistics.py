@@ -46,7 +46,12 @@ def mean_by_landmark(values: Values, landmarks: npt.NDArray[np.int64]) -> Interv
 
 
 def median_by_landmark(values: Values, landmarks: npt.NDArray[np.int64]) -> Interval:
-    """Return the median over queries with a cluster bootstrap interval; see `mean_by_landmark`."""
+    """Return the median over queries with a cluster bootstrap interval; see `mean_by_landmark`.
+
+    Args:
+        values: (Q,) a figure of each query.
+        landmarks: (Q,) the landmark that each query shows; all queries of one are drawn together.
+    """
     value = float(np.median(values))
     order = np.argsort(values, kind="stable")
     _, members = np.unique(landmarks, return_inverse=True)

@@ -39,7 +39,14 @@ class Features:
     landmarks: npt.NDArray[np.int64]
 
     def of(self, landmarks: npt.NDArray[np.int64]) -> Features:
-        """Return the items of some landmarks."""
+        """Return the items of some landmarks.
+
+        Args:
+            landmarks: Numbers of landmarks, in any order; those without an item are ignored.
+
+        Returns:
+            The items in the order that they have here.
+        """
         kept = np.isin(self.landmarks, landmarks)
         return Features(self.values[kept], self.landmarks[kept])
 

@@ -65,6 +65,16 @@ class Vectors:
         """Return the vectors [start, stop) as float32.
 
         A file is read, not mapped: mapped pages would count as memory of this process.
+
+        Args:
+            start: First row, from 0.
+            stop: Row after the last; beyond the end it is cut off.
+
+        Returns:
+            (stop - start, D) float32; a view where the vectors are in memory.
+
+        Raises:
+            RetrievalError: A value in the file is not finite.
         """
         if not isinstance(self.source, Path):
             return self.source[start:stop]
