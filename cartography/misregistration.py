@@ -223,5 +223,10 @@ def random_homography(
 
 
 def misregistration_seed(seed: int, *salts: int) -> int:
-    """A seed for one misregistration out of a run's seed."""
+    """Return a seed for one misregistration out of a run's seed.
+
+    Args:
+        seed: Of the run.
+        *salts: Integers that name the pair; other salts give a seed that is independent of this one.
+    """
     return mix(seed, 0xD15B, *salts)

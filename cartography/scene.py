@@ -229,9 +229,13 @@ class Scene:
         return replace(self, bounds=bounds)
 
     def reaching(self, bounds: Bounds, reach: Callable[[tuple[Feature, ...]], np.ndarray]) -> Scene:
-        """Return the features that touch `bounds` when their boxes are grown.
+        """Return the features that touch `bounds` when their boxes are grown, such as buildings whose shadows fall
+        within.
 
-        `reach(features)` are the lengths (N or 1, 4) by which those of one layer grow to the left, down, right and up.
+        Args:
+            bounds: x0, y0, x1, y1, metres.
+            reach: From the features of one layer to the lengths in metres, (N, 4) or (1, 4), by which their boxes grow
+                to the left, down, right and up; negative ones shrink them.
         """
         grow = [np.broadcast_to(reach(features), (len(features), 4)) for _, features in self.layers() if features]
         return self._touching(bounds, self._boxes + np.concatenate([np.empty((0, 4)), *grow]) * (-1, -1, 1, 1))

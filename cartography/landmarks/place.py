@@ -120,13 +120,24 @@ class Country:
         )
 
     def scene(self, landmark: Landmark, bounds: Bounds, year: int) -> Scene:
-        """Return the scene around a landmark in a year: what stood in its yard is gone, its parts stand there."""
+        """Return the scene around a landmark in a year: what stood in its yard is gone, its parts stand there.
+
+        Args:
+            landmark: One of this country.
+            bounds: x0, y0, x1, y1 in metres in the plane of its region.
+            year: Of the image; before `Landmark.built` its newest part is missing.
+        """
         region = next(n for n, each in enumerate(REGIONS) if each[0] == landmark.region)
         scene = self._worlds(region).window(bounds)
         return _with(scene, landmark, year)
 
     def conditions(self, landmark: Landmark, year: int) -> Conditions:
-        """Return sun, season and view of the aerial image of a year; materials are the region's in all years."""
+        """Return sun, season and view of the aerial image of a year; materials are the region's in all years.
+
+        Args:
+            landmark: One of this country.
+            year: Of the image; each year has its own sun, season and view.
+        """
         drawn = random_conditions(mix(self.seed, landmark.number, year))
         return replace(drawn, materials_seed=landmark.materials_seed, absent=0.0)
 

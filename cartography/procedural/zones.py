@@ -20,7 +20,15 @@ Zone: TypeAlias = Callable[[np.ndarray, np.ndarray, Random, Draft], None]
 
 
 def dense(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Inner city of small lots, nearly filled, of very different heights (the fabric of Tokyo or Seoul)."""
+    """Inner city of small lots, nearly filled, of very different heights (the fabric of Tokyo or Seoul).
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     tall = random.uniform(7, 22)
     width, depth = random.uniform(9, 20), random.uniform(14, 24)
     for block in streets(quad, sides, random.uniform(2000, 6000), random.uniform(4.5, 9), random, draft):
@@ -42,7 +50,15 @@ def dense(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> 
 
 
 def perimeter(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Closed blocks round courtyards (the fabric of Berlin or Rome)."""
+    """Closed blocks round courtyards (the fabric of Berlin or Rome).
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     tall = random.uniform(14, 24)
     for block in streets(quad, sides, random.uniform(6000, 14000), random.uniform(8, 14), random, draft):
         draft.areas.append((block, "residential"))
@@ -88,7 +104,15 @@ def perimeter(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft)
 
 
 def towers(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Large free-standing buildings: slabs, towers, malls, with parking and lawns."""
+    """Large free-standing buildings: slabs, towers, malls, with parking and lawns.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     for block in streets(quad, sides, random.uniform(9000, 22000), random.uniform(8, 14), random, draft):
         draft.areas.append((block, "commercial" if random.random() < 0.5 else "residential"))
         lot, _ = lots(
@@ -112,7 +136,15 @@ def towers(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def houses(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Detached or terraced houses in gardens."""
+    """Detached or terraced houses in gardens.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     width, depth = random.uniform(11, 24), random.uniform(22, 36)
     front, tree_rate = random.uniform(2.5, 8), random.uniform(0.3, 2.2)
     for block in streets(quad, sides, random.uniform(4500, 11000), random.uniform(5, 8), random, draft):
@@ -141,7 +173,15 @@ def houses(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def industry(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Halls, yards and parking."""
+    """Halls, yards and parking.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     for block in streets(quad, sides, random.uniform(14000, 35000), 9.0, random, draft):
         draft.areas.append((block, "industrial"))
         lot, _ = lots(
@@ -158,7 +198,15 @@ def industry(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) 
 
 
 def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Lawns, trees, paths, a pond, a playing field."""
+    """Lawns, trees, paths, a pond, a playing field.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     block = q.inset(quad[None], sides[None])[0]
     draft.areas.append((block, "park"))
     area = float(q.areas(block[None])[0])
@@ -188,7 +236,15 @@ def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> N
 
 
 def campus(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """A school, hospital or barracks: one large building, pitch, parking, lawn; sometimes a church and graveyard."""
+    """A school, hospital or barracks: one large building, pitch, parking, lawn; sometimes a church and graveyard.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     block = q.inset(quad[None], sides[None])[0]
     if random.random() < 0.3:
         draft.areas.append((block, "cemetery"))
@@ -209,7 +265,15 @@ def campus(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def village(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Farmsteads and houses strung along the roads, meadows behind."""
+    """Farmsteads and houses strung along the roads, meadows behind.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     block = q.inset(quad[None], sides[None])[0]
     fields(quad, sides, random, draft)
     strip = q.inset(block[None], np.full((1, 4), random.uniform(32, 48)))[0]
@@ -231,7 +295,15 @@ def village(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -
 
 
 def fields(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a single farm."""
+    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a single farm.
+
+    Args:
+        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
+        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
+            there is no road.
+        random: Drawn from in a fixed order: the same state gives the same content.
+        draft: Is added to.
+    """
     block = q.inset(quad[None], sides[None])[0]
     columns, rows = random.integers(1, 6), random.integers(1, 4)
     u = np.linspace(0, 1, columns + 1) + np.pad(random.uniform(-0.3, 0.3, columns - 1) / columns, 1)

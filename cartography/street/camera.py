@@ -53,16 +53,35 @@ class StreetCamera:
         return np.asarray(rays, np.float32)
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """Return scene points (N, 3) as (right, down, depth) metres from the camera."""
+        """Return scene points (N, 3) as (right, down, depth) metres from the camera.
+
+        Args:
+            points: (N, 3) x, y, z in the plane of the scene, metres.
+
+        Returns:
+            (N, 3) float64; depths are negative behind the camera.
+        """
         return np.asarray((points - np.array(self.position)) @ self.axes.T)
 
     def to_pixels(self, seen: np.ndarray) -> np.ndarray:
-        """Return where points (N, 3) in camera coordinates, all in front of the camera, lie in the image: (N, 2)."""
+        """Return where points (N, 3) in camera coordinates, all in front of the camera, lie in the image: (N, 2).
+
+        Args:
+            seen: (N, 3) right, down, depth in metres, every depth above 0; see `clipped`.
+
+        Returns:
+            (N, 2) float64 x, y, (0, 0) the centre of the top-left pixel; also outside the image.
+        """
         centre = np.array([(self.width - 1) / 2, (self.height - 1) / 2])
         return np.asarray(seen[:, :2] / seen[:, 2:] * self.focal_px + centre)
 
     def box(self, points: np.ndarray) -> tuple[slice, slice] | None:
-        """Return rows and columns of the pixels that a convex polygon (N, 3) of the scene may cover, None if none."""
+        """Return rows and columns of the pixels that a convex polygon (N, 3) of the scene may cover, None if none.
+
+        Args:
+            points: (N, 3) x, y, z in the plane of the scene, metres; what lies nearer than `NEAR`, or behind, is cut
+                off.
+        """
         seen = clipped(self.to_camera(points))
         if len(seen) < 3:
             return None
@@ -78,6 +97,12 @@ def clipped(seen: np.ndarray) -> np.ndarray:
     """Return the part of a convex polygon (N, 3), in camera coordinates, that lies beyond the near plane.
 
     One plane of the algorithm of Sutherland and Hodgman (Reentrant polygon clipping, 1974).
+
+    Args:
+        seen: (N, 3) right, down, depth in metres, corners in order.
+
+    Returns:
+        (M, 3) corners in the same order, M up to N + 1; (0, 3) where nothing lies beyond the near plane.
     """
     depth = seen[:, 2] - NEAR
     if (depth >= 0).all():

@@ -53,7 +53,15 @@ class Ground:
 
     @classmethod
     def of(cls, scene: Scene, centre: tuple[float, float], conditions: Conditions) -> Ground:
-        """Paint the ground within `REACH` of a place; one serves all cameras near it."""
+        """Paint the ground within `REACH` of a place; one serves all cameras near it.
+
+        Args:
+            scene: Features within `REACH` of the place, or more; buildings, trees and barriers are left out, for they
+                stand up.
+            centre: (x, y), metres, of the square that is painted.
+            conditions: Season and materials of the aerial image; its relief displacement, haze and noise are not taken
+                over.
+        """
         side = int(2 * REACH / GROUND_GSD)
         frame = Frame(centre[0] - REACH, centre[1] + REACH, GROUND_GSD, side, side)
         bare = replace(scene, buildings=(), trees=(), barriers=())

@@ -101,7 +101,15 @@ def paint_sky(weather: Weather, elevation: np.ndarray) -> np.ndarray:
 
 
 def exposed(light: np.ndarray, weather: Weather) -> np.ndarray:
-    """Turn light (H, W, 3) float32, 0-255, into a photograph (H, W, 3) uint8: tone, noise, compression."""
+    """Turn light (H, W, 3) float32, 0-255, into a photograph (H, W, 3) uint8: tone, noise, compression.
+
+    Args:
+        light: (H, W, 3) float32 RGB, 0 to 255 before the exposure; brighter values are cut off.
+        weather: Exposure, warmth, noise with its seed, and the quality of the JPEG that is written and read again.
+
+    Returns:
+        (H, W, 3) uint8 RGB; the same light and weather give the same bytes.
+    """
     gain = np.array([weather.warmth, 1.0, 1 / weather.warmth], np.float32) * weather.exposure
     noise = generator(weather.seed, 0x4015E).standard_normal(light.shape, np.float32) * weather.noise
     image = np.clip(light * gain + noise, 0, 255).astype(np.uint8)
