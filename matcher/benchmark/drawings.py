@@ -22,6 +22,10 @@ def draw_pair(pair: ImagePair, estimate: Matrix | None) -> str:
     """Return a JPEG as a data URI: image 0, image 1, and a chessboard of image 1 with image 0 laid on it.
 
     On image 1 the true outline of image 0 is green, the one found red. Without an estimate the third is image 1.
+
+    Args:
+        pair: The images and the true homography.
+        estimate: 3 x 3, pixels of image 0 -> pixels of image 1; None where none was found.
     """
     height, width = pair.image1.shape[:2]
     outlined = pair.image1.copy()

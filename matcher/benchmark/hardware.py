@@ -8,7 +8,12 @@ from pathlib import Path
 
 
 def describe_hardware(device: str, threads: int) -> str:
-    """Return the processor, the threads it was given, and the GPU where `device` means one."""
+    """Return the processor, the threads it was given, and the GPU where `device` means one.
+
+    Args:
+        device: As for `load_matcher`; all but "cpu" means the GPU, if there is one.
+        threads: CPU threads that the matcher was given.
+    """
     text = f"{_processor()}, {threads} {'thread' if threads == 1 else 'threads'}"
     if device == "cpu":
         return text

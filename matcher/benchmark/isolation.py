@@ -222,5 +222,13 @@ _kept: list[_Process] = []
 
 
 def split_pairs(count: int, batch: int) -> Sequence[range]:
-    """Return the batches of `count` pairs that are run one process each."""
+    """Return the batches into which pairs are split, each of them a unit of the benchmark.
+
+    Args:
+        count: Number of pairs.
+        batch: Pairs of a batch, 1 or more; the last may be smaller.
+
+    Returns:
+        Ranges of the pairs' positions, in order; none for no pairs.
+    """
     return [range(start, min(start + batch, count)) for start in range(0, count, batch)]

@@ -33,7 +33,15 @@ def write_leaderboard(results: Json) -> str:
 
 
 def ranked(results: Json, level: str) -> list[Json]:
-    """Return the entries of a level, best first."""
+    """Return the entries of a level, best first.
+
+    Args:
+        results: Content of results.json.
+        level: Name of a level.
+
+    Returns:
+        By area under the curve of corner errors up to 10 px, ties by name.
+    """
     entries = [entry for entry in results["entries"] if entry["level"] == level]
     return sorted(entries, key=lambda entry: (-entry["figures"]["auc_10px"]["value"], entry["matcher"]))
 
@@ -54,7 +62,12 @@ def caveat(truth_px: float | None) -> str:
 
 
 def is_uncertain(name: str, truth_px: float | None) -> bool:
-    """Return whether a figure's threshold is at most the uncertainty of the ground truth."""
+    """Return whether a figure's threshold is at most the uncertainty of the ground truth.
+
+    Args:
+        name: Of a figure, such as "auc_3px"; one without a threshold is never uncertain.
+        truth_px: Uncertainty of the set's ground truth in px; None if it is not known.
+    """
     digits = "".join(character for character in name.partition("px")[0] if character.isdigit())
     return truth_px is not None and bool(digits) and int(digits) <= truth_px
 

@@ -76,7 +76,16 @@ class CornerPerturbation(BaseModel):
     angle_deg: float = Field(ge=0, le=180, description="Largest rotation of the patch either way, degrees.")
 
     def sample(self, generator: np.random.Generator, width: int, height: int) -> Matrix:
-        """Return a random homography; see `HomographyRange.sample`."""
+        """Return a random homography.
+
+        Args:
+            generator: Source of the random numbers.
+            width: Width of the image, pixels.
+            height: Height of the image, pixels.
+
+        Returns:
+            3 x 3 float64, pixels of the image -> pixels of the warped image, whose corners are those of the patch.
+        """
         centre = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = corners_of(width, height)
         angle = np.deg2rad(generator.uniform(-self.angle_deg, self.angle_deg))
@@ -141,7 +150,15 @@ def seeded(*names: str) -> np.random.Generator:
 
 
 def corners_of(width: int, height: int) -> Matrix:
-    """Return the centres of the four corner pixels, (4, 2), clockwise from the top left."""
+    """Return the centres of the four corner pixels, (4, 2), clockwise from the top left.
+
+    Args:
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+
+    Returns:
+        (4, 2) float64 x, y; `raster.pixels.outline` gives the outer corners, half a pixel beyond.
+    """
     return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
 
 

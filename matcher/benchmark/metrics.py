@@ -159,6 +159,9 @@ def srif_rmse(errors: Errors) -> float:
     """Return the root mean square error of the correct matches (within 3 px), 20 px when there are fewer than ten.
 
     SRIF's convention (Li, Hu and Zhang, ISPRS Journal 204, 2023).
+
+    Args:
+        errors: (N,) distance of each match from the truth, px of image 1.
     """
     correct = np.asarray(errors)[np.asarray(errors) <= CORRECT_PX]
     return float(np.sqrt(np.mean(correct**2))) if len(correct) >= SRIF_MIN_CORRECT else SRIF_FAILED_PX

@@ -79,7 +79,17 @@ class PairFiles:
 
 
 def read_image(path: Path) -> RGBImage:
-    """Read a PNG, JPEG, WebP or plain TIFF as H x W x 3 uint8 RGB. Raises InputError naming the file."""
+    """Read a PNG, JPEG, WebP or plain TIFF.
+
+    Args:
+        path: The file; samples of 16 bits are stretched to 8, see `matcher.images.as_rgb`.
+
+    Returns:
+        H x W x 3 uint8 RGB.
+
+    Raises:
+        InputError: There is no such file, or it is no image that can be decoded; the message names it.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     content = np.frombuffer(path.read_bytes(), np.uint8)

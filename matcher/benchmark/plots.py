@@ -27,7 +27,15 @@ class Axes:
     log_x: bool = False
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a value lies in the drawing."""
+        """Return where a value lies in the drawing.
+
+        Args:
+            x: Value on the x axis, above 0 on a logarithmic one; beyond the range it lies outside the frame.
+            y: Value on the y axis.
+
+        Returns:
+            SVG units: across from the left, down from the top.
+        """
         low, high, at = (*np.log10(self.x), np.log10(x)) if self.log_x else (*self.x, x)
         across = (at - low) / (high - low)
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
@@ -35,7 +43,15 @@ class Axes:
 
 
 def cumulative_errors(errors: Mapping[str, npt.NDArray[np.float64]], limit_px: float) -> str:
-    """Draw, for each matcher, the share of pairs (%) with at most an error, up to a limit."""
+    """Draw, for each matcher, the share of pairs (%) with at most an error, up to a limit.
+
+    Args:
+        errors: By matcher: (N,) mean corner error of each pair, px; infinite where no homography was found, N > 0.
+        limit_px: Right end of the plot, px.
+
+    Returns:
+        An SVG element.
+    """
     axes = Axes((0, limit_px), (0, 100), "mean corner error, px", "pairs, %")
     curves = []
     for index, values in enumerate(errors.values()):
@@ -48,7 +64,15 @@ def cumulative_errors(errors: Mapping[str, npt.NDArray[np.float64]], limit_px: f
 
 
 def success_by_level(success: Mapping[str, Mapping[str, float]], levels: Sequence[str]) -> str:
-    """Draw success (share) of each matcher as bars, grouped by level."""
+    """Draw success (share) of each matcher as bars, grouped by level.
+
+    Args:
+        success: By matcher, then level: share of pairs, 0 to 1. A level that is missing gets no bar.
+        levels: Names of the levels, left to right.
+
+    Returns:
+        An SVG element.
+    """
     axes = Axes((0, max(1, len(levels))), (0, 100), "", "success within 10 px, %")
     shapes = []
     width = 0.8 / max(1, len(success))
