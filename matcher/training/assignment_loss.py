@@ -67,6 +67,9 @@ def assignment_loss(log_probability: Tensor, matchable: tuple[Tensor, Tensor], t
         log_probability: B x N0 x N1; it shall be high for partners.
         matchable: Logits B x N0 and B x N1; they shall be low for unmatched keypoints.
         truth: The true assignment.
+
+    Returns:
+        A scalar: the mean over partners plus the mean of both images' means over unmatched keypoints.
     """
     found = -(log_probability * truth.partners).sum() / truth.partners.sum().clamp(min=1)
     unmatched = [

@@ -36,7 +36,14 @@ class Batch:
     homographies: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
+        """Return the batch on a device.
+
+        Args:
+            device: Where to; pinned memory is copied without waiting.
+
+        Returns:
+            The tensors, moved where they lie elsewhere.
+        """
         moved = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.labels, self.homographies))
         return Batch(*moved)
 
@@ -49,6 +56,9 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
         schedule: Size of the batch, its crops and their homographies.
         seed: Seed of the training.
         step: Number of the step.
+
+    Returns:
+        The batch on the CPU.
     """
     rng = np.random.default_rng([seed, step])
     homographies = ramped(schedule, step)
@@ -60,7 +70,14 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
 
 
 def collate(pairs: list[TrainingPair]) -> Batch:
-    """Stack pairs into tensors."""
+    """Stack pairs into tensors.
+
+    Args:
+        pairs: P pairs whose crops all have the same side, one or more.
+
+    Returns:
+        The batch on the CPU, images float32.
+    """
     crops = [pair.crop0 for pair in pairs] + [pair.crop1 for pair in pairs]
     images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2).float() / 255
     masks = torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None]
@@ -69,7 +86,12 @@ def collate(pairs: list[TrainingPair]) -> Batch:
 
 
 def ramped(schedule: Schedule, step: int) -> HomographyRange:
-    """Return the range of homographies of a step: linear between the first and the last over the ramp."""
+    """Return the range of homographies of a step: linear between the first and the last over the ramp.
+
+    Args:
+        schedule: Gives both ends and the length of the ramp.
+        step: From 0; after the ramp the last range holds.
+    """
     share = min(1.0, step / schedule.ramp_steps)
     limits = zip(schedule.first_homography, schedule.last_homography, strict=True)
     return HomographyRange(**{name: first + share * (last - first) for (name, first), (_, last) in limits})
@@ -83,6 +105,9 @@ def prefetched(source: TrainingSource, schedule: Schedule, seed: int, start: int
         schedule: As for `make_batch`.
         seed: As for `make_batch`.
         start: First step.
+
+    Yields:
+        Batches on the CPU, in order, prepared by another thread; none where `start` is the end.
     """
     with ThreadPoolExecutor(1) as executor:
         coming = [

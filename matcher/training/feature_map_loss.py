@@ -64,6 +64,9 @@ def feature_map_losses(
         homographies: P x 3 x 3, in pixels of the crops.
         temperature: Of the windows' correlations.
         homography_temperature: Of the mean correlations of homographies.
+
+    Returns:
+        Scalars; 0 where no window counts.
     """
     corners = window_grid(features.shape[2], features.shape[3], WINDOW, STEP)
     surfaces = torch.stack(
@@ -128,6 +131,9 @@ def homography_losses(
         valid: P x N bool, windows that count.
         centres: N x 2 centres of the windows.
         temperature: Of the means.
+
+    Returns:
+        Two scalars; 0 for no pairs.
     """
     pairs, windows, side, _ = surfaces.shape
     if not pairs:

@@ -30,14 +30,28 @@ class Correspondence:
 
 
 def project(homography: Tensor, points: Tensor) -> Tensor:
-    """Apply B x 3 x 3 to N x 2 or B x N x 2 points; a point at or beyond the horizon goes far outside any image."""
+    """Apply B x 3 x 3 to N x 2 or B x N x 2 points; a point at or beyond the horizon goes far outside any image.
+
+    Args:
+        homography: B x 3 x 3.
+        points: N x 2, the same for all of the batch, or B x N x 2; x, y in pixels.
+
+    Returns:
+        B x N x 2; (-10,000, -10,000) for a point at or beyond the horizon.
+    """
     homogeneous = F.pad(points, (0, 1), value=1.0) @ homography.transpose(1, 2)
     depth = homogeneous[..., 2:]
     return torch.where(depth > 1e-6, homogeneous[..., :2] / depth.clamp(min=1e-6), torch.full_like(depth, -1e4))
 
 
 def correspond(homography: Tensor, mask0: Tensor, mask1: Tensor) -> Correspondence:
-    """Project the cell centres of crop 0 into crop 1; the masks are B x 1 x H x W bool."""
+    """Project the cell centres of crop 0 into crop 1.
+
+    Args:
+        homography: B x 3 x 3, pixels of crop 0 -> pixels of crop 1.
+        mask0: B x 1 x H x W bool, true where crop 0 holds data; a cell counts where more than half of it does.
+        mask1: B x 1 x H x W bool, true where crop 1 holds data.
+    """
     height, width = mask0.shape[-2] // STRIDE, mask0.shape[-1] // STRIDE
     centres = cell_centres(height, width, STRIDE, mask0.device)
     points = project(homography, centres.expand(len(homography), -1, -1))
@@ -46,7 +60,12 @@ def correspond(homography: Tensor, mask0: Tensor, mask1: Tensor) -> Corresponden
 
 
 def look_up(values: Tensor, points: Tensor) -> Tensor:
-    """Return B x N x C values of B x C x H x W at pixels, bilinearly; zero outside."""
+    """Return B x N x C values of B x C x H x W at pixels, bilinearly; zero outside.
+
+    Args:
+        values: B x C x H x W float.
+        points: B x N x 2, x, y in pixels of the values, (0, 0) the centre of the top-left one.
+    """
     size = points.new_tensor([values.shape[-1], values.shape[-2]])
     normalised = (2 * points + 1) / size - 1
     return F.grid_sample(values, normalised[:, None], align_corners=False)[:, :, 0].transpose(1, 2)
@@ -103,7 +122,15 @@ def detection_loss(detection: Tensor, agreed: Tensor, matched: Tensor, valid: Te
 
 
 def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of B x classes x h x w token logits with the labels, B x H x W, at the tokens' centres."""
+    """Cross-entropy of B x classes x h x w token logits with the labels, B x H x W, at the tokens' centres.
+
+    Args:
+        logits: B x classes x h x w, at stride `SEMANTIC_STRIDE`.
+        labels: B x H x W integers; `UNLABELLED` does not count.
+
+    Returns:
+        A scalar, the mean over labelled tokens; 0 where there are none.
+    """
     half = SEMANTIC_STRIDE // 2
     target = labels[:, half::SEMANTIC_STRIDE, half::SEMANTIC_STRIDE].long()
     known = (target != UNLABELLED).sum().clamp(min=1)
@@ -120,7 +147,11 @@ class ExtractorLosses:
     accuracy: Tensor
 
     def total(self) -> Tensor:
-        """Return the weighted sum that is minimised."""
+        """Return the weighted sum that is minimised.
+
+        Returns:
+            A scalar; the accuracy is no part of it.
+        """
         return self.descriptor + 0.2 * self.detection + 0.2 * self.semantic
 
 
@@ -135,6 +166,9 @@ def extractor_losses(
         mask: 2P x 1 x H x W bool, true where there is data.
         labels: 2P x H x W semantic classes.
         temperature: Of the similarities of descriptors.
+
+    Returns:
+        Scalars, means over both crops.
     """
     mask0, mask1 = mask.chunk(2)
     truths = correspond(homography, mask0, mask1), correspond(torch.linalg.inv(homography), mask1, mask0)
@@ -155,7 +189,16 @@ def extractor_losses(
 
 
 def agreed_saliency(saliency: Tensor, homography: Tensor) -> Tensor:
-    """Return each crop's saliency times the other's, warped by the homography: 2P x 1 x H x W."""
+    """Return each crop's saliency times the other's, warped by the homography: 2P x 1 x H x W.
+
+    Args:
+        saliency: 2P x 1 x H x W in [0, 1), the first crop of each pair, then the second of each.
+        homography: P x 3 x 3, first crop -> second crop.
+
+    Returns:
+        2P x 1 x H x W in the order of `saliency`. What the other crop does not show keeps a twentieth, so that its own
+        maximum still counts.
+    """
     height, width = saliency.shape[-2:]
     pixels = cell_centres(height, width, 1, saliency.device)
     first, second = saliency.chunk(2)

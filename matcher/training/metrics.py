@@ -36,7 +36,12 @@ class MetricsLog:
             self._board.close()
 
     def write(self, step: int, figures: dict[str, float]) -> None:
-        """Add the figures of a step."""
+        """Add the figures of a step.
+
+        Args:
+            step: Number of the step.
+            figures: By name; each becomes a row and, where TensorBoard is installed, a scalar event.
+        """
         for name, value in figures.items():
             self._csv.writerow((step, name, f"{value:.6g}"))
             if self._board is not None:

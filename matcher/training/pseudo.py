@@ -9,7 +9,15 @@ from matcher.images import RGBImage
 
 
 def pseudo_modality(image: RGBImage, rng: np.random.Generator) -> RGBImage:
-    """Return one of: a random tone curve, an inversion, edges, a segmentation-like flattening, speckle, or night."""
+    """Return one of: a random tone curve, an inversion, edges, a segmentation-like flattening, speckle, or night.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        rng: Chooses the change and its parameters.
+
+    Returns:
+        H x W x 3 uint8 RGB; geometry is unchanged, so that both images lie on each other.
+    """
     make = [_tone_curve, _inverted, _edges, _segments, _speckle, _night][rng.integers(6)]
     return make(np.ascontiguousarray(image), rng)
 

@@ -77,7 +77,17 @@ def training_source(sources: Sources) -> TrainingSource:
 
 
 def export(config: TrainingConfig, stage: TrainingStage, trainer: Trainer) -> Path:
-    """Write the averaged weights in half precision, with what made them in the file's metadata; return the file."""
+    """Write the averaged weights in half precision, with what made them in the file's metadata.
+
+    Args:
+        config: Gives the seed and the stage that are recorded.
+        stage: Its parameters are replaced by the averaged ones.
+        trainer: Its folder is where the file goes; the best averaged weights by validation are taken, the last ones
+            where nothing was validated.
+
+    Returns:
+        `weights.safetensors` in the trainer's folder.
+    """
     best = trainer.folder / "best.pt"
     state = torch.load(best, weights_only=True) if best.exists() else trainer.ema.state
     stage.load_state_dict(state)

@@ -69,7 +69,15 @@ class PseudoSource(TrainingSource):
         self.mosaics, self.copy_share = mosaics, copy_share
 
     def image(self, side: int, rng: np.random.Generator) -> RGBImage:
-        """Return a square window of the imagery, `side` pixels wide."""
+        """Return a square window of the imagery, `side` pixels wide.
+
+        Args:
+            side: Side of the window, pixels; at most that of the smallest mosaic.
+            rng: Chooses the mosaic and the window.
+
+        Returns:
+            side x side x 3 uint8 RGB, with data in nearly all of it where such a window is found.
+        """
         mosaic = self.mosaics[int(rng.integers(len(self.mosaics)))]
         return np.ascontiguousarray(mosaic.image[_window(mosaic.mask, side, rng)])
 

@@ -39,7 +39,14 @@ class ExtractorStage(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(INITIAL_TEMPERATURE)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of a batch."""
+        """Return the losses of a batch.
+
+        Args:
+            batch: P pairs of crops, on the module's device.
+
+        Returns:
+            As `losses` returns them.
+        """
         return self.losses(self.model.extractor(batch.images), batch)
 
     def matcher(self, device: torch.device) -> Matcher:
@@ -47,7 +54,16 @@ class ExtractorStage(nn.Module):
         return MapGlueMatcher("validation", device, mode="network", search=False, network=self.model)
 
     def losses(self, features: Features, batch: Batch) -> dict[str, Tensor]:
-        """Return the extractor's losses, their weighted sum as "total"."""
+        """Return the extractor's losses.
+
+        Args:
+            features: What the extractor computed of the batch's 2P crops.
+            batch: P pairs of crops.
+
+        Returns:
+            Scalars: the parts of `ExtractorLosses`, their weighted sum as "total", and the "temperature", for the
+            record.
+        """
         temperature = self.log_temperature.exp().clamp(max=MAX_TEMPERATURE)
         with torch.autocast(batch.images.device.type, enabled=False):
             losses = extractor_losses(features, batch.homographies, batch.masks, batch.labels, temperature)
@@ -85,7 +101,15 @@ class FeatureMapStage(nn.Module):
         self.log_homography_temperature = nn.Parameter(torch.tensor(math.log(HOMOGRAPHY_TEMPERATURE)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of a batch."""
+        """Return the losses of a batch.
+
+        Args:
+            batch: P pairs of crops, on the module's device.
+
+        Returns:
+            Scalars: the parts of `FeatureMapLosses`, the sum of both losses as "total", and the "temperature" of
+            homographies.
+        """
         features = self.model(batch.images, batch.masks)
         temperatures = self.log_temperature.exp(), self.log_homography_temperature.exp()
         with torch.autocast(batch.images.device.type, enabled=False):

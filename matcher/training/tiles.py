@@ -71,7 +71,11 @@ def tile_bounds(tiles: Tiles) -> tuple[float, float, float, float]:
 
 
 def is_blank(tile: RGBImage) -> bool:
-    """Return whether a tile of imagery (H x W x 3) holds no data but a filling."""
+    """Return whether a tile of imagery (H x W x 3) holds no data but a filling.
+
+    Args:
+        tile: H x W x 3 uint8 RGB, of imagery: a map may be of one colour and still hold data.
+    """
     codes = tile.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     commonest = np.unique(codes, return_counts=True)[1].max() / codes.size
     return bool(max(commonest, (tile >= WHITE).all(-1).mean()) > BLANK_SHARE)

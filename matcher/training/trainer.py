@@ -106,7 +106,12 @@ class Trainer:
 
 
 def learning_rate(schedule: Schedule, step: int) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+    """Return the learning rate of a step: linear warm-up, then half a cosine down to a hundredth.
+
+    Args:
+        schedule: Gives the peak, the warm-up and the number of steps.
+        step: From 0.
+    """
     warm = min(1.0, (step + 1) / schedule.warmup)
     share = min(1.0, step / schedule.steps)
     return schedule.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))

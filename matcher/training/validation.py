@@ -27,7 +27,15 @@ SHOWN = 3
 
 
 def warped_pairs(folder: Path, seeds: int) -> list[ImagePair]:
-    """Return every development pair of a folder in SRIF's layout, warped by `seeds` random homographies."""
+    """Return every development pair of a folder in SRIF's layout, warped by `seeds` random homographies.
+
+    Args:
+        folder: Set in SRIF's layout.
+        seeds: Random homographies a pair, of the level `LEVEL`; the same number always gives the same ones.
+
+    Raises:
+        InputError: The folder has no pairs in that layout, or an image cannot be read.
+    """
     pairs = [files.load() for files in srif_pairs(folder, "development")]
     return [at_level(replace(pair, name=f"{pair.name}#{seed}"), LEVEL) for seed in range(seeds) for pair in pairs]
 
@@ -41,7 +49,15 @@ class Validation:
 
     @classmethod
     def read(cls, folder: Path, output: Path) -> Validation:
-        """Read the development pairs of a folder in SRIF's layout. Raises InputError."""
+        """Read the development pairs of a folder in SRIF's layout.
+
+        Args:
+            folder: Set in SRIF's layout.
+            output: Folder of the training; pictures go to its `validation`.
+
+        Raises:
+            InputError: The folder has no pairs in that layout, or an image cannot be read.
+        """
         return cls(warped_pairs(folder, SEEDS), output)
 
     def __call__(self, stage: TrainingStage, step: int) -> dict[str, float]:
