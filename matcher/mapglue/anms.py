@@ -15,13 +15,29 @@ SMALLEST_RADIUS, LARGEST_RADIUS = 2, 6
 
 
 def suppression_radius(strength: Tensor) -> Tensor:
-    """Return integer radii, B x 1 x H x W, from LARGEST (strength 0) down to SMALLEST (strength 1)."""
+    """Return integer radii, B x 1 x H x W, from LARGEST (strength 0) down to SMALLEST (strength 1).
+
+    Args:
+        strength: B x 1 x H x W, such as saliency; beyond [0, 1] it is cut off.
+
+    Returns:
+        B x 1 x H x W int64, pixels: crowded where structure is strong, sparse where it is weak.
+    """
     span = LARGEST_RADIUS - SMALLEST_RADIUS
     return (LARGEST_RADIUS - span * strength.clamp(0, 1)).round().long()
 
 
 def suppress(score: Tensor, radius: Tensor) -> Tensor:
-    """Return B x 1 x H x W bool: pixels whose score is positive and the largest within their own radius."""
+    """Return B x 1 x H x W bool: pixels whose score is positive and the largest within their own radius.
+
+    Args:
+        score: B x 1 x H x W; 0 where there is no keypoint.
+        radius: B x 1 x H x W integers, `SMALLEST_RADIUS` to `LARGEST_RADIUS`, pixels; a neighbourhood is a square of
+            side 2 r + 1.
+
+    Returns:
+        B x 1 x H x W bool; of equal scores that lie close together all are kept.
+    """
     kept = torch.zeros_like(score, dtype=torch.bool)
     largest = score
     for r in range(1, LARGEST_RADIUS + 1):
@@ -35,6 +51,12 @@ def widened_maximum(values: Tensor) -> Tensor:
     """Return the maximum over 3 x 3 pixels around each; applied r times, over (2r + 1) x (2r + 1).
 
     By shifted views: on a CPU an order of magnitude faster than a maximum pooling.
+
+    Args:
+        values: B x C x H x W float.
+
+    Returns:
+        The same shape; beyond the border there is nothing that could be larger.
     """
     values = F.pad(values, (1, 1, 1, 1), value=-torch.inf)
     rows = torch.maximum(torch.maximum(values[..., :-2, :], values[..., 1:-1, :]), values[..., 2:, :])

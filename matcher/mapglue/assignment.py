@@ -47,7 +47,14 @@ class Assignment(nn.Module):
         return log_assignment(similarity, matchable, masks)
 
     def matchability(self, states: Tensor) -> Tensor:
-        """Return the probability, B x N, that each keypoint has a match."""
+        """Return the probability, B x N, that each keypoint has a match.
+
+        Args:
+            states: B x N x C, keypoints between the layers of the graph.
+
+        Returns:
+            B x N float32 in [0, 1]; that of padding means nothing.
+        """
         return self.matchable(states).float()[..., 0].sigmoid()
 
 

@@ -44,14 +44,23 @@ class EncodedImage:
 
     @cached_property
     def descriptors(self) -> Tensor:
-        """D x h x w, of unit length: the learned descriptor beside the gradient histograms of the cells around."""
+        """Return the unit vectors of all cells: the learned descriptor beside the gradient histograms of the cells
+        around.
+
+        Returns:
+            D x h x w float32 for h x w cells of `STRIDE` pixels, D that of both together.
+        """
         share = LEARNED_SHARE**0.5
         structure = structure_descriptor(self.features.gradients[0])
         return torch.cat([self.features.descriptors[0] * share, structure * (1 - share**2) ** 0.5])
 
     @property
     def matchable(self) -> Tensor:
-        """h x w: the probability that a cell has a keypoint."""
+        """Return the probability that a cell has a keypoint.
+
+        Returns:
+            h x w float32 in [0, 1].
+        """
         return 1 - self.features.detection[0].softmax(0)[-1]
 
 
@@ -60,6 +69,13 @@ def structure_descriptor(gradients: Tensor) -> Tensor:
 
     These are the histograms of oriented gradients (Dalal and Triggs, 2005) that classical map matching uses, with
     soft-binned orientations and without any training.
+
+    Args:
+        gradients: O x H x W float32, as `Features.gradients` of one image.
+
+    Returns:
+        (O * PATCH^2) x h x w, h = H / STRIDE and w = W / STRIDE; zeros where nothing varies around a cell. Beyond the
+        border gradients count as zero.
     """
     cells = F.avg_pool2d(gradients[None], STRIDE)
     patches = F.unfold(cells, PATCH, padding=PATCH // 2)
@@ -85,7 +101,15 @@ class Encoder:
 
 
 def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[Tensor, Tensor]:
-    """Return an image as 1 x 3 x H' x W' in [0, 1], and its mask as 1 x 1 x H' x W' bool, padded to multiples of 32."""
+    """Return an image as 1 x 3 x H' x W' in [0, 1], and its mask as 1 x 1 x H' x W' bool, padded to multiples of 32.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        mask: H x W bool, true where the image holds data; None for everywhere.
+
+    Returns:
+        Float32 and bool on the CPU. The image is continued by its last rows and columns, the mask by false.
+    """
     height, width = image.shape[:2]
     below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
@@ -94,7 +118,15 @@ def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[
 
 
 def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Matrix]:
-    """Return the image with its longest side at most `longest`, and the matrix from its pixels to the original's."""
+    """Return the image with its longest side at most `longest`, and the matrix from its pixels to the original's.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        longest: Pixels; a smaller image is returned as it is, with the identity.
+
+    Returns:
+        The image by area average, and a 3 x 3 float64 matrix; pixel (0, 0) is the centre of the top-left pixel in both.
+    """
     height, width = image.shape[:2]
     scale = min(1.0, longest / max(height, width))
     if scale == 1.0:

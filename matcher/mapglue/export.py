@@ -72,8 +72,16 @@ class Exported(nn.Module):
         self.threshold, self.multiple = THRESHOLD, GRAPH_STRIDE
 
     def forward(self, image0: Tensor, image1: Tensor, num_keypoints: int = 2048) -> Tensor:
-        """Return matches N x 4 (x0, y0, x1, y1) of two images, H x W x 3, with at most `num_keypoints` keypoints
-        each."""
+        """Return matches of two images.
+
+        Args:
+            image0: H x W x 3 RGB, uint8 or float in [0, 1], of any size, on the model's device.
+            image1: The same, of a size of its own.
+            num_keypoints: Most keypoints an image.
+
+        Returns:
+            N x 4 float32 (x0, y0, x1, y1) in pixels, (0, 0) the centre of the top-left pixel; 0 x 4 without a match.
+        """
         descriptors0, score0, tokens0 = self.encoded(image0)
         descriptors1, score1, tokens1 = self.encoded(image1)
         points0, _, real0 = strongest_points(score0, score0 > 0, num_keypoints)
@@ -89,7 +97,15 @@ class Exported(nn.Module):
         return torch.cat([points0[0][kept], peak_near(sampled0[0][kept], descriptors1, near)], 1)
 
     def encoded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return descriptors, scores and semantic tokens of an image, padded to whole nodes."""
+        """Return descriptors, scores and semantic tokens of an image, padded to whole nodes.
+
+        Args:
+            image: H x W x 3 RGB, uint8 or float in [0, 1].
+
+        Returns:
+            1 x D x h x w, 1 x 1 x H' x W' and 1 x C x h/2 x w/2 for the padded image of H' x W' pixels, h = H' / 8;
+            scores are 0 where no keypoint may lie.
+        """
         values = image.float() / 255 if image.dtype == torch.uint8 else image.float()
         values = values.permute(2, 0, 1)[None]
         below, right = -values.shape[2] % self.multiple, -values.shape[3] % self.multiple
@@ -100,7 +116,12 @@ class Exported(nn.Module):
 
 
 def export_torchscript(model: MapGlue, path: Path) -> None:
-    """Write `path`; every layer runs (no early exit), in float32, on the device that the caller moves the file to."""
+    """Write `path`; every layer runs (no early exit), in float32, on the device that the caller moves the file to.
+
+    Args:
+        model: Is left as it is: a copy is exported.
+        path: TorchScript file; one that is there is replaced.
+    """
     whole = MapGlue(replace(model.config, early_exit=False)).eval().requires_grad_(False)
     whole.load_state_dict(model.state_dict())
     image = torch.rand(1, 3, *EXAMPLE, generator=torch.Generator().manual_seed(0))

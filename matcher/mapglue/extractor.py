@@ -92,7 +92,16 @@ class SaliencyEnhancedSuperPoint(nn.Module):
         )
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
-        """Encode B x 3 x H x W in [0, 1], sides multiples of 32; `mask` (B x 1 x H x W bool) marks pixels with data."""
+        """Encode images.
+
+        Args:
+            image: B x 3 x H x W in [0, 1], sides multiples of 32.
+            mask: B x 1 x H x W bool, true where there is data: elsewhere gradients and saliency are zero. None for
+                everywhere.
+
+        Returns:
+            In float32 also under autocast.
+        """
         with torch.autocast(image.device.type, enabled=False):
             gradients = oriented_gradients(image.float(), self.config.orientations, mask=mask)
             saliency = saliency_map(image.float())
@@ -107,28 +116,55 @@ class SaliencyEnhancedSuperPoint(nn.Module):
         return Features(descriptors, detection, saliency, tokens.float(), semantics.float(), gradients)
 
     def keypoints(self, features: Features, count: int, mask: Tensor | None = None) -> Keypoints:
-        """Return at most `count` keypoints an image, by score and adaptive non-maximum suppression, with descriptors.
+        """Return keypoints by score and adaptive non-maximum suppression, with descriptors.
 
-        `mask`, B x 1 x H x W bool, marks where keypoints may lie.
+        Args:
+            features: What the extractor computed.
+            count: Most keypoints an image; those of the highest scores are kept.
+            mask: B x 1 x H x W bool, where keypoints may lie; None for everywhere.
         """
         score = self.surviving(features, mask)
         points, scores, real = strongest_points(score, score > 0, count)
         return Keypoints(points, scores, sample(features.descriptors, points), real)
 
     def surviving(self, features: Features, mask: Tensor | None = None) -> Tensor:
-        """Return the scores, B x 1 x H x W, of pixels that survive suppression within `mask`, and 0 elsewhere."""
+        """Return the scores, B x 1 x H x W, of pixels that survive suppression within `mask`, and 0 elsewhere.
+
+        Args:
+            features: What the extractor computed.
+            mask: B x 1 x H x W bool, where keypoints may lie; None for everywhere. Nearer than `BORDER` pixels to the
+                border none lies.
+
+        Returns:
+            Float32; positive where a keypoint may be taken.
+        """
         score = F.pad(self.score(features)[..., BORDER:-BORDER, BORDER:-BORDER], (BORDER,) * 4)
         if mask is not None:
             score = score * mask
         return score * suppress(score, suppression_radius(features.saliency))
 
     def structure(self, features: Features, mask: Tensor) -> Tensor:
-        """Return B x 1 x h x w bool: cells of data (`mask`, B x 1 x H x W bool) near which anything is salient."""
+        """Return B x 1 x h x w bool: cells of data (`mask`, B x 1 x H x W bool) near which anything is salient.
+
+        Args:
+            features: What the extractor computed, saliency masked.
+            mask: B x 1 x H x W bool, true where there is data.
+
+        Returns:
+            B x 1 x h x w bool, one for each cell of `STRIDE` pixels.
+        """
         salient = F.max_pool2d(F.max_pool2d(features.saliency, STRIDE), 5, 1, 2) > FLAT
         return salient & (F.avg_pool2d(mask.float(), STRIDE) > FILLED)
 
     def score(self, features: Features) -> Tensor:
-        """Return the keypoint score of every pixel, B x 1 x H x W: SuperPoint's heat map, raised where salient."""
+        """Return the keypoint score of every pixel, B x 1 x H x W: SuperPoint's heat map, raised where salient.
+
+        Args:
+            features: What the extractor computed.
+
+        Returns:
+            Float32 in [0, 1]; the saliency counts only where the configuration has it.
+        """
         heat = F.pixel_shuffle(features.detection.softmax(1)[:, :-1], STRIDE)
         if not self.config.saliency:
             return heat
@@ -136,7 +172,17 @@ class SaliencyEnhancedSuperPoint(nn.Module):
 
 
 def sample(grid: Tensor, points: Tensor, stride: int = STRIDE) -> Tensor:
-    """Return the unit vectors, B x N x D, of a grid B x D x h x w at pixels B x N x 2, bilinearly between cells."""
+    """Return the unit vectors, B x N x D, of a grid B x D x h x w at pixels B x N x 2, bilinearly between cells.
+
+    Args:
+        grid: B x D x h x w, one value for each cell of `stride` pixels.
+        points: B x N x 2, x, y in pixels, (0, 0) the centre of the top-left pixel; beyond the centres of the outer
+            cells the border is continued.
+        stride: Pixels to a side of a cell.
+
+    Returns:
+        B x N x D of unit length.
+    """
     height, width = grid.shape[-2:]
     x = (2 * points[..., 0] + 1) / (width * stride) - 1  # cell and pixel edges coincide: align_corners=False
     y = (2 * points[..., 1] + 1) / (height * stride) - 1

@@ -36,6 +36,10 @@ class SemanticGraph(nn.Module):
         """Return the nodes of both images, B x C x t x t' each, and their agreement, B x T0 x T1, a logit.
 
         Tokens are B x C x h x w at stride 16; nodes are means of 2 x 2 of them.
+
+        Args:
+            tokens0: B x C x h x w of image 0, at stride `SEMANTIC_STRIDE`, h and w even.
+            tokens1: B x C x h' x w' of image 1, of any size.
         """
         (nodes0, shape0, rotation0), (nodes1, shape1, rotation1) = self._nodes(tokens0), self._nodes(tokens1)
         for within, across in zip(self.within, self.across, strict=True):
@@ -73,7 +77,15 @@ class KeypointLayer(nn.Module):
         nn.init.zeros_(self.guide.bias)
 
     def forward(self, first: KeypointStates, second: KeypointStates) -> tuple[Tensor, Tensor]:
-        """Return the updated states of both images' keypoints."""
+        """Update the states of both images' keypoints.
+
+        Args:
+            first: N0 keypoints of image 0; read only.
+            second: N1 keypoints of image 1; read only.
+
+        Returns:
+            New states, B x N0 x C and B x N1 x C; those of padding mean nothing.
+        """
         guided = (
             side.states if side.guidance is None else side.states + self.guide(side.guidance)
             for side in (first, second)
@@ -102,7 +114,11 @@ class KeypointStates:
     guidance: Tensor | None
 
     def keep(self, index: Tensor) -> KeypointStates:
-        """Return the keypoints of `index`, B x M, only."""
+        """Return only some keypoints.
+
+        Args:
+            index: B x M, positions among the N; the order is taken over.
+        """
 
         def chosen(x: Tensor) -> Tensor:
             return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
@@ -114,12 +130,27 @@ class KeypointStates:
 
 def node_at(points: Tensor, width: int, count: int) -> Tensor:
     """Return the index, B x N, of the semantic node (of `count`, `width` in a row) in which each pixel B x N x 2
-    lies."""
+    lies.
+
+    Args:
+        points: B x N x 2, x, y in pixels of the padded image, (0, 0) the centre of the top-left pixel.
+        width: Nodes in a row.
+        count: Nodes in all; a point outside gets a node that is there.
+
+    Returns:
+        B x N int64, nodes counted row by row.
+    """
     cell = torch.div(to_corner(points), GRAPH_STRIDE, rounding_mode="floor").long()
     return (cell[..., 1] * width + cell[..., 0]).clamp(0, count - 1)
 
 
 def node_agreement(agreement: Tensor, index0: Tensor, index1: Tensor) -> Tensor:
-    """Return, B x N0 x N1, the agreement (B x T0 x T1) of the nodes `index0`, B x N0, and `index1`, B x N1."""
+    """Return, B x N0 x N1, the agreement (B x T0 x T1) of the nodes `index0`, B x N0, and `index1`, B x N1.
+
+    Args:
+        agreement: B x T0 x T1 logits, for the nodes of both images.
+        index0: B x N0, the node of each keypoint of image 0.
+        index1: B x N1, the node of each keypoint of image 1.
+    """
     rows = agreement.gather(1, index0[..., None].expand(-1, -1, agreement.shape[2]))
     return rows.gather(2, index1[:, None].expand(-1, rows.shape[1], -1))

@@ -26,6 +26,13 @@ def unsearched_hypothesis(view0: EncodedImage, view1: EncodedImage) -> list[Matr
     """Return the similarity, 3 x 3, image 0 -> image 1, that most matches of cells agree with, or an empty list.
 
     For images that are rotated and scaled little against each other.
+
+    Args:
+        view0: Image 0, encoded.
+        view1: Image 1, encoded.
+
+    Returns:
+        One 3 x 3 float64 matrix between pixels of the encoded images, or none.
     """
     matches = match_cells(view0, view1)
     fitted = fit(matches.points0, matches.points1, "similarity", threshold_px=THRESHOLD_PX)
@@ -34,7 +41,16 @@ def unsearched_hypothesis(view0: EncodedImage, view1: EncodedImage) -> list[Matr
 
 @torch.inference_mode()
 def match_cells(view0: EncodedImage, view1: EncodedImage) -> Matches:
-    """Return the mutual nearest neighbours among all cells of two images by their descriptors, sub-cell in image 1."""
+    """Return the mutual nearest neighbours among all cells of two images by their descriptors, sub-cell in image 1.
+
+    Args:
+        view0: Image 0; only its `cells` take part.
+        view1: Image 1; only its `cells` take part.
+
+    Returns:
+        Points in pixels: centres of cells in image 0, peaks of the similarity in image 1; scores are probabilities of
+        the dual softmax. No points where an image has no cell with data and structure.
+    """
     grid0, grid1 = view0.descriptors.flatten(1), view1.descriptors.flatten(1)  # D x cells
     index0, index1 = view0.cells.flatten().nonzero()[:, 0], view1.cells.flatten().nonzero()[:, 0]
     if not len(index0) or not len(index1):

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """3 x 3 convolution, batch normalisation, GELU."""
+    """Return a 3 x 3 convolution, batch normalisation and GELU.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        stride: 1 keeps the resolution, 2 halves it (rounded up).
+        dilation: Pixels between the taps; the padding keeps the size.
+    """
     conv = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.GELU())
 
@@ -24,6 +31,14 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features of the same shape.
+
+        Args:
+            x: B x width x H x W.
+
+        Returns:
+            B x width x H x W.
+        """
         return F.gelu(x + self.norm(self.second(self.first(x))))
 
 
@@ -39,13 +54,28 @@ class RotaryPositions(nn.Module):
         nn.init.normal_(self.frequencies.weight, std=1.0)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Return the cosines and sines, 2 x B x 1 x N x D/2, of points B x N x 2 in pixels."""
+        """Return the cosines and sines, 2 x B x 1 x N x D/2, of points B x N x 2 in pixels.
+
+        Args:
+            points: B x N x 2, x, y in pixels; any origin does, for attention sees differences only.
+
+        Returns:
+            2 x B x 1 x N x D/2 in the type of the points, D the width of a head.
+        """
         angles = F.linear(points / self.UNIT, self.frequencies.weight.to(points.dtype))[:, None]
         return torch.stack([angles.cos(), angles.sin()])
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn the pairs (x[d], x[d + D/2]) of B x heads x N x D by the angles of `RotaryPositions`."""
+    """Turn the pairs (x[d], x[d + D/2]) of B x heads x N x D by the angles of `RotaryPositions`.
+
+    Args:
+        x: B x heads x N x D queries or keys.
+        rotation: 2 x B x 1 x N x D/2 cosines and sines.
+
+    Returns:
+        The shape and type of `x`.
+    """
     cosine, sine = rotation.to(x.dtype)
     first, second = x.chunk(2, -1)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
@@ -76,6 +106,9 @@ class Attention(nn.Module):
             source: B x M x C.
             mask: B x M bool, which sources are no padding.
             rotation: Positions of self-attention, see `RotaryPositions`.
+
+        Returns:
+            B x N x C.
         """
         query, key, value = self._split(self.query(x)), self._split(self.key(source)), self._split(self.value(source))
         if rotation is not None:

@@ -52,6 +52,9 @@ def aggregate(volume: Tensor, mask0: Tensor, weight: Tensor, side: int) -> Tenso
         mask0: h x w bool, cells of image 0 that count.
         weight: h x w, their weights.
         side: Side of the neighbourhood, cells, odd.
+
+    Returns:
+        S x h x w; -1 where a cell has no partner at a shift.
     """
     real = volume > -1
     share = weight * mask0 * real

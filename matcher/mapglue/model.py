@@ -74,7 +74,15 @@ class MapGlue(nn.Module):
         self.guidance = nn.Parameter(torch.zeros(()))
 
     def forward(self, image0: GraphInput, image1: GraphInput) -> Assigned:
-        """Match the images of pairs; stops early and prunes if the configuration says so and the batch is one pair."""
+        """Match the images of pairs; stops early and prunes if the configuration says so and the batch is one pair.
+
+        Args:
+            image0: First image of each pair, its keypoints padded to N0.
+            image1: Second image of each pair, its keypoints padded to N1.
+
+        Returns:
+            Log-probabilities of the keypoints that are left; `index0` and `index1` say which these are.
+        """
         sides, bias = self.begin(image0, image1)
         index = [torch.arange(side.states.shape[1], device=side.states.device)[None] for side in sides]
         index = [i.expand(len(side.states), -1) for i, side in zip(index, sides, strict=True)]
@@ -99,8 +107,15 @@ class MapGlue(nn.Module):
         return Assigned(log_probability, index[0], index[1], number)
 
     def every_layer(self, image0: GraphInput, image1: GraphInput) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        """Return the log-probabilities (B x N0 x N1) and both matchability logits (B x N) after each layer, for the
-        loss."""
+        """Return what each layer would answer, for the loss; nothing is pruned.
+
+        Args:
+            image0: First image of each pair, its keypoints padded to N0.
+            image1: Second image of each pair, its keypoints padded to N1.
+
+        Returns:
+            For each layer the log-probabilities, B x N0 x N1, and both images' matchability logits, B x N0 and B x N1.
+        """
         sides, bias = self.begin(image0, image1)
         masks = sides[0].mask, sides[1].mask
         found = []
@@ -113,7 +128,15 @@ class MapGlue(nn.Module):
         return found
 
     def begin(self, image0: GraphInput, image1: GraphInput) -> tuple[list[KeypointStates], Tensor | None]:
-        """Return both images' keypoints before the first layer, and the bias (B x N0 x N1) of their similarities."""
+        """Return both images' keypoints before the first layer, and the bias (B x N0 x N1) of their similarities.
+
+        Args:
+            image0: First image of each pair, its keypoints padded to N0.
+            image1: Second image of each pair, its keypoints padded to N1.
+
+        Returns:
+            States of image 0 and of image 1, and B x N0 x N1 float32; None without a semantic graph.
+        """
         images = image0, image1
         if not self.config.semantic_graph:
             return [self._side(image.keypoints, None) for image in images], None

@@ -28,6 +28,12 @@ def saliency_map(image: Tensor) -> Tensor:
     """Return the saliency in [0, 1), B x 1 x H x W, of B x 3 x H x W in [0, 1] (even sides).
 
     It is r^c / (1 + r^c), where r compares the Sobel magnitude with its local mean and c is CONTRAST.
+
+    Args:
+        image: B x 3 x H x W float32 in [0, 1], H and W even.
+
+    Returns:
+        B x 1 x H x W float32, computed at half the resolution; 0.5 where the gradient is as strong as around it.
     """
     magnitude = sobel_magnitude(F.avg_pool2d(image, SMOOTHING))
     adjusted = (magnitude / (box_mean(magnitude, NEIGHBOURHOOD) + FLOOR)).pow(CONTRAST)
@@ -36,7 +42,14 @@ def saliency_map(image: Tensor) -> Tensor:
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """Return the Sobel gradient magnitude, B x 1 x H x W, of the strongest colour channel of B x C x H x W."""
+    """Return the Sobel gradient magnitude, B x 1 x H x W, of the strongest colour channel of B x C x H x W.
+
+    Args:
+        image: B x C x H x W in [0, 1]; beyond the border it is continued.
+
+    Returns:
+        B x 1 x H x W, difference of values a pixel.
+    """
     batch, channels, height, width = image.shape
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     padded = F.pad(image.reshape(batch * channels, 1, height, width), (1, 1, 1, 1), mode="replicate")
@@ -46,7 +59,15 @@ def sobel_magnitude(image: Tensor) -> Tensor:
 
 
 def box_mean(values: Tensor, side: int) -> Tensor:
-    """Return the mean over side x side pixels (odd) around each of B x 1 x H x W, counting only what is inside."""
+    """Return the mean over side x side pixels (odd) around each of B x 1 x H x W, counting only what is inside.
+
+    Args:
+        values: B x 1 x H x W float.
+        side: Of the box in pixels, odd.
+
+    Returns:
+        B x 1 x H x W.
+    """
     column = values.new_ones(1, 1, side, 1)
 
     def box_sum(x: Tensor) -> Tensor:

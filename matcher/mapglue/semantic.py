@@ -32,8 +32,14 @@ class SemanticContext(nn.Module):
         nn.init.zeros_(self.back.bias)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return of features B x C x h x w (h, w even): the context to add to them, the tokens B x C x h/2 x w/2 and
-        their class logits B x classes x h/2 x w/2.
+        """Gather context from all over the image, by attention among coarse tokens.
+
+        Args:
+            features: B x C x h x w at stride `STRIDE`, h and w even.
+
+        Returns:
+            The context to add to the features, B x C x h x w; the tokens, B x C x h/2 x w/2; and their class logits, B
+            x classes x h/2 x w/2.
         """
         grid = self.down(features)
         height, width = grid.shape[-2:]
@@ -49,7 +55,18 @@ class SemanticContext(nn.Module):
 
 
 def cell_centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
-    """Return the pixel (x, y) of the centres of height x width cells, row by row: (height * width) x 2 float32."""
+    """Return the pixel (x, y) of the centres of height x width cells, row by row: (height * width) x 2 float32.
+
+    Args:
+        height: Cells in a column.
+        width: Cells in a row.
+        stride: Pixels to a side of a cell; 1 gives the pixels themselves.
+        device: Of the result.
+
+    Returns:
+        (height * width) x 2 float32, (0, 0) the centre of the top-left pixel: that of the first cell is (stride - 1) /
+        2.
+    """
     rows = torch.arange(height, device=device, dtype=torch.float32)
     columns = torch.arange(width, device=device, dtype=torch.float32)
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)

@@ -20,7 +20,17 @@ denser than cells, so neighbours share a probability."""
 
 
 def match_once(network: MapGlue, view0: EncodedImage, view1: EncodedImage, count: int) -> Matches:
-    """Match two encoded images with up to `count` keypoints each."""
+    """Match two encoded images with up to `count` keypoints each.
+
+    Args:
+        network: In evaluation mode.
+        view0: Image 0, encoded by this network's extractor.
+        view1: Image 1, encoded by this network's extractor.
+        count: Most keypoints an image.
+
+    Returns:
+        As `match_once_batch` returns for one pair.
+    """
     return match_once_batch(network, [(view0, view1)], count)[0]
 
 
@@ -30,6 +40,15 @@ def match_once_batch(network: MapGlue, views: list[tuple[EncodedImage, EncodedIm
 
     Pairs are matched one by one where the network stops early, as each pair then needs its own number of layers, and
     where their sizes differ.
+
+    Args:
+        network: In evaluation mode.
+        views: Pairs of images, encoded by this network's extractor; one or more.
+        count: Most keypoints an image.
+
+    Returns:
+        Matches of each pair in pixels of the encoded images, sub-pixel in image 1; scores are probabilities. No match
+        for a single pair of which an image has no cell with data and structure.
     """
     if network.config.early_exit and len(views) > 1:
         return [match_once(network, *pair, count) for pair in views]

@@ -84,13 +84,30 @@ def _load(name: str, path: Path, config: Callable[..., C], network: Callable[[C]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a weights file in float32, to start another training from. Raises WeightsError."""
+    """Return the tensors of a weights file, to start another training from.
+
+    Args:
+        path: A safetensors file, in half precision or not.
+
+    Returns:
+        By name, on the CPU; floating point as float32.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
     state, _ = read_weights(path, _read)
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
 def state_digest(state: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of names, shapes and values, in the order of names."""
+    """Return the SHA-256 of names, shapes and values, in the order of names.
+
+    Args:
+        state: Tensors by name, on the CPU. The digest depends on their types too.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for name in sorted(state):
         value = state[name]
