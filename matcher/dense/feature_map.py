@@ -69,8 +69,17 @@ class FeatureMapNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Return B x C x (H // 2) x (W // 2) float32 of images, B x 3 x H x W in [0, 1], and their masks of data, B
-        x 1 x H x W bool."""
+        """Return the feature maps of images.
+
+        Args:
+            image: B x 3 x H x W in [0, 1], of any size.
+            mask: B x 1 x H x W bool, true where there is data.
+
+        Returns:
+            B x C x (H // 2) x (W // 2) float32: edges by orientation, weighed by what the network makes of their
+            surroundings, beside learned channels. Zero where a cell of 2 x 2 pixels is not all data, so that
+            correlations need no mask.
+        """
         height, width = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
         below, right = -image.shape[-2] % COARSEST, -image.shape[-1] % COARSEST
         image = F.pad(image, (0, right, 0, below), mode="replicate")

@@ -73,7 +73,15 @@ def orientation_harmonics(
 
 def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
     """Return harmonics (B x 4 x H x W) as if the gradients of item b were turned by `angles[b]` radians, from x to
-    y."""
+    y.
+
+    Args:
+        harmonics: B x 4 x H x W, see `orientation_harmonics`; pixels stay where they are.
+        angles: B, radians.
+
+    Returns:
+        The shape and type of `harmonics`.
+    """
     phases = torch.stack([2 * angles, 4 * angles], dim=1)[:, :, None, None]
     cosine, sine = torch.cos(phases).to(harmonics.dtype), torch.sin(phases).to(harmonics.dtype)
     real, imaginary = harmonics[:, 0::2], harmonics[:, 1::2]
@@ -81,14 +89,30 @@ def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
 
 
 def box_mean(values: Tensor, window: int) -> Tensor:
-    """Return the mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated."""
+    """Return the mean of B x 1 x H x W over `window` x `window` pixels (odd) around each, the border replicated.
+
+    Args:
+        values: B x 1 x H x W float; summed in float64.
+        window: Side in pixels, odd.
+
+    Returns:
+        The shape and type of `values`.
+    """
     radius = window // 2
     padded = F.pad(values.double(), (radius + 1, radius, radius + 1, radius), mode="replicate")
     return (box_sums(padded, window, window) / window**2).to(values.dtype)
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """Return B x C x H x W blurred by a Gaussian of `sigma` pixels, the border replicated."""
+    """Return B x C x H x W blurred by a Gaussian of `sigma` pixels, the border replicated.
+
+    Args:
+        image: B x C x H x W float.
+        sigma: Pixels, above 0; the kernel ends at three of them.
+
+    Returns:
+        The same shape.
+    """
     radius = int(3 * sigma + 0.5)
     taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-(taps**2) / (2 * sigma**2))

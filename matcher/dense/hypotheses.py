@@ -98,7 +98,12 @@ def search_similarities(
 
 
 def distinct_hypotheses(hypotheses: Sequence[Hypothesis], count: int) -> list[Hypothesis]:
-    """Return the first `count` hypotheses that are no neighbours: two steps of angle or one of scale apart."""
+    """Return the first `count` hypotheses that are no neighbours: two steps of angle or one of scale apart.
+
+    Args:
+        hypotheses: Best first.
+        count: Most hypotheses to return.
+    """
     chosen: list[Hypothesis] = []
     for each in hypotheses:
         if len(chosen) == count:
@@ -110,7 +115,16 @@ def distinct_hypotheses(hypotheses: Sequence[Hypothesis], count: int) -> list[Hy
 
 def refine_hypothesis(view0: MaskedImage, view1: MaskedImage, found: Hypothesis) -> Hypothesis:
     """Search around a hypothesis with half the steps of the search, then a quarter, on larger versions of the
-    images."""
+    images.
+
+    Args:
+        view0: Image 0.
+        view1: Image 1.
+        found: Hypothesis of `search_similarities`.
+
+    Returns:
+        The best one around it; its score is that on the larger versions, which those of the search do not compare with.
+    """
     for halving in (1, 2):
         angle, scale = np.pi / ROTATIONS / halving, 2.0 ** (0.125 / halving)
         angles = found.angle + angle * np.array([-1.0, 0.0, 1.0])

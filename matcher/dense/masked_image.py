@@ -34,7 +34,11 @@ class MaskedImage:
 
     def resized(self, scale: float) -> tuple[Tensor, Tensor, Matrix]:
         """Return the image (1 x 3 x H x W in [0, 1]) and its mask (1 x 1 x H x W) resized by `scale`, at least 8 pixels
-        wide and high, and the matrix from this image's pixels to theirs."""
+        wide and high, and the matrix from this image's pixels to theirs.
+
+        Args:
+            scale: New size over old size.
+        """
         height, width = self.image.shape[:2]
         size = max(8, round(width * scale)), max(8, round(height * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -45,7 +49,15 @@ class MaskedImage:
 
     def harmonics(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
         """Return the harmonics (1 x 4 x H x W, see `orientation_harmonics`) of the image resized by `scale`, and the
-        matrix from this image's pixels to theirs."""
+        matrix from this image's pixels to theirs.
+
+        Args:
+            scale: New size over old size; see `resized`.
+            saturated: Let edges count nearly alike, see `orientation_harmonics`.
+
+        Returns:
+            1 x 4 x H x W float32, zero where the image holds no data, and a 3 x 3 float64 matrix.
+        """
         image, mask, matrix = self.resized(scale)
         return orientation_harmonics(image, mask, saturated=saturated), matrix
 

@@ -69,7 +69,11 @@ class RefinementStep:
     full_penalty_px: float = math.inf
 
     def penalty(self, view1: MaskedImage) -> float:
-        """Return the complexity penalty (see `pool_surfaces`) where image 1 is `view1`."""
+        """Return the complexity penalty (see `pool_surfaces`) where image 1 is `view1`.
+
+        Args:
+            view1: Image 1 at the resolution at which the images are compared.
+        """
         return COMPLEXITY_PENALTY * min(1.0, self.full_penalty_px / math.prod(view1.image.shape[:2]))
 
 
