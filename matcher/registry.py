@@ -78,7 +78,12 @@ def check_name(name: str) -> str:
 
 
 def resolve_name(name: str, folder: Path) -> str:
-    """Return `name` with the file in it, if there is one, taken relative to `folder`."""
+    """Return the name of a matcher with the file in it, if there is one, taken relative to a folder.
+
+    Args:
+        name: As a configuration gives it, such as "fast-mapglue@weights.safetensors".
+        folder: That of the configuration's file; an absolute path, or one from the home folder, stays what it is.
+    """
     file = _file_in(name)
     return name if file is None else name.removesuffix(str(file)) + str(folder / file.expanduser())
 

@@ -50,7 +50,7 @@ class Matches:
 
     @classmethod
     def empty(cls) -> Matches:
-        """No correspondence at all."""
+        """Return no correspondence at all: points (0, 2) and scores (0,)."""
         return cls(np.empty((0, 2), np.float32), np.empty((0, 2), np.float32), np.empty(0, np.float32))
 
     def __len__(self) -> int:
@@ -80,6 +80,9 @@ class Matcher(ABC):
         Args:
             image0: H x W x 3 uint8 RGB.
             image1: H x W x 3 uint8 RGB, of any size.
+
+        Returns:
+            The correspondences, in pixels of these images; `Matches.empty()` where there are none.
         """
 
     def correspond_batch(self, images0: Sequence[RGBImage], images1: Sequence[RGBImage]) -> list[Matches]:
@@ -88,6 +91,9 @@ class Matcher(ABC):
         Args:
             images0: First images, each H x W x 3 uint8 RGB.
             images1: Second images, as many.
+
+        Returns:
+            The correspondences of each pair, in order.
         """
         return [self.correspond(image0, image1) for image0, image1 in zip(images0, images1, strict=True)]
 

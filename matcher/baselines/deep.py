@@ -45,7 +45,15 @@ class Extractor(nn.Module, ABC):
         load_strictly(getattr(network, "net", network), state[part] if part else state, weights)
 
     @abstractmethod
-    def forward(self, image: Tensor) -> SparseFeatures: ...
+    def forward(self, image: Tensor) -> SparseFeatures:
+        """Find the features of an image.
+
+        Args:
+            image: 1 x 3 x H x W float32 RGB in [0, 1], of any size that the network takes.
+
+        Returns:
+            The strongest features by the network's own score, with points (x, y) in pixels of the image; maybe none.
+        """
 
 
 class XFeatExtractor(Extractor):
@@ -127,7 +135,17 @@ class MutualNearestAssigner(nn.Module):
     def forward(
         self, features0: SparseFeatures, features1: SparseFeatures, size0: Tensor, size1: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the index pairs (M, 2) and their scores (M,)."""
+        """Match the features of two images that are each other's nearest by cosine similarity.
+
+        Args:
+            features0: Features of image 0.
+            features1: Features of image 1.
+            size0: 1 x 2, width and height of image 0; of no effect here.
+            size1: 1 x 2, width and height of image 1; of no effect here.
+
+        Returns:
+            Pairs of indices (M, 2), and their cosine similarities (M,).
+        """
         similarity = features0.descriptors @ features1.descriptors.mT
         score, nearest1 = similarity.max(1)
         nearest0 = similarity.argmax(0)
