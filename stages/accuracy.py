@@ -99,7 +99,15 @@ def summary(errors: Sequence[SiteError]) -> dict[str, Any]:
 
 
 def write_report(workspace: Path, errors: Sequence[SiteError]) -> Path:
-    """Write the summary to the workspace and return the file."""
+    """Write the summary of true errors to the workspace, atomically.
+
+    Args:
+        workspace: Folder of the run.
+        errors: Of each site, as `true_errors` returns them.
+
+    Returns:
+        The file, `REPORT` in the workspace.
+    """
     path = workspace / REPORT
     write_json(path, summary(errors))
     return path

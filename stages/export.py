@@ -16,10 +16,18 @@ from stages.release import FOLDER, ReleaseParams, ReleaseStage, write_release
 
 
 def export_release(workspace: Workspace, formats: Iterable[str]) -> list[str]:
-    """Build the release anew with `formats` beside those it has; return all it has now.
+    """Build the release anew with some formats beside those it has. The caller holds the workspace's lock.
 
-    The caller holds the workspace's lock. Raises WorkspaceError if no run has got as far as a release,
-    PermanentError if the workspace lacks what a format needs.
+    Args:
+        workspace: Of a run that has got as far as a release; other tables of the workspace must still be there.
+        formats: Names of formats to add, see `catalog.schema.Format`.
+
+    Returns:
+        The names of all formats that it has now, sorted.
+
+    Raises:
+        WorkspaceError: No run has got as far as a release.
+        PermanentError: The workspace lacks what a format needs.
     """
     with Ledger(workspace.ledger, read_only=True) as ledger:
         results = {stage: ledger.results(stage) for stage in ledger.stages()}

@@ -47,9 +47,17 @@ def files_of(path: Path) -> list[Path]:
 
 @contextmanager
 def open_any(path: Path, bands: Sequence[int] = ()) -> Iterator[RasterReader]:
-    """Open a raster file of the user, with the files beside it that belong to it; see `raster.reader.open_raster`.
+    """Open a raster file of the user, with the files beside it that belong to it.
 
-    Raises PermanentError naming the file if it, or a part of it, cannot be read.
+    Args:
+        path: Any file that GDAL reads.
+        bands: One band or three, counted from 1, to take as colours; by default what the file says.
+
+    Yields:
+        The open raster, see `raster.reader.open_raster`.
+
+    Raises:
+        PermanentError: The file, or a part of it that is read meanwhile, cannot be read; the message names it.
     """
     with lasting_errors(), raster.reader.open_raster(path, bands) as reader:
         yield reader
@@ -64,17 +72,42 @@ def open_raster(path: Path) -> Iterator[RasterReader]:
 
 @contextmanager
 def open_pair(map_path: Path, visible_path: Path, siblings: bool = False) -> Iterator[RasterPair]:
-    """Open both rasters of a pair, of the workspace or, with `siblings`, of the user. Raises PermanentError."""
+    """Open both rasters of a pair.
+
+    Args:
+        map_path: File of the map.
+        visible_path: File of the visible image.
+        siblings: Whether files beside them belong to them: yes for those of the user, no for those of the workspace,
+            which are whole by themselves.
+
+    Yields:
+        The open pair.
+
+    Raises:
+        PermanentError: A file, or a part of it that is read meanwhile, cannot be read; the message names it.
+    """
     with lasting_errors(), raster.pair.open_pair(map_path, visible_path, siblings) as pair:
         yield pair
 
 
 def write_raster(path: Path, grid: Grid, strips: Iterable[Image], tags: Mapping[str, str]) -> float:
-    """Write a raster from strips (rows, width, 4) RGBA, top to bottom, and return its share of pixels without data.
+    """Write a raster from strips, and return its share of pixels without data.
 
-    Alpha 0 is no data (its colour becomes black), anything else is data. Memory is bounded by a few strips; each is
-    done with before the next is asked for. Nothing remains under `path` if a strip cannot be made. Raises
-    PermanentError if the strips do not add up to the grid.
+    Memory is bounded by a few strips; each is done with before the next is asked for. Nothing remains under `path` if a
+    strip cannot be made.
+
+    Args:
+        path: GeoTIFF, written atomically: tiled, compressed, with a mask of its data.
+        grid: CRS, transform and size in pixels.
+        strips: (rows, width, 4) uint8 RGBA, top to bottom, of any heights. Alpha 0 is no data (its colour becomes
+            black), anything else is data.
+        tags: Metadata of the file, such as its date.
+
+    Returns:
+        0 to 1.
+
+    Raises:
+        PermanentError: The strips do not add up to the grid.
     """
     profile = TiffLayout().creation_options() | {"width": grid.width, "height": grid.height, "count": 3}
     row = empty = 0

@@ -101,7 +101,17 @@ def write_release(
     workspace: Path,
     benchmark: Benchmark,
 ) -> None:
-    """Build `workspace`/release from a unit's payload; `benchmark` is what card and catalog say of it."""
+    """Build the folder `release` of a workspace from a unit's payload.
+
+    Args:
+        payload: Of the unit of `ReleaseStage`: paths of tables, facts of rasters, seed.
+        params: What the release says of itself; formats of None are those that the tiles allow.
+        workspace: Folder of the run; an earlier release is swapped out in whole.
+        benchmark: What card and catalog say of measured matchers; empty before anything is measured.
+
+    Raises:
+        PermanentError: A table is absent or damaged, or its rows contradict each other.
+    """
     from catalog.build import build_release  # brings Zarr and more, which planning does without
 
     tables = payload["tables"]
@@ -141,8 +151,17 @@ def join_pairs(
 ) -> tuple[pa.Table, pa.Table]:
     """Join the rows of tiles with verdicts, splits and facts of their rasters.
 
-    Returns what the catalog wants: the table of pairs and the table of sources. Raises PermanentError if a pair has no
-    verdict, no split or no raster pair.
+    Args:
+        tiles: Table of `stages.tables.PAIRS`; its order is kept.
+        clean: Table of `stages.tables.CLEAN`, in any order; further rows are left out.
+        split: Table of `stages.tables.SPLIT`, in any order; further rows are left out.
+        rasters: The raster pairs that tiles were cut from.
+
+    Returns:
+        What the catalog wants: the table of pairs and the table of sources.
+
+    Raises:
+        PermanentError: A pair has no verdict, no split or no raster pair.
     """
     verdicts = _rows_of(tiles["pair_id"], clean, "pair_id", "the table of verdicts (stage clean)")
     splits = _rows_of(tiles["pair_id"], split, "pair_id", "the table of splits (stage split)")

@@ -97,8 +97,11 @@ class SplitStage(Stage[SplitParams]):
 def cluster_points(pairs: pa.Table, distance_km: float) -> dict[str, str]:
     """Return for each point the smallest id of its cluster.
 
-    `pairs` has point_id, site_id and geometry. The distance of two sites is taken between circles round their tiles,
-    so it is never more than the true one.
+    The distance of two sites is taken between circles round their tiles, so it is never more than the true one.
+
+    Args:
+        pairs: With the columns point_id, site_id and geometry (WKB, WGS84) of tiles; none gives no cluster.
+        distance_km: Least distance on the ground between sites of two clusters, km; 0 still joins sites that touch.
     """
     if not pairs.num_rows:
         return {}
@@ -123,7 +126,13 @@ def cluster_points(pairs: pa.Table, distance_km: float) -> dict[str, str]:
 
 
 def deal(sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Return the split of each cluster, given how many pairs each has; see the module for the rule."""
+    """Return the split of each cluster, given how many pairs each has; see the module for the rule.
+
+    Args:
+        sizes: Pairs of each cluster.
+        shares: Wanted share of pairs by split, their sum 1; a split of share 0 gets nothing.
+        seed: Of the run: decides the order in which clusters are dealt.
+    """
     total = sum(sizes.values())
     by_share = sorted((name for name, share in shares.items() if share > 0), key=lambda name: -shares[name])
     order = sorted(sizes, key=lambda cluster: digest_bytes(f"{seed} {cluster}".encode()))

@@ -97,7 +97,13 @@ SPLIT = pa.schema(
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
-    """Write rows (or a table) of `schema` as Parquet, atomically."""
+    """Write a table as Parquet, atomically.
+
+    Args:
+        path: Where to; its folder is made if missing.
+        rows: A table, or a mapping a row; a column that a mapping lacks is null.
+        schema: One of this module's; it decides order and types of columns.
+    """
     table = rows.cast(schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema)
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
@@ -110,7 +116,16 @@ def pair_tables(run: RunView) -> list[Output]:
 
 
 def read_tables(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read tables of one schema one after the other. Raises PermanentError naming a file that is absent or damaged."""
+    """Read tables of one schema one after the other.
+
+    Args:
+        paths: Files, in the order of the result; none gives an empty table.
+        schema: One of this module's.
+        columns: Names of columns to read; None reads all.
+
+    Raises:
+        PermanentError: A file is absent or damaged; the message names it.
+    """
     parts = []
     for path in paths:
         try:

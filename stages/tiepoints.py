@@ -49,12 +49,28 @@ class TiePoint:
 
 
 def corner_to_centre(pixel_x: float, pixel_y: float) -> tuple[float, float]:
-    """Convert QGIS's pixel coordinates (origin at the outer corner, y negative) to ours (centre, positive)."""
+    """Convert QGIS's pixel coordinates (origin at the outer corner, y negative) to ours (centre, positive).
+
+    Args:
+        pixel_x: Pixels to the right of the left edge.
+        pixel_y: Pixels above the top edge, so negative within the raster.
+
+    Returns:
+        x, y, (0, 0) the centre of the top-left pixel, y downwards.
+    """
     return from_corner(pixel_x), from_corner(-pixel_y)
 
 
 def centre_to_corner(x: float, y: float) -> tuple[float, float]:
-    """Convert our pixel coordinates to QGIS's: the inverse of `corner_to_centre`."""
+    """Convert our pixel coordinates to QGIS's: the inverse of `corner_to_centre`.
+
+    Args:
+        x: Pixels, (0, 0) the centre of the top-left pixel.
+        y: Pixels, downwards.
+
+    Returns:
+        As a `.points` file holds them.
+    """
     return to_corner(x), -to_corner(y)
 
 
@@ -95,6 +111,14 @@ def read_site_tiepoints(
     """Read the tie points of a site from several files; a point that two files hold counts once.
 
     Two points are the same where all four coordinates differ by less than `SAME_POINT_PX`.
+
+    Args:
+        paths: Files in the forms that `read_tiepoints` takes; of a point that several hold, the first file's is kept.
+        visible_grid: As for `read_tiepoints`.
+        map_grid: As for `read_tiepoints`.
+
+    Raises:
+        PermanentError: A file cannot be read; file and line are named.
     """
     points: list[TiePoint] = []
     for path in paths:
@@ -116,7 +140,17 @@ def _text(path: Path) -> str:
 
 
 def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid | None = None) -> None:
-    """Write tie points in the form that the file's suffix names; the same points give the same bytes."""
+    """Write tie points in the form that the file's suffix names; the same points give the same bytes.
+
+    Args:
+        path: `.points` (QGIS), `.geojson` or `.csv`; written atomically.
+        points: Full-resolution pixels.
+        visible_grid: Turns places in the visible raster into ground coordinates of a `.points` file; None writes
+            pixels. GeoJSON gets a geometry only with it; CSV is the same without.
+
+    Raises:
+        PermanentError: The suffix is none of these.
+    """
     writers = {".points": _qgis_text, ".geojson": _geojson_text, ".csv": _csv_text}
     if path.suffix.lower() not in writers:
         raise PermanentError(f"{path}: tie points are written as {', '.join(SUFFIXES)}")
@@ -124,7 +158,14 @@ def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid |
 
 
 def arrays(points: Sequence[TiePoint]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points on the map and on the visible raster, (N, 2) float64 each."""
+    """Return the points on the map and on the visible raster, (N, 2) float64 each.
+
+    Args:
+        points: N points, none at all too.
+
+    Returns:
+        x, y in full-resolution pixels, (0, 0) the centre of the top-left pixel.
+    """
     table = np.array([[p.map_x, p.map_y, p.visible_x, p.visible_y] for p in points], np.float64).reshape(-1, 4)
     return table[:, :2], table[:, 2:]
 

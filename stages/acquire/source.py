@@ -88,7 +88,15 @@ class Strips:
 
 
 def rgba(pixels: Image, mask: Mask) -> Image:
-    """Return a strip of pixels (rows, width, 3) and their mask as RGBA."""
+    """Return a strip of pixels (rows, width, 3) and their mask as RGBA.
+
+    Args:
+        pixels: (rows, width, 3) uint8 RGB.
+        mask: (rows, width) bool, true where there is data.
+
+    Returns:
+        (rows, width, 4) uint8; alpha is 255 or 0. The colour of pixels without data is left.
+    """
     return np.dstack([pixels, np.where(mask, np.uint8(255), np.uint8(0))])
 
 

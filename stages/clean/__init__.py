@@ -79,6 +79,14 @@ def judge(pairs: pa.Table, params: CleanParams, rules: Mapping[str, Rule] = RULE
     """Return the reasons against each pair of a table of `stages.tables.PAIRS`, none if it is fit.
 
     Of duplicates the first in the order of the table is kept; what a rule rejects is no duplicate of anything.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`, of the whole dataset: duplicates are looked for across sites.
+        params: Thresholds, and how many bits near duplicates may differ in (None: not looked for).
+        rules: By the name that their reasons begin with; all of them judge each pair.
+
+    Returns:
+        A list a row, in the order of the table.
     """
     reasons: list[list[str]] = [[] for _ in range(pairs.num_rows)]
     for name, rule in rules.items():

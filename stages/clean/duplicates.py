@@ -29,6 +29,10 @@ def near_duplicates(hashes: Hashes, bits: int) -> Mapping[int, int]:
 
     Hashes that differ in at most `bits` bits agree wholly in one of `bits` + 1 parts (multi-index hashing; Norouzi,
     Punjani and Fleet, CVPR 2012), so only those that share a part are compared.
+
+    Args:
+        hashes: (N,) uint64 perceptual hashes, in the order in which rows are kept.
+        bits: Most bits in which the hashes of duplicates differ, of 64; 0 looks for equal hashes.
     """
     values, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     near: dict[int, set[int]] = {}

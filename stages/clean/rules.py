@@ -39,41 +39,97 @@ Rule = Callable[[pa.Table, Any], Mapping[int, str]]
 
 
 def map_without_data(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject maps of which too much is missing."""
+    """Reject maps of which too much is missing.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `map_nodata` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     return _above(_column(pairs, "map_nodata"), limits.map_nodata, "of the map has no data")
 
 
 def visible_without_data(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject images of which too much is missing."""
+    """Reject images of which too much is missing.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `visible_nodata` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     return _above(_column(pairs, "visible_nodata"), limits.visible_nodata, "of the image has no data")
 
 
 def blank_map(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject maps that are one colour."""
+    """Reject maps that are one colour.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `map_dominant` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     return _above(_column(pairs, "map_dominant"), limits.map_dominant, "of the map is one colour")
 
 
 def featureless_map(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject maps without lines or borders."""
+    """Reject maps without lines or borders.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `map_edges` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     edges = _column(pairs, "map_edges")
     unfit = np.flatnonzero(edges < limits.map_edges)
     return {int(i): f"{edges[i]:.2%} of the map is edges, less than {limits.map_edges:.2%}" for i in unfit}
 
 
 def uniform_visible(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject images with next to no contrast."""
+    """Reject images with next to no contrast.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `visible_std` counts, grey levels of 0 to 255.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     std = _column(pairs, "visible_std")
     unfit = np.flatnonzero(std < limits.visible_std)
     return {int(i): f"spread of the image is {std[i]:.1f} grey levels, less than {limits.visible_std:g}" for i in unfit}
 
 
 def filled_visible(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject images with borders or frames in the colour that a service fills with, whichever that is."""
+    """Reject images with borders or frames in the colour that a service fills with, whichever that is.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `visible_dominant` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     return _above(_column(pairs, "visible_dominant"), limits.visible_dominant, "of the image is one exact colour")
 
 
 def clouded_visible(pairs: pa.Table, limits: Thresholds) -> Mapping[int, str]:
-    """Reject images that are mostly bright and colourless: cloud, or snow that hides the ground as well."""
+    """Reject images that are mostly bright and colourless: cloud, or snow that hides the ground as well.
+
+    Args:
+        pairs: Table of `stages.tables.PAIRS`.
+        limits: The stage's thresholds; `visible_bright` counts.
+
+    Returns:
+        Row -> the share or figure that was measured, and its limit.
+    """
     return _above(_column(pairs, "visible_bright"), limits.visible_bright, "of the image is bright and colourless")
 
 

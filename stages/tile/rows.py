@@ -47,7 +47,17 @@ class Store(Protocol):
     """Where tiles go."""
 
     def add(self, side: str, position: int, pair_id: str, tile: Image) -> Mapping[str, Any]:
-        """Store one side of the pair at a position of the batch; return its columns path, digest, bytes and index."""
+        """Store one side of the pair at a position of the batch.
+
+        Args:
+            side: "map" or "visible".
+            position: Of the pair in the batch, row by row from 0; pairs that were not cut leave gaps.
+            pair_id: Names the file, where a tile has a file of its own.
+            tile: (size, size, 3) uint8 RGB.
+
+        Returns:
+            Its columns path, digest, bytes and index.
+        """
 
     def flush(self) -> None:
         """Have all tiles so far flushed to the disk while other work goes on."""
