@@ -326,7 +326,11 @@ class Canvas:
         cv2.copyTo(_filled(mask.shape[0], mask.shape[1], colour), mask, target)
 
     def image(self) -> np.ndarray:
-        """The canvas at one value a pixel: area average."""
+        """Return the canvas at one value a pixel, by area average.
+
+        Returns:
+            (H, W, C) or (H, W) uint8 in pixels of the frame, as the background has channels.
+        """
         return self.averaged(self.pixels)
 
     def averaged(self, raster: np.ndarray) -> np.ndarray:

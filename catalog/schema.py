@@ -188,7 +188,14 @@ class Schema(ABC, Generic[OriginalT]):
         yield from ()
 
     def parents(self, rows: pa.Table) -> pa.ChunkedArray | None:
-        """Return the id of the STAC item that each record was made from; None if the schema has no such items."""
+        """Return the id of the STAC item that each record was made from; None if the schema has no such items.
+
+        Args:
+            rows: Accepted records of the manifest, in its order.
+
+        Returns:
+            One id a record.
+        """
         return None
 
     def record_fields(self, rows: pa.Table) -> Mapping[str, Any]:

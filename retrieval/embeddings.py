@@ -46,6 +46,12 @@ class Embeddings:
     def gallery_order(self, items: Items) -> np.ndarray:
         """Return for each row of the table the position of its item among `items`.
 
+        Args:
+            items: The whole gallery, each id once.
+
+        Returns:
+            (N,) int64 for the N rows of the table.
+
         Raises:
             RetrievalError: The table lacks an item, or has one that does not belong to the gallery.
         """

@@ -18,6 +18,12 @@ def describe_text(text: str) -> npt.NDArray[np.float32]:
     """Return the hashed words and pairs of words of a text: (`DIMENSIONS`,) float32 of unit length.
 
     The hashing trick of Weinberger et al. (ICML 2009): the digest of a word chooses its place and its sign.
+
+    Args:
+        text: Of any language; words are compared in lower case.
+
+    Returns:
+        Zeros where the text has no words.
     """
     words = [word.lower() for word in _WORD.findall(text)]
     vector = np.zeros(DIMENSIONS, np.float32)
@@ -30,5 +36,12 @@ def describe_text(text: str) -> npt.NDArray[np.float32]:
 
 
 def describe_texts(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Return `describe_text` of each text: (N, `DIMENSIONS`)."""
+    """Return `describe_text` of each text: (N, `DIMENSIONS`).
+
+    Args:
+        texts: N texts, none at all too.
+
+    Returns:
+        float32, each row as `describe_text` returns it.
+    """
     return np.stack([describe_text(text) for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
