@@ -54,6 +54,7 @@ class Extractor(nn.Module, ABC):
         Returns:
             The strongest features by the network's own score, with points (x, y) in pixels of the image; maybe none.
         """
+        ...
 
 
 class XFeatExtractor(Extractor):
