@@ -102,6 +102,18 @@ class Canvas:
     """
 
     def __init__(self, frame: Frame, scale: int, background: Sequence[int], column: int = 0, row: int = 0) -> None:
+        """Make a canvas of one colour.
+
+        Args:
+            frame: The ground that it covers, and its size in pixels.
+            scale: Subpixels along a side of a pixel, a power of two.
+            background: One value, or red, green and blue, 0 to 255; a fourth value is the class of `surfaces`.
+            column: Of its left edge in the whole rendering, pixels.
+            row: Of its top edge in the whole rendering, pixels.
+
+        Raises:
+            ValueError: The scale is no power of two.
+        """
         if scale & (scale - 1):
             raise ValueError(f"the scale of a canvas must be a power of two, not {scale}")
         self.frame, self.scale, self.column, self.row = frame, scale, column, row

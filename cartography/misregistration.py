@@ -158,6 +158,13 @@ class MisregisteredSource:
     """A `SceneSource` that shows another one as the disturbed map does; its windows are in `frame`'s coordinates."""
 
     def __init__(self, source: SceneSource, frame: Frame, misregistration: Misregistration) -> None:
+        """Show a source as the disturbed map does.
+
+        Args:
+            source: The undisturbed features.
+            frame: Of the map.
+            misregistration: Where the map's features lie in the undisturbed plane.
+        """
         self.source, self.frame, self.misregistration = source, frame, misregistration
 
     def window(self, bounds: Bounds) -> Scene:

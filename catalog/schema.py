@@ -145,7 +145,7 @@ class Schema(ABC, Generic[OriginalT]):
         return pa.schema([column(self.key, pa.string(), "as in the manifest"), *files, index])
 
     def check(self, contents: Contents[OriginalT], manifest: pa.Table) -> None:
-        """Tell whether records and originals contradict each other; nothing is checked unless overridden.
+        """Check that records and originals do not contradict each other; nothing is checked unless overridden.
 
         Args:
             contents: What a release is built from.

@@ -52,6 +52,12 @@ class InlineExecutor:
     """Does units one by one in this process, for debugging and for small runs."""
 
     def __init__(self, workspace: Path, run_id: str) -> None:
+        """Make an executor of one unit at a time; units are done when `ended` is called.
+
+        Args:
+            workspace: Folder under which outputs are written.
+            run_id: Of the run, which its units name to the workspace's lock.
+        """
         self._workspace = workspace
         self._run_id = run_id
         self._waiting: deque[tuple[Stage[Any], Unit]] = deque()

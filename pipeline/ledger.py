@@ -88,6 +88,15 @@ class Ledger:
     """The open ledger. Use as a context manager; `read_only` for `status` beside a run that is going on."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the ledger.
+
+        Args:
+            path: The SQLite file; made if missing, unless it is only read.
+            read_only: Open without the right to change anything; the file must be there.
+
+        Raises:
+            WorkspaceError: It is to be read but is not there, is just being made, or is no ledger.
+        """
         self._path = path
         self._closing = ExitStack()
         if read_only and not path.exists():

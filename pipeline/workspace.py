@@ -34,6 +34,15 @@ class Workspace:
     """A folder of the layout above. `create` makes it where missing; without, a missing one is an error."""
 
     def __init__(self, root: Path, *, create: bool = False) -> None:
+        """Open a workspace.
+
+        Args:
+            root: Its folder; kept as an absolute path.
+            create: Make what is missing.
+
+        Raises:
+            WorkspaceError: The folder is no workspace, or one of another layout.
+        """
         self.root = root.absolute()
         self.engine = self.root / "engine"
         self.runs = self.engine / "runs"

@@ -36,6 +36,14 @@ class Buildings:
     """Paints buildings on a canvas with surfaces, and their shadows on `shadow`, one channel as large."""
 
     def __init__(self, canvas: Canvas, shadow: np.ndarray, conditions: Conditions, palette: Palette) -> None:
+        """Make a painter of buildings.
+
+        Args:
+            canvas: With surfaces, in RGB; is painted on.
+            shadow: (scale * H, scale * W) uint8, as large as the canvas' subpixels; is painted on.
+            conditions: Sun and view, which lean walls and cast shadows.
+            palette: Colours of roofs.
+        """
         self.canvas, self.shadow, self.conditions, self.palette = canvas, shadow, conditions, palette
         self._metre = canvas.lengths(float(UNIT))  # fixed-point units a metre
 

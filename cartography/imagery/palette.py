@@ -71,6 +71,12 @@ class Palette:
     """The colours of one image: its region and season decide the tone of everything."""
 
     def __init__(self, conditions: Conditions, random: np.random.Generator) -> None:
+        """Choose the colours of an image.
+
+        Args:
+            conditions: Gives the season.
+            random: Gives the region's tones; drawn from in a fixed order.
+        """
         self.season = conditions.season
         self.asphalt: Paint = (*_spread(random, (int(random.integers(92, 132)),) * 3, 3), surface("paved"))
         self.pavement: Paint = (*_spread(random, (int(random.integers(140, 182)),) * 3, 8), surface("paved"))

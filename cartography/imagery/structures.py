@@ -22,6 +22,13 @@ class Structures:
     """Paints standing things on a canvas with surfaces, and their shadows on `shadow`, one channel as large."""
 
     def __init__(self, canvas: Canvas, conditions: Conditions, palette: Palette) -> None:
+        """Make a painter of standing things, with a shadow raster of its own.
+
+        Args:
+            canvas: With surfaces, in RGB; is painted on.
+            conditions: Sun and view.
+            palette: Colours.
+        """
         self.canvas, self.conditions, self.palette = canvas, conditions, palette
         self.shadow = np.zeros(canvas.pixels.shape[:2], np.uint8)
         self._metre = canvas.lengths(float(UNIT))  # fixed-point units a metre

@@ -26,6 +26,12 @@ class SyntheticScene:
     """An unlimited scene of one seed and landscape; a `SceneSource`."""
 
     def __init__(self, seed: int, landscape: LandscapeName = "mixed") -> None:
+        """Make a scene; its parts are made when windows ask for them.
+
+        Args:
+            seed: The same seed and landscape give the same features in every window, whatever was asked for before.
+            landscape: What the land is like.
+        """
         self.seed = seed
         self.landscape = Landscape(seed, landscape)
         self.warp = Warp(seed)

@@ -63,7 +63,14 @@ class Warp:
         return self(self.quad(i, j))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Street space (N, 2) -> plane (N, 2)."""
+        """Bend points of street space into the plane.
+
+        Args:
+            points: (N, 2) street space, metres.
+
+        Returns:
+            (N, 2) plane, metres.
+        """
         displacement = np.stack([field(points) for field in self._fields], axis=1)
         return (points + displacement * self._strength) @ self._rotation
 

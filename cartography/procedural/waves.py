@@ -17,6 +17,14 @@ class WaveField:
     """A field of zero mean and unit variance whose wavelengths lie in [`shortest`, `longest`] metres."""
 
     def __init__(self, seed: int, shortest: float, longest: float, waves: int = 9) -> None:
+        """Choose the waves of a field.
+
+        Args:
+            seed: Decides phases and directions.
+            shortest: Shortest wavelength, metres.
+            longest: Longest wavelength, metres; longer waves have the larger amplitudes.
+            waves: How many there are, evenly spaced in the logarithm of their length.
+        """
         random = generator(seed)
         lengths = np.exp(np.linspace(np.log(shortest), np.log(longest), waves))
         angles = (np.arange(waves) * 2.399963 + random.uniform(0, 2 * np.pi)) % (2 * np.pi)
@@ -27,7 +35,14 @@ class WaveField:
         self._amplitude = weights * np.sqrt(2)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Values (N,) at points (N, 2)."""
+        """Return the values of the field.
+
+        Args:
+            points: (N, 2), metres.
+
+        Returns:
+            (N,) float64.
+        """
         return np.sin(points @ self._k + self._phase) @ self._amplitude
 
     def gradient(self, points: np.ndarray) -> np.ndarray:

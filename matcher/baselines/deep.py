@@ -39,6 +39,16 @@ class Extractor(nn.Module, ABC):
     """Finds `num_keypoints` features at most in a 1 x 3 x H x W image in [0, 1]."""
 
     def __init__(self, network: nn.Module, weights: Path, part: str | None = None) -> None:
+        """Load a network.
+
+        Args:
+            network: The network; where it has a part `net`, the weights are that part's.
+            weights: File of its parameters, read without running code from it.
+            part: Key of the file under which they lie; None for the whole file.
+
+        Raises:
+            WeightsError: The file is missing or damaged, or its parameters are not those of the network.
+        """
         super().__init__()
         self.network = network
         state = read_weights(weights, _read_torch)
@@ -161,6 +171,15 @@ class SparseMatcher(Matcher):
     maximum_side: ClassVar[int | None] = 1024
 
     def __init__(self, name: str, extractor: Extractor, assigner: nn.Module, device: torch.device) -> None:
+        """Make a matcher of two parts.
+
+        Args:
+            name: What the matcher is called in results.
+            extractor: Finds the features of each image.
+            assigner: Called with the features of both images and their sizes, 1 x 2; returns pairs of indices (M, 2)
+                and scores (M,).
+            device: Where both run.
+        """
         self.name = name
         self.device = device
         self.extractor = extractor.to(device).eval()

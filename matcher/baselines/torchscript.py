@@ -20,6 +20,16 @@ class TorchScriptMatcher(Matcher):
     """
 
     def __init__(self, path: Path, device: torch.device, num_keypoints: int = 2048) -> None:
+        """Load a TorchScript file.
+
+        Args:
+            path: The file.
+            device: Where it runs.
+            num_keypoints: Most keypoints an image; handed to the model.
+
+        Raises:
+            WeightsError: The file is missing or no TorchScript.
+        """
         self.name = f"torchscript:{path}"
         self.device = device
         self.num_keypoints = num_keypoints

@@ -16,6 +16,16 @@ class VismatchMatcher(Matcher):
     """Calls the matcher that `vismatch.get_matcher` returns for a name. Without confidences every match scores 1."""
 
     def __init__(self, name: str, device: torch.device, num_keypoints: int = 2048) -> None:
+        """Load a matcher of vismatch.
+
+        Args:
+            name: One of its models.
+            device: Where it runs.
+            num_keypoints: Most keypoints an image, where the model has such a limit.
+
+        Raises:
+            MatcherUnavailable: vismatch is not installed, or has no such model.
+        """
         try:
             import vismatch
         except ImportError as error:

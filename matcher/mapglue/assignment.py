@@ -21,6 +21,12 @@ class Assignment(nn.Module):
     """
 
     def __init__(self, width: int, temperature: float = 20.0) -> None:
+        """Make the assignment of untrained states.
+
+        Args:
+            width: Channels C of the states.
+            temperature: Of the cosine similarities before training; learned from then on.
+        """
         super().__init__()
         self.project = nn.Linear(width, width)
         self.matchable = nn.Linear(width, 1)

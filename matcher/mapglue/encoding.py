@@ -87,12 +87,25 @@ class Encoder:
     """Runs the extractor on images of any size, one at a time: mixed precision, channels last, no gradients."""
 
     def __init__(self, extractor: SaliencyEnhancedSuperPoint, device: torch.device) -> None:
-        """Make an encoder that runs `extractor` on `device`."""
+        """Make an encoder.
+
+        Args:
+            extractor: In evaluation mode and on the device already.
+            device: Where images are encoded.
+        """
         self.extractor, self.device = extractor, device
 
     @torch.inference_mode()
     def __call__(self, image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> EncodedImage:
-        """Encode an H x W x 3 uint8 RGB image; `mask` (H x W bool) is true where it holds data, everywhere if None."""
+        """Encode an image.
+
+        Args:
+            image: H x W x 3 uint8 RGB, of any size; it is not reduced here.
+            mask: H x W bool, true where the image holds data; None for everywhere.
+
+        Returns:
+            Of the padded image, whose sides are multiples of 32 pixels.
+        """
         tensor, inside = padded(image, mask)
         tensor, inside = tensor.to(self.device), inside.to(self.device)
         with mixed_precision(self.device):

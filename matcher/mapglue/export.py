@@ -67,6 +67,12 @@ class Exported(nn.Module):
     """`model(image0, image1, num_keypoints)`: two H x W x 3 RGB, uint8 or in [0, 1] -> N x 4 (x0, y0, x1, y1)."""
 
     def __init__(self, encode: torch.jit.ScriptModule, match: torch.jit.ScriptModule) -> None:
+        """Join the traced parts.
+
+        Args:
+            encode: 1 x 3 x H x W in [0, 1] and 1 x 1 x H x W bool -> descriptors, scores, semantic tokens.
+            match: Points, descriptors and tokens of both images -> log-probabilities, 1 x N0 x N1.
+        """
         super().__init__()
         self.encode, self.match = encode, match
         self.threshold, self.multiple = THRESHOLD, GRAPH_STRIDE

@@ -24,6 +24,12 @@ class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions around a skip; the second is zero at first, so a new block is the identity."""
 
     def __init__(self, width: int, dilation: int = 1) -> None:
+        """Make a block that changes nothing yet.
+
+        Args:
+            width: Channels in and out.
+            dilation: Of the first convolution, pixels.
+        """
         super().__init__()
         self.first = convolution(width, width, dilation=dilation)
         self.second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
@@ -89,6 +95,12 @@ class Attention(nn.Module):
     """
 
     def __init__(self, width: int, heads: int) -> None:
+        """Make a layer that changes nothing yet.
+
+        Args:
+            width: Channels C of `x` and of the sources.
+            heads: A divisor of the width.
+        """
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))

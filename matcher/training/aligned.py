@@ -32,7 +32,12 @@ class ScenePool:
     """
 
     def __init__(self, folder: Path, render: Callable[[int], AlignedPair]) -> None:
-        """Open the pool in `folder`, which is made if missing; `render` makes the scene of a number."""
+        """Open a pool.
+
+        Args:
+            folder: Made if missing.
+            render: Makes the scene of a number, from 0; called for those that are missing.
+        """
         self.folder = folder
         self.render = render
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,12 @@ class Ema:
     """Exponential moving average of a network's parameters and buffers; it follows faster in its first updates."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
+        """Begin with the values that the network has.
+
+        Args:
+            network: On the device on which the averages are to be.
+            decay: Share of the average that an update keeps, 0 to 1, after the first updates.
+        """
         self.decay = decay
         self.updates = 0
         self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}

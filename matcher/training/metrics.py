@@ -13,6 +13,12 @@ class MetricsLog:
     """Rows (step, name, value) of `metrics.csv`. A resumed run drops the rows beyond its checkpoint first."""
 
     def __init__(self, folder: Path, step: int) -> None:
+        """Open the log of a training; it is closed with its context.
+
+        Args:
+            folder: Folder of the training; `metrics.csv` in it is continued.
+            step: Step of the checkpoint from which training goes on; 0 for a new one.
+        """
         path = folder / "metrics.csv"
         rows = _rows(path, step)
         with path.open("w", newline="") as file:

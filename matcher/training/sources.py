@@ -39,6 +39,12 @@ class SceneSource(TrainingSource):
     """Any of the first `count` scenes of a pool."""
 
     def __init__(self, pool: ScenePool, count: int) -> None:
+        """Make a source of scenes.
+
+        Args:
+            pool: Rendered scenes.
+            count: How many of them are used, from number 0.
+        """
         self.pool, self.count = pool, count
 
     def sample(self, rng: np.random.Generator) -> AlignedPair:
@@ -49,6 +55,12 @@ class RealSource(TrainingSource):
     """A real map on the image it lies on, both of one size, at the map's scale or enlarged up to twofold."""
 
     def __init__(self, map_mosaic: Mosaic, visible: Mosaic) -> None:
+        """Make a source of real pairs.
+
+        Args:
+            map_mosaic: The map.
+            visible: The image of the same ground, of the same size in pixels.
+        """
         self.map, self.visible = map_mosaic, visible
         self.mask = map_mosaic.mask & visible.mask
 
@@ -66,6 +78,12 @@ class PseudoSource(TrainingSource):
     """Real images against pseudo-modalities that are computed from them, and some plain copies."""
 
     def __init__(self, mosaics: Sequence[Mosaic], copy_share: float = COPY_SHARE) -> None:
+        """Make a source of real images and what is computed from them.
+
+        Args:
+            mosaics: Imagery, one or more; each is chosen equally often.
+            copy_share: Share of pairs whose sides are the same image, 0 to 1.
+        """
         self.mosaics, self.copy_share = mosaics, copy_share
 
     def image(self, side: int, rng: np.random.Generator) -> RGBImage:

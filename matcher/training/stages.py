@@ -74,7 +74,15 @@ class MatcherStage(ExtractorStage):
     """Extractor and graphs together: the extractor keeps its own losses while the graphs are trained on its output."""
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of a batch."""
+        """Return the losses of a batch.
+
+        Args:
+            batch: P pairs of crops, on the module's device.
+
+        Returns:
+            As `losses` returns them, with the "assignment" of the graphs, which "total" then includes, and their
+            "recall": the share of keypoints with a partner for which it is found.
+        """
         features = self.model.extractor(batch.images)
         losses = self.losses(features, batch)
         keypoints = self.model.extractor.keypoints(features, MATCHER_KEYPOINTS, batch.masks)

@@ -41,6 +41,14 @@ class Trainer:
     """Trains one task in one folder: `checkpoint.pt`, `best.pt`, `metrics.csv` and TensorBoard's events."""
 
     def __init__(self, config: TrainingConfig, task: Task, source: TrainingSource, device: torch.device) -> None:
+        """Prepare a training, or go on from the checkpoint in its folder.
+
+        Args:
+            config: Gives folder, seed and schedule.
+            task: What is trained; its network is moved to the device.
+            source: Where aligned pairs come from.
+            device: Where it is trained.
+        """
         self.config, self.task, self.source, self.device = config, task, source, device
         self.folder = config.output
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,14 @@ class Cutter:
     """Cuts tiles of `size` px out of a common grid over an aligned raster pair."""
 
     def __init__(self, rasters: RasterPair, alignment: Alignment, grid: Grid, size: int) -> None:
+        """Prepare the cutting of a site.
+
+        Args:
+            rasters: Both rasters, open as long as tiles are cut.
+            alignment: Map -> visible, with its patches and the regions where it is accepted.
+            grid: Of the tiles: that of the visible raster, or another that covers the same ground.
+            size: Side of a tile, pixels of the grid.
+        """
         self.grid = grid
         self.size = size
         self.method = alignment.method
