@@ -16,7 +16,14 @@ MULTIHASH_BLAKE3 = "1e20"
 
 
 def digest(path: Path) -> str:
-    """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits. Raises OSError if unreadable."""
+    """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     hasher = blake3()
     hasher.update_mmap(path)
     return hasher.hexdigest()

@@ -172,7 +172,14 @@ class Schema(ABC, Generic[OriginalT]):
         return {}
 
     def original_id(self, original: OriginalT) -> str:
-        """Return the name of an original, unique in the release; the id of its STAC item."""
+        """Return the name of an original, unique in the release; the id of its STAC item.
+
+        Args:
+            original: One of `Contents.originals`.
+
+        Raises:
+            NotImplementedError: The schema has originals and does not override this.
+        """
         raise NotImplementedError(f"{type(self).__name__} has originals but does not name them")
 
     def items(

@@ -34,7 +34,11 @@ class Executor(Protocol):
     """Takes units up to its capacity and hands back how they ended."""
 
     def capacity(self) -> int:
-        """Return how many units may be in flight."""
+        """Return how many units may be in flight.
+
+        Raises:
+            ClusterError: A cluster has had no workers for long, or its scheduler is gone.
+        """
 
     def submit(self, stage: Stage[Any], unit: Unit) -> None:
         """Accept a unit, to be done at once or later; its attempt comes out of `ended`.
@@ -45,7 +49,14 @@ class Executor(Protocol):
         """
 
     def ended(self, timeout: float) -> list[tuple[Unit, Attempt]]:
-        """Return the units that ended; waits for the first of them for at most `timeout` seconds."""
+        """Return the units that ended, with how; waits for the first of them.
+
+        Args:
+            timeout: Seconds to wait at most; then none is returned.
+
+        Raises:
+            ClusterError: The scheduler of a cluster is gone.
+        """
 
 
 class InlineExecutor:

@@ -29,7 +29,14 @@ def digest_bytes(data: bytes | memoryview) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits. Raises OSError if unreadable."""
+    """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits.
+
+    Args:
+        path: The file; it is mapped, not read into memory.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     hasher = blake3()
     hasher.update_mmap(path)
     return hasher.hexdigest()
@@ -44,8 +51,14 @@ def digest_json(value: Any) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
-    The temporary name keeps the suffix, so that libraries which choose a format by suffix work. Raises DiskFullError
-    where the disk is full, also when the library that writes says something else.
+    Args:
+        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+
+    Yields:
+        The name to write to. It keeps the suffix, so that libraries which choose a format by suffix work.
+
+    Raises:
+        DiskFullError: The disk is full, also where the library that writes says something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid4().hex[:12]}-{path.name}")

@@ -62,7 +62,12 @@ class Workspace:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Turn an OSError of the driver's own writes into DiskFullError or WorkspaceError."""
+        """Turn an OSError of the driver's own writes into an error that says what to do.
+
+        Raises:
+            DiskFullError: The disk is full.
+            WorkspaceError: The workspace cannot be written for another reason.
+        """
         try:
             yield
         except OSError as error:
@@ -98,7 +103,14 @@ class Workspace:
 
     @contextmanager
     def lock(self, purpose: str) -> Iterator[None]:
-        """Hold the workspace for writing, or raise WorkspaceError naming the holder; others are told the `purpose`."""
+        """Hold the workspace for writing.
+
+        Args:
+            purpose: What others are told who want to hold it, such as "mapdata run".
+
+        Raises:
+            WorkspaceError: Another process holds it; the message names it.
+        """
         with self.writing():
             opened = (self.engine / "lock").open("a+")
         with opened as file:
@@ -145,6 +157,12 @@ class Workspace:
         """Make `run_id` the one run that workers may write for, once those of earlier runs have put down their units.
 
         A driver that was killed may leave workers behind (on a cluster, for as long as their unit takes).
+
+        Args:
+            run_id: Of the run that begins; the caller holds `lock`.
+
+        Raises:
+            WorkspaceError: Workers of an earlier run still write after `HAND_OVER_SECONDS`.
         """
         with (self.engine / "workers.lock").open("r+") as file:
             deadline = time.monotonic() + HAND_OVER_SECONDS

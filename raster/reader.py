@@ -58,7 +58,11 @@ class RasterReader:
 
     @cached_property
     def grid(self) -> Grid:
-        """The raster's grid. Raises RasterError where the file does not say where it lies."""
+        """The raster's grid.
+
+        Raises:
+            RasterError: The file does not say where it lies.
+        """
         return grid_of(self._dataset, self.name)
 
     @property
@@ -109,7 +113,14 @@ class RasterReader:
     def on_grid(self, grid: Grid) -> Iterator[RasterReader]:
         """Open a view of the raster on another grid, bilinear (palettes: nearest); outside the raster is no data.
 
-        Raises RasterError where the file does not say where it lies.
+        Args:
+            grid: Of the view, in any CRS; coarser grids are not averaged.
+
+        Yields:
+            The view; it must not outlive this raster.
+
+        Raises:
+            RasterError: The file does not say where it lies.
         """
         flags = self._dataset.mask_flag_enums[self._bands.colours[0] - 1]
         with WarpedVRT(

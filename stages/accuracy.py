@@ -55,7 +55,11 @@ class SiteError:
 def true_errors(workspace: Path) -> list[SiteError]:
     """Return the errors of every aligned site with known truth, by site.
 
-    Raises PermanentError if the workspace has none.
+    Args:
+        workspace: Folder of a run whose map side is simulated.
+
+    Raises:
+        PermanentError: No site has known truth and an alignment.
     """
     truths = sorted((workspace / "rasters").glob(f"*/*/{TRUTH_FILE}"))
     found = [_site_error(workspace, path.parent) for path in truths if _alignment_file(workspace, path.parent).exists()]

@@ -158,7 +158,14 @@ def _weights_digest(matcher: str) -> str:
 
 
 def levels_of(file: Path | None) -> dict[str, Level]:
-    """Return the levels of a YAML file, or the published ones. Raises InputError."""
+    """Return the levels of a file, or the published ones.
+
+    Args:
+        file: YAML; None for the published levels.
+
+    Raises:
+        InputError: The file is none of levels.
+    """
     return dict(LEVELS) if file is None else read_levels(file)
 
 

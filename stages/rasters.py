@@ -30,7 +30,11 @@ PLACED = ("path", "digest", "width", "height", "crs", "transform")
 
 @contextmanager
 def lasting_errors() -> Iterator[None]:
-    """Let what is wrong with a raster be a failure that stays: raise PermanentError for RasterError."""
+    """Let what is wrong with a raster be a failure that stays.
+
+    Raises:
+        PermanentError: Instead of a RasterError, with its message.
+    """
     try:
         yield
     except RasterError as error:
@@ -65,7 +69,17 @@ def open_any(path: Path, bands: Sequence[int] = ()) -> Iterator[RasterReader]:
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[RasterReader]:
-    """Open a raster of the workspace. Raises PermanentError naming the file if it is missing, damaged or no raster."""
+    """Open a raster of the workspace.
+
+    Args:
+        path: The file; files beside it do not count.
+
+    Yields:
+        The open raster, see `raster.reader.open_raster`.
+
+    Raises:
+        PermanentError: The file is missing, damaged or no raster; the message names it.
+    """
     with lasting_errors(), raster.reader.open_raster(path, siblings=False) as reader:
         yield reader
 

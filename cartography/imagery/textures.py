@@ -93,8 +93,6 @@ class Textures:
     def from_photographs(cls, folder: Path, gsd: float, seed: int = 0) -> Textures:
         """Fine tiles from the images in `folder`: the greener half for vegetation, the rest for what is built.
 
-        Raises ValueError when the folder holds no readable image of 64 pixels or more.
-
         Args:
             folder: Holds images of 64 pixels or more.
             gsd: Ground sample distance, metres a pixel.
@@ -102,6 +100,9 @@ class Textures:
 
         Returns:
             The textures.
+
+        Raises:
+            ValueError: The folder holds no readable image of 64 pixels or more.
         """
         crops = [image for path in sorted(folder.iterdir()) if (image := _read(path)) is not None]
         if not crops:

@@ -23,5 +23,12 @@ LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 
 
 def load_recipe(path: Path) -> Config:
-    """Read the configuration of a run, of whichever recipe. Raises ConfigError."""
+    """Read the configuration of a run, of whichever recipe.
+
+    Args:
+        path: YAML file; paths in it are relative to its folder. Without `recipe` it is of the recipe `DEFAULT`.
+
+    Raises:
+        ConfigError: The file cannot be read or something in it is wrong; file, line, column and field are named.
+    """
     return load_config(path, RECIPES, DEFAULT)

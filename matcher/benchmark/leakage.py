@@ -39,7 +39,14 @@ class TrainingRecord:
 
 
 def read_record(path: Path) -> TrainingRecord:
-    """Read a training's record. Raises InputError if it cannot be understood."""
+    """Read a training's record.
+
+    Args:
+        path: JSON file beside the weights, with their name and `SUFFIX`.
+
+    Raises:
+        InputError: It cannot be read or understood.
+    """
     try:
         value = json.loads(path.read_bytes())
         return TrainingRecord(frozenset(value["digests"]), shapely.STRtree(shapely.from_wkt(value["footprints"])))

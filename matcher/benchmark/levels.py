@@ -109,7 +109,14 @@ LEVELS: dict[str, Level] = {
 
 
 def read_levels(path: Path) -> dict[str, Level]:
-    """Read levels by name from YAML (see configs/benchmark-levels.yaml). Raises InputError naming what is wrong."""
+    """Read levels by name from YAML.
+
+    Args:
+        path: The file, see configs/benchmark-levels.yaml.
+
+    Raises:
+        InputError: It cannot be read, or a level is none; the message names what is wrong.
+    """
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
         return {str(name): _level(fields) for name, fields in given.items()}

@@ -53,7 +53,11 @@ class PairSource(Protocol):
     def footprint(self) -> bytes | None: ...
 
     def load(self) -> ImagePair:
-        """Read both images and the ground truth. Raises InputError for what is missing or cannot be decoded."""
+        """Read both images and the ground truth.
+
+        Raises:
+            InputError: Something is missing or cannot be decoded.
+        """
 
     def digests(self) -> tuple[str, str]:
         """Return BLAKE3 digests of the two images' files, hexadecimal."""
@@ -70,7 +74,11 @@ class PairFiles:
     footprint: bytes | None = None
 
     def load(self) -> ImagePair:
-        """Read both images and the ground truth. Raises InputError for a file that is missing or is no image."""
+        """Read both images and the ground truth.
+
+        Raises:
+            InputError: A file is missing or is no image.
+        """
         return ImagePair(self.name, read_image(self.path0), read_image(self.path1), self.read_homography())
 
     def digests(self) -> tuple[str, str]:

@@ -72,7 +72,17 @@ class PairSpec:
 
 
 def open_pairs(spec: PairSpec) -> Sequence[PairSource]:
-    """List the pairs of a set, in a stable order. Raises InputError if there is none or the layout is another."""
+    """List the pairs of a set, in a stable order.
+
+    Args:
+        spec: Where the set is, its layout, and which of its pairs are wanted.
+
+    Returns:
+        Pairs that are read when they are loaded, one or more.
+
+    Raises:
+        InputError: There is no such layout, or no pair in it.
+    """
     path = Path(spec.path)
     readers: dict[str, Callable[[], Sequence[PairSource]]] = {
         "release": lambda: release_pairs(path, spec.split),
@@ -121,7 +131,11 @@ class StoredPair:
     footprint: bytes | None = None
 
     def load(self) -> ImagePair:
-        """Read both images. Raises InputError naming the store if it cannot be read."""
+        """Read both images; they lie on one grid, so the homography is the identity.
+
+        Raises:
+            InputError: The store cannot be read; the message names it.
+        """
         image0, image1 = self._images()
         return ImagePair(self.name, as_rgb(image0, self.name), as_rgb(image1, self.name), np.eye(3))
 
@@ -169,7 +183,17 @@ def release_pairs(release: Path, split: Split = "test") -> Sequence[PairSource]:
 
 
 def mapdata_pairs(folder: Path) -> list[PairFiles]:
-    """List pairs in the paper's layout: `<point>/<site>/L/<name>.*` the map, `R/<name>.*` the visible image."""
+    """List pairs in the paper's layout: `<point>/<site>/L/<name>.*` the map, `R/<name>.*` the visible image.
+
+    Args:
+        folder: That of the points.
+
+    Returns:
+        Pairs whose homography is the identity; names are "<point>/<site>/<name>".
+
+    Raises:
+        InputError: A map has no visible image of its name, or several.
+    """
     pairs = []
     for left in sorted(folder.glob("*/*/L/*")):
         found = sorted((left.parents[1] / "R").glob(f"{left.stem}.*"))
@@ -201,6 +225,13 @@ def csv_pairs(table: Path) -> list[PairFiles]:
 
     The homography is 9 numbers, row-major, pixels of image 0 -> pixels of image 1, separated by spaces; empty means the
     identity. A column `name` is optional.
+
+    Args:
+        table: The CSV, UTF-8 with or without a byte order mark.
+
+    Raises:
+        InputError: It cannot be read, a row lacks a value or has no 9 numbers (the line is named), or two pairs share a
+            name.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:

@@ -59,8 +59,14 @@ def load_model(name: str, path: Path | None = None) -> MapGlue:
 
 
 def load_feature_map(path: Path | None = None) -> FeatureMapNetwork:
-    """Return the feature map network with its shipped weights, or those of `path`. Raises WeightsError as
-    `load_model`."""
+    """Return the feature map network in evaluation mode, on the CPU.
+
+    Args:
+        path: Weights file; None for those that are shipped.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another network.
+    """
     name = FeatureMapConfig().name
     return _load(name, path or SHIPPED / f"{name}.safetensors", FeatureMapConfig, FeatureMapNetwork)
 

@@ -56,7 +56,14 @@ def train(config: TrainingConfig, device: torch.device) -> TrainingProgress:
 
 
 def training_source(sources: Sources) -> TrainingSource:
-    """Return the mixture of the configured sources. Raises InputError for one that cannot be read or is empty."""
+    """Return the mixture of the configured sources; scenes that are missing are rendered.
+
+    Args:
+        sources: Each with its weight.
+
+    Raises:
+        InputError: A source cannot be read or is empty.
+    """
     parts: list[tuple[float, TrainingSource]] = []
     if sources.synthetic:
         parts.append((sources.synthetic.weight, SceneSource(fill_pool(sources.synthetic), sources.synthetic.count)))

@@ -138,7 +138,11 @@ class Source(BaseModel, ABC):
         """
 
     def check(self) -> None:
-        """Raise PermanentError if the source may not be used as it is configured, such as by its terms."""
+        """Check that the source may be used as it is configured; there is nothing to check unless overridden.
+
+        Raises:
+            PermanentError: It may not, such as by its terms.
+        """
         return None
 
     def load(self, site: Site) -> Load | None:

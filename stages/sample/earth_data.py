@@ -168,6 +168,9 @@ def load_land_share() -> NDArray[np.float32]:
     """Return the share of land (2160, 4320) in each 1/12 degree cell.
 
     Averages the 21600 x 43200 mask (true over the ocean) over 10 x 10 cells, streaming its rows from the archive.
+
+    Raises:
+        ValueError: The installed package of the mask has another layout than the lock file's.
     """
     block = _MASK_CELLS_PER_DEGREE // LAND_CELLS_PER_DEGREE
     rows, columns = 180 * _MASK_CELLS_PER_DEGREE, 360 * _MASK_CELLS_PER_DEGREE

@@ -70,7 +70,14 @@ class Globe(_SiteSizes):
     )
 
     def rows(self, seed: int) -> list[Row]:
-        """Return the rows of `sample/sites.parquet`. Raises PermanentError naming a quota that cannot be met."""
+        """Return the rows of `sample/sites.parquet`.
+
+        Args:
+            seed: Of the run; decides which points are taken.
+
+        Raises:
+            PermanentError: A quota cannot be met, or the sites of a point find no room; the message names which.
+        """
         earth = load_earth_data()
         candidates = sample_candidates(earth, seed, self.countries)
         wanted = quotas(self.points, {k.value: v for k, v in self.strata.items()}, self.continents)
@@ -86,7 +93,14 @@ class PointFile(_SiteSizes):
     path: ConfigPath = Field(description="The file.")
 
     def rows(self, seed: int) -> list[Row]:
-        """Return the rows of `sample/sites.parquet`. Raises PermanentError if the file does not fit."""
+        """Return the rows of `sample/sites.parquet`.
+
+        Args:
+            seed: Of the run; decides where the sites of a point lie.
+
+        Raises:
+            PermanentError: The file cannot be read or lacks what is needed, or the sites of a point find no room.
+        """
         return self._place(load_earth_data(), self._read(), seed)
 
     def _read(self) -> Candidates:
