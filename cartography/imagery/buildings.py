@@ -41,7 +41,7 @@ class Buildings:
         Args:
             canvas: With surfaces, in RGB; is painted on.
             shadow: (scale * H, scale * W) uint8, as large as the canvas' subpixels; is painted on.
-            conditions: Sun and view, which lean walls and cast shadows.
+            conditions: Sun, which decides shadows, and view, which decides where walls are seen.
             palette: Colours of roofs.
         """
         self.canvas, self.shadow, self.conditions, self.palette = canvas, shadow, conditions, palette

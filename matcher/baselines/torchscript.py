@@ -25,7 +25,7 @@ class TorchScriptMatcher(Matcher):
         Args:
             path: The file.
             device: Where it runs.
-            num_keypoints: Most keypoints an image; handed to the model.
+            num_keypoints: Most keypoints an image; the third argument of the model.
 
         Raises:
             WeightsError: The file is missing or no TorchScript.
