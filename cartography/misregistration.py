@@ -161,8 +161,8 @@ class MisregisteredSource:
         """Show a source as the disturbed map does.
 
         Args:
-            source: The undisturbed features.
-            frame: Of the map.
+            source: Its features, which are asked for wherever the disturbed map shows them.
+            frame: Of the map; the misregistration is in its pixels.
             misregistration: Where the map's features lie in the undisturbed plane.
         """
         self.source, self.frame, self.misregistration = source, frame, misregistration
@@ -233,7 +233,7 @@ def misregistration_seed(seed: int, *salts: int) -> int:
     """Return a seed for one misregistration out of a run's seed.
 
     Args:
-        seed: Of the run.
+        seed: Of the run; any integer.
         *salts: Integers that name the pair; other salts give a seed that is independent of this one.
     """
     return mix(seed, 0xD15B, *salts)

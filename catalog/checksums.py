@@ -19,7 +19,7 @@ def digest(path: Path) -> str:
     """Return the BLAKE3 digest of a file's content as 64 hexadecimal digits.
 
     Args:
-        path: The file.
+        path: A file of any size; it is mapped, not read into memory.
 
     Raises:
         OSError: It cannot be read.

@@ -26,7 +26,7 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
     Args:
         schema: Its splits that have records get a table each.
         manifest: As `make_manifest` returns it; rejected records are left out.
-        release: Folder being built.
+        release: Folder that is being built; the tables lie beside its manifest.
     """
     rows = published(manifest)
     columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}

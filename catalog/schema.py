@@ -263,7 +263,7 @@ def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:
 
     Args:
         table: Any table; columns that `schema` lacks are dropped.
-        schema: The columns wanted.
+        schema: The columns wanted; values that may not be null are checked.
         what: How messages call the table.
 
     Raises:

@@ -130,7 +130,7 @@ def read_text(group: zarr.Group, name: str, count: int) -> list[str] | None:
     """Return one of the store's columns of text; None, with nothing read, if it has not `count` values.
 
     Args:
-        group: An open store.
+        group: A store that `open_store` has checked.
         name: Of an array that it has.
         count: Number of records that the manifest has; it bounds what is read of a stranger's store.
     """

@@ -83,7 +83,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
     Args:
         path: Final name; its folder is made where it is missing, a file of the name is replaced.
-        data: The whole content.
+        data: The whole content; an empty file is fine.
 
     Raises:
         DiskFullError: The disk is full; a file that was there stays as it was.

@@ -203,7 +203,7 @@ class Ledger:
         """Make `units` the plan of a stage; those of them in `stale` start anew as PENDING.
 
         Args:
-            stage: Name of the stage.
+            stage: Name of the stage; other stages' units stay as they are.
             units: All of its units, in the order of the plan. Units of an earlier plan that are not among them keep
                 their row but are planned no more: their files become leftovers. Facts are replaced by those of these
                 units.
@@ -235,7 +235,7 @@ class Ledger:
         """Replace the results of units, by name, without touching anything else about them.
 
         Args:
-            stage: Name of the stage.
+            stage: Name of the stage that the units belong to.
             results: By unit name; those whose files were rewritten with the same content, and so have another time of
                 change.
         """
@@ -275,7 +275,7 @@ class Ledger:
         """Record the result of a unit that ended DONE, NO_DATA or REJECTED.
 
         Args:
-            unit: The unit.
+            unit: A unit of the plan that is RUNNING.
             result: Its outcome becomes the unit's state.
             worker: Where it was done, as host:process.
         """
@@ -290,7 +290,7 @@ class Ledger:
         """Record a failure; whatever result the unit had is dropped.
 
         Args:
-            unit: The unit.
+            unit: A unit of the plan that is RUNNING.
             state: FAILED_TRANSIENT, also between two tries, or FAILED_PERMANENT.
             reason: One line for people, without secrets.
             traceback: Of an unexpected error; empty for others.

@@ -42,7 +42,7 @@ def plan_stage(stage: Stage[Any], run: RunView, ledger: Ledger) -> StagePlan:
     failed for good under the same key stay so until they are set back; those that failed for a passing reason are due.
 
     Args:
-        stage: The stage, with its params.
+        stage: Its params go into the keys of its units.
         run: What the stage may read; the results of earlier stages are complete.
         ledger: Is read only; `Ledger.replan` records the plan.
 
@@ -113,7 +113,7 @@ def fault(workspace: Path, path: str, size: int, digest: str | None) -> str | No
     """Return what is wrong with an output file ("missing", "wrong size", "wrong digest"), or None.
 
     Args:
-        workspace: Folder of the run.
+        workspace: Folder that the path starts from.
         path: Of the file, POSIX, relative to the workspace.
         size: Recorded size in bytes, compared first.
         digest: Recorded BLAKE3 digest, for which the file is read; None compares the size alone.

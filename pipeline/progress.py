@@ -33,7 +33,7 @@ class Reporter(Protocol):
         """A stage was planned and its due units are about to be done.
 
         Args:
-            stage: Name of the stage.
+            stage: Name of the stage, shown as it is.
             plan: Its units, those that are due, and those that failed for good before.
         """
 

@@ -211,8 +211,8 @@ def propagated(before: Mapping[str, Estimate], stage: str) -> Mapping[str, float
     """Return the amounts that the estimate of an earlier stage propagates; none if there is no such estimate.
 
     Args:
-        before: Estimates of earlier stages by name.
-        stage: Name of the earlier stage.
+        before: Estimates of earlier stages by name; stages that offered none are missing.
+        stage: Name of the earlier stage that the amounts come from.
     """
     return before[stage].propagated if stage in before else {}
 

@@ -38,7 +38,7 @@ class Workspace:
 
         Args:
             root: Its folder; kept as an absolute path.
-            create: Make what is missing.
+            create: Make what is missing; without, a folder without the layout is an error.
 
         Raises:
             WorkspaceError: The folder is no workspace, or one of another layout.
@@ -106,7 +106,7 @@ class Workspace:
         """Hold the workspace for writing.
 
         Args:
-            purpose: What others are told who want to hold it, such as "mapdata run".
+            purpose: What others are told who want to hold it, such as "a run".
 
         Raises:
             WorkspaceError: Another process holds it; the message names it.

@@ -113,7 +113,7 @@ def false_alarms(matches: int, agreeing: int, sample: int, probability: float) -
     Args:
         matches: n, all matches; more than `sample`.
         agreeing: k, those within the threshold of the model, the `sample` through which it was fitted among them.
-        sample: s, matches that fix a model. A caller that fits one of a lower order to more matches gives that order's.
+        sample: s, matches that fix a model, see `MINIMAL_SAMPLE`.
         probability: p, the disc of the threshold's radius over the area of image 1; above 1 it counts as 1.
     """
     logarithm = math.log(matches - sample) + _log_binomial(matches, agreeing) + _log_binomial(agreeing, sample)

@@ -85,7 +85,7 @@ class Grid:
             points: (N, 2) x, y in pixels, (0, 0) the centre of the top-left pixel.
 
         Returns:
-            (N, 2) float64; infinite where the place lies outside the domain of the CRS.
+            (N, 2) float64; not finite where the place lies outside the domain of the CRS.
         """
         lonlat = reproject(self.to_world(points), self.crs, "EPSG:4326")
         return np.stack([wrapped(lonlat[:, 0]), lonlat[:, 1]], axis=1)

@@ -41,8 +41,8 @@ def open_pair(map_path: Path, visible_path: Path, siblings: bool = True) -> Iter
     """Open both rasters of a pair.
 
     Args:
-        map_path: File of the map.
-        visible_path: File of the visible image.
+        map_path: File of the map, in any form that GDAL reads.
+        visible_path: File of the visible image, of any size and CRS.
         siblings: Whether files beside them (masks, world files, auxiliary XML, overviews) belong to them.
 
     Yields:

@@ -114,7 +114,7 @@ class RasterReader:
         """Open a view of the raster on another grid, bilinear (palettes: nearest); outside the raster is no data.
 
         Args:
-            grid: Of the view, in any CRS; coarser grids are not averaged.
+            grid: Of the view, in any CRS.
 
         Yields:
             The view; it must not outlive this raster.

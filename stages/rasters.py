@@ -89,8 +89,8 @@ def open_pair(map_path: Path, visible_path: Path, siblings: bool = False) -> Ite
     """Open both rasters of a pair.
 
     Args:
-        map_path: File of the map.
-        visible_path: File of the visible image.
+        map_path: File of the map, in any form that GDAL reads.
+        visible_path: File of the visible image, of any size and CRS.
         siblings: Whether files beside them belong to them: yes for those of the user, no for those of the workspace,
             which are whole by themselves.
 

@@ -26,8 +26,8 @@ class Structures:
 
         Args:
             canvas: With surfaces, in RGB; is painted on.
-            conditions: Sun and view.
-            palette: Colours.
+            conditions: Sun, for shadows, and view, for relief displacement.
+            palette: Colours of leaves, roofs and walls.
         """
         self.canvas, self.conditions, self.palette = canvas, conditions, palette
         self.shadow = np.zeros(canvas.pixels.shape[:2], np.uint8)

@@ -30,7 +30,7 @@ class SyntheticScene:
 
         Args:
             seed: The same seed and landscape give the same features in every window, whatever was asked for before.
-            landscape: What the land is like.
+            landscape: Decides where towns, fields and water lie.
         """
         self.seed = seed
         self.landscape = Landscape(seed, landscape)

@@ -149,8 +149,8 @@ class MutualNearestAssigner(nn.Module):
         """Match the features of two images that are each other's nearest by cosine similarity.
 
         Args:
-            features0: Features of image 0.
-            features1: Features of image 1.
+            features0: N0 features of image 0.
+            features1: N1 features of image 1, with descriptors as long.
             size0: 1 x 2, width and height of image 0; of no effect here.
             size1: 1 x 2, width and height of image 1; of no effect here.
 

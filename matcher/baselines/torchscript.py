@@ -23,7 +23,7 @@ class TorchScriptMatcher(Matcher):
         """Load a TorchScript file.
 
         Args:
-            path: The file.
+            path: TorchScript file, which may run any code.
             device: Where it runs.
             num_keypoints: Most keypoints an image; the third argument of the model.
 

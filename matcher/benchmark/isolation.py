@@ -225,7 +225,7 @@ def split_pairs(count: int, batch: int) -> Sequence[range]:
     """Return the batches into which pairs are split, each of them a unit of the benchmark.
 
     Args:
-        count: Number of pairs.
+        count: Pairs in all; 0 gives no batch.
         batch: Pairs of a batch, 1 or more; the last may be smaller.
 
     Returns:

@@ -37,7 +37,7 @@ def ranked(results: Json, level: str) -> list[Json]:
 
     Args:
         results: Content of results.json.
-        level: Name of a level.
+        level: A level of the results; another has no entries.
 
     Returns:
         By area under the curve of corner errors up to 10 px, ties by name.

@@ -112,7 +112,7 @@ def read_levels(path: Path) -> dict[str, Level]:
     """Read levels by name from YAML.
 
     Args:
-        path: The file, see configs/benchmark-levels.yaml.
+        path: A file in the form of configs/benchmark-levels.yaml.
 
     Raises:
         InputError: It cannot be read, or a level is none; the message names what is wrong.

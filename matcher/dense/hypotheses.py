@@ -118,8 +118,8 @@ def refine_hypothesis(view0: MaskedImage, view1: MaskedImage, found: Hypothesis)
     images.
 
     Args:
-        view0: Image 0.
-        view1: Image 1.
+        view0: Image 0, at any resolution.
+        view1: Image 1, at any resolution.
         found: Hypothesis of `search_similarities`.
 
     Returns:

@@ -35,7 +35,7 @@ class ScenePool:
         """Open a pool.
 
         Args:
-            folder: Made if missing.
+            folder: Made if missing; several processes may share it.
             render: Makes the scene of a number, from 0; called for those that are missing.
         """
         self.folder = folder

@@ -45,7 +45,7 @@ class MetricsLog:
         """Add the figures of a step.
 
         Args:
-            step: Number of the step.
+            step: Number of the step after which they were measured; several calls may share one.
             figures: By name; each becomes a row and, where TensorBoard is installed, a scalar event.
         """
         for name, value in figures.items():

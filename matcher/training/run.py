@@ -59,7 +59,7 @@ def training_source(sources: Sources) -> TrainingSource:
     """Return the mixture of the configured sources; scenes that are missing are rendered.
 
     Args:
-        sources: Each with its weight.
+        sources: One or more, each with its weight: how often a pair comes from it, relative to the others.
 
     Raises:
         InputError: A source cannot be read or is empty.

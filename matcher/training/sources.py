@@ -42,7 +42,7 @@ class SceneSource(TrainingSource):
         """Make a source of scenes.
 
         Args:
-            pool: Rendered scenes.
+            pool: Scenes that are missing in it are rendered when they are asked for.
             count: How many of them are used, from number 0.
         """
         self.pool, self.count = pool, count
@@ -58,7 +58,7 @@ class RealSource(TrainingSource):
         """Make a source of real pairs.
 
         Args:
-            map_mosaic: The map.
+            map_mosaic: The map; a pixel counts where both hold data.
             visible: The image of the same ground, of the same size in pixels.
         """
         self.map, self.visible = map_mosaic, visible

@@ -47,7 +47,7 @@ class Trainer:
             config: Gives folder, seed and schedule.
             task: What is trained; its network is moved to the device.
             source: Where aligned pairs come from.
-            device: Where it is trained.
+            device: Where it is trained; batches are moved there.
         """
         self.config, self.task, self.source, self.device = config, task, source, device
         self.folder = config.output

@@ -30,7 +30,7 @@ def warped_pairs(folder: Path, seeds: int) -> list[ImagePair]:
     """Return every development pair of a folder in SRIF's layout, warped by `seeds` random homographies.
 
     Args:
-        folder: Set in SRIF's layout.
+        folder: One kind of a set in SRIF's layout.
         seeds: Random homographies a pair, of the level `LEVEL`; the same number always gives the same ones.
 
     Raises:
@@ -52,7 +52,7 @@ class Validation:
         """Read the development pairs of a folder in SRIF's layout.
 
         Args:
-            folder: Set in SRIF's layout.
+            folder: One kind of a set in SRIF's layout.
             output: Folder of the training; pictures go to its `validation`.
 
         Raises:

@@ -75,7 +75,7 @@ class Posterior:
             risk: Probability, above 0 and below 1.
 
         Returns:
-            px to within a billionth of itself; infinite where it would exceed 1e9.
+            px, found by bisection from above; infinite where it would exceed 1e9.
         """
         low, high = 0.0, 1.0
         while self.risk(predicted, high).max() > risk:
