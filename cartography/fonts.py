@@ -1,12 +1,15 @@
 """The fonts a map may use: those that Python packages carry, never the machine's own, so all machines draw the same.
 
 DejaVu comes with mapnik (Latin, Greek, Cyrillic, Hebrew, Arabic, Georgian, Armenian), Source Sans Pro with
-`font-source-sans-pro`, IPAex Gothic with `matplotlib-fontja` (Japanese, Chinese), Nanum Gothic with
-`koreanize-matplotlib` (Korean). A font is named by its face, which is family and style: "DejaVu Sans Bold".
+`font-source-sans-pro`, IPAex Gothic with `matplotlib-fontja` (Japanese, Traditional Chinese), Nanum Gothic with
+`koreanize-matplotlib` (Korean), Noto Sans for the scripts of South and South-East Asia and of Ethiopia with
+`manimgx-fonts`. Simplified Chinese takes the extra `fonts`: Noto Sans SC with `pylopdf-fonts-zh-cn`. A font is named by
+its face, which is family and style: "DejaVu Sans Bold".
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
 import unicodedata
@@ -16,13 +19,24 @@ from pathlib import Path
 from fontTools.ttLib import TTFont
 from PIL import ImageFont
 
-_FOLDERS = (
-    ("mapnik", "lib/mapnik/fonts"),
-    ("font_source_sans_pro", "files"),
-    ("matplotlib_fontja", "fonts"),
-    ("koreanize_matplotlib", "fonts"),
+_FILES = (
+    ("mapnik", "lib/mapnik/fonts/*.ttf"),
+    ("font_source_sans_pro", "files/*.ttf"),
+    ("matplotlib_fontja", "fonts/*.ttf"),
+    ("koreanize_matplotlib", "fonts/*.ttf"),
+    ("manimgx_fonts", "NotoSans*.ttf"),
+    ("pylopdf_fonts_zh_cn", "NotoSansSC*.otf"),
 )
-_FALLBACKS = ("DejaVu Sans Book", "IPAexGothic Regular", "NanumGothic Regular")
+_NOTO_SCRIPTS = (
+    "Bengali", "Devanagari", "Ethiopic", "Gujarati", "Gurmukhi", "Kannada", "Khmer", "Lao", "Malayalam", "Myanmar",
+    "Oriya", "Sinhala", "Tamil", "Telugu", "Thai", "SC",
+)  # fmt: skip
+_FALLBACKS = (
+    "DejaVu Sans Book",
+    "IPAexGothic Regular",
+    "NanumGothic Regular",
+    *(f"Noto Sans {script} Regular" for script in _NOTO_SCRIPTS),
+)
 _MEASURED_PX = 64
 
 _log = logging.getLogger(__name__)
@@ -32,14 +46,23 @@ _log = logging.getLogger(__name__)
 def font_files() -> dict[str, Path]:
     """Return the file of every face. A package that is not installed is passed over."""
     files: dict[str, Path] = {}
-    for package, folder in _FOLDERS:
+    for package, pattern in _FILES:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             continue
-        for path in sorted((Path(spec.origin).parent / folder).glob("*.ttf")):
+        for path in sorted(Path(spec.origin).parent.glob(pattern)):
             family, style = ImageFont.truetype(str(path), _MEASURED_PX).getname()
             files.setdefault(f"{family} {style}", path)
     return files
+
+
+@cache
+def fonts_digest() -> str:
+    """Return a digest of the fonts that are installed: maps drawn with others may look different."""
+    digest = hashlib.blake2b(digest_size=16)
+    for face, path in font_files().items():
+        digest.update(face.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

@@ -104,9 +104,26 @@ def candidates(scene: Scene, style: Style, to_canvas: ToCanvas) -> Iterator[Labe
             if chosen(water.name, style.water_text):
                 yield from _along(water.name, style.water_text, to_canvas(water.geometry), 9, water.key)
     for area in scene.areas:
-        text = style.water_text if area.kind == "water" else (style.pois and style.pois.text) or style.road_text
+        text = _area_text(area, style)
         if text and chosen(area.name, text):
             yield from _area_name(area, text, to_canvas)
+
+
+def unwritable_names(scene: Scene, style: Style) -> list[str]:
+    """Return the names, sorted, that a map does not show because no font has all of their letters.
+
+    Args:
+        scene: The named features of the whole map.
+        style: The map style.
+    """
+    texts = [
+        *((place.name, style.places.get(place.kind)) for place in scene.places),
+        *((poi.name, style.pois.text if style.pois else None) for poi in scene.pois),
+        *((road.name, style.road_text) for road in scene.roads),
+        *((water.name, style.water_text) for water in scene.waterways),
+        *((area.name, _area_text(area, style)) for area in scene.areas),
+    ]
+    return sorted({name for name, text in texts if name and text and not writable(name, text.fonts)})
 
 
 def place_labels(labels: Iterable[Label], canvas: Polygon) -> list[Label]:
@@ -175,6 +192,12 @@ def _place(place: Place, style: TextStyle, to_canvas: ToCanvas) -> Label:
     at = to_canvas(place.geometry)
     text = _broken(place.name, style, 11 * style.size_px)
     return Label((_PLACE_RANK[place.kind], place.key), 0, _text_box(text, style, at.x, at.y), (Text(text, style, at),))
+
+
+def _area_text(area: Area, style: Style) -> TextStyle | None:
+    if area.kind == "water":
+        return style.water_text
+    return (style.pois and style.pois.text) or style.road_text
 
 
 def _pin(poi: Poi, style: PoiStyle, to_canvas: ToCanvas) -> Label:

@@ -19,7 +19,7 @@ import numpy as np
 import shapely
 
 from cartography.frame import Frame
-from cartography.label_layout import Label, candidates, place_labels
+from cartography.label_layout import Label, candidates, place_labels, unwritable_names
 from cartography.mapnik_paint import Painted, filled, lettered, paint
 from cartography.mapnik_passes import Drawn, passes
 from cartography.scene import Scene, SceneSource
@@ -103,8 +103,14 @@ class MapnikRenderer:
     def labels(self) -> list[Label]:
         """Every label of the map, in drawing order."""
         canvas = shapely.box(0, -self.frame.height, self.frame.width, 0)
-        return place_labels(candidates(self._named(), self.style, self._on_canvas), canvas)
+        return place_labels(candidates(self._named, self.style, self._on_canvas), canvas)
 
+    @property
+    def unwritable_names(self) -> list[str]:
+        """The names that are left out because no installed font has all of their letters, sorted."""
+        return unwritable_names(self._named, self.style)
+
+    @cached_property
     def _named(self) -> Scene:
         """The named features of the whole map, gathered block by block so that memory stays bounded."""
         found: dict[str, dict[tuple[int, tuple[float, ...]], Any]] = {layer: {} for layer in _NAMED_LAYERS}

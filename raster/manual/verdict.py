@@ -24,10 +24,11 @@ class PointLimits(BaseModel):
         "leverage and the transformations that they leave open, and without any one of the points.",
     )
     max_risk: float = Field(
-        default=0.0025,
+        default=0.001,
         gt=0,
         lt=1,
-        description="Probability, from above, with which the worst corner may exceed `max_corner_error_px`.",
+        description="Bound of the probability with which the worst corner may exceed `max_corner_error_px`; what it "
+        "bounds is about a third of it.",
     )
     max_residual_px: float = Field(
         default=12.0,

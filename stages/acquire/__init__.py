@@ -3,7 +3,8 @@
 Inputs: `sample/sites.parquet` and the sources of the configuration. Output: `rasters/<point>/<site>/<side>.tif`, RGB
 uint8, tagged DATE where the source knows it; tile services give EPSG:3857, files keep their CRS. A side of which
 nothing exists under the footprint is no-data. The result's data: path, digest, width, height, crs, transform (6),
-date, nodata_share (0 to 1), and the facts source, licence and attribution, which are no part of a unit's key.
+date, nodata_share (0 to 1), notes on what the raster lacks, if any, and the facts source, licence and attribution,
+which are no part of a unit's key.
 """
 
 from __future__ import annotations
@@ -147,12 +148,14 @@ class AcquireStage(Stage[AcquireParams]):
         with source.open(site, workspace) as strips:
             date = strips.tags.get("DATE", "")
             nodata = write_raster(path, strips.grid, strips.pixels, {"DATE": date} if date else {})
-            beside = strips.files
+            beside, notes = strips.files, strips.notes
         if nodata == 1:
             path.unlink()
             return Result(outcome=Outcome.NO_DATA, reason=f"{source.source} has nothing at site {site.name}")
         made = output(workspace, path)
         data = {"path": made.path, "digest": made.digest, "nodata_share": nodata, "date": date} | strips.grid.to_json()
+        if notes:
+            data["notes"] = list(notes)
         return Result((made, *(output(workspace, file) for file in beside)), data)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from cartography import styles
+from cartography.fonts import fonts_digest
 from cartography.frame import Frame
 from cartography.mapnik_renderer import MapnikRenderer
 from cartography.osm import VectorFileError, read_scene
@@ -31,6 +32,7 @@ from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image
 from raster.pixels import to_corner
+from stages.acquire.lettering import lettering_notes
 from stages.acquire.local_grid import local_crs, local_grid
 from stages.acquire.source import Site, Source, Strips, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
@@ -77,6 +79,10 @@ class OsmRenderSource(Source):
         """Return the data, and the raster whose grid the map takes."""
         return [self.path] if self.like is None else [self.path, site_path(self.like, site)]
 
+    def identity(self, site: Site) -> str:
+        """Return the digest of the installed fonts, with which the map is lettered."""
+        return fonts_digest()
+
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
         """Draw the map of a site strip by strip; see `Source.open`."""
@@ -90,7 +96,10 @@ class OsmRenderSource(Source):
             raise PermanentError(f"site {site.name}: {error}; check acquire.map.path") from error
         scene = _in_pixel_plane(whole, crs, grid)
         frame = Frame(0.0, 0.0, grid.gsd, grid.width, grid.height)
-        yield Strips(grid, self._strips(scene, frame, _covered(whole, crs, grid)), {"DATE": data_date(self.path)})
+        renderer = MapnikRenderer(scene, frame, styles.named(self.style))
+        strips = _strips(renderer, len(scene) > 0, _covered(whole, crs, grid))
+        notes = lettering_notes(renderer, f"map of site {site.name}")
+        yield Strips(grid, strips, {"DATE": data_date(self.path)}, notes=notes)
 
     @model_validator(mode="after")
     def _one_grid(self) -> OsmRenderSource:
@@ -106,14 +115,15 @@ class OsmRenderSource(Source):
         with open_any(site_path(self.like, site)) as reader:
             return window_of(site, reader.grid, reader.name)
 
-    def _strips(self, scene: Scene, frame: Frame, covered: FloatArray) -> Iterator[Image]:
-        renderer = MapnikRenderer(scene, frame, styles.named(self.style))
-        for row in range(0, frame.height, ROWS):
-            rows = min(ROWS, frame.height - row)
-            alpha = np.zeros((rows, frame.width), np.uint8)
-            if len(scene) and len(covered):
-                cv2.fillPoly(alpha, [np.rint(covered - [0, row]).astype(np.int32)], (255,))
-            yield np.dstack([renderer.render((0, row, frame.width, rows)), alpha])
+
+def _strips(renderer: MapnikRenderer, has_features: bool, covered: FloatArray) -> Iterator[Image]:
+    frame = renderer.frame
+    for row in range(0, frame.height, ROWS):
+        rows = min(ROWS, frame.height - row)
+        alpha = np.zeros((rows, frame.width), np.uint8)
+        if has_features and len(covered):
+            cv2.fillPoly(alpha, [np.rint(covered - [0, row]).astype(np.int32)], (255,))
+        yield np.dstack([renderer.render((0, row, frame.width, rows)), alpha])
 
 
 def data_date(path: Path) -> str:

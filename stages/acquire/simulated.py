@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cartography import styles
+from cartography.fonts import fonts_digest
 from cartography.frame import Frame
 from cartography.hashing import generator, mix
 from cartography.imagery import Textures, render_image
@@ -127,6 +128,10 @@ class SimulatedMapSource(_Simulated):
         for name in names:
             styles.named(name)
         return names
+
+    def identity(self, site: Site) -> str:
+        """Return the digest of the installed fonts, with which the map is lettered."""
+        return fonts_digest()
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

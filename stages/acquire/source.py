@@ -78,13 +78,15 @@ class Strips:
 
     Alpha 0 is no data. Strips may have any heights that add up to the grid's; a source makes them one after another, so
     that memory stays bounded, and may make each in the memory of the one before. `tags` are facts only known once open,
-    such as the date; they complete the source's. `files` are what the source wrote beside the raster.
+    such as the date; they complete the source's. `files` are what the source wrote beside the raster. `notes` are
+    sentences on what the raster lacks, for the user.
     """
 
     grid: Grid
     pixels: Iterator[Image]
     tags: Mapping[str, str]
     files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def rgba(pixels: Image, mask: Mask) -> Image:
