@@ -369,6 +369,15 @@ class Ledger:
         with self._named():
             return {name: _with_facts(_from_json(text), facts.get(name, "{}")) for name, text in rows}
 
+    def notes(self) -> list[tuple[str, str, str]]:
+        """Return stage, unit and text of all `notes` in the data of results, in the order of the recipe."""
+        rows = self._rows(
+            "SELECT units.stage, units.name, result FROM units JOIN stages ON stages.name = units.stage "
+            "WHERE planned = 1 AND instr(result, '\"notes\":[') > 0 ORDER BY stages.ordinal, units.ordinal"
+        )
+        with self._named():
+            return [(stage, name, note) for stage, name, text in rows for note in _from_json(text).data["notes"]]
+
     def counts(self) -> dict[str, dict[State, int]]:
         """Return how many planned units are in which state, by stage in the order of the recipe."""
         counts: dict[str, dict[State, int]] = {stage: {} for stage in self.stages()}

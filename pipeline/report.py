@@ -88,6 +88,7 @@ def status_json(workspace: Workspace, ledger: Ledger, command: str) -> dict[str,
         "in_use_by": workspace.holder(),
         "stages": _counts_json(ledger.counts()),
         "failures": [failure_json(failure, command) for failure in ledger.failures()],
+        "notes": [{"stage": stage, "name": name, "note": note} for stage, name, note in ledger.notes()],
         "leftovers": [asdict(leftover) for leftover in find_leftovers(workspace, ledger)],
     }
 
@@ -117,6 +118,12 @@ def print_status(status: Mapping[str, Any], command: str) -> None:
     console = Console()
     console.print(_counts_table(status["stages"]))
     _print_failures(console, status["failures"], command)
+    for entry in status["notes"][:_SHOWN_FAILURES]:
+        console.print(Text(f"{entry['stage']} {entry['name']}: {entry['note']}"), soft_wrap=True)
+    if len(status["notes"]) > _SHOWN_FAILURES:
+        console.print(
+            f"... and {len(status['notes']) - _SHOWN_FAILURES:,} more: `{command} status --json` has them all"
+        )
     if leftovers := status["leftovers"]:
         size = format_bytes(sum(leftover["size"] for leftover in leftovers))
         console.print(

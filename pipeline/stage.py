@@ -60,7 +60,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`."""
+    """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`.
+
+    The texts of a list `notes` in `data` tell the user what the result lacks; `status` prints them.
+    """
 
     outputs: tuple[Output, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -169,3 +172,43 @@ def test_unreadable_data_is_named(tmp_path: Path) -> None:
 def test_an_unknown_style_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValidationError, match="choose one of web-light, web-muted"):
         OsmRenderSource(path=Path("x.gpkg"), style="watercolour")
+
+
+def test_names_without_letters_are_told_by_the_run_and_by_status(tmp_path: Path) -> None:
+    rows = [
+        {"place": "town", "name": name, "geometry": shapely.Point(8.5 + 0.001 * index, 47.4)}
+        for index, name in enumerate(("\U00012000\U00012001", "กรุงเทพ", "Town"))
+    ]
+    _geopackage(tmp_path / "names.gpkg", rows)
+    stages = {
+        "sample": {"sites": [{"point": "1", "bounds": [8.4995, 47.399, 8.5035, 47.401], "gsd": 1.0}]},
+        "acquire": {
+            "map": {"kind": "osm-render", "path": str(tmp_path / "names.gpkg")},
+            "visible": {"kind": "simulated-image"},
+        },
+    }
+    config = {"name": "names", "seed": 1, "stages": stages}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    workspace = ["--workspace", str(tmp_path / "w")]
+    command = [
+        sys.executable,
+        "-m",
+        "mapdata",
+        "run",
+        str(tmp_path / "config.yaml"),
+        *workspace,
+        "--only",
+        "sample",
+        "--only",
+        "acquire",
+    ]
+    done = subprocess.run([*command, "--workers", "0"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 names are left out" in done.stderr
+    status = subprocess.run(
+        [sys.executable, "-m", "mapdata", "status", *workspace, "--json"], capture_output=True, text=True, check=True
+    )
+    (note,) = json.loads(status.stdout)["notes"]
+    assert (note["stage"], note["name"]) == ("acquire", "1/1/map")
+    assert "(Cuneiform)" in note["note"]
+    assert "mapdata[fonts]" in note["note"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ TOWN = SyntheticScene(5, "town")
 FRAME = Frame(0, 400, 1.0, 600, 400)
 SCRIPTS = {
     "Latin": "Grüningen", "Cyrillic": "Новгород", "Greek": "Πάτρα", "Arabic": "شارع", "Hebrew": "חיפה",
-    "Chinese": "上海南路", "Japanese": "さくら通り", "Korean": "서울로",
+    "Chinese": "上海南路", "Japanese": "さくら通り", "Korean": "서울로", "Thai": "กรุงเทพ", "Devanagari": "मुंबई",
+    "Bengali": "ঢাকা", "Ethiopic": "አዲስ አበባ", "Tamil": "சென்னை", "Khmer": "ភ្នំពេញ", "Georgian": "თბილისი",
+    "simplified Chinese": "广东东门长沙义乌", "Gujarati": "અમદાવાદ", "Burmese": "ရန်ကုန်",
 }  # fmt: skip
 
 
@@ -102,6 +105,28 @@ def test_a_name_no_font_can_write_is_left_out() -> None:
     style = named("osm-carto")
     assert not fonts.writable("\U0001f5fe", style.places["town"].fonts)
     assert np.array_equal(_named_place("Mu \U0001f5fe", style), render_map(Scene(FRAME.bounds), FRAME, style))
+
+
+def test_names_that_no_font_can_write_are_told() -> None:
+    places = [
+        Place(shapely.Point(300, 200), "town", name, key)
+        for key, name in enumerate(("Town", "Mu \U0001f5fe", "\U000130b8"))
+    ]
+    roads = [Road(shapely.LineString([(0, 9), (99, 9)]), "residential", 8, 2, name="\U00012000 Road", ref="")]
+    renderer = MapnikRenderer(Scene(FRAME.bounds, places=tuple(places), roads=tuple(roads)), FRAME, named("osm-carto"))
+    assert renderer.unwritable_names == ["Mu \U0001f5fe", "\U00012000 Road", "\U000130b8"]
+    assert MapnikRenderer(TOWN, FRAME, named("osm-carto")).unwritable_names == []
+
+
+def test_the_digest_of_the_fonts_changes_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fonts.fonts_digest.__wrapped__()
+    files = dict(fonts.font_files())
+    monkeypatch.setattr(fonts, "font_files", lambda: {face: path for face, path in files.items() if "Thai" not in face})
+    without = fonts.fonts_digest.__wrapped__()
+    other = tmp_path / "thai.ttf"
+    other.write_bytes(files["Noto Sans Thai Regular"].read_bytes() + b"x")
+    monkeypatch.setattr(fonts, "font_files", lambda: files | {"Noto Sans Thai Regular": other})
+    assert len({before, without, fonts.fonts_digest.__wrapped__()}) == 3
 
 
 def test_unknown_fonts_fall_back_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
