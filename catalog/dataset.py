@@ -18,7 +18,7 @@ from catalog.errors import CatalogError
 from catalog.manifest import published, read_manifest
 from catalog.model import RELEASE_NAME, STORE_NAME, Format
 from catalog.schema import Schema, find_schema
-from catalog.store import Image, open_store, read_image
+from catalog.store import Image, image_array, open_store, read_image
 from catalog.untrusted import inside, read_json
 
 Layout = Literal["folders", "zarr"]
@@ -30,12 +30,16 @@ class ReleaseDataset(Dataset[Sample]):
     """The accepted records of one split, in the manifest's order. Made by `open_dataset`.
 
     `table` holds the manifest's rows of these records: row n is item n, so that a subset can be chosen by any column.
+    `stored` is the number of records of all splits, which the Zarr store holds.
     Safe in `DataLoader` workers, forked or spawned: the Zarr store is opened anew in each process.
     """
 
-    def __init__(self, schema: Schema[Any], path: Path, table: pa.Table, layout: Layout, dtype: torch.dtype) -> None:
+    def __init__(
+        self, schema: Schema[Any], path: Path, table: pa.Table, layout: Layout, dtype: torch.dtype, stored: int
+    ) -> None:
         self.schema, self.path, self.table, self.layout, self.dtype = schema, path, table, layout, dtype
-        self._store: tuple[int, zarr.Group] | None = None
+        self.stored = stored
+        self._store: tuple[int, dict[str, zarr.Array[Any]]] | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -57,21 +61,27 @@ class ReleaseDataset(Dataset[Sample]):
 
     def _image(self, role: str, row: dict[str, Any]) -> Image:
         if self.layout == "folders":
-            return read_image(inside(self.path, row[f"{role}_path"]))
-        array = self._group()[role]
-        assert isinstance(array, zarr.Array)
+            image = read_image(inside(self.path, row[f"{role}_path"]))
+            if "size" in row and image.shape != (row["size"], row["size"], 3):
+                raise CatalogError(
+                    f"{self.path}: {row[f'{role}_path']} is of {image.shape}, the manifest says {row['size']} px; "
+                    "verify the release"
+                )
+            return image
         try:
-            return np.asarray(array[row["zarr_index"]], np.uint8)
+            return np.asarray(self._array(role, row["size"])[row["zarr_index"]], np.uint8)
         except (OSError, ValueError, RuntimeError) as error:
             raise CatalogError(
                 f"{self.path / STORE_NAME}: {row[self.schema.key]} cannot be read ({error}); verify the release"
             ) from error
 
-    def _group(self) -> zarr.Group:
+    def _array(self, role: str, size: int) -> zarr.Array[Any]:
         # A store opened before a fork shares its event loop with the parent, which then hangs in the child.
         if self._store is None or self._store[0] != os.getpid():
-            self._store = os.getpid(), open_store(self.schema, self.path / STORE_NAME)
-        return self._store[1]
+            group = open_store(self.schema, self.path / STORE_NAME)
+            shape = self.stored, size, size, 3
+            self._store = os.getpid(), {each: image_array(group, each, shape) for each in self.schema.images}
+        return self._store[1][role]
 
     def _tensor(self, image: Image) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
@@ -105,10 +115,9 @@ def open_dataset(
     chosen = layout or next(iter(present))
     if chosen not in present:
         raise CatalogError(f"{path}: this release has no {chosen}; it has {', '.join(present)}, or export it first")
-    rows = published(read_manifest(schema, path))
-    if split != "all":
-        rows = rows.filter(pc.equal(rows["split"], split))
-    return ReleaseDataset(schema, path, rows.combine_chunks(), chosen, dtype)
+    accepted = published(read_manifest(schema, path))
+    rows = accepted if split == "all" else accepted.filter(pc.equal(accepted["split"], split))
+    return ReleaseDataset(schema, path, rows.combine_chunks(), chosen, dtype, accepted.num_rows)
 
 
 def _summary(path: Path) -> tuple[Schema[Any], list[Layout]]:

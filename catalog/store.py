@@ -10,6 +10,7 @@ since records lie in the manifest's order, a split made by group reads long runs
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pyarrow as pa
 import pyarrow.compute as pc
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
+from catalog.bounded_zstd import bounded_zstd
 from catalog.errors import CatalogError
 from catalog.manifest import published
 from catalog.schema import Schema
@@ -33,6 +36,13 @@ Image = NDArray[np.uint8]
 
 SHARD = 100
 """Images a shard: about 60 MB compressed; the unit that is written and copied as one file."""
+
+MAX_PIXELS = 2**26
+"""Pixels of the largest image that is read: 192 MiB."""
+
+_MAX_FILE_BYTES = 2**29
+_MAX_SHARD = 2**16
+_CODECS = {"sharding_indexed", "bytes", "zstd", "crc32c"}
 
 _MAX_THREADS = 4  # each holds a shard of raw pixels: 79 MB at 512 px
 
@@ -88,18 +98,32 @@ def read_image(path: Path, index: int = 0) -> Image:
         index: Number in the array, from 0; of no effect for other files.
 
     Raises:
-        CatalogError: The file is missing or damaged, or has no image of that number.
+        CatalogError: The file is missing or damaged, would take more than `MAX_PIXELS`, or has no image of that number.
     """
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, mmap_mode="r")[index])
+            stored = np.load(path, mmap_mode="r")[index]
+            _refuse_larger(path, stored.size // 3, 0)
+            return np.asarray(stored)
+        with PIL.Image.open(path, formats=("PNG", "JPEG", "WEBP")) as header:  # reads no pixels
+            _refuse_larger(path, header.width * header.height, path.stat().st_size)
         # imdecode of bytes, not imread: it copes with any path and tells a missing file from a damaged one.
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
-    except (OSError, ValueError, IndexError, cv2.error) as error:
+    except PIL.UnidentifiedImageError:
+        image = None
+    except (OSError, ValueError, IndexError, SyntaxError, PIL.Image.DecompressionBombError, cv2.error) as error:
         raise CatalogError(f"{path}: cannot be read ({error}); make it again") from error
     if image is None:
         raise CatalogError(f"{path}: cannot be decoded as an image; make it again")
     return np.asarray(image, np.uint8)
+
+
+def _refuse_larger(path: Path, pixels: int, size: int) -> None:
+    if pixels > MAX_PIXELS or size > _MAX_FILE_BYTES:
+        raise CatalogError(
+            f"{path}: would take {pixels} pixels and {size} bytes, more than an image of a release does; "
+            "verify the release"
+        )
 
 
 def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
@@ -124,6 +148,43 @@ def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
     if missing:
         raise CatalogError(f"{path}: lacks the arrays {', '.join(missing)}; export it again")
     return group
+
+
+def image_array(group: zarr.Group, role: str, shape: tuple[int, ...]) -> zarr.Array[Any]:
+    """Return the array of a role's images, of which no chunk takes more memory than one image.
+
+    Args:
+        group: An open store.
+        role: The role.
+        shape: (N, size, size, 3) as the manifest has it.
+
+    Raises:
+        CatalogError: The array has another shape, or is not stored as `write_store` does.
+    """
+    with bounded_zstd():
+        array = group[role]
+    if not isinstance(array, zarr.Array) or array.shape != shape or array.dtype != np.uint8:
+        raise CatalogError(f"{group.store_path}: {role} is no array of {shape} uint8; verify the release")
+    shards = array.shards or array.chunks
+    names = _codec_names(array.metadata.to_dict().get("codecs"))
+    if math.prod(shape[1:]) > 3 * MAX_PIXELS or array.chunks != (1, *shape[1:]) or shards[0] > _MAX_SHARD:
+        raise CatalogError(f"{group.store_path}: {role} has chunks of {array.chunks}; one image a chunk is read")
+    if not names <= _CODECS:
+        raise CatalogError(
+            f"{group.store_path}: {role} is packed by {', '.join(sorted(names - _CODECS))}; only zstd is read"
+        )
+    return array
+
+
+def _codec_names(codecs: Any) -> set[str]:
+    """Return the names of codecs, those within a shard included."""
+    if not isinstance(codecs, list | tuple):
+        return set()
+    names = {str(codec.get("name")) for codec in codecs}
+    for codec in codecs:
+        inner = codec.get("configuration", {})
+        names |= _codec_names(inner.get("codecs")) | _codec_names(inner.get("index_codecs"))
+    return names
 
 
 def read_text(group: zarr.Group, name: str, count: int) -> list[str] | None:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.errors import CatalogError
 
 _JSON_BYTES = 2**24
 _ROWS = 10_000_000
-_TABLE_BYTES = 2**33
+_VALUES = 2**28
+_TABLE_BYTES = 2**32
+_BATCH_ROWS = 16384
 
 
 def inside(root: Path, name: str) -> Path:
@@ -61,23 +64,52 @@ def read_json(root: Path, name: str) -> Any:
 def read_table(root: Path, name: str) -> pa.Table:
     """Return a Parquet table of a release.
 
+    It is read in batches whose text stays in dictionaries until its size is known: a small file may repeat one long
+    text a million times.
+
     Args:
         root: Folder of the release.
         name: POSIX path relative to it, which a stranger may have chosen.
 
     Raises:
-        CatalogError: It is no plain file inside the release, damaged, or claims more than a release can hold.
+        CatalogError: It is no plain file inside the release, damaged, or holds more than a release can.
     """
     path = inside(root, name)
     try:
         with pq.ParquetFile(path) as file:
             groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
             rows, size = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
-            if rows > _ROWS or size > _TABLE_BYTES:
-                raise CatalogError(f"{path}: claims {rows} rows of {size} bytes, more than a release can hold")
-            return file.read()
+            values = max(
+                (group.column(at).num_values for group in groups for at in range(group.num_columns)), default=0
+            )
+            if rows > _ROWS or size > _TABLE_BYTES or values > _VALUES:
+                raise CatalogError(
+                    f"{path}: claims {rows} rows of {size} bytes, {values} values, more than a release can hold"
+                )
+            schema = file.schema_arrow
+        text = [field.name for field in schema if _is_text(field.type)]
+        batches, size = [], 0
+        with pq.ParquetFile(path, read_dictionary=text) as file:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                size += sum(map(_plain_size, batch.columns))
+                if size > _TABLE_BYTES:
+                    raise CatalogError(f"{path}: unpacks to more than {_TABLE_BYTES} bytes; verify the release")
+                batches.append(batch.cast(schema))
+        return pa.Table.from_batches(batches, schema)
     except (OSError, MemoryError, pa.ArrowException) as error:
         raise CatalogError(f"{path}: no readable table ({error})") from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _plain_size(column: pa.Array) -> int:
+    """Return the bytes of a column's values, each counted as often as it occurs."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
 def entries_below(folder: Path) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import shapely
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError
@@ -20,6 +20,7 @@ from raster.errors import RasterError
 from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader, open_raster
+from stages.acquire.keys import credentials_of, key_problem, without_key
 from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips, rgba
@@ -41,9 +42,16 @@ _log = logging.getLogger(__name__)
 class StacSource(Source):
     """Items of a catalog that touch the site, by date and cloud cover, mosaicked on a UTM grid of the site's gsd."""
 
-    KEYLESS = frozenset({"rate_limits"})
+    KEYLESS = frozenset({"rate_limits", "key_variable", "headers"})
     kind: Literal["stac"]
-    catalog: str = Field(description="Landing page of a STAC API, or a static catalog's URL or path.")
+    catalog: str = Field(
+        description="Landing page of a STAC API, or a static catalog's URL or path. A parameter of its query may be "
+        "{key}: it goes to all addresses of the catalog's host, and to no other host."
+    )
+    key_variable: str = Field(default="", description="Environment variable that holds {key}.")
+    headers: dict[str, str] = Field(
+        default={}, description='Headers with {key} for the catalog\'s host, such as Authorization: "Bearer {key}".'
+    )
     collections: tuple[str, ...] = Field(default=(), description="Collections to search; default: all.")
     asset: str = Field(default="image", description="Key of the asset to read, a GeoTIFF or JPEG 2000 file.")
     bands: tuple[int, ...] = Field(default=(), description="Bands as red, green, blue; default: the first three.")
@@ -74,8 +82,8 @@ class StacSource(Source):
     def _holds_no_secret(cls, catalog: str) -> str:
         if secret := literal_secret(catalog):
             raise ValueError(
-                f"the URL holds {secret}: configurations and ledgers are no place for secrets. Name a catalog that "
-                "needs none, or copy its items to a local one"
+                f"the URL holds {secret}: configurations and ledgers are no place for secrets. Write {{key}} in its "
+                "place, or in `headers`, and name its environment variable as `key_variable`"
             )
         return catalog
 
@@ -88,11 +96,22 @@ class StacSource(Source):
                 raise ValueError(f"the last day, {last}, comes before the first, {first}")
         return dates
 
+    @model_validator(mode="after")
+    def _has_a_place_for_the_key(self) -> StacSource:
+        if problem := key_problem(self.catalog, self.headers, self.key_variable):
+            raise ValueError(problem)
+        return self
+
+    def check(self) -> None:
+        """Raise PermanentError if the environment variable of the key is not set."""
+        credentials_of(self.catalog, self.headers, self.key_variable)
+
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
         """Search, and open the items' rasters for reading by windows; see `Source.open`."""
         limiters = workspace / CACHE / "limiters"
-        with BlockingClient(limiters, self.rate_limits, self._reach()) as client:
+        credentials = credentials_of(self.catalog, self.headers, self.key_variable)
+        with BlockingClient(limiters, self.rate_limits, self._reach(), credentials) as client:
             items = _visible(self._order(self._fitting(site, client)), site)
             grid = local_grid(site)
             days = sorted(moment.date().isoformat() for item in items for moment in (item.start, item.end) if moment)
@@ -115,7 +134,7 @@ class StacSource(Source):
             PermanentError: There are items, but none has the asset.
         """
         days = (_day(self.dates[0]), _day(self.dates[1])) if self.dates else None
-        reader = CatalogReader(self.catalog, client)
+        reader = CatalogReader(without_key(self.catalog), client)
         found = [
             item
             for item in reader.items(self.collections, site.footprint, days)

@@ -13,18 +13,20 @@ _PUBLIC = frozenset(
     {
         *("service", "request", "version", "layer", "layers", "style", "styles", "format", "transparent", "time"),
         *("tilematrixset", "tilematrix", "tilerow", "tilecol", "crs", "srs", "bbox", "width", "height", "dpi"),
+        *("map", "v", "ver", "rev", "lang", "locale", "x", "y", "z", "url", "item", "items", "collection"),
+        *("collections", "asset", "assets", "bidx", "rescale", "expression", "colormap_name", "theme", "scale", "date"),
     }
 )
-"""Parameters of the OGC's services, whose values may be long names of layers."""
+"""Parameters whose values are known to be no secrets, such as those of the OGC's services and of tilers."""
 
-_TOKEN = re.compile(r"(?=(?:.*\d){3})(?=(?:.*[A-Za-z]){3})[\w\-.~%+/=]{20,}")
+_TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w\-.~%+/=]{6,}|[A-Fa-f0-9\-]{16,}|\w{24,}")
 
 
 def literal_secret(url: str) -> str | None:
     """Return what in a URL is, or looks like, a secret written out: "a password" or the name of a query parameter.
 
-    A parameter counts by its name ("access_token") or by a value like that of a token: 20 or more letters and digits.
-    Placeholders in braces are none.
+    A parameter counts by its name ("access_token"), or, unless its name is known to be harmless, by a value like that
+    of a key or a password: letters and digits mixed, or long. Placeholders in braces are none.
     """
     try:
         parts = urlsplit(url)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from stages.fetch.client import Client, RateLimits, Request
+from stages.fetch.credentials import Credentials
 from stages.fetch.reach import Reach
 
 T = TypeVar("T")
@@ -20,10 +21,13 @@ class BlockingClient:
         folder: Where the rate limiters of the run keep their state.
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to.
+        credentials: What one of the hosts is sent with every request.
     """
 
-    def __init__(self, folder: Path, rate_limits: RateLimits, reach: Reach) -> None:
-        self._client = Client(folder, rate_limits, reach)
+    def __init__(
+        self, folder: Path, rate_limits: RateLimits, reach: Reach, credentials: Credentials | None = None
+    ) -> None:
+        self._client = Client(folder, rate_limits, reach, credentials)
 
     def __enter__(self) -> BlockingClient:
         self._runner = asyncio.Runner()

@@ -16,6 +16,7 @@ import stamina
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PermanentError, TransientError
+from stages.fetch.credentials import Credentials
 from stages.fetch.encodings import decoded
 from stages.fetch.rate_limiter import RateLimiter
 from stages.fetch.reach import PublicResolver, Reach
@@ -99,9 +100,17 @@ class Client:
         folder: Where the rate limiters of the run keep their state.
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to; every host by default, for addresses that the user gave.
+        credentials: What one of the hosts is sent with every request.
     """
 
-    def __init__(self, folder: Path, rate_limits: RateLimits, reach: Reach | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rate_limits: RateLimits,
+        reach: Reach | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self._credentials = credentials
         self._folder = folder
         self._rate_limits = rate_limits
         self._reach = reach
@@ -179,9 +188,12 @@ class Client:
             if self._reach:
                 self._reach.check_url(url)
             limiter = self._limiter(url)
+            sent, headers = self._credentials.added(url) if self._credentials else (url, {})
             async with limiter.slot():
                 try:
-                    async with self._session.get(url, headers=request.headers, allow_redirects=False) as response:
+                    async with self._session.get(
+                        sent, headers={**request.headers, **headers}, allow_redirects=False
+                    ) as response:
                         target = response.headers.get("Location") if 300 <= response.status < 400 else None
                         if target is None:
                             valid = await self._read(request, response, limiter)

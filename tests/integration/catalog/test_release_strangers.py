@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -216,3 +218,80 @@ def test_a_release_that_is_itself_reached_by_a_link_opens(release):
     assert len(open_dataset(release.parent / "link")) == 30
     assert verify_release(release.parent / "link") == []
     assert zarr.open_group(release.parent / "link/mapdata.zarr", mode="r")["map"].shape[0] == 45
+
+
+def _refused_within_memory(release: Path, code: str) -> str:
+    """Run code that opens a release `r` in a process of bounded memory; return the error that it prints."""
+    command = (
+        "import resource, sys, torch; from pathlib import Path\n"
+        "from catalog.dataset import open_dataset; from catalog.errors import CatalogError\n"
+        f"resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY},) * 2); r = Path(sys.argv[1])\n"
+        f"try: {code}\nexcept CatalogError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", command, str(release)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_dataset_does_not_unpack_a_table_of_a_long_text_repeated(release):
+    _manifest_of_one_row_repeated(release, 200_000)
+    assert "manifest.parquet" in _refused_within_memory(release, "open_dataset(r)")
+
+
+def test_a_dataset_decodes_no_image_of_another_size(release):
+    (release / L).write_bytes(_blank_png(100, 90))
+    with pytest.raises(CatalogError, match="the manifest says 64 px; verify the release"):
+        open_dataset(release)[0]
+    (release / L).write_bytes(_blank_png(9_000, 9_000))
+    assert "verify the release" in _refused_within_memory(release, "open_dataset(r)[0]")
+
+
+def _blank_png(width: int, height: int) -> bytes:
+    """A grey picture of one colour: some kilobytes for a gigabyte."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4) + name + body + zlib.crc32(name + body).to_bytes(4)
+
+    packer, rows = zlib.compressobj(9), b""
+    for _ in range(height):
+        rows += packer.compress(bytes(width + 1))
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 0, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows + packer.flush()) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("claims_its_size", [True, False])
+def test_a_dataset_unpacks_no_zstd_bomb(release, claims_its_size):
+    """The first chunk of a shard becomes a frame of four gigabytes, which says so or does not."""
+    shard = release / "mapdata.zarr/map/c/0/0/0/0"
+    content = shard.read_bytes()
+    stream = pa.BufferOutputStream()
+    if claims_its_size:
+        bomb = pa.Codec("zstd").compress(bytes(2**20), asbytes=True) * 4096
+    else:
+        with pa.CompressedOutputStream(stream, "zstd") as packed:
+            for _ in range(4096):
+                packed.write(bytes(2**20))
+        bomb = stream.getvalue().to_pybytes()
+    index_bytes = 16 * 100 + 4
+    index = np.frombuffer(content[-index_bytes:-4], "<u8").reshape(100, 2).copy()
+    index[:45] = 0, len(bomb)
+    packed_index = index.tobytes()
+    shard.write_bytes(bomb + packed_index + google_crc32c.value(packed_index).to_bytes(4, "little"))
+    assert "verify the release" in _refused_within_memory(release, "open_dataset(r, layout='zarr')[0]")
+
+
+@pytest.mark.parametrize("claim", [("shape", [45, 20000, 20000, 3]), ("chunk_shape", None), ("codec", "gzip")])
+def test_a_dataset_reads_no_array_that_claims_more_than_the_manifest(release, claim):
+    path = release / "mapdata.zarr/map/zarr.json"
+    value = json.loads(path.read_text())
+    what, wanted = claim
+    sharding = value["codecs"][0]["configuration"]
+    if what == "shape":
+        value["shape"] = wanted
+    elif what == "codec":
+        sharding["codecs"][1] = {"name": wanted, "configuration": {"level": 1}}
+    else:
+        sharding["chunk_shape"] = value["chunk_grid"]["configuration"]["chunk_shape"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(CatalogError, match="map"):
+        open_dataset(release, layout="zarr")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import rasterio
 from aiohttp import web
 from file_server import FileServer
+from pydantic import ValidationError
 from rasterio.transform import from_origin
 from shapely import box
 
@@ -291,3 +293,98 @@ def test_unknown_cloud_cover_does_not_count_as_clear(tmp_path: Path) -> None:
 def test_a_wrong_asset_key_lists_the_keys(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="'visual'; their assets are: image"):
         acquire(write_catalog(tmp_path, item("a", "a.tif")), tmp_path, asset="visual")
+
+
+KEY = "k3y-0f-mine-4711"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("?api_key={key}", {}),
+        ("", {"Authorization": "Bearer {key}"}),
+        ("?f=json&api_key={key}", {"X-API-Key": "{key}"}),
+    ],
+)
+def test_a_key_goes_to_the_catalogs_host_only(
+    server: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    query: str,
+    headers: dict[str, str],
+) -> None:
+    """An API and its files want the key; a host that an item refers to is not told it; nothing that is kept has it."""
+    other_folder, seen = tmp_path / "other", []
+    write_grey(other_folder / "b.tif", 30)
+    write_grey(server.folder / "a.tif", 90)
+
+    def wanted(request: web.Request) -> bool:
+        by_query = request.query.getall("api_key", []) == ([KEY] if query else [])
+        return by_query and all(request.headers.get(name) == text.format(key=KEY) for name, text in headers.items())
+
+    with FileServer(other_folder) as other:
+        items = [
+            item("a", "/a.tif"),
+            item("broken", 7),
+            item("b", f"{other.url}/b.tif", datetime="2020-05-01T00:00:00Z"),
+        ]
+
+        def api(request: web.Request) -> web.StreamResponse | None:
+            if not wanted(request):
+                return web.Response(status=401)
+            if request.path == "/search":
+                more = [{"rel": "next", "href": "/page2" + query.format(key=KEY)}]  # repeats what it was sent
+                return web.json_response({"features": items[:1], "links": more})
+            if request.path == "/page2":
+                return web.json_response({"features": items[1:], "links": []})
+            if request.path == "/api":
+                return web.json_response({"id": "api", "links": [{"rel": "search", "href": "/search"}]})
+            return None
+
+        def stranger(request: web.Request) -> None:
+            seen.append(str(request.url) + str(dict(request.headers)))
+
+        server.special, other.special = api, stranger
+        monkeypatch.setenv("MY_STAC_KEY", KEY)
+        named = {
+            "key_variable": "MY_STAC_KEY",
+            "headers": headers,
+            "allowed_hosts": [other.url.removeprefix("http://")],
+        }
+        with caplog.at_level(logging.DEBUG):
+            value, _ = acquire(f"{server.url}/api{query}", tmp_path / "w", **named)
+            assert value == 90.0
+            bounds = {"dates": ["2020-01-01", "2020-12-31"]}
+            assert acquire(f"{server.url}/api{query}", tmp_path / "w", **named, **bounds)[0] == 30.0
+        monkeypatch.setenv("MY_STAC_KEY", "wrong")
+        with pytest.raises(PermanentError, match="401") as refused:
+            acquire(f"{server.url}/api{query}", tmp_path / "w", **named)
+    assert seen
+    kept = [path.read_bytes() for path in (tmp_path / "w").rglob("*") if path.is_file()]
+    said = "\n".join(each.getMessage() for each in caplog.records if each.name != "aiohttp.access")  # the server's own
+    told = [said.encode(), str(refused.value).encode(), *kept, *(text.encode() for text in seen)]
+    assert not any(KEY.encode() in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"catalog": "https://h.example/stac?api_key={key}"}, "key_variable does not name"),
+        ({"catalog": "https://h.example/stac", "key_variable": "K"}, "neither the catalog's query nor the headers"),
+        ({"catalog": "https://h.example/{key}/stac", "key_variable": "K"}, "may only be the value of a parameter"),
+        ({"catalog": "catalog.json", "key_variable": "K", "headers": {"A": "{key}"}}, "on the web only"),
+        ({"catalog": "https://h.example/", "key_variable": "K", "headers": {"A": "Bearer abc"}}, "holds no {key}"),
+    ],
+)
+def test_a_key_without_a_place_is_refused_with_the_configuration(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(problem)):
+        StacSource.model_validate({"kind": "stac", "source": "s", "licence": "l", "attribution": "a"} | changes)
+
+
+def test_a_key_that_is_not_set_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_STAC_KEY", raising=False)
+    fields = {"kind": "stac", "source": "s", "licence": "l", "attribution": "a", "key_variable": "MY_STAC_KEY"}
+    source = StacSource.model_validate(fields | {"catalog": "https://h.example/stac?api_key={key}"})
+    with pytest.raises(PermanentError, match="environment variable MY_STAC_KEY, which is not set"):
+        source.check()

@@ -1,0 +1,53 @@
+"""A user's key for one host: sent with every request to it, and to no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a host wants to be sent. Neither is part of a message, of `repr` included.
+
+    Attributes:
+        origin: Address of the host: scheme, name and port count.
+        query: Parameters of the query.
+        headers: Request headers.
+    """
+
+    origin: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def added(self, url: str) -> tuple[str, Mapping[str, str]]:
+        """Return a URL and headers with the credentials, or without where the URL is of another host.
+
+        Args:
+            url: Address of a request.
+
+        Returns:
+            The address to send the request to, and further headers.
+        """
+        if not self._applies(url):
+            return url, {}
+        parts = urlsplit(url)
+        # A service's links may repeat the key that it was sent.
+        kept = [
+            (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in self.query
+        ]
+        if not self.query:
+            return url, self.headers
+        return parts._replace(query=urlencode([*kept, *self.query.items()])).geturl(), self.headers
+
+    def _applies(self, url: str) -> bool:
+        """Tell whether a URL is of the host, or of its default port by TLS, which a redirect may lead to."""
+        own, other = urlsplit(self.origin), urlsplit(url)
+        if own.hostname != other.hostname:
+            return False
+        if own.scheme == other.scheme:
+            return (own.port or _PORTS.get(own.scheme)) == (other.port or _PORTS.get(other.scheme))
+        return (own.scheme, other.scheme) == ("http", "https") and other.port in (None, 443)
