@@ -14,6 +14,11 @@ from rasterio.enums import ColorInterp
 from raster.errors import RasterError
 
 _PRIMARIES = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_OTHER_COLOURS = (
+    *(ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black),
+    *(ColorInterp.hue, ColorInterp.saturation, ColorInterp.lightness, ColorInterp.Y, ColorInterp.Cb, ColorInterp.Cr),
+)
+"""What GDAL does not convert to red, green and blue by itself: it does so for prints and videos of 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +62,19 @@ def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] =
             the first three that are no opacity, else the first.
 
     Raises:
-        RasterError: The chosen bands do not exist, or values are complex.
+        RasterError: The chosen bands do not exist, values are complex, or colours are none of red, green and blue.
     """
     interpretations = dataset.colorinterp
     alpha = interpretations.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in interpretations else None
     colours = tuple(chosen) or _colours(interpretations)
     if len(colours) not in (1, 3) or not set(colours) <= set(dataset.indexes):
         raise RasterError(f"{name}: bands {list(colours)} asked for, the file has {dataset.count}: give 1 or 3")
+    others = [what.name for band in colours if (what := interpretations[band - 1]) in _OTHER_COLOURS]
+    if others and not chosen:
+        raise RasterError(
+            f"{name}: its bands are {', '.join(others)}, not red, green and blue; convert it to RGB first, for example "
+            "with `magick FILE -colorspace sRGB OUT.tif`, and georeference the result"
+        )
     kind = str(dataset.dtypes[colours[0] - 1])
     if kind.startswith("complex"):
         raise RasterError(

@@ -34,6 +34,11 @@ class Specimen:
     outline: NDArray[np.float64] | None = None
     refused: str = ""
 
+    @property
+    def without_colours(self) -> bool:
+        """Is it refused for its values, not for its place?"""
+        return self.refused.startswith(("complex numbers", "bands are"))
+
 
 def picture() -> NDArray[np.uint8]:
     """A smooth picture whose channels differ, with no symmetry."""
@@ -233,6 +238,29 @@ def sixteen_bits_white_is_zero(path: Path) -> Specimen:
     return Specimen(path, np.dstack([colours] * 3), outline=outline())
 
 
+def inks(path: Path) -> Specimen:
+    """Cyan, magenta, yellow and black of 8 bits, which GDAL converts."""
+    values = np.dstack([picture(), picture()[..., 0] // 2])
+    paper = (255.0 - values[..., :3]) * (255.0 - values[..., 3:]) / 255
+    return Specimen(write(path, values, photometric="CMYK"), np.rint(paper).astype(np.uint8), outline=outline())
+
+
+def inks_of_sixteen_bits(path: Path) -> Specimen:
+    values = np.dstack([picture(), picture()[..., :1]]).astype(np.uint16) * 256
+    return Specimen(write(path, values, photometric="CMYK"), picture(), refused="bands are cyan, magenta, yellow")
+
+
+def luma_and_chroma(path: Path) -> Specimen:
+    path = write(path, picture(), photometric="MINISBLACK", interpretation=(C.Y, C.Cb, C.Cr))
+    return Specimen(path, picture(), refused="bands are Y, Cb, Cr")
+
+
+def near_infrared_last(path: Path) -> Specimen:
+    values = np.dstack([picture(), 255 - picture()[..., :1]])
+    path = write(path, values, interpretation=(C.red, C.green, C.blue, C.nir))
+    return Specimen(path, picture(), outline=outline())
+
+
 def complex_numbers(path: Path) -> Specimen:
     return Specimen(write(path, picture()[..., 0].astype(np.complex64)), picture(), refused="complex numbers")
 
@@ -356,6 +384,10 @@ SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
         mask_and_nodata,
         one_band_not_finite,
         sixteen_bits_white_is_zero,
+        inks,
+        inks_of_sixteen_bits,
+        luma_and_chroma,
+        near_infrared_last,
         complex_numbers,
         without_crs,
         local_crs,
