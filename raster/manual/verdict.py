@@ -43,6 +43,11 @@ class PointLimits(BaseModel):
     max_noise_px: float = Field(
         default=4.0, gt=0, description="Greatest standard deviation of a hand-placed coordinate."
     )
+    max_window_distance_px: float = Field(
+        default=10.0,
+        gt=0,
+        description="Working pixels that a point may lie from what accepted windows say; one further off contradicts.",
+    )
     significance: float = Field(
         default=0.001,
         gt=0,

@@ -27,9 +27,6 @@ from stages.align.result import Alignment, Region, Transform
 from stages.align.verdict import Check, apart, judge
 from stages.tiepoints import TiePoint, arrays
 
-MANUAL_LIMIT = 10.0
-"""Working pixels that a manual point may lie from what accepted windows say."""
-
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -96,7 +93,9 @@ def align_pair(
     if not points:
         return best
     best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
-    return _confirmed(best) if best.accepted else _carried(best, manual)
+    if not best.accepted:
+        return _carried(best, manual)
+    return _confirmed(best, (point_limits or PointLimits()).max_window_distance_px * best.reduce)
 
 
 def _best(
@@ -234,11 +233,11 @@ def _carried(evidence: Evidence, manual: PointVerdict) -> Evidence:
     return replace(evidence, alignment=carried)
 
 
-def _confirmed(evidence: Evidence) -> Evidence:
-    """Name the manual points that contradict accepted windows; if that is most of them, refuse the pair."""
+def _confirmed(evidence: Evidence, reach_px: float) -> Evidence:
+    """Name the manual points further than `reach_px` from accepted windows; if most of them are, refuse the pair."""
     source, target = arrays(evidence.points)
     residuals = np.linalg.norm(apply_homography(evidence.alignment.transform.homography, source) - target, axis=1)
-    evidence = replace(evidence, agreeing=residuals <= MANUAL_LIMIT * evidence.reduce, point_residuals=residuals)
+    evidence = replace(evidence, agreeing=residuals <= reach_px, point_residuals=residuals)
     if 2 * evidence.agreeing.sum() >= len(residuals):
         reason = "; ".join(filter(None, [evidence.alignment.reason, _contradicting(evidence)]))
         return replace(evidence, alignment=replace(evidence.alignment, reason=reason))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,10 +17,7 @@ from stages.sample.strata import Candidates, Stratum, natural_strata
 KM_PER_DEGREE = EARTH_RADIUS_KM * np.pi / 180
 MAX_LATITUDE = 80.0
 """Degrees within which the centres of sampled sites lie: nearer to a pole, parallels are no straight sides."""
-TRIES = 64
-"""Footprints looked at for each point."""
 _PROBES = 5
-_LEAST_LAND = {Stratum.CITY: 0.7, Stratum.SUBURB: 0.7, Stratum.COAST: 0.3}
 
 
 class SizeRange(NamedTuple):
@@ -29,6 +26,13 @@ class SizeRange(NamedTuple):
     least: tuple[int, int]
     most: tuple[int, int]
     gsd: float
+
+
+class Choice(NamedTuple):
+    """How footprints are chosen: so many random ones for each point, and the share of land that each stratum wants."""
+
+    candidates: int
+    least_land: Mapping[Stratum, float]
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,11 @@ class SampledFootprint:
 
 
 def place_sites(
-    earth: EarthData, points: Candidates, sites_per_point: int, extent: SizeRange, seed: int
+    earth: EarthData, points: Candidates, sites_per_point: int, extent: SizeRange, choice: Choice, seed: int
 ) -> list[SampledFootprint]:
     """Return `sites_per_point` sites for every point, in the points' order; no two of all of them overlap.
 
-    The first site is centred on its point; the others are the best by content of `TRIES` random footprints within
+    The first site is centred on its point; the others are the best by content of random footprints within
     about three footprints' reach. A point's draw depends on the seed and the point's position alone.
 
     Args:
@@ -63,6 +67,7 @@ def place_sites(
         points: The sampling points.
         sites_per_point: Sites at each point.
         extent: Sizes that a footprint may have.
+        choice: How many footprints are looked at for each point, and what they should hold.
         seed: Seed of the run.
 
     Returns:
@@ -73,8 +78,8 @@ def place_sites(
     for index in range(len(points)):
         lon, lat = float(points.lon[index]), float(points.lat[index])
         rng = np.random.default_rng([seed, round((lon + 180) * 1e5), round((lat + 90) * 1e5)])
-        candidates = _candidates(rng, index, lon, lat, str(points.stratum[index]), extent)
-        order = np.argsort(-np.round(content(earth, candidates), 6), kind="stable")
+        candidates = _candidates(rng, index, lon, lat, str(points.stratum[index]), extent, choice.candidates)
+        order = np.argsort(-np.round(content(earth, candidates, choice.least_land), 6), kind="stable")
         order = np.concatenate([[0], order[order != 0]])
         chosen: list[SampledFootprint] = []
         for candidate in (candidates[i] for i in order):
@@ -97,7 +102,9 @@ def _overlap(outline: Polygon, other: Polygon) -> bool:
     return any(outline.intersects(translate(other, turn) if turn else other) for turn in turns)
 
 
-def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.float64]:
+def content(
+    earth: EarthData, sites: Sequence[SampledFootprint], least_land: Mapping[Stratum, float]
+) -> NDArray[np.float64]:
     """Return a score (N,) of what a map of each footprint would show; higher is better.
 
     Settled strata count the logarithm of the inhabitants in the footprint (villages: that of the places, not of the
@@ -107,6 +114,7 @@ def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.f
     Args:
         earth: Land, climate and settlements.
         sites: Footprints (N).
+        least_land: Share of land that a stratum wants.
 
     Returns:
         Scores (N,).
@@ -124,7 +132,7 @@ def content(earth: EarthData, sites: Sequence[SampledFootprint]) -> NDArray[np.f
             gain = np.log1p(earth.places.population[inside].sum())
         else:
             gain = (strata[i] == site.stratum).mean() + 0.1 * np.log1p(len(inside))
-        scores[i] = gain - 20 * max(0.0, _LEAST_LAND.get(Stratum(site.stratum), 0.97) - land[i])
+        scores[i] = gain - 20 * max(0.0, least_land[Stratum(site.stratum)] - land[i])
     return scores
 
 
@@ -136,14 +144,14 @@ def _probes(site: SampledFootprint) -> NDArray[np.float64]:
 
 
 def _candidates(
-    rng: np.random.Generator, point: int, lon: float, lat: float, stratum: str, extent: SizeRange
+    rng: np.random.Generator, point: int, lon: float, lat: float, stratum: str, extent: SizeRange, count: int
 ) -> list[SampledFootprint]:
-    """Return `TRIES` random footprints; the first lies on the point."""
+    """Return `count` random footprints; the first lies on the point."""
     sizes = np.column_stack(
-        [rng.integers(extent.least[axis], extent.most[axis] + 1, TRIES) for axis in range(2)]
+        [rng.integers(extent.least[axis], extent.most[axis] + 1, count) for axis in range(2)]
     ).tolist()
     reach = 3 * max(extent.most) * extent.gsd / 1000
-    east, north = rng.uniform(-reach, reach, (2, TRIES))
+    east, north = rng.uniform(-reach, reach, (2, count))
     east[0] = north[0] = 0
     lats = np.clip(lat + north / KM_PER_DEGREE, -MAX_LATITUDE, MAX_LATITUDE)
     lons = (lon + east / (KM_PER_DEGREE * np.cos(np.radians(lat))) + 180) % 360 - 180

@@ -12,11 +12,13 @@ from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.longitude import wrapped, wrapped_ring
 from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
-from stages.sample.footprints import MAX_LATITUDE, SampledFootprint, SizeRange, place_sites
+from stages.sample.footprints import MAX_LATITUDE, Choice, SampledFootprint, SizeRange, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import Candidates, Stratum, sample_candidates
 
 Row = dict[str, Any]
+
+_LEAST_LAND = {stratum: 0.97 for stratum in Stratum} | {Stratum.CITY: 0.7, Stratum.SUBURB: 0.7, Stratum.COAST: 0.3}
 
 
 class _SiteSizes(BaseModel):
@@ -29,6 +31,18 @@ class _SiteSizes(BaseModel):
     height: tuple[int, int] = Field(default=(5_000, 15_000), description="Least and greatest height of a site in px.")
     gsd: float = Field(default=0.6, gt=0, le=100, description="Ground sample distance in metres.")
 
+    candidates: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Random footprints at each point, of which those with most to show are taken.",
+    )
+    least_land: dict[Stratum, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict,
+        description="Share of land that a footprint of a stratum should have; those with less are taken last. Default: "
+        "city and suburb 0.7, coast 0.3, others 0.97.",
+    )
+
     @model_validator(mode="after")
     def _ordered(self) -> _SiteSizes:
         for name in ("width", "height"):
@@ -39,7 +53,8 @@ class _SiteSizes(BaseModel):
 
     def _place(self, earth: EarthData, points: Candidates, seed: int) -> list[Row]:
         extent = SizeRange((self.width[0], self.height[0]), (self.width[1], self.height[1]), self.gsd)
-        sites = place_sites(earth, points, self.sites_per_point, extent, seed)
+        choice = Choice(self.candidates, {**_LEAST_LAND, **self.least_land})
+        sites = place_sites(earth, points, self.sites_per_point, extent, choice, seed)
         missing = sorted(set(range(len(points))) - {s.point for s in sites if s.number == self.sites_per_point})
         if missing:
             where = f"{points.lon[missing[0]]:.4f}, {points.lat[missing[0]]:.4f}"

@@ -29,6 +29,7 @@ from stages.tables import PAIRS, write_table
 from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat
 from stages.tile.rows import Batch, cut_rows, open_store
+from stages.tile.statistics import Levels
 
 PAIRS_A_UNIT = 128
 """Rows of tiles are batched up to about this many pairs: a second or so of work."""
@@ -52,6 +53,7 @@ class TileParams(BaseModel):
         TileFormat.PNG, description="`png`, `jpeg`, lossless `webp`, or `none`: raw arrays, for a Zarr store only."
     )
     quality: int = Field(90, ge=1, le=100, description="Quality of JPEG.")
+    levels: Levels = Field(default=Levels(), description="What the figures that `clean` judges tiles by count.")
 
 
 class TileStage(Stage[TileParams]):
@@ -119,7 +121,7 @@ class TileStage(Stage[TileParams]):
             open_store(workspace, batch, params.size, params.format, params.quality) as store,
         ):
             cutter = Cutter(pair, alignment, Grid.from_json(asked["grid"]), params.size)
-            rows = cut_rows(cutter, batch, store, params.format.label)
+            rows = cut_rows(cutter, batch, store, params.format.label, params.levels)
         path = workspace / "tiles" / batch.name / f"rows-{batch.first:04d}.parquet"
         write_table(path, rows, PAIRS)
         made = (output(workspace, path), *store.outputs())

@@ -21,7 +21,7 @@ from stages.tables import PAIRS
 from stages.tile.batch import FileBatch
 from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat, encode
-from stages.tile.statistics import Statistics, Thumbnail, measure
+from stages.tile.statistics import Levels, Statistics, Thumbnail, measure
 
 _FIGURES = {
     side: {f"{side}_{name}": name for name in Statistics._fields if f"{side}_{name}" in PAIRS.names} for side in SIDES
@@ -142,7 +142,7 @@ def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat
         yield _Arrays(arrays, paths, workspace)
 
 
-def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dict[str, Any]]:
+def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str, levels: Levels) -> list[dict[str, Any]]:
     """Cut a batch of rows of tiles into a store.
 
     Args:
@@ -150,6 +150,7 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dic
         batch: The rows.
         store: Receives both sides of each pair.
         label: The word of the column `format`.
+        levels: Which pixels the figures of tiles count.
 
     Returns:
         The rows of `tiles/<point>/<site>/rows-*.parquet`, ordered by row and column.
@@ -174,7 +175,7 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str) -> list[dic
         )
         thumbnails += pair.map_thumbnail, pair.visible_thumbnail
     store.flush()
-    figures = measure(thumbnails)
+    figures = measure(thumbnails, levels)
     footprints = _footprints(rows, cutter.grid, batch.stride, cutter.size)
     for entry, of_map, of_visible, footprint in zip(rows, figures[::2], figures[1::2], footprints, strict=True):
         entry |= {"geometry": footprint, **_columns("map", of_map), **_columns("visible", of_visible)}

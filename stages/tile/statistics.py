@@ -12,15 +12,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from raster.image import Image
 
 THUMBNAIL_PX = 64
-EDGE_LEVELS = 16
-"""Least difference of grey levels between neighbours of the thumbnail that makes an edge."""
-BRIGHT_LEVEL = 200
-COLOURLESS_LEVELS = 32
-"""A pixel is bright and colourless if all channels reach the one and differ by no more than the other."""
 
 GREY_BINS = 32
 """Of the histogram whose entropy is taken."""
@@ -32,6 +28,22 @@ _TOGETHER = 16
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+
+class Levels(BaseModel):
+    """Which pixels of a tile's thumbnail the figures count."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    edge: int = Field(
+        default=16, ge=1, le=255, description="Least difference of grey between neighbours that makes an edge."
+    )
+    bright: int = Field(
+        default=200, ge=0, le=255, description="Level that all channels of a bright, colourless pixel reach."
+    )
+    colourless: int = Field(
+        default=32, ge=0, le=255, description="Greatest difference between the channels of a bright, colourless pixel."
+    )
 
 
 class Thumbnail(NamedTuple):
@@ -72,20 +84,21 @@ def thumbnail(tile: Image, mask: Image | None) -> Thumbnail:
     return Thumbnail(pixels, _shrink(mask) == 255, 1 - cv2.countNonZero(mask) / mask.size)
 
 
-def measure(thumbnails: Sequence[Thumbnail]) -> list[Statistics]:
+def measure(thumbnails: Sequence[Thumbnail], levels: Levels | None = None) -> list[Statistics]:
     """Return the figures of each tile. All but nodata are 0 where a thumbnail has no pixel with data.
 
     Args:
         thumbnails: Thumbnails (N).
+        levels: Which pixels count; the defaults of `Levels` if None.
 
     Returns:
         Figures of each, in the same order.
     """
     parts = (thumbnails[start : start + _TOGETHER] for start in range(0, len(thumbnails), _TOGETHER))
-    return [figures for part in parts for figures in _measure(part)]
+    return [figures for part in parts for figures in _measure(part, levels or Levels())]
 
 
-def _measure(thumbnails: Sequence[Thumbnail]) -> Iterator[Statistics]:
+def _measure(thumbnails: Sequence[Thumbnail], levels: Levels) -> Iterator[Statistics]:
     pixels = np.concatenate([small.pixels for small in thumbnails])  # one below the other
     valid = np.stack([small.valid for small in thumbnails])
     count = np.maximum(valid.sum(axis=(1, 2)), 1)
@@ -104,13 +117,13 @@ def _measure(thumbnails: Sequence[Thumbnail]) -> Iterator[Statistics]:
     codes = red.astype(np.int32) << 16 | green.astype(np.int32) << 8 | blue
     columns = (
         np.array([small.nodata for small in thumbnails]),
-        mean(_edges(grey, valid)),
+        mean(_edges(grey, valid, levels.edge)),
         _entropy(grey, valid, count),
         np.sqrt(np.maximum(variance, 0)),
         _commonest(codes, valid) / count,
         brightness,
         mean(np.divide(spread, np.maximum(high, 1), dtype=np.float32)),
-        mean((low >= BRIGHT_LEVEL) & (spread <= COLOURLESS_LEVELS)),
+        mean((low >= levels.bright) & (spread <= levels.colourless)),
         np.where(valid.any(axis=(1, 2)), perceptual_hashes(grey), np.uint64(0)),
     )
     return itertools.starmap(Statistics, zip(*(column.tolist() for column in columns), strict=True))
@@ -150,12 +163,12 @@ def _resize(image: Image, size: int) -> Image:
     return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _edges(grey: Image, valid: Bools) -> Bools:
-    """Return the pixels that differ by `EDGE_LEVELS` from the next one with data to the right or below."""
+def _edges(grey: Image, valid: Bools, least: int) -> Bools:
+    """Return the pixels that differ by `least` from the next one with data to the right or below."""
     levels = grey.astype(np.int16)
     edge = np.zeros(grey.shape, bool)
-    edge[:, :, :-1] |= (np.abs(np.diff(levels, axis=2)) >= EDGE_LEVELS) & valid[:, :, 1:]
-    edge[:, :-1] |= (np.abs(np.diff(levels, axis=1)) >= EDGE_LEVELS) & valid[:, 1:]
+    edge[:, :, :-1] |= (np.abs(np.diff(levels, axis=2)) >= least) & valid[:, :, 1:]
+    edge[:, :-1] |= (np.abs(np.diff(levels, axis=1)) >= least) & valid[:, 1:]
     return edge
 
 
