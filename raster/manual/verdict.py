@@ -24,7 +24,7 @@ class PointLimits(BaseModel):
         "leverage and the transformations that they leave open, and without any one of the points.",
     )
     max_risk: float = Field(
-        default=0.001,
+        default=0.0005,
         gt=0,
         lt=1,
         description="Bound of the probability with which the worst corner may exceed `max_corner_error_px`; what it "
