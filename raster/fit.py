@@ -95,7 +95,7 @@ def fit(
     area = float(np.prod(np.ptp(target, axis=0) + 2 * threshold_px))
     if false_alarms(count, agreeing, needed - 1, np.pi * threshold_px**2 / area) > MAX_FALSE_ALARMS:
         return _rejected(count, f"{agreeing} of {count} matches agree: no more than chance explains")
-    reason = _degeneracy(source[inliers], target[inliers], model, threshold_px) or _distortion(
+    reason = _degeneracy(source[inliers], target[inliers], model, threshold_px) or distortion(
         matrix, source, source[inliers].mean(0)
     )
     if reason:
@@ -178,8 +178,14 @@ def _degeneracy(points0: Matrix, points1: Matrix, model: Model, threshold_px: fl
     return ""
 
 
-def _distortion(matrix: Matrix, points0: Matrix, centre: FloatArray) -> str:
-    """Say how the transformation distorts beyond reason over all of `points0` or at `centre`, or nothing."""
+def distortion(matrix: Matrix, points0: FloatArray, centre: FloatArray) -> str:
+    """Say how a transformation distorts beyond reason, or nothing.
+
+    Args:
+        matrix: The homography.
+        points0: (N, 2) points over which the perspective counts, px.
+        centre: (2,) the point at which scale and orientation count, px.
+    """
     depths = points0 @ matrix[2, :2] + 1
     if depths.min() <= 0 or depths.max() / depths.min() > MAX_PERSPECTIVE:
         return "the perspective is extreme: the matches reach the horizon"

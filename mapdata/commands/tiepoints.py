@@ -97,6 +97,8 @@ def check(
         typer.echo(verdict.reason)
         raise typer.Exit(1)
     typer.echo(f"accepted: {verdict.model}, corners within {verdict.corner_error_px:.1f} px")
+    if map_size is None or visible_size is None:
+        typer.echo("this holds for the extent of the points; give --map and --visible for whole rasters")
 
 
 def _extent(points: FloatArray) -> tuple[int, int]:

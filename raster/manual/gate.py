@@ -14,12 +14,14 @@ import shapely
 from numpy.typing import NDArray
 from scipy.stats import f as fisher
 
-from raster.fit import MINIMAL_SAMPLE, Model
-from raster.homography import FloatArray, Matrix, apply_homography, inverse, normalised, translation
-from raster.manual.models import MIN_DEPTH, MODELS, PointFit, consensus, fit_points, jacobian, predict
+from raster.fit import MINIMAL_SAMPLE, Model, distortion
+from raster.homography import FloatArray, apply_homography
+from raster.manual.frame import Frame, best_place, lattice_of, region_of
+from raster.manual.models import MODELS, PointFit, consensus, fit_points, jacobian, predict
+from raster.manual.places import SharedMistakes, shared_mistakes
 from raster.manual.posterior import Posterior, posterior
 from raster.manual.verdict import Place, PointCheck, PointLimits, PointVerdict
-from raster.pixels import from_corner, outer_bounds, outline, within
+from raster.pixels import outline, within
 
 MAX_POINTS = 2000
 
@@ -27,43 +29,8 @@ _LOOSER = (1, 4, 16)
 """Where no transformation brings most points within the cap, it is sought within so many times the cap: good enough to
 start a search from, never to be accepted."""
 
-_GROWTH = 0.1
-"""The map's corners count where they lie within the visible raster, or beyond it by up to this share of its size."""
-
-_LATTICE, _INSET = 9, 0.04
-"""A further point is suggested at one of 9 x 9 places of the map, this share of its size away from its border."""
-
 _PRIOR_EQUATIONS, _PRIOR_NOISE = 4, 2
 """The noise estimate counts as much as so many equations of so many times the least noise beside the residuals."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """Both rasters and the normalisation: the middle of the map is the origin, half its longer side the unit."""
-
-    map_size: tuple[int, int]
-    visible_size: tuple[int, int]
-    target_centre: FloatArray
-
-    @property
-    def unit(self) -> float:
-        return max(self.map_size) / 2
-
-    @property
-    def map_centre(self) -> FloatArray:
-        return np.asarray(outline(*self.map_size).mean(axis=0))
-
-    def source(self, points: FloatArray) -> FloatArray:
-        return np.asarray((points - self.map_centre) / self.unit)
-
-    def target(self, points: FloatArray) -> FloatArray:
-        return np.asarray((points - self.target_centre) / self.unit)
-
-    def pixels(self, matrix: Matrix) -> Matrix:
-        scale = np.diag([self.unit, self.unit, 1.0])
-        return normalised(
-            translation(*self.target_centre) @ scale @ matrix @ inverse(scale) @ translation(*-self.map_centre)
-        )
 
 
 @dataclass(eq=False)
@@ -120,7 +87,7 @@ def judge_points(
     draft.check("inside", len(outside), 0, not outside, f"points outside their rasters: {', '.join(outside)}")
     used = np.flatnonzero(inside)
     centre = target[used].mean(axis=0) if len(used) else np.zeros(2)
-    frame = _Frame(map_size, visible_size, centre)
+    frame = Frame(map_size, visible_size, centre)
     weights = _weights(source[used], draft.limits.near_share * float(np.hypot(*map_size)))
     points = frame.source(source[used]), frame.target(target[used]), weights, used
     found = _fit(*points[:3], draft.limits, frame.unit)
@@ -169,7 +136,7 @@ def _noise(fitted: PointFit, least: float) -> tuple[float, float]:
 
 def _judged(
     draft: _Draft,
-    frame: _Frame,
+    frame: Frame,
     fitted: PointFit,
     agreeing: NDArray[np.bool_],
     tolerance_px: float,
@@ -179,15 +146,16 @@ def _judged(
     limits = draft.limits
     source, target, weights, used = points
     marked = source[agreeing], target[agreeing], weights[agreeing]
-    region = _region(frame, fitted.matrix)
+    region = region_of(frame, fitted.matrix)
     distribution: Posterior | None = None
     if region is not None:
-        places = np.concatenate([frame.source(region), frame.source(_lattice(frame))])
+        places = np.concatenate([frame.source(region), frame.source(lattice_of(frame))])
         noise = limits.min_noise_px, limits.max_noise_px
         around = next(filter(None, (_determined(model, *marked) for model in reversed(MODELS))), fitted)
         distribution = posterior(around.matrix, *marked, places, frame.unit, noise)
         fitted = _lowest_order(distribution, fitted, marked, limits)
-    suspects = _suspects(fitted, limits, frame.unit)
+    shared = shared_mistakes(fitted, marked[0], limits.place_share * float(np.hypot(*frame.map_size)) / frame.unit)
+    suspects = _suspects(fitted, shared, limits, frame.unit)
     residuals, leverages = np.full(len(draft.names), np.nan), np.full(len(draft.names), np.nan)
     residuals[used] = np.linalg.norm(predict(fitted.matrix, source)[0] - target, axis=1) * frame.unit
     leverages[used[agreeing]] = np.linalg.eigvalsh(fitted.hat)[:, 1]
@@ -209,8 +177,10 @@ def _judged(
         error = at_corners.error(predicted[corners], limits.max_risk)
         risk = float(at_corners.risk(predicted[corners], limits.max_corner_error_px).max())
         _check_geometry(draft, frame, fitted, region, shapely.MultiPoint(marked[0]).convex_hull.area)
-        _check_corners(draft, frame, fitted, region, error, draft.named(_only(used[agreeing], len(draft.names))))
-        place = _best_place(frame, fitted, distribution.at(lattice).mean_square(predicted[lattice]))
+        _check_corners(
+            draft, frame, fitted, shared, region, error, draft.named(_only(used[agreeing], len(draft.names)))
+        )
+        place = best_place(frame, fitted.matrix, distribution.at(lattice).mean_square(predicted[lattice]))
     homography = frame.pixels(fitted.matrix)
     return PointVerdict(
         homography, fitted.model, agrees, residuals, leverages, error, risk, names, tuple(draft.checks), place
@@ -240,12 +210,22 @@ def _lowest_order(
     return fitted
 
 
-def _suspects(fitted: PointFit, limits: PointLimits, unit_px: float) -> NDArray[np.bool_]:
-    """Return which points of a fit are further from what the others imply than their noise explains (Bonferroni)."""
+def _suspects(fitted: PointFit, shared: SharedMistakes, limits: PointLimits, unit_px: float) -> NDArray[np.bool_]:
+    """Return which points of a fit are further from what the others imply than their noise explains (Bonferroni); if
+    none is by itself, those of the place that is furthest as a whole."""
     variance, degrees = _noise(fitted, limits.min_noise_px / unit_px)
-    statistic = fitted.weights * np.sum(fitted.residuals * fitted.deleted_residuals, axis=1)
-    without = np.maximum((variance * degrees - statistic) / (degrees - 2), 1e-3 * variance)
-    return np.asarray(statistic / 2 > without * _critical(fitted, limits, degrees))
+    critical = _critical(fitted, limits, degrees)
+
+    def excess(statistic: FloatArray) -> FloatArray:
+        without = np.maximum((variance * degrees - statistic) / (degrees - 2), 1e-3 * variance)
+        return np.asarray(statistic / 2 / without)
+
+    alone = excess(fitted.weights * np.sum(fitted.residuals * fitted.deleted_residuals, axis=1)) > critical
+    if alone.any():
+        return np.asarray(alone)
+    together = excess(shared.statistics)
+    worst = int(together.argmax())
+    return np.asarray(shared.members[worst] & (together[worst] > critical))
 
 
 def _critical(fitted: PointFit, limits: PointLimits, degrees: float) -> float:
@@ -265,7 +245,7 @@ def _check_support(draft: _Draft, fitted: PointFit, contradicting: tuple[str, ..
     draft.check("points", count, needed, count >= needed - 1e-9, text)
 
 
-def _check_geometry(draft: _Draft, frame: _Frame, fitted: PointFit, region: FloatArray, hull: float) -> None:
+def _check_geometry(draft: _Draft, frame: Frame, fitted: PointFit, region: FloatArray, hull: float) -> None:
     """Test how the points spread (`hull`: normalised area) over what the rasters share, and how much that is."""
     limits = draft.limits
     spread = hull * frame.unit**2 / max(shapely.Polygon(region).area, 1e-9)
@@ -278,14 +258,20 @@ def _check_geometry(draft: _Draft, frame: _Frame, fitted: PointFit, region: Floa
         overlap = mapped.intersection(visible).area / max(min(mapped.area, visible.area), 1e-9)
     text = f"under the result the rasters share {overlap:.0%} of the smaller one, {limits.min_overlap:.0%} are needed"
     draft.check("overlap", overlap, limits.min_overlap, overlap >= limits.min_overlap, text)
-    mirrored = np.linalg.det(fitted.matrix) < 0
-    draft.check("orientation", int(mirrored), 0, not mirrored, "under the result the map is mirrored")
+    distorted = distortion(frame.pixels(fitted.matrix), region, region.mean(axis=0))
+    draft.check("distortion", bool(distorted), 0, not distorted, f"under the result {distorted}")
 
 
 def _check_corners(
-    draft: _Draft, frame: _Frame, fitted: PointFit, region: FloatArray, error: float, names: Sequence[str]
+    draft: _Draft,
+    frame: Frame,
+    fitted: PointFit,
+    shared: SharedMistakes,
+    region: FloatArray,
+    error: float,
+    names: Sequence[str],
 ) -> None:
-    """Test how far off the corners may be, by noise and by a mistake of any one point."""
+    """Test how far off the corners may be, by noise and by a mistake of any one point or place."""
     limits, limit = draft.limits, draft.limits.max_corner_error_px
     text = f"a corner may be {error:.1f} px off, {limit:g} are allowed"
     draft.check("corners", error, limit, error <= limit, text)
@@ -303,47 +289,18 @@ def _check_corners(
     unnoticed = np.sqrt(2 * _critical(fitted, limits, degrees) * variance / (fitted.weights * spare))
     moves = np.linalg.norm(influence, axis=(2, 3), ord=2) * unnoticed * frame.unit
     name = names[int(moves.max(axis=0).argmax())]
-    text = (
-        f"a mistake at the point {name} could move a corner by {moves.max():.1f} px unnoticed, "
-        f"{limits.max_unnoticed_px:g} are allowed"
-    )
-    draft.check("reliability", moves.max(), limits.max_unnoticed_px, moves.max() <= limits.max_unnoticed_px, text)
+    _check_unnoticed(draft, "reliability", f"a mistake at the point {name}", moves.max())
+    unnoticed = np.sqrt(2 * _critical(fitted, limits, degrees) * variance / np.maximum(shared.redundancy, 1e-9))
+    moves = np.linalg.norm(np.einsum("mip,gpj->mgij", there, shared.carried), axis=(2, 3), ord=2) * unnoticed
+    place = shared.members[int(moves.max(axis=0).argmax())]
+    around = ", ".join(name for name, is_there in zip(names, place, strict=True) if is_there)
+    _check_unnoticed(draft, "places", f"a mistake that the points {around} share", moves.max() * frame.unit)
 
 
-def _region(frame: _Frame, matrix: Matrix) -> FloatArray | None:
-    """Return the corners (M, 2), map px, of the part of the map that the visible raster, somewhat grown, holds."""
-    corners = outline(*frame.map_size)
-    if (predict(matrix, frame.source(corners))[1] < MIN_DEPTH).any():
-        return None
-    homography = frame.pixels(matrix)
-    mapped = shapely.Polygon(apply_homography(homography, corners))
-    if not mapped.is_valid or mapped.area < 1:
-        return None
-    (width, height), grown = frame.visible_size, 1 + 2 * _GROWTH
-    common = mapped.intersection(
-        shapely.box(*outer_bounds(-_GROWTH * width, -_GROWTH * height, grown * width, grown * height))
-    )
-    if not isinstance(common, shapely.Polygon) or common.area < 1:
-        return None
-    return apply_homography(inverse(homography), np.asarray(common.exterior.coords)[:-1])
-
-
-def _lattice(frame: _Frame) -> FloatArray:
-    """Return places of the map (M, 2), px, where a further point could be marked."""
-    steps = np.linspace(_INSET, 1 - _INSET, _LATTICE)
-    places = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    return np.asarray(from_corner(places * np.array(frame.map_size)))
-
-
-def _best_place(frame: _Frame, fitted: PointFit, square_error: FloatArray) -> Place | None:
-    """Return the place of the largest expected error that lies on both rasters."""
-    lattice = _lattice(frame)
-    visible = apply_homography(frame.pixels(fitted.matrix), lattice)
-    inside = within(visible, *frame.visible_size)
-    if not inside.any():
-        return None
-    best = int(np.argmax(np.where(inside, square_error, -np.inf)))
-    return Place((float(lattice[best, 0]), float(lattice[best, 1])), (float(visible[best, 0]), float(visible[best, 1])))
+def _check_unnoticed(draft: _Draft, name: str, mistake: str, move_px: float) -> None:
+    limit = draft.limits.max_unnoticed_px
+    text = f"{mistake} could move a corner by {move_px:.1f} px unnoticed, {limit:g} are allowed"
+    draft.check(name, move_px, limit, move_px <= limit, text)
 
 
 def _only(indices: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
@@ -352,7 +309,7 @@ def _only(indices: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def _without_fit(draft: _Draft, frame: _Frame, source: FloatArray, separate: float) -> PointVerdict:
+def _without_fit(draft: _Draft, frame: Frame, source: FloatArray, separate: float) -> PointVerdict:
     """Return the verdict on points of which no majority agrees; the place is the one farthest from all of them."""
     needed = MINIMAL_SAMPLE["similarity"] + draft.limits.spare_points
     if separate < needed - 1e-9:
@@ -360,7 +317,7 @@ def _without_fit(draft: _Draft, frame: _Frame, source: FloatArray, separate: flo
     else:
         text = f"no transformation brings most points within {draft.limits.max_residual_px:g} px"
         draft.check("contradictions", len(source), 0, False, f"the manual points do not agree: {text}")
-    lattice = _lattice(frame)
+    lattice = lattice_of(frame)
     distances = np.linalg.norm(lattice[:, None] - source[None], axis=2) if len(source) else np.zeros((len(lattice), 1))
     x, y = lattice[int(np.argmax(distances.min(axis=1)))]
     count = len(draft.names)

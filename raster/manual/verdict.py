@@ -71,6 +71,12 @@ class PointLimits(BaseModel):
         le=1,
         description="Points nearer to each other than this share of the map's diagonal count as one point together.",
     )
+    place_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Points nearer to each other than this share of the map's diagonal may have one mistake in common.",
+    )
     min_spread: float = Field(
         default=0.15,
         ge=0,

@@ -14,6 +14,7 @@ import pytest
 from raster.homography import apply_homography, normalised
 from raster.manual.gate import judge_points
 from raster.manual.models import MODELS, consensus, fit_points, predict
+from raster.manual.places import shared_mistakes
 from raster.manual.verdict import PointLimits
 
 pytestmark = pytest.mark.unit
@@ -145,7 +146,43 @@ def test_a_file_given_twice_says_no_more_than_once() -> None:
 def test_a_mirrored_map_is_refused() -> None:
     target = GRID * [-1, 1] + [SIZE[0], 0]
     verdict = judge_points(GRID, target, names(12), SIZE, SIZE)
-    assert "orientation" in failed(verdict)
+    assert "distortion" in failed(verdict)
+    assert "mirrors" in verdict.reason
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mistake_that_the_points_of_one_place_share_does_not_pass(seed: int) -> None:
+    """Four places of five points; all of one place lie off together, which a homography fits without residuals."""
+    generator = np.random.default_rng(seed)
+    middles = np.array([[2500.0, 2000], [17500, 2500], [17000, 13000], [2500, 12500]])
+    source = (middles[:, None] + generator.normal(0, 350, (4, 5, 2))).reshape(-1, 2)
+    target = marked(source, 0.7, seed)
+    target[5 * (seed % 4) : 5 * (seed % 4) + 5] += [36, 48]
+    verdict = judge_points(source, target, names(20), SIZE, SIZE)
+    assert not verdict.accepted
+    assert {"places", "contradictions"} & failed(verdict)
+
+
+def test_shared_mistakes_are_those_of_a_fit_with_a_shift_of_the_place() -> None:
+    """The drop of the squared residuals, by fitting the shift of one point's place as two further parameters."""
+    generator = np.random.default_rng(5)
+    source = generator.uniform(-1, 1, (14, 2))
+    target = source @ [[1.1, 0.1], [-0.2, 0.9]] + generator.normal(0, 1e-3, (14, 2))
+    fitted = fit_points("affine", source, target, np.ones(14))
+    assert fitted is not None
+    shared = shared_mistakes(fitted, source, 0.7)
+    for place in range(14):
+        members = shared.members[place].astype(float)
+        design = np.column_stack([np.ones(14), source, members])
+        left = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+        assert shared.statistics[place] == pytest.approx(fitted.square_sum - np.sum(left**2), rel=1e-6, abs=1e-12)
+    assert 1 < shared.members.sum(axis=1).mean() < 10
+
+
+@pytest.mark.parametrize("factors", [(1e-3, 1e-3), (1, 0.2)])
+def test_a_transformation_beyond_reason_is_refused(factors: tuple[float, float]) -> None:
+    verdict = judge_points(GRID, marked(GRID) * factors + 50, names(12), SIZE, SIZE)
+    assert "distortion" in failed(verdict)
 
 
 def test_limits_decide() -> None:
