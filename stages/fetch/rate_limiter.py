@@ -152,9 +152,7 @@ class RateLimiter:
     async def _wait_for_start(self) -> None:
         while True:
             with self._locked() as states:
-                start = max(
-                    time.time(), states[0].next_start, states[0].paused_until, states[0].received_until
-                )
+                start = max(time.time(), states[0].next_start, states[0].paused_until, states[0].received_until)
                 states.append(replace(states[0], next_start=start + self._interval))
             wait = start - time.time()
             if wait <= 0:

@@ -134,7 +134,12 @@ class Tables:
         read = {
             name: read_tables([workspace / path for path in paths[name]], schema) for name, schema in schemas.items()
         }
-        landmarks = read["landmarks"].join(read["split_landmarks"].select(["landmark_id", "split"]), "landmark_id")
+        # A join cannot carry lists, and the release has no need of these.
+        landmarks = (
+            read["landmarks"]
+            .drop_columns("places")
+            .join(read["split_landmarks"].select(["landmark_id", "split"]), "landmark_id")
+        )
         images = pa.concat_tables([read["ground"], read["aerial"], read["index"]])
         # A join cannot carry lists; positions can be joined instead.
         position = pc.index_in(images["image_id"], read["split_images"]["image_id"])

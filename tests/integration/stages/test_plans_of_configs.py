@@ -64,7 +64,7 @@ def test_the_full_size_with_permission(tmp_path: Path, monkeypatch: pytest.Monke
         assert load["days"] == pytest.approx(load["requests"] / 10 / 86400)
     assert acquire["downloaded"] > 1e9
     output = CliRunner().invoke(build_app(), ["plan", str(allowed)]).output
-    assert "days at 10 a second" in output
+    assert "at 10 a second" in output
     assert "4711" not in output
 
 
