@@ -10,6 +10,7 @@ landmarks are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,9 @@ from scipy.spatial import cKDTree
 
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit
 from stages.landmarks.aerial import AerialParams, image_outputs, write_chips
+from stages.landmarks.ground import per_landmark
 from stages.landmarks.simulated import SimulatedAerial, country
+from stages.landmarks.sources import key_params
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -72,10 +75,18 @@ class IndexStage(Stage[IndexParams]):
             image_outputs(workspace, rows, folder / "images.parquet"), {"images": len(rows), "without data": left_out}
         )
 
+    def key_params(self) -> Any:
+        """Return the params, those that no result depends on left out."""
+        return key_params(self.params)
+
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count the points."""
         count, pixels = self.params.points, self.params.size**2
-        return Estimate(-(-count // BATCH), written=round(count * pixels * 0.35), seconds=count * 7e-7 * pixels)
+        # One image of each point is kept, but all years of a place are looked at.
+        amounts = {"index": Estimate(count, propagated={"landmarks": float(count)})}
+        each = per_landmark(amounts, "index", self.params.source, 7e-7 * pixels, pixels * 0.35)
+        units = -(-count // BATCH)
+        return Estimate(0) if each is None else replace(each, units=units, propagated={})
 
     def _points(self, places: np.ndarray, seed: int) -> list[dict[str, Any]]:
         if isinstance(self.params.source, SimulatedAerial):

@@ -117,9 +117,9 @@ def file_of(page: Json) -> FileInfo:
 
 
 def date_of(text: str) -> str:
-    """Return the first date in a text as ISO 8601, as precise as it is; "" without one."""
-    found = _DATE.search(text)
-    return "-".join(part for part in found.groups() if part) if found else ""
+    """Return the most precise date in a text as ISO 8601, of equal ones the first; "" without one."""
+    dates = ("-".join(part for part in found.groups() if part) for found in _DATE.finditer(text))
+    return max(dates, key=len, default="")
 
 
 def plain_text(markup: str) -> str:

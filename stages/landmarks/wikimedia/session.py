@@ -174,6 +174,9 @@ class Session:
         host = urlsplit(address).netloc.lower()
         if host not in self.rules.file_hosts:
             return PermanentError(f"its address leads to {host or 'no host'}, which is none of the service's")
+        refused = self.store.get(f"refused {address}")[1]
+        if refused is not None:
+            return PermanentError(refused.decode())
         label = f"picture {urlsplit(address).path.rpartition('/')[2]}"
         request = Request(
             address,
@@ -186,6 +189,7 @@ class Session:
         try:
             return await get_stored(self.store, self._files, address, request)
         except UnsafeError as error:
+            self.store.put(f"refused {address}", str(error).encode())
             return PermanentError(str(error))
 
     def request(self, api: str, parameters: Mapping[str, str]) -> Request[bytes]:
