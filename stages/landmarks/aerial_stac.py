@@ -76,31 +76,46 @@ class StacAerial(AerialSource):
 
     def chips(self, place: Row, size: int, gsd: float, workspace: Path) -> Iterator[Chip]:
         """Search and read the items of each year; see `AerialSource`."""
+        yield from self._chips(place, size, gsd, workspace, newest=False)
+
+    def latest(self, place: Row, size: int, gsd: float, workspace: Path) -> Iterator[Chip]:
+        """Read the items of the last year only; see `AerialSource`."""
+        yield from self._chips(place, size, gsd, workspace, newest=True)
+
+    def _chips(self, place: Row, size: int, gsd: float, workspace: Path, newest: bool) -> Iterator[Chip]:
         grid = centred_grid(place["lon"], place["lat"], size, gsd)
         footprint = ground_square(place["lon"], place["lat"], size * gsd)
         with BlockingClient(workspace / "cache" / "limiters", self.rate_limits, self._reach()) as client:
             reader = CatalogReader(self.catalog, client)
             by_year = grouped_by_year(reader.items(self.collections, footprint, None), footprint, self.asset)
             access = _access(self.signing, self.sas_variable, self.sas_service, self.region)
-            for year in sorted(by_year):
-                if self.years is None or self.years[0] <= year <= self.years[1]:
-                    items = by_year[year]
-                    pixels = self._mosaic(items, grid, client, access)
-                    days = sorted({item.start.date().isoformat() for item in items if item.start is not None})
-                    yield Chip(
-                        year,
-                        pixels,
-                        tuple(item.id for item in items),
-                        "/".join(dict.fromkeys((days[0], days[-1]))) if days else str(year),
-                        self.licence,
-                        self.attribution,
-                        items[0].assets[self.asset],
-                    )
+            first, last = self.years or (0, 9999)
+            years = [year for year in sorted(by_year) if first <= year <= last]
+            for year in years[-1:] if newest else years:
+                items = by_year[year]
+                pixels = self._mosaic(items, grid, client, access)
+                days = sorted({item.start.date().isoformat() for item in items if item.start is not None})
+                yield Chip(
+                    year,
+                    pixels,
+                    tuple(item.id for item in items),
+                    "/".join(dict.fromkeys((days[0], days[-1]))) if days else str(year),
+                    self.licence,
+                    self.attribution,
+                    items[0].assets[self.asset],
+                )
 
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a search a landmark and some ranges an item, as overviews and tiles of 800 px take."""
+        return self._load(landmarks, _YEARS)
+
+    def load_latest(self, places: float) -> Mapping[str, HostLoad]:
+        """Count the same for one year."""
+        return self._load(places, 1)
+
+    def _load(self, landmarks: float, years: int) -> Mapping[str, HostLoad]:
         rate = self.rate_limits.requests_per_second
-        files = landmarks * _YEARS * _ITEMS_A_YEAR
+        files = landmarks * years * _ITEMS_A_YEAR
         loads = {urlsplit(self.catalog).netloc or "catalog": HostLoad(2 * landmarks, landmarks * 60_000, rate)}
         host = self.asset_hosts[0] if self.asset_hosts else "hosts of the assets"
         byte_rate = self.rate_limits.bytes_per_second

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.licences import refusal, spdx_of
-from stages.landmarks.sources import AnyGround, Photograph, key_params
+from stages.landmarks.sources import AnyGround, HostLoad, LandmarkSource, Photograph, key_params
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 from stages.tile.statistics import THUMBNAIL_PX, perceptual_hashes
@@ -144,11 +144,8 @@ class GroundStage(Stage[GroundParams]):
         return row, body, ""
 
     def _reduced(self, image: np.ndarray) -> tuple[bytes, int, int]:
-        factor = min(1.0, self.params.longest_side / max(image.shape[:2]))
-        height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-        if factor < 1:
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-        return encoded(image, self.params.quality), width, height
+        small = reduced(image, self.params.longest_side)
+        return encoded(small, self.params.quality), small.shape[1], small.shape[0]
 
 
 def flags_of(title: str, categories: Iterable[str]) -> list[str]:
@@ -190,6 +187,13 @@ def _size_of(body: bytes) -> tuple[int, int] | None:
         return None
 
 
+def reduced(image: np.ndarray, longest: int) -> np.ndarray:
+    """Return an RGB image (H, W, 3) with its longer side at most `longest` pixels, by area averages."""
+    factor = min(1.0, longest / max(image.shape[:2]))
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    return image if factor == 1 else np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def encoded(image: np.ndarray, quality: int) -> bytes:
     """Encode RGB as JPEG."""
     done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -205,14 +209,18 @@ def hash_of(image: np.ndarray) -> int:
 
 
 def per_landmark(
-    before: Mapping[str, Estimate], stage: str, source: Any, seconds: float, written: float
+    before: Mapping[str, Estimate],
+    stage: str,
+    source: LandmarkSource | Mapping[str, HostLoad],
+    seconds: float,
+    written: float,
 ) -> Estimate | None:
     """Estimate a stage that has a unit a landmark, from the landmarks that an earlier stage propagates."""
     propagated = before[stage].propagated if stage in before else {}
     count = propagated.get("landmarks", 0)
     if not count:
         return None
-    loads = source.load(count)
+    loads = source.load(count) if isinstance(source, LandmarkSource) else source
     return Estimate(
         round(count),
         requests=round(sum(load.requests for load in loads.values())),

@@ -7,6 +7,7 @@ and `rejected.parquet` (see `stages.landmarks.tables`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,4 +70,5 @@ class ResolveStage(Stage[ResolveParams]):
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count batches and requests."""
-        return per_landmark(before, "select", self.params.source, 0.001, 500)
+        found = per_landmark(before, "select", self.params.source, 0.001, 500)
+        return found and replace(found, units=-(-found.units // BATCH))

@@ -169,6 +169,21 @@ class AerialSource(LandmarkSource):
             workspace: Folder of the run, for rate limiters and stores.
         """
 
+    def latest(self, place: Row, size: int, gsd: float, workspace: Path) -> Iterator[Chip]:
+        """Yield the image of the last year, if there is any; a source that can leave the others out overrides this.
+
+        Args:
+            place: As of `chips`.
+            size: Width and height, pixels.
+            gsd: Metres on the ground a pixel.
+            workspace: Folder of the run.
+        """
+        yield from list(self.chips(place, size, gsd, workspace))[-1:]
+
+    def load_latest(self, places: float) -> Mapping[str, HostLoad]:
+        """Return by host what the last images of so many places take."""
+        return self.load(places)
+
 
 def _registry(what: str, base: type, noun: str, builtin: Mapping[str, str]) -> Registry[type[BaseModel]]:
     return Registry(f"mapdata.landmarks.{what}", base, noun, builtin, classes=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,7 +74,8 @@ class TextStage(Stage[TextParams]):
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count requests and bytes from the landmarks that are expected."""
-        return per_landmark(before, "resolve", self.params.source, 0.05, 4000)
+        found = per_landmark(before, "resolve", self.params.source, 0.05, 4000)
+        return found and replace(found, units=-(-found.units // BATCH))
 
 
 def text_row(landmark: Row, article: Article) -> dict[str, Any] | None:
