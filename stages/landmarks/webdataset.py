@@ -121,7 +121,7 @@ class _Shards:
             self._made.append(path)
             self._size = 0
             temporary = self._stack.enter_context(atomic_path(path))
-            self._archive = self._stack.enter_context(tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT))
+            self._archive = self._stack.enter_context(tarfile.TarFile(temporary, "w", format=tarfile.USTAR_FORMAT))
         for name, body in members:
             entry = tarfile.TarInfo(name)
             entry.size = len(body)

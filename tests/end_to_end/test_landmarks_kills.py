@@ -1,4 +1,4 @@
-"""The recipe `landmarks` under `kill -9`, its driver or a worker, again and again: the same release to the last byte."""
+"""The recipe `landmarks` under `kill -9` of its driver or a worker, again and again: the same release to a byte."""
 
 from __future__ import annotations
 
