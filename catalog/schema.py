@@ -155,6 +155,10 @@ class Schema(ABC, Generic[OriginalT]):
             CatalogError: They do.
         """
 
+    def faults(self, manifest: pa.Table) -> Iterator[str]:
+        """Yield what may not be published of a manifest that was read back; `verify` asks, perhaps of a stranger's."""
+        yield from ()
+
     def files(self, original: OriginalT, formats: frozenset[Format]) -> Iterable[tuple[Path, str, str | None]]:
         """Yield files that go with an original; none unless overridden.
 

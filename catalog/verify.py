@@ -163,6 +163,8 @@ def check_manifest(schema: Schema[Any], manifest: pa.Table) -> Iterator[Problem]
     for name in schema.manifest.names:
         if not manifest[name].combine_chunks().equals(again[name].combine_chunks()):
             yield Problem(MANIFEST_NAME, f"column {name!r} or the order of rows is not what the others imply", _RESTORE)
+    for what in schema.faults(manifest):
+        yield Problem(MANIFEST_NAME, what, "reject it and build the release again")
     rows = published(manifest)
     splits = rows.group_by(schema.group).aggregate([("split", "count_distinct")])
     mixed = splits.filter(pc.greater(splits["split_count_distinct"], 1))[schema.group].to_pylist()

@@ -51,7 +51,7 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
             }
             row["propagated"] = dict(estimate.propagated)
             row["hosts"] = {
-                host: {"requests": count, "requests_per_second": rate, "days": count / rate / 86400 if rate else None}
+                host: _host_load(count, rate, *estimate.traffic.get(host, (None, None)))
                 for host, (count, rate) in estimate.hosts.items()
             }
         if complete and ledger is not None:
@@ -61,3 +61,15 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
             complete = not plan.due
         rows.append(row)
     return rows
+
+
+def _host_load(requests: int, rate: float | None, size: int | None, byte_rate: float | None) -> dict[str, Any]:
+    """Return what a host gives, and the days that its limits make of it: the longer of those of requests and bytes."""
+    waits = [amount / limit for amount, limit in ((requests, rate), (size, byte_rate)) if amount is not None and limit]
+    return {
+        "requests": requests,
+        "requests_per_second": rate,
+        "bytes": size,
+        "bytes_per_second": byte_rate,
+        "days": max(waits) / 86400 if waits else None,
+    }

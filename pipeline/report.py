@@ -169,9 +169,9 @@ def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if amounts := rows[0]["propagated"]:
         words = ", ".join(f"{value:,.10g} {name.replace('_', ' ')}" for name, value in amounts.items())
         console.print(words, highlight=False, markup=False)
-    for host, load in (item for row in rows for item in row["hosts"].items()):
-        limit = f"{load['days']:.1f} days at {load['requests_per_second']:g} a second" if load["days"] else "no limit"
-        console.print(f"{host}: {load['requests']:,} requests, {limit}", highlight=False, markup=False)
+    for row in rows:
+        for host, load in row["hosts"].items():
+            console.print(f"{row['stage']}, {host}: {_load(load)}", highlight=False, markup=False, soft_wrap=True)
     console.print("~ estimated from the configuration; ? known once the stages before it have ended", highlight=False)
 
 
@@ -206,6 +206,24 @@ def _print_failures(console: Console, failures: Sequence[Mapping[str, Any]], com
 
 def _right(title: str) -> Column:
     return Column(title, justify="right")
+
+
+def _load(load: Mapping[str, Any]) -> str:
+    """Return what a host gives as text: requests, bytes, and how long they take at the rates that it is asked at."""
+    parts = [f"{load['requests']:,} requests"]
+    if load["bytes"] is not None:
+        parts.append(format_bytes(load["bytes"]))
+    rates = []
+    if load["requests_per_second"]:
+        each = load["requests_per_second"]
+        rates.append(f"{each:g} a second" if each >= 1 else f"{each * 3600:g} an hour")
+    if load["bytes_per_second"]:
+        rates.append(f"{load['bytes_per_second'] * 8e-6:g} Mbit/s")
+    if not rates:
+        return ", ".join([*parts, "no limit"])
+    days = load["days"]
+    time = f"{days:.1f} days" if days >= 2 else f"{days * 24:.1f} hours"
+    return ", ".join([*parts, f"{time} at {' and '.join(rates)}"])
 
 
 def _duration(seconds: float) -> str:

@@ -114,7 +114,8 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `propagated` are amounts by name that the estimates of later stages start from; `rows` are those of the table that
+    `traffic` says the same of bytes. `propagated` are amounts by name that the estimates of later stages start from;
+    `rows` are those of the table that
     the stage will write, where it is so quick that planning makes them: later stages plan with the very rows.
     """
 
@@ -124,6 +125,7 @@ class Estimate:
     written: int = 0
     seconds: float = 0.0
     hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
+    traffic: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
     propagated: Mapping[str, float] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
 

@@ -35,7 +35,12 @@ IMAGES = pa.schema(
         column("items", _TEXTS, "what the source calls that which it was made of"),
         column("flags", _TEXTS, "what it seems to be instead of a view of the landmark, by its title and categories"),
         column("outdoor", _REAL, "score of being taken outdoors, 0 to 1; null if not judged", nullable=True),
-        column("geometry", pa.binary(), "WKB polygon, WGS84: ground of an aerial image, box of the landmark otherwise"),
+        column(
+            "geometry",
+            pa.binary(),
+            "WKB polygon, WGS84: ground of an aerial image, else box of the landmark; of a "
+            "photograph of no landmark the extent of all, as its place is not known",
+        ),
     ]
 )
 """One row an image, as the catalog takes it."""

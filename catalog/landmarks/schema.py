@@ -18,13 +18,23 @@ from catalog.model import Contents, Format, Json, Placed
 from catalog.schema import Credit, Role, Schema
 from catalog.stac import make_item, time_properties
 
-_FREE = ("CC0-", "CC-BY-", "Public-Domain", "Apache-", "ODbL-")
+_FREE = (
+    *("CC0-", "CC-BY-", "Public-Domain", "public domain", "Apache-", "ODbL-"),
+    # of public imagery
+    *("OGD-CH", "Licence Ouverte", "DL-DE-BY-", "DL-DE-ZERO-", "OGL-", "NLOD-"),
+)
 _FORBIDDEN = ("NC", "ND")
 
 _TASKS = """\
 Photographs, aerial images, texts and coordinates of a landmark share its `landmark_id`. Landmarks of the split
 `query` ask; the galleries are their images of the other modality with the distractors of the split `index`. Landmarks
 of different splits lie apart, and no image is nearly the same as one of another split."""
+
+
+def is_free(licence: str) -> bool:
+    """Tell whether images of a licence may be published: open ones, without a word against changes or commerce."""
+    parts = licence.upper().replace("_", "-").split("-")
+    return licence.startswith(_FREE) and not any(part in _FORBIDDEN for part in parts)
 
 
 class LandmarkSchema(Schema[Landmark]):
@@ -55,15 +65,25 @@ class LandmarkSchema(Schema[Landmark]):
 
     def check(self, contents: Contents[Landmark], manifest: pa.Table) -> None:
         """Raise CatalogError if an image may not be published, or belongs to no landmark that is given."""
+        for fault in self.faults(manifest):
+            raise CatalogError(f"{fault}; reject it")
         rows = manifest.filter(pc.equal(manifest["verdict"], "accepted"))
-        for licence in pc.unique(rows["image_licence"]).to_pylist():
-            parts = licence.upper().split("-")
-            if not licence.startswith(_FREE) or any(part in _FORBIDDEN for part in parts):
-                raise CatalogError(f"an image under the licence {licence!r} may not be published; reject it")
         own = rows.filter(pc.invert(rows["distractor"]))
         lost = sorted(set(pc.unique(own["landmark_id"]).to_pylist()) - {landmark.id for landmark in contents.originals})
         if lost:
             raise CatalogError(f"no landmark is given for {', '.join(lost[:5])}, though images belong to it")
+
+    def faults(self, manifest: pa.Table) -> Iterator[str]:
+        """Yield the licences that allow no publication, and images without the facts that a licence asks for."""
+        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted"))
+        for licence in sorted(pc.unique(rows["image_licence"]).to_pylist()):
+            if not is_free(licence):
+                key = rows.filter(pc.equal(rows["image_licence"], licence))["image_id"][0]
+                yield f"the licence {licence!r}, of image {key} and perhaps others, does not allow to publish it"
+        for name in ("image_attribution", "image_source"):
+            bare = rows.filter(pc.equal(pc.utf8_trim_whitespace(rows[name]), ""))["image_id"]
+            if len(bare):
+                yield f"{len(bare)} images, such as {bare[0]}, have no {name!r}"
 
     def tables(self, contents: Contents[Landmark]) -> Mapping[str, pa.Table]:
         """Return the tables of landmarks and of texts, a row a landmark."""

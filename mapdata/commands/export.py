@@ -17,6 +17,11 @@ class ExportFormat(StrEnum):
     RASTERS = "rasters"
     STAC = "stac"
     MMLANDMARKS = "mmlandmarks"
+    WEBDATASET = "webdataset"
+
+
+_BESIDE = (ExportFormat.MMLANDMARKS, ExportFormat.WEBDATASET)
+"""Formats of landmarks that are folders of their own beside the release."""
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +37,8 @@ def export(
             "--to",
             help="folders: MapData/<point>/<site>/{L,R} image files. zarr: one Zarr v3 store. "
             "rasters: the raster pairs. stac: a static STAC catalog. mmlandmarks (of landmarks): the layout of the "
-            "published dataset, beside the release. May be given several times.",
+            "published dataset, beside the release. webdataset (of landmarks): tar shards, beside the release. "
+            "May be given several times.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -47,7 +53,7 @@ def export(
     from pipeline.workspace import Workspace
 
     place = Workspace(workspace)
-    parts = [name.value for name in to if name is not ExportFormat.MMLANDMARKS]
+    parts = [name.value for name in to if name not in _BESIDE]
     formats: list[str] = []
     with place.lock("mapdata export"):
         if ExportFormat.MMLANDMARKS in to:
@@ -55,6 +61,10 @@ def export(
 
             write_official(place.root / "release", place.root / "mmlandmarks")
             write_shards(place.root / "mmlandmarks")
+        if ExportFormat.WEBDATASET in to:
+            from stages.landmarks.webdataset import write_webdataset
+
+            write_webdataset(place.root / "release", place.root / "webdataset")
         if parts:
             from stages.export import export_release
 
@@ -66,3 +76,5 @@ def export(
         typer.echo(f"{place.root / 'release'} now has: {', '.join(formats)}")
     if ExportFormat.MMLANDMARKS in to:
         typer.echo(f"{place.root / 'mmlandmarks'} has the layout of the published dataset")
+    if ExportFormat.WEBDATASET in to:
+        typer.echo(f"{place.root / 'webdataset'} has the shards")

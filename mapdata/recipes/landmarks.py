@@ -6,6 +6,7 @@ from pipeline.recipe import Recipe
 from stages.landmarks.aerial import AerialStage
 from stages.landmarks.ground import GroundStage
 from stages.landmarks.index import IndexStage
+from stages.landmarks.outdoor import OutdoorStage
 from stages.landmarks.release import ReleaseStage
 from stages.landmarks.resolve import ResolveStage
 from stages.landmarks.select import SelectStage
@@ -14,6 +15,17 @@ from stages.landmarks.text import TextStage
 
 RECIPE = Recipe(
     name="landmarks",
-    stages=(SelectStage, ResolveStage, GroundStage, TextStage, AerialStage, IndexStage, SplitStage, ReleaseStage),
+    stages=(
+        SelectStage,
+        ResolveStage,
+        GroundStage,
+        OutdoorStage,
+        TextStage,
+        AerialStage,
+        IndexStage,
+        SplitStage,
+        ReleaseStage,
+    ),
+    optional=frozenset({"outdoor"}),
     roles=("ground", "aerial", "text"),
 )

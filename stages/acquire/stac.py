@@ -20,6 +20,7 @@ from raster.errors import RasterError
 from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader, open_raster
+from stages.acquire.asset_access import AssetAccess
 from stages.acquire.keys import credentials_of, key_problem, without_key
 from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
@@ -166,12 +167,12 @@ class StacSource(Source):
     ) -> Callable[[Window], Image]:
         """Return a function that reads a window of an item's raster on the site's grid."""
         name = f"item {item.id}, asset {self.asset!r}"
-        remote, raster = _open_asset(stack, item, self.asset, self.bands, client)
-        with _failures(name, remote):
+        remote, raster = open_asset(stack, item, self.asset, self.bands, client)
+        with asset_failures(name, remote):
             view = stack.enter_context(raster.on_grid(grid))
 
         def read(window: Window) -> Image:
-            with _failures(name, remote):
+            with asset_failures(name, remote):
                 return rgba(*view.read(*window))
 
         return read
@@ -196,17 +197,33 @@ def _day(value: str) -> date:
         raise ValueError(f"{value!r} is not a day such as 2024-05-31") from None
 
 
-def _open_asset(
-    stack: ExitStack, item: StacItem, asset: str, bands: Sequence[int], client: BlockingClient
+def open_asset(
+    stack: ExitStack,
+    item: StacItem,
+    asset: str,
+    bands: Sequence[int],
+    client: BlockingClient,
+    access: AssetAccess | None = None,
 ) -> tuple[RemoteFile | None, RasterReader]:
     """Open an item's file with the driver that its first bytes call for, and with no other.
 
     A driver that follows references, such as VRT or WMS, is never tried, whatever the file's name says.
+
+    Args:
+        stack: Closes what is opened.
+        item: The item.
+        asset: Key of the asset.
+        bands: As of `open_raster`.
+        client: Sends the requests.
+        access: Signs the address; by default it is taken as it is.
     """
     name, address = f"item {item.id}, asset {asset!r}", item.assets[asset]
+    access = access or AssetAccess()
+    if urlsplit(address).scheme not in ("", "file"):
+        address = access.address(address, client)
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
-        remote = RemoteFile(client, address, name)
+        remote = RemoteFile(client, address, name, access.headers, access.missing)
         driver = _driver(remote.read(12), name)
         file = "asset.tif" if driver == "GTiff" else "asset.jp2"
 
@@ -216,7 +233,7 @@ def _open_asset(
             remote.seek(0)
             return remote
 
-        with _failures(name, remote):
+        with asset_failures(name, remote):
             opened = open_raster(file, bands, name, siblings=False, driver=driver, opener=opener)
             return remote, stack.enter_context(opened)
     if item.remote or scheme not in ("", "file"):
@@ -227,7 +244,7 @@ def _open_asset(
         raise PermanentError(f"{name}: there is no file {path}")
     with path.open("rb") as head:
         driver = _driver(head.read(12), name)
-    with _failures(name, None):
+    with asset_failures(name, None):
         return None, stack.enter_context(open_raster(path, bands, name, driver=driver))
 
 
@@ -241,7 +258,7 @@ def _driver(head: bytes, name: str) -> str:
 
 
 @contextmanager
-def _failures(name: str, remote: RemoteFile | None) -> Iterator[None]:
+def asset_failures(name: str, remote: RemoteFile | None) -> Iterator[None]:
     """Say which item failed and why: GDAL knows only that a read failed, and its messages may hold the URL."""
     try:
         yield

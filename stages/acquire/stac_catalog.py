@@ -55,6 +55,7 @@ class StacItem:
         assets: Address by key: a URL, or a path where the item is a local file. Those of a remote item may be of any
             kind, and are refused where they are opened.
         remote: Does the item come from the network?
+        year: The year that the item's own property gives, such as `naip:year`; None where it has none.
     """
 
     id: str
@@ -64,6 +65,7 @@ class StacItem:
     cloud_cover: float | None
     assets: Mapping[str, str]
     remote: bool
+    year: int | None = None
 
     def touches(self, footprint: BaseGeometry) -> bool:
         """Tell whether the item covers some of a footprint."""
@@ -316,6 +318,7 @@ def _item(document: Any, address: str) -> StacItem:
         _number(properties.get("eo:cloud_cover")),
         assets,
         _is_remote(address),
+        _year(properties),
     )
 
 
@@ -338,6 +341,12 @@ def _moment(value: object) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _year(properties: Mapping[str, Any]) -> int | None:
+    """Return the year that a property such as `naip:year` gives, as a number or as a text."""
+    found = [str(value) for name, value in properties.items() if str(name).rpartition(":")[2] == "year"]
+    return int(found[0]) if len(found) == 1 and found[0].isdigit() and len(found[0]) == 4 else None
 
 
 def _number(value: object) -> float | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import stamina
@@ -18,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.errors import PermanentError, TransientError
 from stages.fetch.credentials import Credentials
 from stages.fetch.encodings import decoded
+from stages.fetch.headers import MAX_RETRY_AFTER_S, redirected, retry_after
 from stages.fetch.rate_limiter import RateLimiter
 from stages.fetch.reach import PublicResolver, Reach
 from stages.fetch.responses import InvalidResponse, UnsafeResponse
 
 T = TypeVar("T")
 _MAX_REDIRECTS = 3
-_MAX_RETRY_AFTER_S = 3600.0
 _CONFIRMATIONS = 2
 """Responses in a row that must say 'there is nothing here': a service in trouble says so, too."""
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524})
@@ -48,6 +47,9 @@ class RateLimits(BaseModel):
     wait_s: float = Field(
         default=0.5, ge=0, description="First wait between attempts in seconds; doubles each time, with jitter."
     )
+    bytes_per_second: float | None = Field(
+        default=None, gt=0, description="Bytes received from one host, over all workers; null: no limit."
+    )
     contact: str = Field(
         default="", description="Mail address or page that the User-Agent names, so that a service can reach you."
     )
@@ -66,6 +68,10 @@ def _never(body: bytes) -> bool:
     return False
 
 
+def _no_wait(response: Response) -> float | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Request(Generic[T]):
     """A request and how to check its response.
@@ -78,6 +84,11 @@ class Request(Generic[T]):
         absent_statuses: HTTP statuses that say that there is nothing at this address.
         headers: Further request headers.
         is_absence: Tells whether a body says that there is nothing, such as a 'no imagery' picture.
+        asks_to_wait: Returns for how many seconds a response with a good status asks to send nothing, as services do
+            that report their load in the body; None for a response that is an answer.
+        token_variable: Environment variable that holds a bearer token for the request's own host; "" for none.
+        redirect_hosts: Hosts, with their port unless it is the usual one, to which a redirect may lead besides its own.
+        confirmations: Responses in a row that must say that there is nothing.
     """
 
     url: str
@@ -87,6 +98,14 @@ class Request(Generic[T]):
     absent_statuses: frozenset[int] = frozenset({204, 404, 410})
     headers: Mapping[str, str] = field(default_factory=dict)
     is_absence: Callable[[bytes], bool] = _never
+    asks_to_wait: Callable[[Response], float | None] = _no_wait
+    token_variable: str = ""
+    redirect_hosts: frozenset[str] = frozenset()
+    confirmations: int = _CONFIRMATIONS
+
+
+class UnsafeError(PermanentError):
+    """A response that is never accepted, such as a redirect to a foreign host: of this address, not of the service."""
 
 
 class _Retryable(Exception):
@@ -101,6 +120,8 @@ class Client:
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to; every host by default, for addresses that the user gave.
         credentials: What one of the hosts is sent with every request.
+        share: Names one rate limiter for all hosts together, of a service that counts them so; by default each host
+            has its own.
     """
 
     def __init__(
@@ -109,11 +130,13 @@ class Client:
         rate_limits: RateLimits,
         reach: Reach | None = None,
         credentials: Credentials | None = None,
+        share: str = "",
     ) -> None:
         self._credentials = credentials
         self._folder = folder
         self._rate_limits = rate_limits
         self._reach = reach
+        self._share = share
         self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
@@ -164,7 +187,7 @@ class Client:
                     response = await self._send(request)
                     if response is None or request.is_absence(response.body):
                         absences += 1
-                        if absences < min(_CONFIRMATIONS, self._rate_limits.attempts):
+                        if absences < min(request.confirmations, self._rate_limits.attempts):
                             raise _Retryable("that there is nothing, once")
                         return None
                     absences = 0
@@ -178,22 +201,22 @@ class Client:
                 "Nothing that was fetched is lost: run again when the service works."
             ) from None
         except UnsafeResponse as error:
-            raise PermanentError(f"{request.label}: refused {error}; check the address of the source") from None
+            raise UnsafeError(f"{request.label}: refused {error}; check the address of the source") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _send(self, request: Request[T]) -> Response | None:
-        """Return one response, following redirects within the host; None if it says that there is nothing."""
+        """Return one response, following the redirects that are allowed; None if it says that there is nothing."""
         url = request.url
+        own = _host(url)
         for _ in range(_MAX_REDIRECTS + 1):
             if self._reach:
                 self._reach.check_url(url)
             limiter = self._limiter(url)
-            sent, headers = self._credentials.added(url) if self._credentials else (url, {})
+            sent, keys = self._credentials.added(url) if self._credentials else (url, {})
             async with limiter.slot():
                 try:
-                    async with self._session.get(
-                        sent, headers={**request.headers, **headers}, allow_redirects=False
-                    ) as response:
+                    headers = {**request.headers, **(_bearer(request) if _host(url) == own else {}), **keys}
+                    async with self._session.get(sent, headers=headers, allow_redirects=False) as response:
                         target = response.headers.get("Location") if 300 <= response.status < 400 else None
                         if target is None:
                             valid = await self._read(request, response, limiter)
@@ -209,7 +232,7 @@ class Client:
                 except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                     limiter.failed()
                     raise _Retryable(type(error).__name__) from None
-            url = _redirected(url, target)
+            url = redirected(url, target, request.redirect_hosts)
         raise UnsafeResponse(f"more than {_MAX_REDIRECTS} redirects")
 
     async def _read(
@@ -219,7 +242,7 @@ class Client:
         if status in request.absent_statuses:
             return None
         if status in _TRANSIENT_STATUSES:
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = retry_after(response.headers.get("Retry-After"))
             if wait is not None:
                 limiter.pause(wait)
             else:
@@ -232,18 +255,25 @@ class Client:
                 f"{request.label}: the service responds with status {status}; check the address of the source"
             )
         _refuse_path_in_file_name(response)
-        packed = await _read_bounded(response, request.max_bytes)
+        packed = await _read_bounded(response, request.max_bytes, limiter)
         try:
             body = decoded(packed, response.headers.get("Content-Encoding", ""), request.max_bytes)
         except InvalidResponse as error:
             raise _Retryable(str(error)) from error
-        return Response(status, body, response.headers)
+        answer = Response(status, body, response.headers)
+        seconds = request.asks_to_wait(answer)
+        if seconds is not None:
+            limiter.pause(min(max(seconds, 0.0), MAX_RETRY_AFTER_S))
+            raise _Retryable(f"that it wants nothing for {seconds:g} s")
+        return answer
 
     def _limiter(self, url: str) -> RateLimiter:
-        host = _host(url)
+        host = self._share or _host(url)
         if host not in self._limiters:
             limits = self._rate_limits
-            self._limiters[host] = RateLimiter(self._folder, host, limits.requests_per_second, limits.concurrent)
+            self._limiters[host] = RateLimiter(
+                self._folder, host, limits.requests_per_second, limits.concurrent, bytes_rate=limits.bytes_per_second
+            )
         return self._limiters[host]
 
 
@@ -257,8 +287,20 @@ def _tls_problem(error: aiohttp.ClientSSLError) -> str:
     return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__)
 
 
-async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes, whole."""
+def _bearer(request: Request[T]) -> dict[str, str]:
+    """Return the header with the request's token, which is read here and kept nowhere."""
+    if not request.token_variable:
+        return {}
+    token = os.environ.get(request.token_variable, "").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise PermanentError(
+            f"{request.label}: the environment variable {request.token_variable} holds no token; set it, or name none"
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, limit: int, limiter: RateLimiter) -> bytes:
+    """Read a body of at most `limit` bytes, whole, as fast as the limiter allows."""
     expected = response.content_length
     if expected is not None and expected > limit:
         raise UnsafeResponse(f"a body of {expected} bytes where at most {limit} are allowed")
@@ -267,6 +309,7 @@ async def _read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
         body += chunk
         if len(body) > limit:
             raise UnsafeResponse(f"a body of more than {limit} bytes")
+        await limiter.received(len(chunk))
     if expected is not None and len(body) != expected:
         raise _Retryable(f"{len(body)} bytes of {expected}")
     return bytes(body)
@@ -276,34 +319,3 @@ def _refuse_path_in_file_name(response: aiohttp.ClientResponse) -> None:
     disposition = response.headers.get("Content-Disposition", "")
     if any(mark in disposition.partition("filename")[2] for mark in ("/", "\\", "..")):
         raise UnsafeResponse("a file name with a path in its Content-Disposition")
-
-
-def _redirected(url: str, target: str) -> str:
-    """Return the target of a redirect within the same host; raise `UnsafeResponse` for any other."""
-    try:
-        new = urljoin(url, target)
-        old_parts, new_parts = urlsplit(url), urlsplit(new)
-        old_port, new_port = old_parts.port, new_parts.port
-    except ValueError:
-        raise UnsafeResponse("a redirect to a malformed address") from None
-    if new_parts.scheme not in ("http", "https"):
-        raise UnsafeResponse(f"a redirect to {new_parts.scheme}:")
-    if new_parts.hostname != old_parts.hostname or (old_parts.scheme, new_parts.scheme) == ("https", "http"):
-        raise UnsafeResponse(f"a redirect from {old_parts.hostname} to {new_parts.scheme}://{new_parts.hostname}")
-    if new_port != old_port and (old_parts.scheme, new_parts.scheme) != ("http", "https"):
-        raise UnsafeResponse(f"a redirect to port {new_port} of {new_parts.hostname}")
-    return new
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds (at most an hour) that a `Retry-After` header asks for, given in seconds or as a date."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if seconds == seconds else None

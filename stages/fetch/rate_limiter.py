@@ -1,4 +1,4 @@
-"""One rate limiter a host for a whole run, however many processes take part: request rate, concurrency and pauses.
+"""One rate limiter a host for a whole run, however many processes take part: requests, bytes, concurrency and pauses.
 
 The state lies in small files that the processes share under `flock`, in a folder on a local disk or on a shared file
 system that honours locks. The kernel drops the locks of a process that dies, so its slots become free by themselves.
@@ -23,17 +23,21 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 300.0
 
 @dataclass(frozen=True)
 class _State:
-    """What the processes share. Times are seconds since the epoch; `failures` counts failures in a row."""
+    """What the processes share. Times are seconds since the epoch; `failures` counts failures in a row.
+
+    `received_until` is when all bytes received so far would have arrived at the rate that is allowed.
+    """
 
     next_start: float = 0.0
     paused_until: float = 0.0
     failures: float = 0.0
     written_at: float = 0.0
+    received_until: float = 0.0
 
-    LAYOUT = struct.Struct("<4d")
+    LAYOUT = struct.Struct("<5d")
 
     def pack(self) -> bytes:
-        return self.LAYOUT.pack(self.next_start, self.paused_until, self.failures, self.written_at)
+        return self.LAYOUT.pack(self.next_start, self.paused_until, self.failures, self.written_at, self.received_until)
 
     @classmethod
     def unpack(cls, data: bytes) -> _State:
@@ -46,7 +50,8 @@ class _State:
         pause of a second would last until the clock reaches the old time again.
         """
         behind = max(0.0, self.written_at - now)
-        return replace(self, next_start=self.next_start - behind, paused_until=self.paused_until - behind)
+        times = {name: getattr(self, name) - behind for name in ("next_start", "paused_until", "received_until")}
+        return replace(self, **times)
 
 
 class RateLimiter:
@@ -61,10 +66,17 @@ class RateLimiter:
         rate: Requests per second, evenly spaced and never in bursts; None for no limit.
         concurrent: Greatest number of requests in progress at once, over all processes.
         breaker_threshold: Consecutive failures that open the circuit breaker.
+        bytes_rate: Bytes a second, over all processes; None for no limit.
     """
 
     def __init__(
-        self, folder: Path, host: str, rate: float | None, concurrent: int, breaker_threshold: int = 5
+        self,
+        folder: Path,
+        host: str,
+        rate: float | None,
+        concurrent: int,
+        breaker_threshold: int = 5,
+        bytes_rate: float | None = None,
     ) -> None:
         name = re.sub(r"[^A-Za-z0-9.-]", "_", host)
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +88,7 @@ class RateLimiter:
         self._held: set[Path] = set()
         self._interval = 1 / rate if rate else 0.0
         self._breaker_threshold = breaker_threshold
+        self._bytes_rate = bytes_rate
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -88,6 +101,15 @@ class RateLimiter:
             finally:
                 os.close(descriptor)
                 self._held.discard(path)
+
+    async def received(self, count: int) -> None:
+        """Report bytes of a response, and wait until the next may be read. The host feels it by TCP's own windows."""
+        if not self._bytes_rate:
+            return
+        with self._locked() as states:
+            until = max(time.time(), states[0].received_until) + count / self._bytes_rate
+            states.append(replace(states[0], received_until=until))
+        await asyncio.sleep(max(0.0, until - time.time()))
 
     def succeeded(self) -> None:
         """Report a valid response: the count of failures starts anew."""
@@ -130,7 +152,7 @@ class RateLimiter:
     async def _wait_for_start(self) -> None:
         while True:
             with self._locked() as states:
-                start = max(time.time(), states[0].next_start, states[0].paused_until)
+                start = max(time.time(), states[0].next_start, states[0].paused_until, states[0].received_until)
                 states.append(replace(states[0], next_start=start + self._interval))
             wait = start - time.time()
             if wait <= 0:

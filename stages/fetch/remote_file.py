@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
 from pipeline.errors import PermanentError, TransientError
 from stages.fetch.blocking import BlockingClient
@@ -30,13 +31,24 @@ class RemoteFile:
         client: Sends the requests.
         url: Address of the file.
         label: Names the file in messages.
+        headers: Returns further headers for a request of the address, such as a signature of that moment.
+        missing: What a message says where the server has no such file.
 
     Attributes:
         error: The first failure.
         size: Size of the file in bytes, once something was read.
     """
 
-    def __init__(self, client: BlockingClient, url: str, label: str) -> None:
+    def __init__(
+        self,
+        client: BlockingClient,
+        url: str,
+        label: str,
+        headers: Callable[[str], Mapping[str, str]] = lambda url: {},
+        missing: str = "the file is missing; check the catalog",
+    ) -> None:
+        self._headers = headers
+        self._missing = missing
         self._client = client
         self._url = url
         self._label = label
@@ -101,11 +113,12 @@ class RemoteFile:
     def _load(self, first: int, count: int) -> dict[int, bytes]:
         """Fetch a run of chunks, keep them in the cache and return them by number."""
         start, end = first * _CHUNK, (first + count) * _CHUNK - 1
-        request = Request(self._url, self._label, self._checked, _MAX_BODY, headers={"Range": f"bytes={start}-{end}"})
+        headers = {**self._headers(self._url), "Range": f"bytes={start}-{end}"}
+        request = Request(self._url, self._label, self._checked, _MAX_BODY, headers=headers)
         try:
             loaded = self._client.get(request)
             if loaded is None:
-                raise PermanentError(f"{self._label}: the file is missing; check the catalog")
+                raise PermanentError(f"{self._label}: {self._missing}")
         except (PermanentError, TransientError) as error:
             self.error = self.error or error
             raise

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.licences import refusal, spdx_of
-from stages.landmarks.sources import AnyGround, Photograph
+from stages.landmarks.sources import AnyGround, HostLoad, LandmarkSource, Photograph, key_params
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 from stages.tile.statistics import THUMBNAIL_PX, perceptual_hashes
@@ -60,7 +60,7 @@ class GroundStage(Stage[GroundParams]):
     """Get photographs; a unit is a landmark."""
 
     name: ClassVar[str] = "ground"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = GroundParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("ground",)
@@ -99,6 +99,10 @@ class GroundStage(Stage[GroundParams]):
         outcome = Outcome.DONE if rows else Outcome.NO_DATA
         reason = "" if rows else f"no photograph of {landmark['name']} may be published"
         return Result(tuple(made), data, outcome, reason)
+
+    def key_params(self) -> Any:
+        """Return the params, those that no result depends on left out."""
+        return key_params(self.params)
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count units, requests and bytes from the landmarks that are expected."""
@@ -140,11 +144,8 @@ class GroundStage(Stage[GroundParams]):
         return row, body, ""
 
     def _reduced(self, image: np.ndarray) -> tuple[bytes, int, int]:
-        factor = min(1.0, self.params.longest_side / max(image.shape[:2]))
-        height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-        if factor < 1:
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-        return encoded(image, self.params.quality), width, height
+        small = reduced(image, self.params.longest_side)
+        return encoded(small, self.params.quality), small.shape[1], small.shape[0]
 
 
 def flags_of(title: str, categories: Iterable[str]) -> list[str]:
@@ -186,6 +187,13 @@ def _size_of(body: bytes) -> tuple[int, int] | None:
         return None
 
 
+def reduced(image: np.ndarray, longest: int) -> np.ndarray:
+    """Return an RGB image (H, W, 3) with its longer side at most `longest` pixels, by area averages."""
+    factor = min(1.0, longest / max(image.shape[:2]))
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    return image if factor == 1 else np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def encoded(image: np.ndarray, quality: int) -> bytes:
     """Encode RGB as JPEG."""
     done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -201,22 +209,26 @@ def hash_of(image: np.ndarray) -> int:
 
 
 def per_landmark(
-    before: Mapping[str, Estimate], stage: str, source: Any, seconds: float, written: float
+    before: Mapping[str, Estimate],
+    stage: str,
+    source: LandmarkSource | Mapping[str, HostLoad],
+    seconds: float,
+    written: float,
 ) -> Estimate | None:
     """Estimate a stage that has a unit a landmark, from the landmarks that an earlier stage propagates."""
     propagated = before[stage].propagated if stage in before else {}
     count = propagated.get("landmarks", 0)
     if not count:
         return None
-    load = source.load(count)
-    waits = [requests / rate for requests, _, rate in load.values() if rate]
+    loads = source.load(count) if isinstance(source, LandmarkSource) else source
     return Estimate(
         round(count),
-        requests=round(sum(requests for requests, _, _ in load.values())),
-        downloaded=round(sum(size for _, size, _ in load.values())),
+        requests=round(sum(load.requests for load in loads.values())),
+        downloaded=round(sum(load.bytes for load in loads.values())),
         written=round(count * written),
-        seconds=max([count * seconds, *waits]),
-        hosts={host: (round(requests), rate) for host, (requests, _, rate) in load.items()},
+        seconds=max([count * seconds, *(load.seconds for load in loads.values())]),
+        hosts={host: (round(load.requests), load.requests_per_second) for host, load in loads.items()},
+        traffic={host: (round(load.bytes), load.bytes_per_second) for host, load in loads.items()},
         propagated=propagated,
     )
 

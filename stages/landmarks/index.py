@@ -1,15 +1,17 @@
 """Stage `index`: distractors, images of places and things that are no landmark, among which the landmarks must be
 found.
 
-Input: the landmarks of `resolve`. Output, a unit for each 50 points: aerial images under `landmarks/index/<number>/`
-with `images.parquet`. A point lies more than `least_distance_m` from every landmark; where the source is no synthetic
-country, points are drawn about landmarks, each displaced by some kilometres, so that they are distributed as the
-landmarks are.
+Input: the landmarks of `resolve`. Outputs: a unit for each 50 points, aerial images under `landmarks/index/<number>/`
+with `images.parquet`; a unit for each 512 photographs of no landmark, where a folder of them is given, likewise under
+`landmarks/index/ground-<number>/`. A point lies more than `least_distance_m` from every landmark; where the source is
+no synthetic country, points are drawn about landmarks, each displaced by some kilometres, so that they are distributed
+as the landmarks are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,13 +21,16 @@ from scipy.spatial import cKDTree
 
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit
 from stages.landmarks.aerial import AerialParams, image_outputs, write_chips
+from stages.landmarks.distractors import BATCH as PHOTOGRAPHS
+from stages.landmarks.distractors import GroundDistractors
+from stages.landmarks.ground import per_landmark
 from stages.landmarks.simulated import SimulatedAerial, country
+from stages.landmarks.sources import key_params
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of
 from stages.tables import write_table
 
 BATCH = 50
 _EARTH_M = 6_371_000.0
-_TRIES = 40
 
 
 class IndexParams(AerialParams):
@@ -34,13 +39,14 @@ class IndexParams(AerialParams):
     points: int = Field(100_000, ge=0, description="Aerial distractors.")
     least_distance_m: float = Field(500.0, ge=0, description="Least distance from every landmark, metres.")
     spread_km: float = Field(15.0, gt=0, description="Standard deviation of a point's distance from a landmark, km.")
+    ground: GroundDistractors | None = Field(None, description="Photographs of no landmark, from a folder; null: none.")
 
 
 class IndexStage(Stage[IndexParams]):
     """Get distractors; a unit is 50 points."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = IndexParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("aerial",)
@@ -54,28 +60,48 @@ class IndexStage(Stage[IndexParams]):
         places = np.array([[row["lon"], row["lat"]] for row in landmarks])
         points = self._points(places, run.seed)
         batches = [points[start : start + BATCH] for start in range(0, len(points), BATCH)]
-        return [self.unit(f"{n:05d}", {"points": batch}, weight=len(batch)) for n, batch in enumerate(batches)]
+        units = [self.unit(f"{n:05d}", {"points": batch}, weight=len(batch)) for n, batch in enumerate(batches)]
+        if self.params.ground is not None:
+            images = self.params.ground.images({row["commons_category"] for row in landmarks})
+            batches = [images[start : start + PHOTOGRAPHS] for start in range(0, len(images), PHOTOGRAPHS)]
+            units += [self.unit(f"ground-{n:05d}", {"images": b}, weight=len(b)) for n, b in enumerate(batches)]
+        return units
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Get the images of a batch."""
         folder = workspace / "landmarks" / "index" / unit.name
         rows: list[dict[str, Any]] = []
+        if "images" in unit.payload:
+            assert self.params.ground is not None
+            rows, refused = self.params.ground.write(unit.payload["images"], folder, workspace)
+            return self._written(rows, folder, workspace, {"images": len(rows), "refused": refused})
         left_out = 0
         for point in unit.payload["points"]:
-            chips = self.params.source.chips(point, self.params.size, self.params.gsd, workspace)
-            made, without = write_chips(list(chips)[-1:], point, folder, workspace, self.params)
+            chips = self.params.source.latest(point, self.params.size, self.params.gsd, workspace)
+            made, without = write_chips(chips, point, folder, workspace, self.params)
             rows += made
             left_out += without
+        return self._written(rows, folder, workspace, {"images": len(rows), "without data": left_out})
+
+    @staticmethod
+    def _written(rows: list[dict[str, Any]], folder: Path, workspace: Path, data: dict[str, Any]) -> Result:
+        """Write the table of a unit's images."""
         rows.sort(key=lambda row: str(row["image_id"]))
         write_table(folder / "images.parquet", rows, IMAGES)
-        return Result(
-            image_outputs(workspace, rows, folder / "images.parquet"), {"images": len(rows), "without data": left_out}
-        )
+        return Result(image_outputs(workspace, rows, folder / "images.parquet"), data)
+
+    def key_params(self) -> Any:
+        """Return the params, those that no result depends on left out."""
+        return key_params(self.params)
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count the points."""
         count, pixels = self.params.points, self.params.size**2
-        return Estimate(-(-count // BATCH), written=round(count * pixels * 0.35), seconds=count * 7e-7 * pixels)
+        amounts = {"index": Estimate(count, propagated={"landmarks": float(count)})}
+        loads = self.params.source.load_latest(count)
+        each = per_landmark(amounts, "index", loads, 7e-7 * pixels, pixels * 0.35)
+        units = -(-count // BATCH)
+        return Estimate(0) if each is None else replace(each, units=units, propagated={})
 
     def _points(self, places: np.ndarray, seed: int) -> list[dict[str, Any]]:
         if isinstance(self.params.source, SimulatedAerial):

@@ -25,6 +25,7 @@ from catalog.landmarks.model import Landmark
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from stages.landmarks.outdoor import SCORES
 from stages.landmarks.split import SPLIT_IMAGES, SPLIT_LANDMARKS
 from stages.landmarks.tables import IMAGES, LANDMARKS, TEXTS, outputs_named
 from stages.tables import read_tables
@@ -37,6 +38,7 @@ _TABLES = {
     "ground": ("ground", "images.parquet"),
     "aerial": ("aerial", "images.parquet"),
     "index": ("index", "images.parquet"),
+    "outdoor": ("outdoor", "scores.parquet"),
     "split_landmarks": ("split", "landmarks.parquet"),
     "split_images": ("split", "images.parquet"),
 }
@@ -65,9 +67,9 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = ReleaseParams
-    reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "text", "aerial", "index", "split")
+    reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "outdoor", "text", "aerial", "index", "split")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
@@ -114,27 +116,33 @@ class ReleaseStage(Stage[ReleaseParams]):
 class Tables:
     """The tables of a run, joined."""
 
-    def __init__(self, landmarks: pa.Table, texts: pa.Table, images: pa.Table) -> None:
+    def __init__(self, landmarks: pa.Table, texts: pa.Table, images: pa.Table, scores: pa.Table) -> None:
         """Take the joined tables.
 
         Args:
             landmarks: `LANDMARKS` with `split`, null for one that is left out.
             texts: `TEXTS`, one a landmark.
             images: `IMAGES` with `split`, `verdict` and `reasons`.
+            scores: `SCORES`, of images that were classified.
         """
-        self.landmarks, self.texts, self.images = landmarks, texts, images
+        self.landmarks, self.texts, self.images, self.scores = landmarks, texts, images, scores
 
     @classmethod
     def read(cls, workspace: Path, paths: Mapping[str, Sequence[str]]) -> Tables:
         """Read and join. Raises PermanentError naming a table that cannot be read."""
         schemas = {
             "landmarks": LANDMARKS, "texts": TEXTS, "ground": IMAGES, "aerial": IMAGES, "index": IMAGES,
-            "split_landmarks": SPLIT_LANDMARKS, "split_images": SPLIT_IMAGES,
+            "split_landmarks": SPLIT_LANDMARKS, "split_images": SPLIT_IMAGES, "outdoor": SCORES,
         }  # fmt: skip
         read = {
             name: read_tables([workspace / path for path in paths[name]], schema) for name, schema in schemas.items()
         }
-        landmarks = read["landmarks"].join(read["split_landmarks"].select(["landmark_id", "split"]), "landmark_id")
+        # A join cannot carry lists, and the release has no need of these.
+        landmarks = (
+            read["landmarks"]
+            .drop_columns("places")
+            .join(read["split_landmarks"].select(["landmark_id", "split"]), "landmark_id")
+        )
         images = pa.concat_tables([read["ground"], read["aerial"], read["index"]])
         # A join cannot carry lists; positions can be joined instead.
         position = pc.index_in(images["image_id"], read["split_images"]["image_id"])
@@ -142,7 +150,9 @@ class Tables:
         for name in ("split", "verdict", "reasons"):
             images = images.append_column(name, judged[name])
         texts = read["texts"].filter(pc.equal(read["texts"]["language"], "en"))
-        return cls(landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images.sort_by("image_id"))
+        return cls(
+            landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images.sort_by("image_id"), read["outdoor"]
+        )
 
     def kept(self) -> list[dict[str, Any]]:
         """Return the rows of the landmarks that take part."""
@@ -155,44 +165,64 @@ class Tables:
         return [_landmark(row, texts[row["landmark_id"]]) for row in self.kept()]
 
     def records(self) -> tuple[pa.Table, pa.Table]:
-        """Return what the catalog wants: the table of images and the table of sources."""
-        boxes = {row["landmark_id"]: _box(row) for row in self.landmarks.to_pylist()}
-        rows = self.images.to_pylist()
-        rejected = [row["verdict"] == "rejected" for row in rows]
+        """Return what the catalog wants: the table of images and the table of sources.
+
+        Columns are computed as wholes: a full dataset has some 10^6 rows, too many for an object each.
+        """
+        images = self.images
+        rejected = pc.equal(images["verdict"], "rejected")
+        aerial = pc.equal(images["modality"], "aerial")
+        items = pc.binary_join(images["items"], "/")
         records = {
-            "image_id": [row["image_id"] for row in rows],
-            "landmark_id": [row["landmark_id"] or row["image_id"] for row in rows],
-            "modality": ["satellite" if row["modality"] == "aerial" else "ground" for row in rows],
-            "distractor": [row["landmark_id"] is None for row in rows],
-            "split": [None if out else row["split"] for row, out in zip(rows, rejected, strict=True)],
-            "verdict": [row["verdict"] for row in rows],
-            "reasons": [row["reasons"] for row in rows],
-            "format": ["jpeg"] * len(rows),
-            "width": [row["width"] for row in rows],
-            "height": [row["height"] for row in rows],
-            "image_digest": [row["digest"] for row in rows],
-            "image_bytes": [row["bytes"] for row in rows],
-            "image_source": [row["source_url"] or "/".join(row["items"]) for row in rows],
-            "image_licence": [row["licence"] for row in rows],
-            "image_attribution": [row["attribution"] for row in rows],
-            "image_date": [row["date"] for row in rows],
-            "author": [row["author"] for row in rows],
-            "licence_url": [row["licence_url"] for row in rows],
-            "page_url": [row["page_url"] for row in rows],
-            "title": [row["title"] for row in rows],
-            "year": [row["year"] for row in rows],
-            "items": [row["items"] for row in rows],
-            "flags": [row["flags"] for row in rows],
-            "outdoor": [None] * len(rows),
-            "geometry": [_ground_of(row) if row["modality"] == "aerial" else boxes[row["landmark_id"]] for row in rows],
+            "image_id": images["image_id"],
+            "landmark_id": pc.coalesce(images["landmark_id"], images["image_id"]),
+            "modality": pc.if_else(aerial, "satellite", "ground"),
+            "distractor": pc.is_null(images["landmark_id"]),
+            "split": pc.if_else(rejected, pa.scalar(None, pa.string()), images["split"]),
+            "format": pa.array(["jpeg"] * images.num_rows, pa.string()),
+            "image_digest": images["digest"],
+            "image_bytes": images["bytes"],
+            "image_source": pc.if_else(pc.equal(images["source_url"], ""), items, images["source_url"]),
+            "image_licence": images["licence"],
+            "image_attribution": images["attribution"],
+            "image_date": images["date"],
+            "outdoor": self._outdoor(),
+            "geometry": self._geometry(aerial),
         }
-        columns = {name: pa.array(values, SCHEMA.columns.field(name).type) for name, values in records.items()}
+        columns = {
+            name: (records[name] if name in records else images[name]).cast(SCHEMA.columns.field(name).type)
+            for name in SCHEMA.columns.names
+        }
         sources = {
-            "image_id": columns["image_id"],
-            "image_file": [row["path"] for row in rows],
-            "index": pa.array([0] * len(rows), pa.int32()),
+            "image_id": images["image_id"],
+            "image_file": images["path"],
+            "index": pa.array(np.zeros(images.num_rows, np.int32)),
         }
         return pa.table(columns), pa.table(sources)
+
+    def _outdoor(self) -> pa.ChunkedArray:
+        """Return the score of each image, null where no classifier looked at it."""
+        return self.scores["outdoor"].take(pc.index_in(self.images["image_id"], self.scores["image_id"]))
+
+    def _geometry(self, aerial: pa.ChunkedArray) -> pa.Array:
+        """Return the ground of aerial images and the box of other images' landmarks, WKB.
+
+        The place of a photograph that belongs to no landmark is not known: it gets the extent of all landmarks.
+        """
+        boxes = np.stack([self.landmarks[name].to_numpy() for name in ("min_lon", "min_lat", "max_lon", "max_lat")])
+        if self.landmarks.num_rows:
+            extent = np.array([boxes[0].min(), boxes[1].min(), boxes[2].max(), boxes[3].max()])
+        else:
+            extent = np.zeros(4)
+        known = np.concatenate([boxes.T, extent[None]])
+        position = pc.index_in(self.images["landmark_id"], self.landmarks["landmark_id"])
+        corners = known[pc.fill_null(position, len(known) - 1).to_numpy()]
+        looks_down = aerial.to_numpy()
+        lon, lat, width = (self.images[name].to_numpy()[looks_down] for name in ("lon", "lat", "ground_m"))
+        up = width / 2 / _METRES_A_DEGREE
+        across = up / np.maximum(np.cos(np.radians(lat)), 1e-6)
+        corners[looks_down] = np.stack([lon - across, lat - up, lon + across, lat + up], axis=1)
+        return pa.array(shapely.to_wkb(shapely.box(*corners.T)), pa.binary())
 
 
 def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
@@ -216,12 +246,3 @@ def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
 def _box(row: Mapping[str, Any]) -> bytes:
     box = shapely.box(row["min_lon"], row["min_lat"], row["max_lon"], row["max_lat"])
     return bytes(shapely.to_wkb(box))
-
-
-def _ground_of(row: Mapping[str, Any]) -> bytes:
-    """Return the ground of a square aerial image, from its centre; its width is taken as written by the stage."""
-    half = row["ground_m"] / 2 / _METRES_A_DEGREE
-    across = half / max(float(np.cos(np.radians(row["lat"]))), 1e-6)
-    return bytes(
-        shapely.to_wkb(shapely.box(row["lon"] - across, row["lat"] - half, row["lon"] + across, row["lat"] + half))
-    )

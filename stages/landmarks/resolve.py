@@ -7,14 +7,15 @@ and `rejected.parquet` (see `stages.landmarks.tables`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import per_landmark
-from stages.landmarks.sources import LandmarkSource, Row
+from stages.landmarks.sources import AnyPages, key_params
 from stages.landmarks.tables import LANDMARKS, REJECTED, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -22,32 +23,19 @@ BATCH = 50
 """Candidates a unit: as many ids as Wikidata answers at once."""
 
 
-class GivenPages(LandmarkSource):
-    """Takes what the candidates say: a synthetic country knows its pages."""
-
-    kind: Literal["given"] = "given"
-
-    def resolved(self, candidates: Sequence[Row], workspace: Path) -> tuple[list[Row], list[Row]]:
-        """Return the candidates, none rejected."""
-        return list(candidates), []
-
-
-AnyResolver = Annotated[GivenPages, Field(discriminator="kind")]
-
-
 class ResolveParams(BaseModel):
     """Where pages are looked up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: AnyResolver = Field(description="What knows the pages of a landmark.")
+    source: AnyPages = Field(description="What knows the pages of a landmark.")
 
 
 class ResolveStage(Stage[ResolveParams]):
     """Resolve candidates; a unit is 50 of them."""
 
     name: ClassVar[str] = "resolve"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = ResolveParams
     reads: ClassVar[tuple[str, ...]] = ("select",)
 
@@ -71,10 +59,16 @@ class ResolveStage(Stage[ResolveParams]):
         landmarks, rejected = self.params.source.resolved(unit.payload["candidates"], workspace)
         folder = workspace / "landmarks" / "resolve" / unit.name
         write_table(folder / "landmarks.parquet", sorted(landmarks, key=lambda row: str(row["landmark_id"])), LANDMARKS)
+        rejected = sorted(rejected, key=lambda row: (str(row["osm_type"]), int(row["osm_id"])))
         write_table(folder / "rejected.parquet", rejected, REJECTED)
         made = tuple(output(workspace, folder / name) for name in ("landmarks.parquet", "rejected.parquet"))
         return Result(made, {"landmarks": len(landmarks), "rejected": len(rejected)})
 
+    def key_params(self) -> Any:
+        """Return the params, those that no result depends on left out."""
+        return key_params(self.params)
+
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count batches and requests."""
-        return per_landmark(before, "select", self.params.source, 0.001, 500)
+        found = per_landmark(before, "select", self.params.source, 0.001, 500)
+        return found and replace(found, units=-(-found.units // BATCH))

@@ -114,7 +114,7 @@ class SelectStage(Stage[SelectParams]):
     """Select candidates; a unit is a source."""
 
     name: ClassVar[str] = "select"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = SelectParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -173,6 +173,7 @@ def _candidate(area: OsmArea) -> Row:
         "max_lon": east,
         "max_lat": north,
         "edge_m": longest_edge_m(area.geometry),
+        "places": None,
     } | _OSM
 
 

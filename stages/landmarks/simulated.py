@@ -78,6 +78,7 @@ def candidate_row(seed: int, number: int) -> dict[str, Any]:
         "edge_m": max(east - west, north - south),
         "licence": LICENCE,
         "attribution": ATTRIBUTION,
+        "places": [landmark.town, landmark.region],
     }
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,22 @@ from stages.rasters import Image
 
 Row = Mapping[str, Any]
 """A row of `stages.landmarks.tables.LANDMARKS`."""
+
+
+@dataclass(frozen=True)
+class HostLoad:
+    """What some landmarks take from a host, roughly, and how fast it may be had: None for no limit."""
+
+    requests: float
+    bytes: float
+    requests_per_second: float | None = None
+    bytes_per_second: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at least, by the limits."""
+        waits = ((self.requests, self.requests_per_second), (self.bytes, self.bytes_per_second))
+        return max(amount / rate if rate else 0.0 for amount, rate in waits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +95,48 @@ class LandmarkSource(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    KEYLESS: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no result depends on, such as rate limits."""
+
+    def key_fields(self) -> dict[str, Any]:
+        """Return the fields that results depend on."""
+        return self.model_dump(mode="json", exclude=set(self.KEYLESS))
+
     def identity(self, landmark: Row) -> str:
         """Return what changes when the source's own content for a landmark does; "" if that cannot be known."""
         return ""
 
-    def load(self, landmarks: float) -> dict[str, tuple[float, float, float | None]]:
-        """Return host -> (requests, bytes, requests a second) that so many landmarks take; empty without a service."""
+    def load(self, landmarks: float) -> Mapping[str, HostLoad]:
+        """Return by host what so many landmarks take; empty without a service."""
         return {}
+
+
+def key_params(params: BaseModel) -> dict[str, Any]:
+    """Return what of the params of a stage with sources its results depend on."""
+    sources = {
+        name: value for name in type(params).model_fields if isinstance(value := getattr(params, name), LandmarkSource)
+    }
+    return params.model_dump(mode="json", exclude=set(sources)) | {
+        name: source.key_fields() for name, source in sources.items()
+    }
+
+
+class PageSource(LandmarkSource):
+    """Knows the pages of candidates."""
+
+    @abstractmethod
+    def resolved(self, candidates: Sequence[Row], workspace: Path) -> tuple[Sequence[Row], Sequence[Row]]:
+        """Return the candidates that are landmarks, completed, and the others as rows of `tables.REJECTED`."""
+
+
+class GivenPages(PageSource):
+    """Takes what the candidates say: a synthetic country knows its pages."""
+
+    kind: Literal["given"] = "given"
+
+    def resolved(self, candidates: Sequence[Row], workspace: Path) -> tuple[Sequence[Row], Sequence[Row]]:
+        """Return the candidates, none rejected."""
+        return list(candidates), []
 
 
 class GroundSource(LandmarkSource):
@@ -118,29 +169,65 @@ class AerialSource(LandmarkSource):
             workspace: Folder of the run, for rate limiters and stores.
         """
 
+    def latest(self, place: Row, size: int, gsd: float, workspace: Path) -> Iterator[Chip]:
+        """Yield the image of the last year, if there is any; a source that can leave the others out overrides this.
 
-GROUND: Registry[type[BaseModel]] = Registry(
-    "mapdata.landmarks.ground",
+        Args:
+            place: As of `chips`.
+            size: Width and height, pixels.
+            gsd: Metres on the ground a pixel.
+            workspace: Folder of the run.
+        """
+        yield from list(self.chips(place, size, gsd, workspace))[-1:]
+
+    def load_latest(self, places: float) -> Mapping[str, HostLoad]:
+        """Return by host what the last images of so many places take."""
+        return self.load(places)
+
+
+def _registry(what: str, base: type, noun: str, builtin: Mapping[str, str]) -> Registry[type[BaseModel]]:
+    return Registry(f"mapdata.landmarks.{what}", base, noun, builtin, classes=True)
+
+
+_HOME = "stages.landmarks"
+PAGES = _registry(
+    "pages",
+    PageSource,
+    "source of pages",
+    {"given": f"{_HOME}.sources:GivenPages", "wikidata": f"{_HOME}.wikimedia.wikidata:WikidataPages"},
+)
+GROUND = _registry(
+    "ground",
     GroundSource,
     "source of photographs",
-    {"simulated": "stages.landmarks.simulated:SimulatedGround"},
-    classes=True,
+    {
+        "simulated": f"{_HOME}.simulated:SimulatedGround",
+        "commons": f"{_HOME}.wikimedia.commons:CommonsGround",
+        "folder": f"{_HOME}.own_files:FolderGround",
+    },
 )
-TEXT: Registry[type[BaseModel]] = Registry(
-    "mapdata.landmarks.text",
+TEXT = _registry(
+    "text",
     TextSource,
     "source of texts",
-    {"simulated": "stages.landmarks.simulated:SimulatedText"},
-    classes=True,
+    {
+        "simulated": f"{_HOME}.simulated:SimulatedText",
+        "wikipedia": f"{_HOME}.wikimedia.wikipedia:WikipediaText",
+        "files": f"{_HOME}.own_files:FilesText",
+    },
 )
-AERIAL: Registry[type[BaseModel]] = Registry(
-    "mapdata.landmarks.aerial",
+AERIAL = _registry(
+    "aerial",
     AerialSource,
     "source of aerial images",
-    {"simulated": "stages.landmarks.simulated:SimulatedAerial"},
-    classes=True,
+    {
+        "simulated": f"{_HOME}.simulated:SimulatedAerial",
+        "stac": f"{_HOME}.aerial_stac:StacAerial",
+        "tiles": f"{_HOME}.aerial_tiles:TilesAerial",
+    },
 )
 
+AnyPages = Annotated[PageSource, ChosenFrom(PAGES)]
 AnyGround = Annotated[GroundSource, ChosenFrom(GROUND)]
 AnyText = Annotated[TextSource, ChosenFrom(TEXT)]
 AnyAerial = Annotated[AerialSource, ChosenFrom(AERIAL)]

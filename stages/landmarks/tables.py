@@ -37,6 +37,7 @@ LANDMARKS = pa.schema(
         ("edge_m", pa.float64()),  # longest edge of the box on the ground
         ("licence", pa.string()),  # of this row
         ("attribution", pa.string()),
+        ("places", pa.list_(pa.string())),  # names of what it lies in, such as its town; null before they are known
     ]
 )
 """One row a landmark, ordered by landmark_id."""

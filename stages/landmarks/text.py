@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import per_landmark
 from stages.landmarks.prose import cleaned_sections, first_sentence, without_places
-from stages.landmarks.sources import AnyText, Article, Row
+from stages.landmarks.sources import AnyText, Article, Row, key_params
 from stages.landmarks.tables import LANDMARKS, TEXTS, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -35,7 +36,7 @@ class TextStage(Stage[TextParams]):
     """Get texts; a unit is 20 landmarks."""
 
     name: ClassVar[str] = "text"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = TextParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("text",)
@@ -67,9 +68,14 @@ class TextStage(Stage[TextParams]):
         outcome, reason = (Outcome.DONE, "") if rows else (Outcome.NO_DATA, "none of these landmarks has a text")
         return Result((output(workspace, path),), {"texts": len(rows), "without": missing}, outcome, reason)
 
+    def key_params(self) -> Any:
+        """Return the params, those that no result depends on left out."""
+        return key_params(self.params)
+
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Count requests and bytes from the landmarks that are expected."""
-        return per_landmark(before, "resolve", self.params.source, 0.05, 4000)
+        found = per_landmark(before, "resolve", self.params.source, 0.05, 4000)
+        return found and replace(found, units=-(-found.units // BATCH))
 
 
 def text_row(landmark: Row, article: Article) -> dict[str, Any] | None:
@@ -77,7 +83,8 @@ def text_row(landmark: Row, article: Article) -> dict[str, Any] | None:
     sections = cleaned_sections(article.sections)
     if not sections.get(""):
         return None
-    places = [name for name in (*article.places, landmark["state"]) if name]
+    known = (*article.places, *(landmark["places"] or ()), landmark["state"])
+    places = [name for name in known if name and name != landmark["name"]]
     sentence = first_sentence(sections[""], article.language)
     return {
         "landmark_id": landmark["landmark_id"],

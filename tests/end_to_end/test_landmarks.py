@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import tarfile
 from collections import defaultdict
 from hashlib import md5
@@ -12,11 +13,14 @@ from pathlib import Path
 import cv2
 import geopandas
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from blake3 import blake3
 from typer.testing import CliRunner
 
+from catalog.verify import verify_release
 from mapdata import open_dataset
 from mapdata.cli import build_app
 from retrieval.official import read_official
@@ -33,9 +37,27 @@ def _config(folder: Path) -> Path:
     config["stages"]["index"]["points"] = 4
     for stage in ("aerial", "index"):
         config["stages"][stage] |= {"size": 128, "gsd": 2.0}
+    config["stages"]["index"]["ground"] = _distractors(folder)
     path = folder / "landmarks.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
+
+
+def _distractors(folder: Path) -> dict[str, str]:
+    """Write photographs of no landmark in the layout of GLDv2: one of five may not be published, one cannot be read."""
+    random = np.random.default_rng(7)
+    for name in ("0a1", "0b2", "1c3", "2d4"):
+        place = folder / "gldv2" / "index" / name[0] / name[1] / name[2]
+        place.mkdir(parents=True)
+        coarse = random.integers(0, 255, (9, 12, 3), np.uint8)
+        cv2.imwrite(str(place / f"{name}.jpg"), cv2.resize(coarse, (1200, 900), interpolation=cv2.INTER_CUBIC))
+    (folder / "gldv2" / "index" / "3e5.jpg").write_bytes(b"no picture")
+    with (folder / "attribution.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "url", "author", "license", "title"])
+        writer.writerow(["0a1", "https://commons.wikimedia.org/wiki/File:A.jpg", "Ann", "CC BY 4.0", "A"])
+        writer.writerow(["0b2", "https://commons.wikimedia.org/wiki/File:B.jpg", "Ann", "CC BY-NC 4.0", "B"])
+    return {"path": "gldv2/index", "licence": "CC0", "attributions": "attribution.csv"}
 
 
 def _run(*arguments: str) -> str:
@@ -48,7 +70,7 @@ def _run(*arguments: str) -> str:
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("landmarks")
     _run("run", str(_config(folder)), "--workspace", str(folder / "work"), "--workers", "0")
-    _run("export", "--workspace", str(folder / "work"), "--to", "mmlandmarks")
+    _run("export", "--workspace", str(folder / "work"), "--to", "mmlandmarks", "--to", "webdataset")
     return folder / "work"
 
 
@@ -85,6 +107,79 @@ def test_every_landmark_has_all_sides_and_every_image_its_terms(workspace: Path)
         assert row.image_attribution
         assert row.image_source.startswith("https://")
     assert all(len(reasons) for reasons in images[images.verdict == "rejected"].reasons)
+
+
+def test_photographs_of_no_landmark_are_in_the_index(workspace: Path) -> None:
+    images = pq.read_table(workspace / "release" / "manifest.parquet").to_pylist()
+    found = {row["items"][0]: row for row in images if row["distractor"] and row["modality"] == "ground"}
+    assert set(found) == {"0a1", "1c3", "2d4"}
+    assert {row["split"] for row in found.values()} == {"index"}
+    assert (found["0a1"]["author"], found["0a1"]["image_licence"]) == ("Ann", "CC-BY-4.0")
+    assert found["1c3"]["image_licence"] == "CC0-1.0"
+    assert max(found["2d4"]["width"], found["2d4"]["height"]) == 800
+    with (workspace / "mmlandmarks" / "index" / "mml_index_ground.csv").open(newline="") as file:
+        assert {row["gldv2_id"] for row in csv.DictReader(file)} == set(found)
+
+
+def test_scores_of_being_outdoors_are_kept_and_delete_nothing(workspace: Path) -> None:
+    images = pq.read_table(workspace / "release" / "manifest.parquet").to_pylist()
+    scored = [row for row in images if row["modality"] == "ground" and not row["distractor"]]
+    assert all(0 <= row["outdoor"] <= 1 for row in scored)
+    assert all(row["outdoor"] is None for row in images if row["modality"] == "satellite")
+    assert not any("outdoor" in reason for row in images for reason in row["reasons"])
+    with (workspace / "mmlandmarks" / "train" / "mml_train_ground_subset.csv").open(newline="") as file:
+        subset = {name for row in csv.DictReader(file) for name in row["images"].split()}
+    scores = {row["image_id"]: row["outdoor"] for row in scored}
+    assert subset
+    assert all(scores[name] >= 0.5 for name in subset)
+
+
+def test_verify_names_images_that_may_not_be_published(workspace: Path, tmp_path: Path) -> None:
+    """A release that was changed, checksums and all, such as by a build with other rules."""
+    shutil.copytree(workspace / "release", tmp_path / "release")
+    path = tmp_path / "release" / "manifest.parquet"
+    manifest = pq.read_table(path)
+    rows = [row for row, verdict in enumerate(manifest["verdict"].to_pylist()) if verdict == "accepted"]
+    for column, n, value in (("image_licence", 0, "CC-BY-ND-4.0"), ("image_licence", 1, ""), ("image_source", 2, " ")):
+        values = manifest[column].to_pylist()
+        values[rows[n]] = value
+        at = manifest.schema.get_field_index(column)
+        manifest = manifest.set_column(at, manifest.schema.field(at), pa.array(values, pa.string()))
+    pq.write_table(manifest, path)
+    found = " ".join(problem.what for problem in verify_release(tmp_path / "release"))
+    assert "'CC-BY-ND-4.0'" in found
+    assert "the licence ''" in found
+    assert "1 images, such as" in found
+    assert "have no 'image_source'" in found
+
+
+def test_webdataset_shards_hold_every_image_with_its_terms(workspace: Path) -> None:
+    images = pq.read_table(workspace / "release" / "manifest.parquet").to_pylist()
+    kept = {row["image_id"]: row for row in images if row["verdict"] == "accepted"}
+    seen: dict[str, str] = {}
+    for shard in sorted((workspace / "webdataset").glob("*.tar")):
+        with tarfile.open(shard) as archive:
+            samples: dict[str, dict[str, bytes]] = defaultdict(dict)
+            for member in archive.getmembers():
+                key, _, kind = member.name.partition(".")
+                file = archive.extractfile(member)
+                assert file is not None
+                samples[key][kind] = file.read()
+        for key, parts in samples.items():
+            facts = json.loads(parts.pop("json"))
+            assert facts["id"] == key
+            assert set(parts) == set(facts["images"])
+            for kind, body in parts.items():
+                image = facts["images"][kind]
+                row = kept[image["image_id"]]
+                assert blake3(body).hexdigest() == row["image_digest"]
+                assert image["image_licence"] == row["image_licence"]
+                seen[image["image_id"]] = shard.name.partition("-")[0]
+            if facts["landmark"] is not None:
+                assert facts["text"]["sections"][""]
+                years = [facts["images"][kind]["year"] for kind in sorted(parts) if kind.startswith("satellite")]
+                assert years == sorted(years)
+    assert seen == {name: row["split"] for name, row in kept.items()}
 
 
 def test_no_photograph_is_nearly_that_of_another_split(workspace: Path) -> None:

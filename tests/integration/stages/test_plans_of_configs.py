@@ -64,7 +64,7 @@ def test_the_full_size_with_permission(tmp_path: Path, monkeypatch: pytest.Monke
         assert load["days"] == pytest.approx(load["requests"] / 10 / 86400)
     assert acquire["downloaded"] > 1e9
     output = CliRunner().invoke(build_app(), ["plan", str(allowed)]).output
-    assert "days at 10 a second" in output
+    assert "at 10 a second" in output
     assert "4711" not in output
 
 
@@ -85,3 +85,26 @@ def test_points_of_one_country_lie_there(tmp_path: Path) -> None:
     sites = json.loads((tmp_path / "sample/sites.geojson").read_text())["features"]
     assert all(-6 < site["properties"]["lon"] < 10.5 for site in sites)
     assert all(40 < site["properties"]["lat"] < 52 for site in sites)
+
+
+def test_the_landmarks_of_the_united_states() -> None:
+    """A batch of 50 a call, a page an article, a category a landmark; photographs at 25 Mbit/s."""
+    stages = plan(CONFIGS / "mmlandmarks-us.yaml")
+    assert stages["resolve"]["units"] == 372
+    assert stages["ground"]["units"] == stages["aerial"]["units"] == 18_557
+    assert stages["text"]["hosts"]["en.wikipedia.org"]["requests"] == 18_557
+    assert stages["resolve"]["hosts"]["www.wikidata.org"]["requests"] == 2 * 372
+    ground = stages["ground"]["hosts"]
+    assert ground["commons.wikimedia.org"]["requests"] >= 18_557
+    files = ground["upload.wikimedia.org"]
+    assert 0.9 * 64e9 < files["bytes"] < 1.1 * 64e9
+    assert files["bytes_per_second"] == 25e6 / 8
+    assert files["days"] * 24 == pytest.approx(5.7, rel=0.05)
+    for stage in ("resolve", "ground", "text", "aerial", "index"):
+        for host, load in stages[stage]["hosts"].items():
+            assert load["requests"] > 0, host
+            assert load["bytes"] > 0, host
+            assert load["days"] > 0, host
+    output = CliRunner().invoke(build_app(), ["plan", str(CONFIGS / "mmlandmarks-us.yaml")]).output
+    assert "upload.wikimedia.org: 334,026 requests" in output
+    assert "hours at 25 Mbit/s" in output

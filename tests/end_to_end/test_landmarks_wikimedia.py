@@ -1,0 +1,120 @@
+"""Real sources in a whole run: Wikidata, Wikipedia, Commons and a tile service on loopback, killed in the middle.
+
+The server's own log is the proof: nothing is asked twice, and all limits hold over two workers and a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from wikimedia import Asked, WikimediaServer, small_world
+
+pytestmark = pytest.mark.end_to_end
+
+LANDMARKS, PHOTOGRAPHS = 6, 8
+BYTES_PER_SECOND = 25e6 / 8
+
+
+def write_config(folder: Path, server: WikimediaServer, extract: str) -> Path:
+    (folder / "extract.osm").write_text(extract)
+    wikimedia = server.settings()
+    aerial = {
+        "kind": "tiles", "url": f"http://{server.api}/tiles/{{z}}/{{x}}/{{y}}.jpg", "year": 2024, "licence": "CC0-1.0",
+        "attribution": "loopback", "rate_limits": {"requests_per_second": None},
+    }  # fmt: skip
+    stages = {
+        "select": {"sources": {"extract": {"kind": "osm", "path": "extract.osm"}}},
+        "resolve": {"source": {"kind": "wikidata", "wikimedia": wikimedia}},
+        "ground": {"source": {"kind": "commons", "wikimedia": wikimedia}},
+        "text": {"source": {"kind": "wikipedia", "wikimedia": wikimedia}},
+        "aerial": {"source": aerial, "size": 64},
+        "index": {"source": aerial, "size": 64, "points": 3},
+        "split": {"query_share": 0.3},
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({"recipe": "landmarks", "name": "loopback", "seed": 1, "stages": stages}))
+    return path
+
+
+def start(config: Path, workspace: Path, workers: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "mapdata", "run", str(config), "--workspace", str(workspace)]
+    with (config.parent / "output.txt").open("ab") as output:
+        return subprocess.Popen(
+            [*command, "--workers", str(workers)], stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def release(workspace: Path) -> Mapping[str, bytes]:
+    folder = workspace / "release"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_of_real_sources_is_polite_and_ends_the_same_after_a_kill(tmp_path: Path) -> None:
+    world, extract = small_world(LANDMARKS, PHOTOGRAPHS)
+    with WikimediaServer(world, maxlag=(3, 9), throttled=(5, 21)) as server:
+        config = write_config(tmp_path, server, extract)
+        run = start(config, tmp_path / "killed", 2)
+        while len(server.asked("file")) < LANDMARKS * PHOTOGRAPHS // 2:
+            assert run.poll() is None, (tmp_path / "output.txt").read_text()
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        killed_at = time.monotonic()
+        assert start(config, tmp_path / "killed", 2).wait(240) == 0, (tmp_path / "output.txt").read_text()
+        log = list(server.log)
+        assert_polite(server, log, killed_at)
+        assert start(config, tmp_path / "alone", 0).wait(240) == 0, (tmp_path / "output.txt").read_text()
+    assert release(tmp_path / "killed") == release(tmp_path / "alone")
+    images = pq.read_table(tmp_path / "killed" / "release" / "manifest.parquet").to_pylist()
+    ground = [row for row in images if row["modality"] == "ground" and row["verdict"] == "accepted"]
+    assert len(ground) == LANDMARKS * PHOTOGRAPHS + 3  # of the specimens: moved, without author, with markup
+    assert all(row["image_licence"] == "CC-BY-SA-4.0" and row["page_url"] and row["image_source"] for row in ground)
+    assert sum("author not stated" in row["image_attribution"] for row in ground) == 1
+    assert all(row["author"] or "author not stated" in row["image_attribution"] for row in ground)
+    landmarks = pq.read_table(tmp_path / "killed" / "release" / "landmarks.parquet").to_pylist()
+    assert {row["state"] for row in landmarks} == {"Nebraska"}
+    verify = [sys.executable, "-m", "mapdata", "verify", "--workspace", str(tmp_path / "killed"), "--json"]
+    assert json.loads(subprocess.run(verify, capture_output=True, check=True).stdout)["faults"] == []
+
+
+def assert_polite(server: WikimediaServer, log: list[Asked], killed_at: float) -> None:
+    """Check the log of a run that was killed once."""
+    given = Counter(each.address for each in log if each.given)
+    # What was under way when everything was killed reached nobody, and is asked again: at most what may be under way.
+    lost = {each.address for each in log if each.given and each.started < killed_at < (each.ended or killed_at) + 0.5}
+    assert {address for address, count in given.items() if count > 1} <= lost
+    assert len(lost) <= 5
+    assert max(given.values()) <= 2
+    assert 1 <= server.most["file"] <= 2
+    assert 1 <= server.most["api"] <= 3
+    assert all("https://mapdata.invalid/contact" in each.agent for each in log)
+    assert server.asked("foreign") == []
+    assert Counter(each.status for each in log if each.kind == "file")[429] == 2
+    files = [each for each in log if each.kind == "file" and each.bytes]
+    for part in (
+        [each for each in files if each.ended <= killed_at],
+        [each for each in files if each.started > killed_at],
+    ):
+        first, last = min(each.started for each in part), max(each.ended for each in part)
+        burst = 2 * max(each.bytes for each in part)  # two may begin before the first byte is counted
+        assert sum(each.bytes for each in part) <= BYTES_PER_SECOND * (last - first) + burst
+    _assert_pauses_are_kept(log)
+
+
+def _assert_pauses_are_kept(log: list[Asked]) -> None:
+    """After "wait a second", nothing begins for a second, but for what another process had begun to send."""
+    api = [each for each in log if each.kind == "api"]
+    for busy in (each for each in api if not each.given and each.ended):
+        early = [each for each in api if busy.ended + 0.1 < each.started < busy.ended + 0.9]
+        assert early == []
