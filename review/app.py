@@ -88,7 +88,7 @@ class Reviews:
             document = await asyncio.to_thread(self._store.get, site)
         limits = self._sites.align_params().manual
         fit = await asyncio.to_thread(fit_points_of, site, document.points, limits)
-        prior, verdict = None, document.verdict
+        prior = None
         with contextlib.suppress(ValueError):
             prior = georeferenced_homography(site.sides["map"].grid, site.sides["visible"].grid)[0].tolist()
         return web.json_response(
@@ -103,9 +103,7 @@ class Reviews:
                 "prior": prior,
                 "automatic": await asyncio.to_thread(_automatic, site),
                 "cut": self._cuts.layout(site),
-                "document": document.to_json(),
-                "tag": document.tag,
-                "holds": verdict is None or verdict.holds(digest_of_alignment(site), document.digest_of_points),
+                **_state(site, document),
                 "fit": fit,
                 "trial": self._trials.of(site.name),
                 "prepared": self._views.progress(site),
@@ -118,7 +116,7 @@ class Reviews:
         request[SESSION].site = site.name
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
-        return web.json_response({"tag": document.tag, "document": document.to_json()})
+        return web.json_response(_state(site, document))
 
     async def save_points(self, request: web.Request) -> web.Response:
         """Save the points of a raster pair; a verdict on other points is taken back with them."""
@@ -159,9 +157,7 @@ class Reviews:
         operator = request[SESSION].operator
         async with self._saving:
             document = await asyncio.to_thread(self._store.save, site, tag, operator, action, change, summary)
-        return web.json_response(
-            {"tag": document.tag, "document": document.to_json()}, headers={"ETag": f'"{document.tag}"'}
-        )
+        return web.json_response(_state(site, document), headers={"ETag": f'"{document.tag}"'})
 
     async def fit(self, request: web.Request) -> web.Response:
         """Say what points imply, without saving them."""
@@ -254,6 +250,13 @@ class Reviews:
             homography = np.asarray(fit["homography"], np.float64)
         body = await asyncio.to_thread(self._cuts.image, site, asked["side"], column, row, homography)
         return web.Response(body=body, content_type="image/png")
+
+
+def _state(site: Site, document: Document) -> dict[str, Any]:
+    """Return a document with its tag, and whether its verdict is in force."""
+    verdict = document.verdict
+    holds = verdict is None or verdict.holds(digest_of_alignment(site), document.digest_of_points)
+    return {"document": document.to_json(), "tag": document.tag, "holds": holds}
 
 
 def _automatic(site: Site) -> list[list[float]]:

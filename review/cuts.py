@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import fpng
 import numpy as np
 
 from raster.grid import Grid, georeferenced_homography
@@ -16,6 +15,7 @@ from review.views import Views
 from stages.align.result import Alignment, Transform
 from stages.rasters import SIDES
 from stages.tile.cut import Cutter
+from stages.tile.encode import TileFormat, encode
 
 
 class Cuts:
@@ -65,7 +65,7 @@ class Cuts:
         if made is None:
             raise Refused(404, "nothing will be cut here: a side has no data, or the region is refused")
         tile = np.ascontiguousarray(made.map if side == "map" else made.visible)
-        return bytes(fpng.fpng_encode_image_to_memory(tile.tobytes(), tile.shape[1], tile.shape[0], 3))
+        return encode(tile, TileFormat.PNG, 0)
 
     def _grid(self, site: Site) -> Grid:
         visible, gsd = site.sides["visible"].grid, self._sites.tile_params().gsd

@@ -85,7 +85,7 @@ def guarded(sessions: Sessions, port: int, allowed: tuple[str, ...]) -> Middlewa
             response = web.json_response({"error": str(error)}, status=409)
         except OSError as error:
             log.exception("%s %s", request.method, request.path)
-            response = web.json_response({"error": f"the server cannot read or write: {error}"}, status=507)
+            response = web.json_response({"error": f"the server cannot read or write: {error.strerror}"}, status=507)
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import fpng
 import numpy as np
 from aiohttp import web
 
@@ -19,6 +18,7 @@ from review.sites import Sites
 from review.store import Store
 from stages.rasters import SIDES
 from stages.review.verdicts import MAX_TEXT, REASONS, TileVerdict, tiles_file, write_tile_verdicts
+from stages.tile.encode import TileFormat, encode
 
 MAX_AT_ONCE = 5000
 """Pairs judged by one request."""
@@ -106,7 +106,7 @@ class Pairs:
 def _of_array(path: Any, index: int) -> bytes:
     array = np.load(path, mmap_mode="r")
     tile = np.ascontiguousarray(array[index])
-    return bytes(fpng.fpng_encode_image_to_memory(tile.tobytes(), tile.shape[1], tile.shape[0], 3))
+    return encode(tile, TileFormat.PNG, 0)
 
 
 def _judgement(value: Any) -> tuple[list[str], str | None, str]:

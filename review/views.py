@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
-import fpng
 import numpy as np
 import simplejpeg
 
+from raster.gdal import Session
 from raster.image import Image
 from raster.pair import RasterPair
 from raster.reader import RasterReader
@@ -26,6 +26,7 @@ from review.errors import Refused
 from review.pyramid import TILE, Pyramid, levels_of, tiles_of
 from review.sites import Side, Site
 from stages.rasters import SIDES, open_raster
+from stages.tile.encode import TileFormat, encode
 
 _OPEN = 8
 """Rasters kept open."""
@@ -43,16 +44,17 @@ class Views:
         self._builds: dict[str, asyncio.Future[bool]] = {}
         self._builder = ThreadPoolExecutor(1, "pyramid")
         self._stopping = threading.Event()
-        self._readers: OrderedDict[Path, tuple[RasterReader, threading.Lock, ExitStack]] = OrderedDict()
+        # GDAL's settings belong to a thread: one opens, reads and closes all rasters that are kept open.
+        self._reading = ThreadPoolExecutor(1, "rasters", initializer=_begin_reading)
+        self._readers: OrderedDict[Path, tuple[RasterReader, ExitStack]] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Stop making pyramids; what is made stays."""
         self._stopping.set()
         self._builder.shutdown(cancel_futures=True)
-        for _, lock, stack in self._readers.values():
-            with lock:
-                stack.close()
+        self._reading.submit(self._close_readers).result()
+        self._reading.shutdown()
         for pyramid in self._pyramids.values():
             pyramid.close()
 
@@ -93,7 +95,7 @@ class Views:
         if not (0 <= column < columns and 0 <= row < rows):
             raise Refused(404, "no such tile")
         if level == 0:
-            pixels = await asyncio.to_thread(self._full, side, column, row)
+            pixels = await self._full(side, column, row)
             return (_edges(pixels) if look else _png(pixels)), "image/png"
         data = (await self.prepared(side)).tile(level, column, row)
         if data is None:
@@ -105,7 +107,7 @@ class Views:
         pyramid = await self.prepared(side)
         level = levels_of(*side.size)
         data = pyramid.tile(level, 0, 0)
-        image = simplejpeg.decode_jpeg(data) if data is not None else await asyncio.to_thread(self._full, side, 0, 0)
+        image = simplejpeg.decode_jpeg(data) if data is not None else await self._full(side, 0, 0)
         width, height = (max(1, -(-length // (1 << level))) for length in side.size)
         image = image[:height, :width]
         scale = _THUMBNAIL / max(image.shape[:2])
@@ -118,30 +120,31 @@ class Views:
         with open_raster(site.sides["map"].path) as drawn, open_raster(site.sides["visible"].path) as visible:
             yield RasterPair(drawn, visible)
 
-    def _full(self, side: Side, column: int, row: int) -> Image:
+    async def _full(self, side: Side, column: int, row: int) -> Image:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, side, column, row)
+
+    def _read(self, side: Side, column: int, row: int) -> Image:
+        """Read a tile of full resolution; beyond the raster's border its last pixels go on."""
         width, height = side.size
         x, y = column * TILE, row * TILE
-        reader, lock = self._reader(side.path)
-        with lock:
-            pixels, mask = reader.read(x, y, min(TILE, width - x), min(TILE, height - y))
+        pixels, mask = self._reader(side.path).read(x, y, min(TILE, width - x), min(TILE, height - y))
         if not mask.all():
             pixels[~mask] = 0
         beyond = (0, TILE - pixels.shape[0]), (0, TILE - pixels.shape[1]), (0, 0)
         return np.pad(pixels, beyond, mode="edge") if np.any(beyond) else pixels
 
-    def _reader(self, path: Path) -> tuple[RasterReader, threading.Lock]:
-        with self._lock:
-            if path in self._readers:
-                self._readers.move_to_end(path)
-            else:
-                stack = ExitStack()
-                self._readers[path] = stack.enter_context(open_raster(path)), threading.Lock(), stack
-            reader, lock, _ = self._readers[path]
+    def _reader(self, path: Path) -> RasterReader:
+        if path not in self._readers:
+            stack = ExitStack()
+            self._readers[path] = stack.enter_context(open_raster(path)), stack
             if len(self._readers) > _OPEN:
-                _, (_, other, stack) = self._readers.popitem(last=False)
-                with other:
-                    stack.close()
-            return reader, lock
+                self._readers.popitem(last=False)[1][1].close()
+        self._readers.move_to_end(path)
+        return self._readers[path][0]
+
+    def _close_readers(self) -> None:
+        while self._readers:
+            self._readers.popitem()[1][1].close()
 
     def _pyramid(self, side: Side) -> Pyramid:
         with self._lock:
@@ -155,8 +158,13 @@ class Views:
             return pyramid.build(reader, self._stopping.is_set)
 
 
+def _begin_reading() -> None:
+    """Hold GDAL's settings for this thread as long as it lives, so that rasters may be closed in any order."""
+    Session().activate().__enter__()
+
+
 def _png(image: Image) -> bytes:
-    return bytes(fpng.fpng_encode_image_to_memory(image.tobytes(), image.shape[1], image.shape[0], 3))
+    return encode(image, TileFormat.PNG, 0)
 
 
 def _edges(image: Image) -> bytes:

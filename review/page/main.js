@@ -31,7 +31,7 @@ async function route() {
 
 function drawTop() {
   const others = about.present.filter((each) => each.site || each.operator !== about.operator).map((each) => `${each.operator}${each.site ? ` at ${each.site}` : ""}`);
-  byId("top").replaceChildren(
+  byId("top").replaceChildren(...[
     h("a", { class: "brand", href: "#/queue" }, h("b", {}, "MapData"), " review"),
     h("nav", {}, h("a", { href: "#/queue", "data-room": "queue" }, "Queue"), h("a", { href: "#/gallery", "data-room": "gallery" }, "Gallery")),
     h("span", { class: "workspace", title: "Workspace" }, about.workspace ?? ""),
@@ -42,7 +42,7 @@ function drawTop() {
     h("span", { class: "me", title: "Whose points and verdicts these are" }, about.operator ?? ""),
     h("button", { onclick: invite, title: "Let another browser in, once" }, "Invite"),
     h("button", { onclick: help, title: "Keys (?)" }, "?"),
-  );
+  ].filter(Boolean));
   const room = location.hash.replace(/^#\//, "").split("/")[0] || "queue";
   for (const link of document.querySelectorAll("#top nav a")) link.classList.toggle("here", link.dataset.room === (room === "site" ? "queue" : room));
 }

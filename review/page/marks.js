@@ -13,6 +13,8 @@ const cross = (colour, radius, width) => [
   new ol.style.Style({ image: new ol.style.RegularShape({ points: 4, radius: radius - 1, radius2: 0, stroke: new ol.style.Stroke({ color: colour, width: 1.2 }) }) }),
 ];
 
+const dashed = (radius) => [["#000a", 4], ["#ffe066", 2]].map(([color, width]) => new ol.style.Style({ image: new ol.style.Circle({ radius, stroke: new ol.style.Stroke({ color, width, lineDash: [5, 5] }) }) }));
+
 const lettering = (text, colour, offset) => new ol.style.Style({ text: new ol.style.Text({ text, font: "600 12px system-ui, 'DejaVu Sans', sans-serif", offsetX: offset, offsetY: -offset, textAlign: "left", fill: new ol.style.Fill({ color: colour }), stroke: new ol.style.Stroke({ color: "#000d", width: 3.5 }) }) });
 
 export const place = (point, side) => KEYS[side].map((key) => point[key]);
@@ -37,7 +39,7 @@ export class Marks {
   }
 
   /** Draw the points; `fit` says what stands of each. */
-  draw(list, selected, fit) {
+  draw(list, selected, fit, draft = null) {
     const said = new Map((fit?.points ?? []).map((row) => [row.name, row]));
     const features = [];
     const arrows = [];
@@ -50,6 +52,11 @@ export class Marks {
       features.push(feature);
       if (row && fit.homography && this.side === "visible" && row.dx !== null) arrows.push(this._arrow(point, row, colour));
     });
+    if (draft) {
+      const feature = new ol.Feature({ geometry: new ol.geom.Point(toView(place(draft.point, this.side))), name: draft.point.name });
+      feature.setStyle(draft.side === this.side ? [...cross("#ffe066", 11, 2.5), lettering("?", "#ffe066", 10)] : [...dashed(14), ...cross("#ffe066", 6, 1.5)]);
+      features.push(feature);
+    }
     this.points.getSource().clear(true);
     this.points.getSource().addFeatures(features);
     this.arrows.getSource().clear(true);
@@ -79,7 +86,7 @@ export class Marks {
   }
 
   /** Draw the expected error over the map, and where a further point would help most. */
-  drawExpected(fit, size) {
+  drawExpected(fit, size, hinted) {
     const heat = this.heat.getSource();
     heat.clear(true);
     if (fit?.expected_px) {
@@ -88,7 +95,7 @@ export class Marks {
         const corners = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]].map(([x, y]) => [(x / row.length) * size[0] - 0.5, (y / rows.length) * size[1] - 0.5]);
         const there = this.side === "map" ? corners : corners.map((corner) => apply(fit.homography, corner));
         if (there.some((corner) => corner === null)) return;
-        const feature = new ol.Feature({ geometry: new ol.geom.Polygon([there.map(toView)]) });
+        const feature = new ol.Feature({ geometry: new ol.geom.Polygon([[...there, there[0]].map(toView)]) });
         feature.setStyle(new ol.style.Style({ fill: new ol.style.Fill({ color: heatColour(value) }) }));
         heat.addFeature(feature);
       }));
@@ -96,9 +103,9 @@ export class Marks {
     const hint = this.hint.getSource();
     hint.clear(true);
     const where = fit?.place?.[this.side === "map" ? "map" : "visible"];
-    if (where && !fit.accepted) {
+    if (hinted && where && !fit.accepted) {
       const feature = new ol.Feature({ geometry: new ol.geom.Point(toView(where)) });
-      feature.setStyle([["#000a", 4], ["#ffe066", 2]].map(([color, width]) => new ol.style.Style({ image: new ol.style.Circle({ radius: 13, stroke: new ol.style.Stroke({ color, width, lineDash: [5, 5] }) }) })).concat(lettering("a point here helps most", "#ffe066", 14)));
+      feature.setStyle([...dashed(13), lettering("next here", "#ffe066", 14)]);
       hint.addFeature(feature);
     }
   }
@@ -111,7 +118,7 @@ function heatColour(value) {
 }
 
 /**
- * Let a person select, drag and place points in a view. `actions` has `placing()`, `selected(name)`, `begin(name)`,
+ * Let a person select, drag and place points in a view. `actions` has `placing()`, `isDraft(name)`, `selected(name)`, `begin(name)`,
  * `dragged(name, pixel)`, `end(name)`, `placed(pixel)` and `list()`.
  */
 export function interact(map, side, actions) {
@@ -141,8 +148,9 @@ export function interact(map, side, actions) {
       held.moved = true;
       actions.dragged(held.name, toPixel([event.coordinate[0] + held.offset[0], event.coordinate[1] + held.offset[1]]));
     },
-    handleUpEvent: () => {
+    handleUpEvent: (event) => {
       if (held?.moved) actions.end(held.name);
+      else if (held && actions.isDraft(held.name)) actions.placed(toPixel(event.coordinate)); // a click on the dashed mark
       held = null;
       return false;
     },

@@ -28,6 +28,8 @@ export async function showPair(main, { name, about, go }) {
   let tool = "pan";
   let active = "map";
   let closed = false;
+  let holding = site.holds;
+  let draft = null; // a point of which a person placed one side; the other is where the fit predicts, until placed too
   const points = new Points(document_.points);
   const sizes = { map: site.sides.map.size, visible: site.sides.visible.size, overlay: site.sides.visible.size };
   const sideOf = (panel) => (panel === "map" ? "map" : "visible");
@@ -91,34 +93,51 @@ export async function showPair(main, { name, about, go }) {
     if (!writable) return toast("This server only looks (--read-only).", "bad");
     const of = sideOf(panel);
     const matrix = homography();
-    const there = matrix && apply(of === "map" ? matrix : inverse(matrix), pixel);
-    if (!there) return toast("Nothing says yet where this place lies on the other side.", "bad");
+    const here = inside(pixel, site.sides[of].size);
+    if (draft && draft.side !== of) return settleDraft(here);
+    const there = matrix && apply(of === "map" ? matrix : inverse(matrix), here);
     const other = of === "map" ? "visible" : "map";
-    const kept = inside(there, site.sides[other].size);
-    if (Math.hypot(kept[0] - there[0], kept[1] - there[1]) > 1) toast(`The other side of this point lies beyond the ${other === "map" ? "map" : "image"}: it was put at its border.`, "bad");
-    const point = { name: freeName(`${about.operator}-0`, points.list), operator: about.operator, date: now(), ...places(of, inside(pixel, site.sides[of].size)), ...places(other, kept) };
-    points.edit([...points.list, point]);
+    const middle = site.sides[other].size.map((length) => (length - 1) / 2);
+    draft = { side: of, point: { name: freeName(`${about.operator}-0`, points.list), operator: about.operator, date: now(), ...places(of, here), ...places(other, inside(there ?? middle, site.sides[other].size)) } };
+    points.select(null);
+    toast(`Now the same place on the ${other === "map" ? "map" : "image"}: click it, drag the dashed mark, or S for where the windows correlate`);
+  }
+
+  /** The other side of the draft is placed by a person: it becomes a point, which counts. */
+  function settleDraft(pixel) {
+    const { side: placed, point } = draft;
+    draft = null;
+    points.edit([...points.list, { ...point, date: now(), ...places(placed === "map" ? "visible" : "map", pixel) }]);
     points.select(point.name);
   }
 
   function actionsOf(panel) {
     const of = sideOf(panel);
     return {
-      list: () => points.list,
+      list: () => (draft ? [...points.list, draft.point] : points.list),
       placing: () => tool === "place",
+      isDraft: (chosen) => draft?.point.name === chosen,
       placed: (pixel) => add(panel, pixel),
-      selected: (chosen) => points.select(chosen),
-      begin: () => {
+      selected: (chosen) => draft?.point.name === chosen || points.select(chosen),
+      begin: (chosen) => {
+        if (draft?.point.name === chosen || !writable) return;
         saver.paused = true;
         points.edit([...points.list]);
       },
       dragged: (chosen, pixel) => {
         if (!writable) return;
-        points.move(chosen, { ...places(of, pixel), operator: about.operator, date: now() }, false);
+        if (draft?.point.name === chosen) {
+          draft = { ...draft, point: { ...draft.point, ...places(of, pixel) } };
+          drawMarks();
+        } else points.move(chosen, { ...places(of, pixel), operator: about.operator, date: now() }, false);
         loupes[panel].show(pixel, views[panel].getPixelFromCoordinate(toView(pixel)), views[panel].getView().getRotation());
       },
-      end: () => {
+      end: (chosen) => {
         loupes[panel].hide();
+        if (draft?.point.name === chosen) {
+          const at = place(draft.point, of);
+          return draft.side === of ? add(panel, at) : settleDraft(at);
+        }
         saver.paused = false;
         points.dispatchEvent(new Event("change"));
       },
@@ -126,15 +145,17 @@ export async function showPair(main, { name, about, go }) {
   }
 
   function nudge(dx, dy) {
-    const point = points.get(points.selected);
+    const point = draft?.point ?? points.get(points.selected);
     if (!point) return pan(dx, dy);
     if (!writable) return;
-    const of = sideOf(active);
+    const of = draft ? (draft.side === "map" ? "visible" : "map") : sideOf(active);
     const [x, y] = place(point, of);
     // A nudge goes the way that the arrow points on the screen.
     const turn = views[active].getView().getRotation();
     const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
-    points.move(point.name, { ...places(of, [x + dx * cos + dy * sin, y - dx * sin + dy * cos]), operator: about.operator, date: now() });
+    const moved = [x + dx * cos + dy * sin, y - dx * sin + dy * cos];
+    if (draft) return settleDraft(moved);
+    points.move(point.name, { ...places(of, moved), operator: about.operator, date: now() });
   }
 
   function pan(dx, dy) {
@@ -169,9 +190,12 @@ export async function showPair(main, { name, about, go }) {
   }
 
   // --- saving ---
-  const saver = new Saver(path, points, site.tag, askConflict, (taken) => {
-    document_ = taken;
+  const saver = new Saver(path, points, site.tag, askConflict, (said) => {
+    document_ = said.document;
+    holding = said.holds ?? holding;
     overlay.saved();
+    drawVerdict();
+    drawBar();
   });
   saver.addEventListener("state", drawState);
   saver.addEventListener("merged", (event) => toast(event.detail ? "Changes of somebody else were merged as you chose." : "Changes of somebody else were merged.", ""));
@@ -187,9 +211,9 @@ export async function showPair(main, { name, about, go }) {
   let waitingOverlay = null;
   function draw() {
     if (closed) return;
+    drawMarks();
     for (const [id] of PANELS) {
-      marks[id].draw(points.list, points.selected, fit);
-      marks[id].drawExpected(points.list.length ? fit : null, sizes[id]);
+      marks[id].drawExpected(points.list.length ? fit : null, sizes[id], id !== "overlay");
     }
     // Warping the map anew is work for the browser: a few times a second are enough while a point is dragged.
     clearTimeout(waitingOverlay);
@@ -201,6 +225,10 @@ export async function showPair(main, { name, about, go }) {
     drawFit();
     drawVerdict();
     drawBar();
+  }
+
+  function drawMarks() {
+    for (const [id] of PANELS) marks[id].draw(points.list, points.selected, fit, draft);
   }
 
   function choose(chosen) {
@@ -272,15 +300,9 @@ export async function showPair(main, { name, about, go }) {
 
   function status() {
     const verdict = document_.verdict;
-    if (verdict) return verdictHolds() ? verdict.verdict : "lapsed";
+    if (verdict) return holding ? verdict.verdict : "lapsed";
     return { done: "accepted", rejected: "needs-manual" }[site.state] ?? "pending";
   }
-  function verdictHolds() {
-    const verdict = document_.verdict;
-    if (!verdict || points.list !== document_.points) return verdict !== null;
-    return holding;
-  }
-  let holding = true;
   const statusWords = () => ({ accepted: document_.verdict ? (document_.verdict.override ? "accepted (override)" : "accepted by a person") : "accepted", rejected: "rejected by a person", lapsed: "verdict lapsed", "needs-manual": "needs a person", pending: "not aligned yet" })[status()];
 
   function drawVerdict() {
@@ -306,12 +328,15 @@ export async function showPair(main, { name, about, go }) {
 
   // --- what buttons do ---
   async function propose() {
-    const point = points.get(points.selected);
+    const point = draft?.point ?? points.get(points.selected);
     if (!point || !writable) return toast("Select a point first.");
     try {
       const found = await post(`${path}/propose`, { point, points: points.list });
-      if (points.get(point.name) !== point) return;
-      points.move(point.name, { visible_x: found.visible[0], visible_y: found.visible[1], operator: about.operator, date: now() });
+      if (draft ? draft.point !== point : points.get(point.name) !== point) return;
+      if (draft) {
+        draft = { side: "map", point };
+        settleDraft(found.visible);
+      } else points.move(point.name, { visible_x: found.visible[0], visible_y: found.visible[1], operator: about.operator, date: now() });
       toast(`Moved by ${Math.hypot(found.visible[0] - point.visible_x, found.visible[1] - point.visible_y).toFixed(2)} px to where the windows correlate best: score ${found.score.toFixed(2)}${found.reliable ? "" : ", not reliable: look closely, or undo"}`, found.reliable ? "good" : "bad");
     } catch (error) {
       toast(error.message, "bad");
@@ -324,7 +349,7 @@ export async function showPair(main, { name, about, go }) {
       const said = await put(`${path}/verdict`, { verdict }, saver.tag);
       saver.adopt(said.tag, points.list);
       document_ = said.document;
-      holding = true;
+      holding = said.holds;
       toast(verdict ? `${verdict.verdict}` : "taken back", verdict?.verdict === "rejected" ? "" : "good");
       draw();
       return true;
@@ -332,6 +357,7 @@ export async function showPair(main, { name, about, go }) {
       if (!(error instanceof Refusal)) throw error;
       if (error.status === 412) {
         document_ = error.value.document;
+        holding = true;
         saver.adopt(error.value.tag, document_.points);
         points.replace(document_.points);
         toast("Somebody else changed this raster pair just now: look again.", "bad");
@@ -382,6 +408,7 @@ export async function showPair(main, { name, about, go }) {
     try {
       const said = await call("POST", `${path}/revert`, { number }, { "If-Match": `"${saver.tag}"` });
       document_ = said.document;
+      holding = said.holds;
       saver.adopt(said.tag, document_.points);
       points.edit(document_.points);
       toast(`Back at state ${number}`, "good");
@@ -419,6 +446,10 @@ export async function showPair(main, { name, about, go }) {
         return;
       }
     }
+    if (draft) {
+      draft = null;
+      return drawMarks();
+    }
     if (tool === "place") setTool("pan");
     else if (points.selected !== null) points.select(null);
     else if (main.querySelector(".panels").dataset.max) maximise(main.querySelector(".panels").dataset.max);
@@ -448,19 +479,18 @@ export async function showPair(main, { name, about, go }) {
     const said = await get(`${path}/tag`).catch(() => null);
     if (!said || closed || saver.dirty || said.tag === saver.tag) return;
     document_ = said.document;
+    holding = said.holds;
     saver.adopt(said.tag, document_.points);
     points.replace(document_.points);
     toast("Somebody else changed this raster pair; this is how it is now.");
   }, 3000);
 
   activate("map");
+  overlay.show("blend");
   setTool("pan");
   drawState();
   draw();
   if (trial.state === "running") watch();
-  holding = document_.verdict === null || site.holds;
-  drawVerdict();
-  drawBar();
   requestAnimationFrame(() => {
     for (const [id] of PANELS) views[id].updateSize();
     fitWhole(views.visible, sizes.visible);

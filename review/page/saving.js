@@ -67,7 +67,7 @@ export class Saver extends EventTarget {
       const said = await put(`${this._path}/points`, { points: sent }, this.tag);
       this.tag = said.tag;
       this._base = sent;
-      this._taken(said.document);
+      this._taken(said);
       this._tell(equal(this._points.list, sent) ? "saved" : "unsaved");
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -79,7 +79,8 @@ export class Saver extends EventTarget {
     }
   }
 
-  async _merge({ document, tag }) {
+  async _merge(said) {
+    const { document, tag } = said;
     const { points, conflicts } = merge(this._base, this._points.list, document.points);
     const mine = this._points.list;
     let merged = points;
@@ -92,7 +93,7 @@ export class Saver extends EventTarget {
     }
     this.tag = tag;
     this._base = document.points;
-    this._taken(document);
+    this._taken(said);
     const current = this._points.list === mine ? merged : merge(mine, this._points.list, merged).points;
     this._points.replace(current);
     this.dispatchEvent(new CustomEvent("merged", { detail: conflicts.length }));

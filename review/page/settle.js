@@ -63,7 +63,7 @@ export async function askHistory(name) {
 /** The sentences of a fit: what it is, and what fails. */
 export function fitWords(fit, count) {
   if (!fit || !count) return [h("p", { class: "quiet" }, "No points yet. Press A, then click the same place on map and image.")];
-  const figures = [["model", fit.model ?? "–"], ["rms", `${fixed(fit.rms_px)} px`], ["agreeing", `${fit.agreeing} of ${count}`], ["corner error", fit.corner_error_px === null ? "–" : `≤ ${fixed(fit.corner_error_px, 1)} px`]];
+  const figures = [["model", fit.model ?? "–"], ["rms", `${fixed(fit.rms_px)} px`], ["agreeing", `${fit.agreeing} of ${count}`], ["corner error", fit.corner_error_px === null ? "–" : fit.corner_error_px > 999 ? "> 999 px" : `≤ ${fixed(fit.corner_error_px, 1)} px`]];
   return [
     h("dl", { class: "figures" }, figures.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     fit.accepted ? h("p", { class: "good" }, "The points alone pass all tests.") : h("ul", { class: "failing" }, fit.checks.filter((check) => !check.passed).map((check) => h("li", {}, check.text))),
