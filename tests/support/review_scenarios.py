@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from review_browser import PAIR, enter, open_site, saved, wait
-from review_server import Client, Server, serving, tie_point
+from review_server import Client, Server, run_config, serving, tie_point
 
 from stages.tiepoints import TiePoint, read_tiepoints
 
@@ -129,3 +130,33 @@ def _conflict(first: Any, second: Any, name: str, value: float, expected: dict[s
     second.locator("dialog.conflict menu button").click()
     saved(second)
     expected[name] = value + 0.25
+
+
+def runs_beside_saves(client: Client, workspace: Path, config: Path, runs: int) -> int:
+    """Start runs while points are saved without a pause; return how many saves there were. None may be lost."""
+    stop, wrong, saves = threading.Event(), list[Any](), 0
+
+    def save() -> None:
+        nonlocal saves
+        tag = client.get("/api/sites/001/1")["tag"]
+        while not stop.is_set():
+            points = [tie_point("a", 1.0 * saves, 2.0, 3.0, 4.0)]
+            status, said = client.ask("PUT", "/api/sites/001/1/points", {"points": points}, tag)
+            if status != 200:
+                wrong.append(said)
+                return
+            tag = said["tag"]
+            stored = read_tiepoints(workspace / "tiepoints/001/1.csv")
+            if stored[0].map_x != saves:
+                wrong.append((saves, stored))
+            saves += 1
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    for _ in range(runs):
+        run_config(config, workspace)
+    stop.set()
+    saver.join()
+    assert wrong == []
+    assert saves > runs
+    return saves
