@@ -52,13 +52,13 @@ def browser() -> Iterator[Any]:
             started.close()
 
 
-def enter(started: Any, address: str, width: int = 1280, height: int = 800) -> Watched:
+def enter(started: Any, address: str, width: int = 1280, height: int = 800, shown: str = ".list .card") -> Watched:
     """Open the page in a context of its own, as another person's browser would."""
     context = started.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(20_000)
     watched = Watched(context.new_page())
     watched.page.goto(address)
-    watched.page.wait_for_selector(".list .card")
+    watched.page.wait_for_selector(shown)
     return watched
 
 

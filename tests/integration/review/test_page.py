@@ -171,12 +171,12 @@ def test_a_rejection_by_its_reason_and_back(watched: Watched, workspace: Path) -
 
 def test_random_edits_undos_reloads_and_a_kill(chrome: Any, workspace: Path) -> None:
     with serving(workspace) as server:
-        random_edits(chrome, server, "001/1", edits=40, seed=1)
+        random_edits(chrome, server, "001/1", edits=24, seed=1)
 
 
 def test_two_browsers_lose_no_point(chrome: Any, workspace: Path) -> None:
     with serving(workspace) as server:
-        conflicts = two_browsers(chrome, server, "001/1", edits=24, seed=2)
+        conflicts = two_browsers(chrome, server, "001/1", edits=12, seed=2)
     assert conflicts["shown"] == conflicts["made"] > 0
 
 
