@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,8 +15,8 @@ from catalog.hub import hub_configs
 from catalog.manifest import published
 from catalog.model import Benchmark, Contents, Format, Json
 from catalog.schema import Schema, markdown
+from catalog.text import escaped
 
-_MARKUP = re.compile(r"[\\`*_\[\]|]")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -36,11 +35,11 @@ def write_card(
     about = contents.about
     sections = [
         _front_matter(schema, contents, manifest, formats),
-        f"# {_escaped(about.title)}\n\n{_escaped(about.description)}",
-        f"Version {_escaped(about.version)}. Licence of the whole: {about.licence}. Made by {_escaped(about.creator)}"
-        + (f", {_escaped(about.url)}." if about.url else "."),
+        f"# {escaped(about.title)}\n\n{escaped(about.description)}",
+        f"Version {escaped(about.version)}. Licence of the whole: {about.licence}. Made by {escaped(about.creator)}"
+        + (f", {escaped(about.url)}." if about.url else "."),
         "## Contents\n\n" + _counts(schema, manifest) + "\n\n" + _files(schema, formats),
-        *(f"## {heading}\n\n{text}" for heading, text in schema.sections().items()),
+        *(f"## {heading}\n\n{text}" for heading, text in {**schema.sections(), **schema.findings(contents)}.items()),
         "## Sources and attribution\n\n" + _sources(schema, contents),
         "## Splits and benchmark\n\n" + _splits(schema, about.benchmark),
         f"## Rejected {schema.name}\n\n" + _rejected(schema, manifest),
@@ -96,7 +95,7 @@ def _sources(schema: Schema[Any], contents: Contents[Any]) -> str:
     lines = ["| role | source | licence | attribution | date | count |", "|---|---|---|---|---|---:|"]
     for credit, count in sorted(used.items()):
         facts = (credit.role, credit.source, credit.licence, credit.attribution, credit.date or "unknown")
-        lines.append("| " + " | ".join(_escaped(fact) for fact in facts) + f" | {count} |")
+        lines.append("| " + " | ".join(escaped(fact) for fact in facts) + f" | {count} |")
     return "\n".join(lines) + "\n\nWhoever shows or passes on these images prints the attribution beside them."
 
 
@@ -105,12 +104,12 @@ def _splits(schema: Schema[Any], benchmark: Benchmark) -> str:
     text = f"{schema.splitting} {schema.advice}; the benchmark is the split `{benchmark.split}`."
     if not results:
         return text
-    text += f" {_escaped(benchmark.note)}." if benchmark.note else ""
+    text += f" {escaped(benchmark.note)}." if benchmark.note else ""
     figures = list(dict.fromkeys(figure for row in results.values() for figure in row))
-    lines = ["| method | " + " | ".join(map(_escaped, figures)) + " |", "|---|" + "---:|" * len(figures)]
+    lines = ["| method | " + " | ".join(map(escaped, figures)) + " |", "|---|" + "---:|" * len(figures)]
     for method, row in sorted(results.items()):
         values = [f"{row[figure]:.4g}" if figure in row else "" for figure in figures]
-        lines.append(f"| {_escaped(method)} | " + " | ".join(values) + " |")
+        lines.append(f"| {escaped(method)} | " + " | ".join(values) + " |")
     return text + "\n\n" + "\n".join(lines)
 
 
@@ -123,7 +122,7 @@ def _rejected(schema: Schema[Any], manifest: pa.Table) -> str:
     if not reasons:
         return "None."
     lines = [f"A {schema.noun} may fail several rules.", "", f"| reason | {schema.name} |", "|---|---:|"]
-    lines += [f"| {_escaped(reason)} | {count} |" for reason, count in sorted(reasons.items())]
+    lines += [f"| {escaped(reason)} | {count} |" for reason, count in sorted(reasons.items())]
     return "\n".join(lines)
 
 
@@ -143,13 +142,8 @@ def _loading(schema: Schema[Any], formats: frozenset[Format]) -> str:
 
 def _provenance(schema: Schema[Any], contents: Contents[Any]) -> str:
     software = ", ".join(
-        f"{_escaped(name)} {_escaped(version)}" for name, version in sorted(contents.about.software.items())
+        f"{escaped(name)} {escaped(version)}" for name, version in sorted(contents.about.software.items())
     )
     return (
         f"{schema.provenance(contents)} Made with {software}. The same inputs and seed give this release byte by byte."
     )
-
-
-def _escaped(text: str) -> str:
-    """Return text that stays text in Markdown: one line, no HTML, no links or emphasis."""
-    return _MARKUP.sub(r"\\\g<0>", html.escape(" ".join(text.split()), quote=False))

@@ -227,6 +227,10 @@ class Schema(ABC, Generic[OriginalT]):
         """Return sections of the card, heading -> Markdown, that explain the records."""
         return {}
 
+    def findings(self, contents: Contents[OriginalT]) -> Mapping[str, str]:
+        """Return sections of the card, heading -> Markdown, that say what was measured of these very contents."""
+        return {}
+
     @abstractmethod
     def provenance(self, contents: Contents[OriginalT]) -> str:
         """Return a sentence for the card: how the records were made."""

@@ -19,6 +19,8 @@ from blake3 import blake3
 from pipeline.errors import DiskFullError, PipelineError
 
 TEMPORARY_PREFIX = ".tmp-"
+SAVING_PREFIX = ".saving-"
+"""Of unfinished files that people write beside a run: a run that starts leaves them alone."""
 NEARLY_NOTHING = 64 * 1024
 """A disk with fewer bytes left than this is full."""
 
@@ -48,11 +50,12 @@ def digest_json(value: Any) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
     Args:
         path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        prefix: What the temporary name starts with.
 
     Yields:
         The name to write to. It keeps the suffix, so that libraries which choose a format by suffix work.
@@ -61,7 +64,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         DiskFullError: The disk is full, also where the library that writes says something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid4().hex[:12]}-{path.name}")
+    temporary = path.with_name(f"{prefix}{uuid4().hex[:12]}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -92,6 +95,12 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
         temporary.write_bytes(data)
 
 
+def write_saved(path: Path, data: bytes) -> None:
+    """Write a file of a person's atomically, so that a run which starts meanwhile does not sweep it away."""
+    with atomic_path(path, SAVING_PREFIX) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically: the same value gives the same bytes.
 
@@ -106,19 +115,19 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def sweep_temporary(root: Path) -> int:
-    """Remove what interrupted writers left under `root` (names starting with `TEMPORARY_PREFIX`); return how many.
+def sweep_temporary(root: Path, prefix: str = TEMPORARY_PREFIX) -> int:
+    """Remove what interrupted writers left under `root` (names starting with `prefix`); return how many.
 
-    Only safe while nobody writes there.
+    Only safe while nobody writes such files there.
     """
     swept = 0
     for folder, subfolders, names in os.walk(root):
-        for name in [name for name in subfolders if name.startswith(TEMPORARY_PREFIX)]:
+        for name in [name for name in subfolders if name.startswith(prefix)]:
             subfolders.remove(name)
             shutil.rmtree(os.path.join(folder, name))
             swept += 1
         for name in names:
-            if name.startswith(TEMPORARY_PREFIX):
+            if name.startswith(prefix):
                 os.unlink(os.path.join(folder, name))
                 swept += 1
     return swept

@@ -28,6 +28,7 @@ from catalog.pairs.model import SIDES, Raster, RasterPair
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
+from stages.review import review_of
 from stages.tables import CLEAN, PAIRS, SITES, SPLIT, read_tables
 
 FOLDER = "release"
@@ -35,6 +36,7 @@ _GEOD = Geod(ellps="WGS84")
 _STORED_BYTES_A_PIXEL = 1.6
 _SECONDS_A_STORED_PAIR = 0.017  # decoding and storing two images of 512 x 512 px, see benchmarks/release.py
 _SECONDS_A_PAIR = 0.0005
+_OF_PEOPLE = ("review", "reviewed_by", "operators", "operator_px", "inter_operator_px")
 _RASTER_FACTS = ("digest", "width", "height", "crs", "transform", "source", "licence", "attribution", "date")
 
 
@@ -63,9 +65,9 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = ReleaseParams
-    reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "tile", "clean", "split")
+    reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "review", "tile", "clean", "split")
     roles: ClassVar[tuple[str, ...]] = ("map", "visible")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -167,7 +169,14 @@ def join_pairs(
     splits = _rows_of(tiles["pair_id"], split, "pair_id", "the table of splits (stage split)")
     pair_of_tile = pc.binary_join_element_wise(tiles["point_id"], tiles["site_id"], "_")
     facts = _rows_of(pair_of_tile, _raster_table(rasters), "id", "the aligned raster pairs (stages acquire and align)")
-    given = {"verdict": verdicts["verdict"], "reasons": verdicts["reasons"], "split": splits["split"]}
+    given = {
+        "verdict": verdicts["verdict"],
+        "reasons": verdicts["reasons"],
+        "split": splits["split"],
+        # What a person says of a pair itself goes before what is said of its raster pair.
+        "review": pc.coalesce(verdicts["review"], facts["review"]),
+        "reviewed_by": pc.coalesce(verdicts["operator"], facts["reviewed_by"]),
+    }
     columns = {"gsd": pa.array(_gsd(tiles)), **given}
     for name in SCHEMA.columns.names:
         if name not in columns:
@@ -186,9 +195,10 @@ def _outputs(results: Mapping[str, Result], suffix: str) -> list[tuple[str, str]
 
 
 def _raster_pairs(run: RunView) -> Iterable[dict[str, Any]]:
-    """Yield what a release keeps of each accepted raster pair, JSON-able."""
+    """Yield what a release keeps of each raster pair that tiles were cut from, JSON-able."""
     for name, aligned in run.read("align").items():
-        if aligned.outcome is not Outcome.DONE:
+        review = review_of(run, name, aligned.outcome is Outcome.DONE)
+        if not review.cut or not aligned.outputs:
             continue
         alignment = {key: aligned.data.get(key) for key in ("homography", "method", "residual_px", "inliers")}
         sides = {}
@@ -197,7 +207,11 @@ def _raster_pairs(run: RunView) -> Iterable[dict[str, Any]]:
             (file,) = [entry for entry in acquired.outputs if entry.path == acquired.data["path"]]
             kept = {key: acquired.data[key] for key in _RASTER_FACTS}
             sides[side] = kept | {"file": file.path, "size": file.size, "nodata": acquired.data["nodata_share"]}
-        yield {"name": name, **alignment, **sides, "evidence": [entry.path for entry in aligned.outputs]}
+        said = {
+            key: getattr(review, key) for key in ("review", "operator", "operators", "operator_px", "inter_operator_px")
+        }
+        evidence = [entry.path for entry in aligned.outputs]
+        yield {"name": name, **alignment, **sides, "evidence": evidence, "review": said}
 
 
 def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tuple[str, str], str]) -> RasterPair:
@@ -215,6 +229,11 @@ def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tupl
         residual_px=facts["residual_px"],
         inliers=facts["inliers"],
         stratum=strata.get((point_id, site_id), ""),
+        review=facts["review"]["review"],
+        reviewed_by=facts["review"]["operator"],
+        operators=tuple(facts["review"]["operators"]),
+        operator_px=tuple(facts["review"]["operator_px"]),
+        inter_operator_px=facts["review"]["inter_operator_px"],
         evidence=tuple(workspace / path for path in facts["evidence"]),
     )
 
@@ -239,6 +258,8 @@ def _raster(facts: Mapping[str, Any], workspace: Path) -> Raster:
 def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
     rows = [
         {"id": pair.id}
+        | {"review": pair.review or None, "reviewed_by": pair.reviewed_by or None}
+        | {"operators": pair.operators, "operator_px": pair.operator_px, "inter_operator_px": pair.inter_operator_px}
         | {
             f"{side}_{name}": value
             for side, raster in pair.sides.items()
@@ -254,7 +275,8 @@ def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
     ]
     facts = [name for name in SCHEMA.columns.names if name.endswith(("_source", "_licence", "_attribution", "_date"))]
     names = ["id", *facts, "map_raster", "visible_raster"]
-    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names]))
+    measured = [(name, SCHEMA.columns.field(name).type) for name in _OF_PEOPLE]
+    return pa.Table.from_pylist(rows, pa.schema([*((name, pa.string()) for name in names), *measured]))
 
 
 def _rows_of(keys: pa.ChunkedArray, table: pa.Table, column: str, what: str) -> pa.Table:

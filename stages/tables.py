@@ -81,6 +81,8 @@ CLEAN = pa.schema(
         ("pair_id", pa.string()),
         ("verdict", pa.string()),  # accepted | rejected
         ("reasons", pa.list_(pa.string())),  # one sentence a rule that the pair fails; empty if accepted
+        ("review", pa.string()),  # a person's verdict on this pair that is in force: keep | reject; null without
+        ("operator", pa.string()),  # whose it is
     ]
 )
 """`clean/clean.parquet`: one row a pair, ordered by pair_id."""

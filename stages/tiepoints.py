@@ -22,7 +22,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import PermanentError
-from pipeline.files import write_bytes
+from pipeline.files import write_saved
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.pixels import from_corner, to_corner
@@ -151,10 +151,15 @@ def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid |
     Raises:
         PermanentError: The suffix is none of these.
     """
-    writers = {".points": _qgis_text, ".geojson": _geojson_text, ".csv": _csv_text}
-    if path.suffix.lower() not in writers:
+    if path.suffix.lower() not in SUFFIXES:
         raise PermanentError(f"{path}: tie points are written as {', '.join(SUFFIXES)}")
-    write_bytes(path, writers[path.suffix.lower()](points, visible_grid).encode())
+    write_saved(path, tiepoints_text(path.suffix.lower(), points, visible_grid).encode())
+
+
+def tiepoints_text(suffix: str, points: Sequence[TiePoint], visible_grid: Grid | None = None) -> str:
+    """Return the content of a file of tie points of one of `SUFFIXES`; see `write_tiepoints`."""
+    writers = {".points": _qgis_text, ".geojson": _geojson_text, ".csv": _csv_text}
+    return writers[suffix](points, visible_grid)
 
 
 def arrays(points: Sequence[TiePoint]) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,25 @@ PAIRS = pa.schema(
         ),
         column("inliers", _INT, "tie points that support it; null if unknown", True),
         column("method", _TEXT, "how the rasters were aligned"),
+        column(
+            "review",
+            _TEXT,
+            "verdict of a person in force: keep or reject, of this pair; else of its raster pair accepted, override "
+            "(accepted against a failed test) or rejected; null if nobody looked",
+            nullable=True,
+        ),
+        column("reviewed_by", _TEXT, "whose verdict that is; null if nobody looked", nullable=True),
+        column("operators", pa.list_(_TEXT), "who marked tie points of the raster pair, enough to be compared"),
+        column(
+            "operator_px", pa.list_(_REAL), "distance of each one's points from the homography (root mean square, px)"
+        ),
+        column(
+            "inter_operator_px",
+            _REAL,
+            "root mean square distance between the transformations that their points imply, pixels of the visible "
+            "raster; null unless two or more of them marked points",
+            nullable=True,
+        ),
         column("map_source", _TEXT, "where the map came from"),
         column("map_licence", _TEXT, "licence of the map"),
         column("map_attribution", _TEXT, "what to print beside the map"),

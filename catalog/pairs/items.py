@@ -29,6 +29,7 @@ from catalog.stac import (
 
 _PAIR_FACTS = (
     *("point_id", "site_id", "row", "col", "split", "homography", "residual_px", "inliers", "method"),
+    *("review", "reviewed_by", "operators", "operator_px", "inter_operator_px"),
     *("map_nodata", "visible_nodata"),
 )
 _TITLES = {"map": "Electronic map", "visible": "Visible image"}
@@ -65,6 +66,10 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
         "mapdata:residual_px": pair.residual_px,
         "mapdata:inliers": pair.inliers,
         "mapdata:method": pair.method,
+        "mapdata:review": pair.review or None,
+        "mapdata:reviewed_by": pair.reviewed_by or None,
+        "mapdata:operators": dict(zip(pair.operators, pair.operator_px, strict=True)),
+        "mapdata:inter_operator_px": pair.inter_operator_px,
         "mapdata:pairs": dict(sorted(counts.items())),
     }
     extensions = [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING]

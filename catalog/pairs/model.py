@@ -41,6 +41,11 @@ class RasterPair:
     residual_px: float | None
     inliers: int | None
     stratum: str = ""
+    review: str = ""  # a person's verdict on it: accepted, override (against a failed test), rejected; "" if none
+    reviewed_by: str = ""  # whose verdict it is
+    operators: tuple[str, ...] = ()  # who marked tie points enough to be compared
+    operator_px: tuple[float, ...] = ()  # root mean square distance of each one's points from the homography
+    inter_operator_px: float | None = None  # the same between the transformations that any two of them imply
     evidence: tuple[Path, ...] = ()  # files that tell how it was aligned: tie points, drawings
 
     @property

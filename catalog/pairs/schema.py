@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from catalog.errors import CatalogError
 from catalog.model import Contents, Format, Json, Placed
+from catalog.pairs.agreement import operator_agreement
 from catalog.pairs.columns import PAIRS
 from catalog.pairs.items import count_by_raster_pair, pair_fields, raster_pair_item
 from catalog.pairs.model import RasterPair
@@ -68,7 +69,7 @@ class PairSchema(Schema[RasterPair]):
     def files(self, original: RasterPair, formats: frozenset[Format]) -> Iterator[tuple[Path, str, str | None]]:
         """Yield the two rasters and the evidence of their alignment, as the formats want them."""
         folder = f"{original.point_id}/{original.site_id}"
-        if Format.RASTERS in formats:
+        if Format.RASTERS in formats and original.review != "rejected":
             for side, raster in original.sides.items():
                 yield raster.file, f"rasters/{folder}/{side}.tif", raster.digest
         if Format.STAC in formats:
@@ -108,6 +109,10 @@ class PairSchema(Schema[RasterPair]):
     def sections(self) -> Mapping[str, str]:
         """Return what the ground truth is."""
         return {"Ground truth": _TRUTH}
+
+    def findings(self, contents: Contents[RasterPair]) -> Mapping[str, str]:
+        """Return how well people agree who marked tie points."""
+        return operator_agreement(contents.originals)
 
     def provenance(self, contents: Contents[RasterPair]) -> str:
         """Say how many raster pairs there are and what aligned them."""

@@ -9,6 +9,7 @@ from stages.benchmark import BenchmarkStage
 from stages.clean import CleanStage
 from stages.leaderboard import LeaderboardStage
 from stages.release import ReleaseStage
+from stages.review import ReviewStage
 from stages.sample import SampleStage
 from stages.split import SplitStage
 from stages.tile import TileStage
@@ -19,6 +20,7 @@ RECIPE = Recipe(
         SampleStage,
         AcquireStage,
         AlignStage,
+        ReviewStage,
         TileStage,
         CleanStage,
         SplitStage,

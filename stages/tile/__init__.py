@@ -25,6 +25,7 @@ from raster.grid import Grid
 from stages.align.result import Alignment
 from stages.memory import keep_freed_memory
 from stages.rasters import SIDES, open_pair
+from stages.review import alignment_output, review_of
 from stages.tables import PAIRS, write_table
 from stages.tile.cut import Cutter
 from stages.tile.encode import TileFormat
@@ -62,19 +63,21 @@ class TileStage(Stage[TileParams]):
     name: ClassVar[str] = "tile"
     version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = TileParams
-    reads: ClassVar[tuple[str, ...]] = ("acquire", "align")
+    reads: ClassVar[tuple[str, ...]] = ("acquire", "align", "review")
     roles: ClassVar[tuple[str, ...]] = SIDES
 
     def plan(self, run: RunView) -> Sequence[Unit]:
-        """Return the units of every pair that is aligned."""
+        """Return the units of every pair that is aligned (see `Review.cut`)."""
         units = []
         acquired = run.read("acquire")
         for name, aligned in run.read("align").items():
-            if aligned.outcome is Outcome.DONE:
+            alignment = alignment_output(aligned)
+            review = review_of(run, name, aligned.outcome is Outcome.DONE)
+            if alignment is not None and review.cut:
                 rasters = {side: acquired[f"{name}/{side}"].data for side in SIDES}
-                (alignment,) = [entry for entry in aligned.outputs if entry.path.endswith("alignment.json")]
-                digests = [rasters[side]["digest"] for side in SIDES] + [alignment.digest]
-                paths = {side: rasters[side]["path"] for side in SIDES} | {"alignment": alignment.path}
+                path, digest = alignment
+                digests = [rasters[side]["digest"] for side in SIDES] + [digest]
+                paths = {side: rasters[side]["path"] for side in SIDES} | {"alignment": path}
                 units += self._units(name, Grid.from_json(rasters["visible"]), paths, digests)
         return units
 

@@ -1,0 +1,222 @@
+"""All pairs of tiles of a workspace, to be filtered, looked at and judged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.ledger import Ledger
+from review.errors import Refused
+from review.sites import Sites
+from stages.review.verdicts import TileVerdict, read_tile_verdicts, tiles_file
+from stages.tables import CLEAN, PAIRS, SPLIT, read_tables
+
+_MEASURED = [name for name, kind in zip(PAIRS.names, PAIRS.types, strict=True) if pa.types.is_float32(kind)]
+STATISTICS = (*_MEASURED, "residual_px")
+_PAUSE_SECONDS = 10.0
+"""The least time between two looks into the ledger: beside a run it changes all the time."""
+
+MAX_ROWS = 300
+"""Rows given at once."""
+
+_COLUMNS = [
+    *("pair_id", "point_id", "site_id", "row", "col", "size", "format", "map_path", "visible_path", "index"),
+    *("map_digest", "visible_digest", "method"),
+    *STATISTICS,
+]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to show: empty texts and None stand for all.
+
+    Attributes:
+        site: "001/1".
+        split: train, val, test.
+        verdict: accepted, rejected.
+        rule: Name that reasons start with.
+        person: keep, reject, any (judged by a person), none.
+        statistic: One of `STATISTICS`, by which `low` and `high` limit and `descending` orders.
+        low: Least value.
+        high: Greatest value.
+        descending: Order by the statistic, greatest first; None: by id.
+        text: Part of the id.
+    """
+
+    site: str = ""
+    split: str = ""
+    verdict: str = ""
+    rule: str = ""
+    person: str = ""
+    statistic: str = ""
+    low: float | None = None
+    high: float | None = None
+    descending: bool | None = None
+    text: str = ""
+
+
+class Gallery:
+    """The table of pairs, read again when the run has made another. May be called from several threads."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._lock = threading.RLock()
+        self._made_of: object = None
+        self._looked = -1, -_PAUSE_SECONDS
+        self._table = PAIRS.empty_table()
+        self._verdicts: dict[str, TileVerdict] = {}
+        self._version = 0
+        self._find = lru_cache(maxsize=8)(self._filtered)
+
+    def summary(self, query: Query) -> dict[str, Any]:
+        """Return how many pairs there are, how many a query finds, and what can be chosen."""
+        with self._lock:
+            self._refresh()
+            table = self._table
+            rules = Counter(name for name in self._rules_of.ravel().tolist() if name)
+            return {
+                "total": table.num_rows,
+                "found": len(self._find(query, self._version)),
+                "sites": sorted(pc.unique(self._site).to_pylist()),
+                "splits": [name for name in pc.unique(table["split"]).to_pylist() if name],
+                "rules": dict(sorted(rules.items())),
+                "statistics": STATISTICS,
+                "judged": len(self._verdicts),
+            }
+
+    def rows(self, query: Query, offset: int, count: int) -> list[dict[str, Any]]:
+        """Return some of the rows that a query finds, at most `MAX_ROWS`."""
+        with self._lock:
+            self._refresh()
+            chosen = self._find(query, self._version)[max(offset, 0) : max(offset, 0) + min(max(count, 0), MAX_ROWS)]
+            found = self._table.take(pa.array(chosen)).to_pylist()
+            for row in found:
+                said = self._verdicts.get(row["pair_id"])
+                person = None
+                if said is not None:
+                    lapsed = (said.map_digest, said.visible_digest) != (row["map_digest"], row["visible_digest"])
+                    words = {"verdict": said.verdict, "reason": said.reason, "operator": said.operator}
+                    person = words | {"date": said.date, "lapsed": lapsed}
+                row["person"] = person
+                for name in ("map_path", "visible_path"):
+                    del row[name]
+            return found
+
+    def ids(self, query: Query) -> list[str]:
+        """Return the ids of all pairs that a query finds."""
+        with self._lock:
+            self._refresh()
+            chosen = self._find(query, self._version)
+            return list(self._table["pair_id"].take(pa.array(chosen)).to_pylist())
+
+    def row(self, pair_id: str) -> Mapping[str, Any]:
+        """Return the row of a pair. Raises Refused (404) where there is none."""
+        with self._lock:
+            self._refresh()
+            number = self._number.get(pair_id)
+            if number is None:
+                raise Refused(404, "there is no such pair")
+            found: Mapping[str, Any] = self._table.slice(number, 1).to_pylist()[0]
+            return found
+
+    def judged(self, name: str) -> list[TileVerdict]:
+        """Return the verdicts on pairs of a site, as they are on disk."""
+        return read_tile_verdicts(tiles_file(self._sites.root, name))
+
+    def said(self, name: str, verdicts: Sequence[TileVerdict]) -> None:
+        """Take note of the verdicts that a site has now."""
+        with self._lock:
+            point, _, site = name.partition("/")
+            start = f"{point}_{site}_"
+            others = {key: said for key, said in self._verdicts.items() if not key.startswith(start)}
+            self._verdicts = others | {said.pair_id: said for said in verdicts}
+            self._version += 1
+
+    def _refresh(self) -> None:
+        self._sites.all()
+        version, when = self._looked
+        if version == self._sites.version or time.monotonic() - when < _PAUSE_SECONDS:
+            return
+        with Ledger(self._sites.workspace.ledger, read_only=True) as ledger:
+            results = {stage: ledger.results(stage) for stage in ("tile", "clean", "split")}
+        outputs = {
+            stage: [e for r in made.values() for e in r.outputs if e.path.endswith(".parquet")]
+            for stage, made in results.items()
+        }
+        made_of = {stage: [entry.digest for entry in entries] for stage, entries in outputs.items()}
+        self._looked = self._sites.version, time.monotonic()
+        if made_of == self._made_of:
+            return
+        paths = {stage: [self._sites.root / entry.path for entry in entries] for stage, entries in outputs.items()}
+        self._load(paths)
+        self._made_of = made_of
+
+    def _load(self, paths: Mapping[str, Sequence[Path]]) -> None:
+        table = read_tables(paths["tile"], PAIRS, _COLUMNS).sort_by("pair_id").combine_chunks()
+        clean, split = read_tables(paths["clean"], CLEAN), read_tables(paths["split"], SPLIT)
+        for name, other in (("verdict", clean), ("reasons", clean), ("split", split)):
+            where = pc.index_in(table["pair_id"], other["pair_id"])
+            table = table.append_column(name, other[name].take(where))
+        self._table = table
+        self._site = pc.binary_join_element_wise(table["point_id"], table["site_id"], "/")
+        reasons = [[text.split(":")[0] for text in found or ()] for found in table["reasons"].to_pylist()]
+        most = max(map(len, reasons), default=0)
+        self._rules_of = np.array([found + [""] * (most - len(found)) for found in reasons], dtype=object)
+        self._rules_of = self._rules_of.reshape(len(reasons), most)
+        self._number = {pair_id: number for number, pair_id in enumerate(table["pair_id"].to_pylist())}
+        sites = pc.unique(self._site).to_pylist()
+        self._verdicts = {said.pair_id: said for name in sites for said in self.judged(name)}
+        self._version += 1
+
+    def _filtered(self, query: Query, version: int) -> NDArray[np.intp]:
+        """Return the numbers of the rows that a query finds, in its order."""
+        table = self._table
+        chosen = np.ones(table.num_rows, bool)
+        for name, value in (("split", query.split), ("verdict", query.verdict)):
+            if value:
+                chosen &= _true(pc.equal(table[name], value))
+        if query.site:
+            chosen &= _true(pc.equal(self._site, query.site))
+        if query.text:
+            chosen &= _true(pc.match_substring(table["pair_id"], query.text))
+        if query.rule:
+            chosen &= (self._rules_of == query.rule).any(axis=1)
+        if query.person:
+            chosen &= self._by_people(query.person)
+        if not query.statistic:
+            return np.flatnonzero(chosen)
+        if query.statistic not in STATISTICS:
+            raise Refused(422, f"there is no statistic {query.statistic[:40]!r}")
+        values = np.asarray(table[query.statistic].to_numpy(zero_copy_only=False), np.float64)
+        with np.errstate(invalid="ignore"):
+            if query.low is not None:
+                chosen &= values >= query.low
+            if query.high is not None:
+                chosen &= values <= query.high
+        rows = np.flatnonzero(chosen)
+        if query.descending is None:
+            return rows
+        keys = -values[rows] if query.descending else values[rows]
+        return rows[np.argsort(keys, kind="stable")]
+
+    def _by_people(self, person: str) -> NDArray[np.bool_]:
+        judged = np.zeros(self._table.num_rows, bool)
+        for pair_id, said in self._verdicts.items():
+            if pair_id in self._number and person in (said.verdict, "any", "none"):
+                judged[self._number[pair_id]] = True
+        return ~judged if person == "none" else judged
+
+
+def _true(values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)

@@ -1,0 +1,116 @@
+// The overlay: map over image, in several manners, and the pairs as the server will cut them.
+/* global ol */
+import { overImage, tiles } from "/views.js";
+
+export const MODES = [
+  ["blend", "Blend"],
+  ["swipe", "Swipe"],
+  ["blink", "Blink"],
+  ["checkerboard", "Checkerboard"],
+  ["edges", "Edges"],
+  ["cut", "As it will be cut"],
+];
+const BLINK_MS = 600;
+const SQUARE = 96; // screen px
+
+export class Overlay {
+  constructor(map, site, projection) {
+    this._map = map;
+    this._site = site;
+    this._projection = projection;
+    this.mode = "blend";
+    this.amount = 0.5;
+    this._of = "alignment";
+    this._homography = null;
+    const [width, height] = site.sides.visible.size;
+    const extent = [0, -height, width, 0];
+    this.drawn = new ol.layer.Tile({ extent, className: "drawn" });
+    this.edges = new ol.layer.Tile({ extent, visible: false });
+    this.cut = new ol.layer.Tile({ extent, visible: false, className: "cut", maxResolution: 4 });
+    this.drawn.on("prerender", (event) => this._clip(event));
+    this.drawn.on("postrender", (event) => event.context.restore());
+    for (const layer of [this.drawn, this.edges, this.cut]) map.addLayer(layer);
+    this._timer = setInterval(() => this.mode === "blink" && this.drawn.setVisible(!this.drawn.getVisible()), BLINK_MS);
+  }
+
+  close() {
+    clearInterval(this._timer);
+  }
+
+  /** Draw the map by this homography; `of` says whose pairs are cut: "points" or "alignment". */
+  by(homography, of) {
+    const changed = JSON.stringify(homography) !== JSON.stringify(this._homography) || of !== this._of;
+    if (!changed) return;
+    this._homography = homography;
+    this._of = of;
+    const projection = homography && overImage(this._site, this._projection, homography);
+    for (const [layer, look] of [[this.drawn, ""], [this.edges, "edges"]]) layer.setSource(projection ? this._warped(projection, look) : null);
+    this._cutAgain();
+  }
+
+  /** Have the pairs cut anew: what they are cut by was saved. */
+  _cutAgain() {
+    this._cutNumber = (this._cutNumber ?? 0) + 1;
+    this.cut.setSource(this.mode === "cut" ? this._asCut() : null);
+  }
+
+  saved() {
+    if (this.mode === "cut" && this._of === "points") this._cutAgain();
+  }
+
+  show(mode, amount = this.amount) {
+    const before = this.mode;
+    this.mode = mode;
+    this.amount = amount;
+    this.drawn.setVisible(!["edges", "cut"].includes(mode));
+    this.drawn.setOpacity(mode === "blend" ? amount : 1);
+    this.edges.setVisible(mode === "edges");
+    this.cut.setVisible(mode === "cut");
+    this.cut.setOpacity(amount);
+    if ((mode === "cut") !== (before === "cut")) this._cutAgain();
+    this._map.render();
+  }
+
+  _warped(projection, look) {
+    const source = tiles(this._site, "map", projection, look);
+    const [width, height] = this._site.sides.visible.size;
+    const top = Math.max(0, Math.ceil(Math.log2(Math.max(width, height, 512) / 512)));
+    const resolutions = Array.from({ length: top + 4 }, (_, at) => 2 ** (top - at));
+    source.setTileGridForProjection(this._projection, new ol.tilegrid.TileGrid({ origin: [0, 0], extent: [0, -height, width, 0], resolutions, tileSize: 256 }));
+    return source;
+  }
+
+  _asCut() {
+    const { size, stride, columns, rows, to_visible: matrix, possible } = this._site.cut;
+    if (size !== stride || (!possible && this._of !== "points")) return null;
+    const step = matrix[0][0]; // the grid of tiles is the image's own, or one of another sample distance over it
+    const origin = [matrix[0][2] + 0.5 - step / 2, -(matrix[1][2] + 0.5 - step / 2)];
+    const extent = [origin[0], origin[1] - rows * size * step, origin[0] + columns * size * step, origin[1]];
+    const grid = new ol.tilegrid.TileGrid({ origin, extent, resolutions: [step], tileSize: size });
+    return new ol.source.TileImage({
+      projection: this._projection,
+      tileGrid: grid,
+      interpolate: false,
+      wrapX: false,
+      transition: 0,
+      tileUrlFunction: ([, x, y]) => (x >= 0 && y >= 0 && x < columns && y < rows ? `/cut/${this._site.name}/map/${this._of}/${x}/${y}?of=${this._cutNumber}` : undefined),
+    });
+  }
+
+  _clip(event) {
+    const { context } = event;
+    context.save();
+    const { width, height } = context.canvas;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    if (this.mode === "swipe") {
+      context.beginPath();
+      context.rect(0, 0, width * this.amount, height);
+      context.clip();
+    } else if (this.mode === "checkerboard") {
+      const square = SQUARE * (event.frameState.pixelRatio || 1);
+      context.beginPath();
+      for (let y = 0; y * square < height; y += 1) for (let x = y % 2; x * square < width; x += 2) context.rect(x * square, y * square, square, square);
+      context.clip();
+    }
+  }
+}

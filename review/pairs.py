@@ -1,0 +1,146 @@
+"""Requests about pairs of tiles: the gallery's rows, their images, and verdicts on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+
+from pipeline.workspace import now
+from review.errors import Refused
+from review.gallery import Gallery, Query
+from review.guard import SESSION, body_of
+from review.sites import Sites
+from review.store import Store
+from stages.rasters import SIDES
+from stages.review.verdicts import MAX_TEXT, REASONS, TileVerdict, tiles_file, write_tile_verdicts
+from stages.tile.encode import TileFormat, encode
+
+MAX_AT_ONCE = 5000
+"""Pairs judged by one request."""
+
+_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+
+
+class Pairs:
+    """Handlers of requests about pairs of tiles."""
+
+    def __init__(self, sites: Sites, gallery: Gallery, store: Store) -> None:
+        self._sites = sites
+        self._gallery = gallery
+        self._store = store
+        self._writing = asyncio.Lock()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what is answered where."""
+        return [
+            web.get("/api/pairs", self.summary),
+            web.get("/api/pairs/rows", self.rows),
+            web.get("/api/pairs/ids", self.ids),
+            web.put("/api/pairs", self.judge),
+            web.get("/pair/{id}/{side}", self.image),
+        ]
+
+    async def summary(self, request: web.Request) -> web.Response:
+        """Say how many pairs a query finds."""
+        return web.json_response(await asyncio.to_thread(self._gallery.summary, _query(request.query)))
+
+    async def rows(self, request: web.Request) -> web.Response:
+        """Give some rows of a query."""
+        offset, count = (_whole(request.query.get(name, "0"), name) for name in ("offset", "count"))
+        return web.json_response(await asyncio.to_thread(self._gallery.rows, _query(request.query), offset, count))
+
+    async def ids(self, request: web.Request) -> web.Response:
+        """Give the ids of all pairs that a query finds, if they are few enough to be judged at once."""
+        found = await asyncio.to_thread(self._gallery.ids, _query(request.query))
+        if len(found) > MAX_AT_ONCE:
+            raise Refused(422, f"{len(found)} pairs, at most {MAX_AT_ONCE} are judged at once: narrow the filter")
+        return web.json_response(found)
+
+    async def judge(self, request: web.Request) -> web.Response:
+        """Keep, reject, or take back what was said, of many pairs at once."""
+        journal = self._store.writable()
+        ids, verdict, reason = _judgement(await body_of(request))
+        operator = request[SESSION].operator
+        async with self._writing:
+            rows: dict[str, list[Mapping[str, Any]]] = {}
+            for pair_id in ids:
+                row = self._gallery.row(pair_id)
+                rows.setdefault(f"{row['point_id']}/{row['site_id']}", []).append(row)
+            for name, judged in rows.items():
+                self._sites.get(name)
+                said = {each.pair_id: each for each in self._gallery.judged(name)}
+                for row in judged:
+                    said.pop(row["pair_id"], None)
+                    if verdict is not None:
+                        digests = row["map_digest"], row["visible_digest"]
+                        said[row["pair_id"]] = TileVerdict(row["pair_id"], verdict, reason, operator, now(), *digests)
+                state = [vars(each) for each in said.values()]
+                what = f"{verdict or 'take back'} {len(judged)} pairs" + (f": {reason}" if reason else "")
+                journal.append(operator, name, "tiles", "", "", state, what)
+                write_tile_verdicts(tiles_file(self._sites.root, name), said.values())
+                self._gallery.said(name, list(said.values()))
+        return web.json_response({"judged": len(ids)})
+
+    async def image(self, request: web.Request) -> web.StreamResponse:
+        """Give one side of a pair, from its file or out of the array that holds it."""
+        side = request.match_info["side"]
+        if side not in SIDES:
+            raise Refused(404, "a pair has a map and a visible image")
+        row = self._gallery.row(request.match_info["id"])
+        path = self._sites.within(row[f"{side}_path"])
+        headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+        if row["format"] == "npy":
+            body = await asyncio.to_thread(_of_array, path, row["index"])
+            return web.Response(body=body, content_type="image/png", headers=headers)
+        if path.suffix not in _TYPES:
+            raise Refused(404, "that is no image")
+        body = await asyncio.to_thread(path.read_bytes)
+        return web.Response(body=body, content_type=_TYPES[path.suffix], headers=headers)
+
+
+def _of_array(path: Any, index: int) -> bytes:
+    array = np.load(path, mmap_mode="r")
+    tile = np.ascontiguousarray(array[index])
+    return encode(tile, TileFormat.PNG, 0)
+
+
+def _judgement(value: Any) -> tuple[list[str], str | None, str]:
+    """Return ids, verdict and reason of a request. Raises Refused (422)."""
+    if not isinstance(value, dict):
+        raise Refused(422, "give pairs, verdict and reason")
+    ids, verdict, reason = value.get("pairs"), value.get("verdict"), value.get("reason", "")
+    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids) or not 0 < len(ids) <= MAX_AT_ONCE:
+        raise Refused(422, f"pairs must be a list of 1 to {MAX_AT_ONCE} ids")
+    if verdict not in ("keep", "reject", None):
+        raise Refused(422, "verdict may be keep, reject or null")
+    reason = " ".join(reason.split()) if isinstance(reason, str) else ""
+    if verdict == "reject" and not reason:
+        raise Refused(422, f"a rejection needs a reason, such as {REASONS[0]!r}")
+    return list(dict.fromkeys(ids)), verdict, reason[:MAX_TEXT]
+
+
+def _query(given: Mapping[str, str]) -> Query:
+    names = ("site", "split", "verdict", "rule", "person", "statistic", "text")
+    texts: dict[str, Any] = {name: given.get(name, "") for name in names}
+    low, high = (_number(given[name], name) if given.get(name) else None for name in ("low", "high"))
+    order = {"": None, "ascending": False, "descending": True}.get(given.get("order", ""))
+    return replace(Query(**texts), low=low, high=high, descending=order)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Refused(422, f"{name} must be a number") from None
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Refused(422, f"{name} must be a whole number") from None

@@ -1,0 +1,218 @@
+"""The page in a real browser: what a person does on it is what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from review_browser import PAIR, Watched, browser, enter, open_site, place_point, saved, screen, show, wait
+from review_scenarios import disk_screen_journal, points_on_disk, random_edits, two_browsers
+from review_server import Server, serving
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def server(workspace: Path) -> Iterator[Server]:
+    with serving(workspace) as started:
+        yield started
+
+
+@pytest.fixture
+def watched(chrome: Any, server: Server) -> Iterator[Watched]:
+    found = enter(chrome, server.address)
+    yield found
+    assert found.complaints == []
+    assert found.elsewhere == []
+    found.page.context.close()
+
+
+@pytest.mark.parametrize("resolution", [4, 1, 0.125])
+def test_points_are_stored_where_they_were_placed_and_dragged(
+    watched: Watched, workspace: Path, resolution: float
+) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    page.keyboard.press("a")
+    rng = np.random.default_rng(7)
+    wanted = {}
+    for number in range(4):
+        on_map, on_image = (tuple(rng.uniform(150, 750, 2)) for _ in range(2))
+        place_point(page, on_map, on_image, resolution)
+        name = page.evaluate(f"{PAIR}.points.list.at(-1).name")
+        wanted[name] = [*on_map, *on_image]
+        if number % 2:
+            panel, at = ("map", 0) if number == 1 else ("visible", 2)
+            x, y = wanted[name][at : at + 2]
+            show(page, panel, x, y, resolution)
+            to = x + 40 * resolution, y - 25 * resolution
+            page.mouse.move(*screen(page, panel, x, y))
+            page.mouse.down()
+            page.mouse.move(*screen(page, panel, x + 9 * resolution, y), steps=3)
+            page.mouse.move(*screen(page, panel, *to), steps=3)
+            page.mouse.up()
+            wanted[name][at : at + 2] = to
+    saved(page)
+    stored = points_on_disk(workspace, "001/1")
+    found = {name: [p.map_x, p.map_y, p.visible_x, p.visible_y] for name, p in stored.items()}
+    assert found.keys() == wanted.keys()
+    allowed = 0.1 if resolution == 0.125 else resolution / 2 + 1e-9
+    errors = np.abs(np.array([found[name] for name in wanted]) - np.array(list(wanted.values())))
+    assert errors.max() <= allowed
+    for level in (8, 0.5, 0.0625):
+        show(page, "map", 400, 400, level)
+    page.reload()
+    page.wait_for_selector("#room.site")
+    open_site(page, "001/1")
+    assert points_on_disk(workspace, "001/1") == stored
+    assert page.evaluate(f"{PAIR}.points.list.map(point => point.map_x)") == [p.map_x for p in stored.values()]
+
+
+def test_a_side_that_only_the_fit_predicts_is_no_point(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    page.keyboard.press("a")
+    show(page, "map", 300, 300, 1)
+    page.mouse.click(*screen(page, "map", 300, 300))
+    page.wait_for_timeout(600)
+    assert page.evaluate(f"{PAIR}.points.list.length") == 0
+    page.keyboard.press("Escape")
+    show(page, "visible", 500, 400, 1)
+    page.mouse.click(*screen(page, "visible", 500, 400))
+    page.mouse.click(*screen(page, "map", 505, 398))
+    wait(page, f"{PAIR}.points.list.length === 1")
+    saved(page)
+    (point,) = points_on_disk(workspace, "001/1").values()
+    assert np.allclose([point.visible_x, point.visible_y, point.map_x, point.map_y], [500, 400, 505, 398], atol=0.51)
+
+
+def test_escape_ends_a_drag_where_it_began(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    page.keyboard.press("a")
+    place_point(page, (300, 300), (301, 299))
+    saved(page)
+    before = points_on_disk(workspace, "001/1")
+    show(page, "map", 300, 300, 0.25)
+    page.mouse.move(*screen(page, "map", 300, 300))
+    page.mouse.down()
+    page.mouse.move(*screen(page, "map", 320, 310), steps=4)
+    page.keyboard.press("Escape")
+    page.mouse.move(*screen(page, "map", 330, 310), steps=2)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    saved(page)
+    assert points_on_disk(workspace, "001/1") == before
+
+
+def test_keyboard_alone_places_six_points_and_accepts(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    page.keyboard.press("/")
+    page.keyboard.type("002/1")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    wait(page, "document.querySelector('#room.site')?.pair")
+    page.keyboard.press("1")
+    page.keyboard.press("w")
+    round_about = "LLLUUU", "RRRRRR", "DDDDDD", "LLLLLL", "UUURRR", "UUU"
+    keys = {"L": "ArrowLeft", "R": "ArrowRight", "U": "ArrowUp", "D": "ArrowDown"}
+    for number, moves in enumerate([keys[each] for each in leg] for leg in round_about):
+        page.keyboard.press("Escape")
+        for key in moves:
+            page.keyboard.press(key)
+        page.keyboard.press("p")
+        page.keyboard.press("s" if number % 2 else "Control+ArrowRight")
+        wait(page, f"count => {PAIR}.points.list.length === count", number + 1)
+        page.keyboard.press("Escape")
+    saved(page)
+    wait(page, f"{PAIR}.fit()?.accepted === true")
+    page.keyboard.press("y")
+    wait(page, "document.querySelector('.bar .badge').textContent === 'accepted by a person'")
+    verdict = json.loads((workspace / "verdicts/002/1.json").read_text())
+    assert (verdict["verdict"], verdict["operator"], verdict["override"]) == ("accepted", "Ada", False)
+    assert len(points_on_disk(workspace, "002/1")) == 6
+
+
+def test_keys_mean_nothing_in_a_text_field(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    page.keyboard.press("/")
+    page.keyboard.type("gqy?n")
+    assert page.evaluate("location.hash") in ("", "#/queue")
+    assert page.locator("dialog[open]").count() == 0
+    assert page.locator(".list .card").count() == 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.locator("dialog[open] kbd").count() > 8
+
+
+def test_a_rejection_by_its_reason_and_back(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "003/1")
+    page.keyboard.press("b")
+    page.keyboard.press("4")
+    page.keyboard.press("Enter")
+    wait(page, "document.querySelector('.bar .badge').textContent === 'rejected by a person'")
+    verdict = json.loads((workspace / "verdicts/003/1.json").read_text())
+    assert (verdict["reason"], verdict["operator"]) == ("cloud or snow", "Ada")
+    page.get_by_role("button", name="Take back").click()
+    wait(page, "document.querySelector('.bar .badge').textContent === 'accepted'")
+    assert not (workspace / "verdicts/003/1.json").exists()
+
+
+def test_random_edits_undos_reloads_and_a_kill(chrome: Any, workspace: Path) -> None:
+    with serving(workspace) as server:
+        random_edits(chrome, server, "001/1", edits=24, seed=1)
+
+
+def test_two_browsers_lose_no_point(chrome: Any, workspace: Path) -> None:
+    with serving(workspace) as server:
+        conflicts = two_browsers(chrome, server, "001/1", edits=12, seed=2)
+    assert conflicts["shown"] == conflicts["made"] > 0
+
+
+def test_the_server_may_go_and_come_back(watched: Watched, server: Server, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    page.keyboard.press("a")
+    place_point(page, (200, 200), (201, 201))
+    saved(page)
+    server.kill()
+    place_point(page, (600, 300), (601, 301))
+    page.wait_for_selector("#banner:not([hidden])")
+    with serving(workspace, port=server.port):
+        saved(page)
+        page.wait_for_selector("#banner", state="hidden")
+        disk_screen_journal(page, workspace, "001/1")
+        assert len(points_on_disk(workspace, "001/1")) == 2
+    watched.complaints[:] = [text for text in watched.complaints if "ERR_CONNECTION" not in text]
+
+
+def test_the_gallery_makes_only_the_cards_that_are_seen(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    page.keyboard.press("g")
+    page.wait_for_selector(".tile img")
+    assert page.locator(".count").get_attribute("data-found") == "27"
+    page.locator("[data-filter=site]").select_option("002/1")
+    page.wait_for_selector(".count[data-found='9']")
+    page.locator(".tile").nth(1).click()
+    page.locator(".tile").nth(3).click(modifiers=["Shift"])
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".tile.person.rejected")
+    table = (workspace / "verdicts/002/1.tiles.csv").read_text().splitlines()
+    assert len(table) == 4
+    assert all(",reject,wrong place,Ada," in line for line in table[1:])
+    page.locator(".tile.rejected").first.dblclick()
+    page.wait_for_selector("dialog[open] .compare img")
+    page.keyboard.press("2")
+    page.wait_for_selector("dialog[open] .stack")
