@@ -34,7 +34,11 @@ FLOOR = 0.02
 
 
 def orientation_harmonics(
-    image: Tensor, mask: Tensor | None = None, post_blur: float = POST_BLUR, saturated: bool = False
+    image: Tensor,
+    mask: Tensor | None = None,
+    post_blur: float = POST_BLUR,
+    saturated: bool = False,
+    window: int = WINDOW,
 ) -> Tensor:
     """Return the orientation harmonics of images.
 
@@ -42,9 +46,10 @@ def orientation_harmonics(
         image: B x 3 x H x W or B x 1 x H x W in [0, 1].
         mask: B x 1 x H x W bool, true where there is data. The harmonics are zero elsewhere and on the pixels whose
             gradient would see pixels without data, so correlations need no mask.
-        post_blur: Standard deviation of the blur of the harmonics, pixels.
+        post_blur: Standard deviation of the blur of the harmonics, pixels; 0 leaves it out.
         saturated: Let edges count nearly alike once they rise above their surroundings. Better for the search of
             hypotheses, in which lettering would count most; no better for sub-pixel shifts.
+        window: Side in pixels of the neighbourhood whose mean a magnitude is relative to, odd.
 
     Returns:
         B x 4 x H x W float32.
@@ -60,15 +65,15 @@ def orientation_harmonics(
     sin2 = 2 * gradient_x * gradient_y / square
     weight = square.pow(0.25)
     if mask is None:
-        weight = weight / (box_mean(weight, WINDOW) + FLOOR)
+        weight = weight / (box_mean(weight, window) + FLOOR)
     else:
         inside = (F.max_pool2d((~mask).float(), 7, 1, 3) == 0).float()
         weight = weight * inside
-        weight = weight / (box_mean(weight, WINDOW) / box_mean(inside, WINDOW).clamp(min=1e-3) + FLOOR)
+        weight = weight / (box_mean(weight, window) / box_mean(inside, window).clamp(min=1e-3) + FLOOR)
     if saturated:
         weight = weight / (1 + weight)
     harmonics = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
-    return gaussian_blur(harmonics, post_blur)
+    return gaussian_blur(harmonics, post_blur) if post_blur else harmonics
 
 
 def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Initial hypotheses: the rotations, scales and shifts under which small versions of two images agree best."""
+"""Hypotheses near a prior: given rotations and scales at which small versions of two images agree best.
+
+The aligner's search, which has a prior most of the time; `matcher.dense.search` is that of images without one.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,10 @@ PERIOD = 0.75
 """Length of the transforms, as a share of the length at which no correlation wraps round."""
 
 ROTATIONS = 72
-SCALES = tuple(2.0 ** (step / 4) for step in range(-4, 5))
-"""The search covers so many rotations of the full circle, and these scales."""
+"""Rotations of a full circle, between whose steps a hypothesis is refined."""
 
-COARSE_SIDE, REFINED_SIDE = 96, 192
-"""Longer side, in pixels, of image 1 in the search and around its best hypotheses."""
-
-CANDIDATES = 5
-"""Hypotheses that are refined."""
+REFINED_SIDE = 192
+"""Longer side, in pixels, of image 1 around a hypothesis that is refined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +48,6 @@ class Hypothesis:
     angle: float
     scale: float
     matrix: Matrix
-
-
-@torch.no_grad()
-def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int = CANDIDATES) -> list[Hypothesis]:
-    """Search any rotation and scales of 1/2 to 2.
-
-    Args:
-        view0: Image 0.
-        view1: Image 1.
-        count: Most hypotheses to return.
-
-    Returns:
-        Distinct hypotheses, best first.
-    """
-    angles = np.arange(ROTATIONS, dtype=np.float64) * (2 * np.pi / ROTATIONS)
-    found = distinct_hypotheses(search_similarities(view0, view1, angles, SCALES, COARSE_SIDE), count)
-    return sorted((refine_hypothesis(view0, view1, each) for each in found), key=lambda each: -each.score)
 
 
 def search_similarities(

@@ -13,9 +13,9 @@ import torch
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
-from matcher.dense.hypotheses import initial_hypotheses
 from matcher.dense.masked_image import Mask, MaskedImage, data_mask
 from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
+from matcher.dense.search import search
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
@@ -85,7 +85,10 @@ STEPS = (
     RefinementStep(1.0, 0.25, 0.04, ("similarity", "homography")),
 )
 
-FINAL_STEPS = (*STEPS[:2], *(replace(step, scale=1.4, full_penalty_px=300.0**2) for step in STEPS[2:]))
+FOLLOWING_STEPS = (STEPS[0],) * 2
+"""The steps by which an initial hypothesis is followed, before it is judged."""
+
+FINAL_STEPS = (STEPS[1], *(replace(step, scale=1.4, full_penalty_px=300.0**2) for step in STEPS[2:]))
 """The steps of the final refinement. The learned feature map has half the resolution of the images, so enlarged images
 give better sub-pixel shifts. The limits of reliable homographies were chosen with `STEPS`."""
 
@@ -124,38 +127,8 @@ class DenseMatcher(Matcher):
     def correspond(self, image0: RGBImage, image1: RGBImage) -> Matches:
         """Match one pair; scores are the correlations of the windows, in (0, 1]."""
         view0, view1 = (MaskedImage(image, data_mask(image), self.device) for image in (image0, image1))
-        found = initial_hypotheses(view0, view1)
-        return self._best(view0, view1, [each.matrix for each in found[:REFINED]]).matches
-
-    def rank(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix], count: int) -> list[Matrix]:
-        """Refine hypotheses by the first step alone.
-
-        Args:
-            view0: Image 0.
-            view1: Image 1.
-            matrices: Hypotheses, 3 x 3, image 0 -> image 1.
-            count: How many to return.
-
-        Returns:
-            The refined hypotheses of the highest scores, best first.
-        """
-        refined = [self._refined(view0, view1, matrix, STEPS[:1]) for matrix in matrices]
-        return [each.matrix for each in sorted(refined, key=lambda each: -each.score)[:count]]
-
-    def reliable_matches(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix]) -> Matches:
-        """Refine hypotheses and return the correspondences of the best one if it is reliable, else none.
-
-        Args:
-            view0: Image 0.
-            view1: Image 1.
-            matrices: At least one hypothesis, 3 x 3, image 0 -> image 1.
-
-        Returns:
-            Correspondences with the correlations of the windows as scores.
-        """
-        best = self._best(view0, view1, matrices)
-        reliable = best.score >= RELIABLE_SCORE and len(best.matches) >= RELIABLE_SHARE * best.windows
-        return best.matches if reliable else Matches.empty()
+        found, _ = initial_hypotheses(view0, view1, REFINED)
+        return self._best(view0, view1, found).matches
 
     def refine(
         self, view0: MaskedImage, view1: MaskedImage, matrix: Matrix, steps: Sequence[RefinementStep] = STEPS
@@ -171,35 +144,52 @@ class DenseMatcher(Matcher):
         Returns:
             The refined matrix, and the mean correlation of the windows under it; minus infinity without overlap.
         """
-        refined = self._refined(view0, view1, matrix, steps)
+        refined = self.follow(view0, self.reference(view1), matrix, steps)
         return refined.matrix, refined.correlation
 
-    def _best(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix]) -> _Refined:
-        return max((self._refined(view0, view1, matrix, STEPS) for matrix in matrices), key=lambda each: each.score)
+    def reference(self, view1: MaskedImage) -> Reference:
+        """Return image 1 with a memory of its feature maps, to follow several hypotheses or in several calls."""
+        return Reference(view1, self.describe)
+
+    def _best(self, view0: MaskedImage, view1: MaskedImage, matrices: Sequence[Matrix]) -> Followed:
+        reference = self.reference(view1)
+        return max((self.follow(view0, reference, matrix, STEPS) for matrix in matrices), key=lambda each: each.score)
 
     @torch.no_grad()
-    def _refined(
-        self, view0: MaskedImage, view1: MaskedImage, matrix: Matrix, steps: Sequence[RefinementStep]
-    ) -> _Refined:
-        found = _Refined(matrix, -math.inf, 0.0, 0, Matches.empty())
+    def follow(
+        self, view0: MaskedImage, reference: Reference, matrix: Matrix, steps: Sequence[RefinementStep]
+    ) -> Followed:
+        """Refine one hypothesis; arguments as of `refine`, but for the memory of image 1."""
+        found = Followed(matrix, -math.inf, 0.0, 0, Matches.empty())
         for step in steps:
-            aligned = _align(view0, view1, found.matrix, step.scale * _common_scale(found.matrix, view1), self.describe)
-            longest, stride = max(aligned.features1.shape[1:]), aligned.stride
+            frame = reference.at(step.scale * reference.common_scale(found.matrix))
+            aligned = _align(view0, frame, found.matrix, self.describe)
+            longest, stride = max(frame.features.shape[1:]), frame.stride
             size, radius = max(24 // stride, round(longest * step.size)), max(6 // stride, round(longest * step.radius))
             corners = aligned.corners(size, max(8 // stride, round(size * WINDOW_STEP)))
             if not len(corners):
-                return _Refined(found.matrix, -math.inf, 0.0, 0, Matches.empty())
-            features = aligned.features0, aligned.features1
-            surfaces = correlation_surfaces(*features, corners, size, radius, self.energy_floor)
+                return Followed(found.matrix, -math.inf, 0.0, 0, Matches.empty())
+            surfaces = correlation_surfaces(aligned.features0, frame.features, corners, size, radius, self.energy_floor)
             centres = corners.astype(np.float64) + (size - 1) / 2
-            change, correlation = pool_surfaces(surfaces, centres, step.models, step.penalty(view1))
-            refined = inverse(aligned.to_features1) @ change @ aligned.to_features1 @ found.matrix
+            pooled, correlations = pool_surfaces(
+                surfaces[None], torch.from_numpy(centres), step.models, step.penalty(reference.view)
+            )
+            change, correlation = pooled[0].cpu().numpy(), float(correlations[0])
+            refined = inverse(frame.to_features) @ change @ aligned.to_features0
             matches = aligned.matches_near(surfaces, centres, change)
-            found = _Refined(refined, correlation, float(aligned.data.mean()), len(centres), matches)
+            found = Followed(refined / refined[2, 2], correlation, float(aligned.data.mean()), len(centres), matches)
         return found
 
 
-class _Refined(NamedTuple):
+def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tuple[list[Matrix], list[float]]:
+    """Return the best similarities between two images, 3 x 3, image 0 -> image 1, best first, and their scores (see
+    `search`)."""
+    (image0, mask0, _), (image1, mask1, _) = view0.resized(1.0), view1.resized(1.0)
+    found = search(image0, mask0, image1, mask1, count)
+    return list(found.matrices.cpu().numpy()), found.scores.tolist()
+
+
+class Followed(NamedTuple):
     """A refined hypothesis: its matrix, the windows' mean correlation, the share of image 1 that both images cover, the
     number of windows, and the correspondences, which are the windows that peak near the transformation."""
 
@@ -214,21 +204,63 @@ class _Refined(NamedTuple):
         """The hypothesis score. Small overlaps agree by chance more often than large ones, so they count less."""
         return self.correlation * math.sqrt(self.overlap) if self.windows else -math.inf
 
+    @property
+    def reliable(self) -> bool:
+        """Whether it is taken for right where nothing else confirms it."""
+        return self.score >= RELIABLE_SCORE and len(self.matches) >= RELIABLE_SHARE * self.windows
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Image 1 at one resolution: resized, its feature map (C x h x w, one pixel for every `stride`), where that holds
+    data, and the matrices from the image's own pixels to the resized ones and to those of the feature map."""
+
+    size: tuple[int, int]
+    features: torch.Tensor
+    stride: int
+    data: torch.Tensor
+    to_small: Matrix
+    to_features: Matrix
+
+
+class Reference:
+    """Image 1 and its feature maps, each computed once."""
+
+    def __init__(self, view: MaskedImage, describe: Describe) -> None:
+        """Make a reference of `view` whose feature maps are those of `describe`."""
+        self.view, self.describe = view, describe
+        self._frames: dict[tuple[int, int], Frame] = {}
+
+    def common_scale(self, matrix: Matrix) -> float:
+        """Return the scale of image 1 at which the images are compared: image 0 is not enlarged there, to the next
+        quarter of an octave, or it is one half."""
+        enlargement = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+        fitting = 2.0 ** (round(-4 * math.log2(max(enlargement, 1e-6))) / 4)
+        return min(1.0, MAX_SIDE / max(self.view.image.shape[:2]), max(0.5, fitting))
+
+    def at(self, scale: float) -> Frame:
+        """Return image 1 resized by `scale`."""
+        image, mask, to_small = self.view.resized(scale)
+        height, width = image.shape[-2:]
+        if (width, height) not in self._frames:
+            features = self.describe(image, mask)[0]
+            stride = width // features.shape[2]
+            rows, columns = (slice(stride // 2, length * stride, stride) for length in features.shape[1:])
+            data = mask[0, 0, rows, columns] & (features.abs().sum(0) > 0)
+            to_features = resizing(1 / stride, 1 / stride) @ to_small
+            self._frames[width, height] = Frame((width, height), features, stride, data, to_small, to_features)
+        return self._frames[width, height]
+
 
 @dataclass(frozen=True, eq=False)
 class _Aligned:
-    """The feature maps (C x h x w) of image 1, resized, and of image 0, warped onto it; one for every `stride` pixels.
-
-    `data` (h x w) tells where both hold data; `to_features0` and `to_features1` lead from the images' pixels to those
-    of the feature maps.
-    """
+    """The feature map of image 0 in a frame of image 1, where both hold data, and the matrix that leads from image 0's
+    pixels to those of the feature map."""
 
     features0: torch.Tensor
-    features1: torch.Tensor
-    stride: int
+    frame: Frame
     data: Mask
     to_features0: Matrix
-    to_features1: Matrix
 
     def corners(self, size: int, step: int) -> npt.NDArray[np.intp]:
         """Return the windows that hold enough data in both images."""
@@ -243,28 +275,18 @@ class _Aligned:
         scores = peak.value.double().cpu().numpy()
         moved = apply_homography(change, centres)
         distance = np.linalg.norm(centres + shifts - moved, axis=1)
-        kept = (distance <= PEAK_TOLERANCE_PX / self.stride) & (scores > 0)
+        kept = (distance <= PEAK_TOLERANCE_PX / self.frame.stride) & (scores > 0)
         points0 = apply_homography(inverse(self.to_features0), centres[kept])
-        points1 = apply_homography(inverse(self.to_features1), moved[kept])
+        points1 = apply_homography(inverse(self.frame.to_features), moved[kept])
         order = np.argsort(-scores[kept], kind="stable")
         return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
 
 
-def _align(view0: MaskedImage, view1: MaskedImage, matrix: Matrix, scale: float, describe: Describe) -> _Aligned:
-    image1, mask1, to_small1 = view1.resized(scale)
-    height, width = image1.shape[-2:]
-    warped, mask = warp(view0.image, view0.mask, to_small1 @ matrix, width, height)
+def _align(view0: MaskedImage, frame: Frame, matrix: Matrix, describe: Describe) -> _Aligned:
+    warped, mask = warp(view0.image, view0.mask, frame.to_small @ matrix, *frame.size)
     image0, mask0, _ = MaskedImage(warped, mask, view0.device).resized(1.0)
-    features0, features1 = describe(image0, mask0)[0], describe(image1, mask1)[0]
-    stride = width // features1.shape[2]
-    rows, columns = (slice(stride // 2, length * stride, stride) for length in features1.shape[1:])
-    data = mask[rows, columns] & (features1.abs().sum(0) > 0).cpu().numpy()
-    to_features = resizing(1 / stride, 1 / stride) @ to_small1
-    return _Aligned(features0, features1, stride, data, to_features @ matrix, to_features)
-
-
-def _common_scale(matrix: Matrix, view1: MaskedImage) -> float:
-    """Return the scale of image 1 at which the images are compared: image 0 is not enlarged there, or it is one
-    half."""
-    enlargement = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-    return min(1.0, MAX_SIDE / max(view1.image.shape[:2]), max(0.5, 1 / enlargement))
+    features0 = describe(image0, mask0)[0]
+    stride = frame.stride
+    rows, columns = (slice(stride // 2, length * stride, stride) for length in features0.shape[1:])
+    data = mask[rows, columns] & frame.data.cpu().numpy()
+    return _Aligned(features0, frame, data, frame.to_features @ matrix)

@@ -8,34 +8,28 @@ which the surfaces are soft votes.)
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-from scipy.optimize import minimize
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from matcher.dense.harmonics import gaussian_blur
 from raster.fit import Model
-from raster.homography import Matrix, inverse
 
 DEGREES_OF_FREEDOM: dict[Model, int] = {"similarity": 4, "affine": 6, "homography": 8}
 
-GENERATORS = np.array(
-    [
-        [[0, 0, 1], [0, 0, 0], [0, 0, 0]],
-        [[0, 0, 0], [0, 0, 1], [0, 0, 0]],
-        [[1, 0, 0], [0, 1, 0], [0, 0, 0]],
-        [[0, -1, 0], [1, 0, 0], [0, 0, 0]],
-        [[1, 0, 0], [0, -1, 0], [0, 0, 0]],
-        [[0, 1, 0], [1, 0, 0], [0, 0, 0]],
-        [[0, 0, 0], [0, 0, 0], [1, 0, 0]],
-        [[0, 0, 0], [0, 0, 0], [0, 1, 0]],
-    ],
-    np.float64,
+GENERATORS = (
+    ((0, 0, 1), (0, 0, 0), (0, 0, 0)),
+    ((0, 0, 0), (0, 0, 1), (0, 0, 0)),
+    ((1, 0, 0), (0, 1, 0), (0, 0, 0)),
+    ((0, -1, 0), (1, 0, 0), (0, 0, 0)),
+    ((1, 0, 0), (0, -1, 0), (0, 0, 0)),
+    ((0, 1, 0), (1, 0, 0), (0, 0, 0)),
+    ((0, 0, 0), (0, 0, 0), (1, 0, 0)),
+    ((0, 0, 0), (0, 0, 0), (0, 1, 0)),
 )
 """What each parameter adds to the identity: shift in x and y, scale, rotation, aspect, shear, perspective in x and
 y."""
 
-PRIOR_SIGMA = np.array([np.inf, np.inf, np.inf, np.inf, 0.01, 0.01, 0.04, 0.04])
+PRIOR_SIGMA = (float("inf"), float("inf"), float("inf"), float("inf"), 0.01, 0.01, 0.04, 0.04)
 """Prior standard deviation of each parameter, as a share of the distance to the border: two images of the ground
 have any rotation, scale and shift, a little perspective (a plane seen slightly off the vertical), and hardly any
 shear."""
@@ -48,103 +42,174 @@ BLUR_SHARES = (0.4, 0.2, 0.1, 0.04)
 """Blur of the levels of the surfaces' pyramid, coarse to fine, as shares of the search radius; half a pixel at
 least."""
 
+ITERATIONS = 5
+"""Newton steps on each level, each from where the coarser one ended."""
+
 MARGIN = 4
 """Zeros around every surface, so that the neighbours that a spline needs exist wherever a surface is sampled."""
 
 
 def pool_surfaces(
     surfaces: Tensor,
-    centres: npt.NDArray[np.float64],
+    centres: Tensor,
     models: tuple[Model, ...] = ("similarity",),
     penalty: float = COMPLEXITY_PENALTY,
-) -> tuple[Matrix, float]:
+) -> tuple[Tensor, Tensor]:
     """Find the transformation under which the windows' correlation surfaces have the largest sum.
 
     Args:
-        surfaces: N x D x D correlation surfaces, D odd; the middle is no shift. Outside them a window counts 0.
-        centres: (N, 2) centres (x, y) of the windows in image 0.
+        surfaces: B x N x D x D correlation surfaces, D odd; the middle is no shift. Outside them a window counts 0.
+        centres: N x 2 centres (x, y) of the windows in image 0.
         models: Transformation models in the order of their degrees of freedom; each starts from the one before.
         penalty: Complexity penalty of the parameters beyond a similarity (see `COMPLEXITY_PENALTY`, `PRIOR_SIGMA`), so
             that they are used only as far as the surfaces ask for it.
 
     Returns:
-        The matrix (3 x 3, image 0 -> image 1) and the mean of the surfaces under it, in [-1, 1].
+        The matrices (B x 3 x 3 float64, image 0 -> image 1), and the mean of the surfaces under them, B, in [-1, 1].
     """
-    surfaces = surfaces.detach().double().cpu()
-    radius = surfaces.shape[-1] // 2
+    batch, side = len(surfaces), surfaces.shape[-1]
+    radius = side // 2
+    centres = centres.double().to(surfaces.device)
     origin = centres.mean(0)
-    extent = max(float(np.abs(centres - origin).max()), 1.0)
+    extent = (centres - origin).abs().amax().clamp(min=1.0)
     unit = (centres - origin) / extent
-    blurred = [gaussian_blur(surfaces[:, None], max(radius * share, 0.5))[:, 0].numpy() for share in BLUR_SHARES]
-    place = int(blurred[0].mean(0).argmax())
-    pyramid = [np.pad(level, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))) for level in blurred]
-    parameters = np.zeros(8)
-    parameters[:2] = place % (2 * radius + 1) - radius, place // (2 * radius + 1) - radius
+    blurs = [max(radius * share, 0.5) for share in BLUR_SHARES]
+    pyramid = [_blurred(surfaces, blur) for blur in blurs]
+    place = pyramid[0].mean(1).flatten(1).argmax(1)
+    start = torch.stack([place % side - radius, torch.div(place, side, rounding_mode="floor") - radius], 1)
+    parameters = F.pad(start.double(), (0, 6))
+    pyramid = [F.pad(level, (MARGIN,) * 4) for level in pyramid]
     for number, model in enumerate(models):
-        for level in pyramid if number == 0 else pyramid[-2:]:
-            parameters = _climb(level, unit, parameters, DEGREES_OF_FREEDOM[model], extent, penalty)
-    score = float(_sample(pyramid[-1], _shifts(parameters, unit, extent)[0])[0].mean())
-    normalise = np.array([[1 / extent, 0, -origin[0] / extent], [0, 1 / extent, -origin[1] / extent], [0, 0, 1]])
-    matrix = inverse(normalise) @ _matrix(parameters, extent) @ normalise
-    return matrix / matrix[2, 2], score
+        for level, blur in list(zip(pyramid, blurs, strict=True))[0 if number == 0 else -2 :]:
+            sigma = surfaces.new_tensor(PRIOR_SIGMA[: DEGREES_OF_FREEDOM[model]], dtype=torch.float64) * extent
+            parameters = _climb(level, unit, parameters, penalty / sigma.square(), extent, blur)
+    scores = _sample(pyramid[-1], _shifts(parameters, unit, extent)[0])[0].mean(1)
+    normalise = torch.eye(3, dtype=torch.float64, device=surfaces.device)
+    normalise[:2] = torch.cat([torch.eye(2, dtype=torch.float64, device=surfaces.device), -origin[:, None]], 1) / extent
+    matrices = torch.linalg.inv(normalise) @ _matrices(parameters, extent) @ normalise.expand(batch, 3, 3)
+    return matrices / matrices[:, 2:, 2:], scores
 
 
-def _climb(surfaces: Matrix, unit: Matrix, start: Matrix, free: int, extent: float, penalty: float) -> Matrix:
-    """Return the parameters at the maximum, near `start`, of the mean surface (padded by `MARGIN`) less the penalty,
-    over the first `free` parameters."""
-    height = max(float(np.abs(surfaces.mean(0)).max()), 1e-9)
-    sigma = PRIOR_SIGMA[:free] * extent
-
-    def loss(values: Matrix) -> tuple[float, Matrix]:
-        shifts, derivatives = _shifts(np.concatenate([values, start[free:]]), unit, extent)
-        heights, gradients = _sample(surfaces, shifts)
-        climb = np.einsum("nc,knc->k", gradients, derivatives[:free]) / len(unit)
-        value = penalty * ((values / sigma) ** 2).sum() - heights.mean() / height
-        return float(value), 2 * penalty * values / sigma**2 - climb / height
-
-    found = minimize(loss, start[:free], jac=True, method="BFGS")
-    return np.concatenate([found.x, start[free:]])
+def _blurred(surfaces: Tensor, sigma: float) -> Tensor:
+    """Return square surfaces blurred by a Gaussian, the border replicated: two products with a matrix of its taps."""
+    side, reach = surfaces.shape[-1], int(3 * sigma + 0.5)
+    offsets = torch.arange(-reach, reach + 1, device=surfaces.device)
+    taps = torch.exp(-offsets.to(surfaces.dtype).square() / (2 * sigma**2))
+    at = (torch.arange(side, device=surfaces.device)[:, None] + offsets).clamp(0, side - 1)
+    matrix = surfaces.new_zeros(side, side).scatter_add_(1, at, (taps / taps.sum()).expand(side, -1))
+    return matrix @ surfaces @ matrix.T
 
 
-def _matrix(parameters: Matrix, extent: float) -> Matrix:
-    """Return the 3 x 3 matrix on coordinates in [-1, 1]; each parameter is a displacement at the border, in pixels."""
-    return np.asarray(np.eye(3) + np.tensordot(parameters / extent, GENERATORS, 1))
+def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, price: Tensor, extent: Tensor, reach: float) -> Tensor:
+    """Return the parameters, B x 8, at the maximum, near `start`, of the mean surface (padded by `MARGIN`) less the
+    penalty, over as many of the first parameters as have a price.
+
+    Damped Newton steps that move no window by more than `reach` pixels. The curvature of a surface counts where it is
+    that of a peak; where it is not, the damping alone bounds the step. A step that climbs is taken, else damped more.
+    """
+    free = len(price)
+    height = surfaces.mean(1).abs().flatten(1).amax(1).clamp(min=1e-9).double()
+    parameters, damping = start, torch.full_like(height, 1e-3)
+    state = _objective(surfaces, unit, parameters, price, extent, height)
+    identity = torch.eye(free, dtype=torch.float64, device=start.device)
+    for _ in range(ITERATIONS):
+        _, jacobian, gradient, curvature = state
+        slope = torch.einsum("bknc,bnc->bk", jacobian, gradient) / height[:, None] - 2 * price * parameters[:, :free]
+        bend = torch.einsum("bknc,bncd,bmnd->bkm", jacobian, curvature, jacobian) / height[:, None, None]
+        bend = torch.diag_embed((2 * price).expand(len(start), -1)) - bend
+        size = bend.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-9)
+        step = torch.linalg.solve(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope)
+        moved = torch.einsum("bknc,bk->bnc", jacobian, step).abs().flatten(1).amax(1) * len(unit)
+        step = step * (reach / moved.clamp(min=1e-12)).clamp(max=1.0)[:, None]
+        tried = torch.cat([parameters[:, :free] + step, parameters[:, free:]], 1)
+        there = _objective(surfaces, unit, tried, price, extent, height)
+        climbs = there[0] >= state[0]
+        state = tuple(torch.where(_like(climbs, new), new, old) for new, old in zip(there, state, strict=True))
+        parameters = torch.where(climbs[:, None], tried, parameters)
+        damping = torch.where(climbs, damping * 0.3, damping * 8 + 1e-2)
+    return parameters
 
 
-def _shifts(parameters: Matrix, unit: Matrix, extent: float) -> tuple[Matrix, Matrix]:
-    """Return the shifts in pixels, (N, 2), of the windows at `unit` (N, 2), and their derivatives, (8, N, 2).
+def _objective(
+    surfaces: Tensor, unit: Tensor, parameters: Tensor, price: Tensor, extent: Tensor, height: Tensor
+) -> tuple[Tensor, ...]:
+    """Return what is climbed, B, and what its derivatives are made of: those of the windows' shifts by the parameters,
+    B x K x N x 2, divided by N; and of the surfaces by the shifts, B x N x 2 and B x N x 2 x 2, concave."""
+    shifts, derivatives = _shifts(parameters, unit, extent)
+    values, gradients, curvatures = _sample(surfaces, shifts)
+    penalty = (price * parameters[:, : len(price)].square()).sum(1)
+    count = len(unit)
+    return (
+        values.mean(1) / height - penalty,
+        derivatives[:, : len(price)] / count,
+        gradients,
+        _concave(curvatures) * count,
+    )
+
+
+def _like(flags: Tensor, values: Tensor) -> Tensor:
+    return flags.view(-1, *[1] * (values.dim() - 1))
+
+
+def _generators(like: Tensor) -> Tensor:
+    return torch.tensor(GENERATORS, dtype=torch.float64, device=like.device)
+
+
+def _matrices(parameters: Tensor, extent: Tensor) -> Tensor:
+    """Return the B x 3 x 3 matrices on coordinates in [-1, 1]; each parameter is a displacement at the border, in
+    pixels."""
+    identity = torch.eye(3, dtype=torch.float64, device=parameters.device)
+    return identity + torch.einsum("bk,kij->bij", parameters / extent, _generators(parameters))
+
+
+def _shifts(parameters: Tensor, unit: Tensor, extent: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the shifts in pixels, B x N x 2, of the windows at `unit` (N x 2), and their derivatives, B x 8 x N x 2.
 
     Denominators of the perspective near zero and below are set to 0.1.
     """
-    homogeneous = np.column_stack([unit, np.ones(len(unit))])
-    moved = homogeneous @ _matrix(parameters, extent).T
-    depth = np.maximum(moved[:, 2:], 0.1)
-    steps = homogeneous @ GENERATORS.transpose(0, 2, 1)  # 8 x N x 3
-    derivatives = steps[..., :2] / depth - moved[:, :2] / depth**2 * steps[..., 2:]
-    return (moved[:, :2] / depth - unit) * extent, derivatives
+    homogeneous = F.pad(unit, (0, 1), value=1.0)
+    moved = homogeneous @ _matrices(parameters, extent).transpose(1, 2)
+    depth = moved[..., 2:].clamp(min=0.1)
+    steps = homogeneous @ _generators(parameters).transpose(1, 2)  # 8 x N x 3
+    derivatives = steps[..., :2] / depth[:, None] - (moved[..., :2] / depth.square())[:, None] * steps[..., 2:]
+    return (moved[..., :2] / depth - unit) * extent, derivatives
 
 
-def _sample(surfaces: Matrix, shifts: Matrix) -> tuple[Matrix, Matrix]:
-    """Return the value, (N,), and the gradient, (N, 2), of each window's surface (N x D x D with its `MARGIN` of zeros)
-    at its shift (N, 2), by cubic B-splines.
+def _sample(surfaces: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the value, B x N, the gradient, B x N x 2, and the second derivatives, B x N x 2 x 2, of each window's
+    surface (B x N x S x S with its `MARGIN` of zeros) at its shift (B x N x 2), by cubic B-splines.
 
     Bilinear samples would have a kink at every pixel, at which the search would stop; the spline's own slight blur does
     not matter beside that of the pyramid.
     """
-    side = surfaces.shape[-1] - 2 * MARGIN
-    places = np.clip(shifts + side // 2, -3.0, side + 1.0)
-    whole = np.floor(places)
-    (wx, wy), (sx, sy) = _spline(places - whole)
-    index = whole.astype(np.intp)[:, :, None] + np.arange(MARGIN - 1, MARGIN + 3)  # N x 2 x 4
-    patch = surfaces[np.arange(len(surfaces))[:, None, None], index[:, 1, :, None], index[:, 0, None, :]]
-    value, along_x, along_y = (np.einsum("ni,nij,nj->n", y, patch, x) for y, x in ((wy, wx), (wy, sx), (sy, wx)))
-    return value, np.column_stack([along_x, along_y])
+    length = surfaces.shape[-1]
+    side = length - 2 * MARGIN
+    places = (shifts + side // 2).clamp(-3.0, side + 1.0)
+    whole = places.floor()
+    index = whole.long()[..., None] + torch.arange(MARGIN - 1, MARGIN + 3, device=surfaces.device)  # B x N x 2 x 4
+    flat = (index[..., 1, :, None] * length + index[..., 0, None, :]).flatten(2)
+    patches = surfaces.flatten(2).gather(2, flat).unflatten(2, (4, 4)).double()
+    spline = _spline(places - whole)
+    found = spline[..., 1, :, :] @ patches @ spline[..., 0, :, :].transpose(-1, -2)  # [y, x] by orders of derivatives
+    rows = [found[..., 0, 2], found[..., 1, 1], found[..., 1, 1], found[..., 2, 0]]
+    second = torch.stack(rows, -1).unflatten(-1, (2, 2))
+    return found[..., 0, 0], torch.stack([found[..., 0, 1], found[..., 1, 0]], -1), second
 
 
-def _spline(fraction: Matrix) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the weights of the four neighbours, 2 x N x 4 (for x, for y), and their derivatives, given fractions
-    (N, 2)."""
-    t = fraction.T[..., None]
-    weights = np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1)
-    derivatives = np.concatenate([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=-1)
-    return weights / 6, derivatives / 2
+def _spline(t: Tensor) -> Tensor:
+    """Return the weights of the four neighbours and their first and second derivatives, ... x 3 x 4, given fractions
+    (...)."""
+    t = t[..., None]
+    weights = torch.cat([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], -1) / 6
+    first = torch.cat([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], -1) / 2
+    return torch.stack([weights, first, torch.cat([1 - t, 3 * t - 2, 1 - 3 * t, t], -1)], -2)
+
+
+def _concave(second: Tensor) -> Tensor:
+    """Return symmetric 2 x 2 matrices with their positive eigenvalues set to zero."""
+    mean = (second[..., 0, 0] + second[..., 1, 1]) / 2
+    half = (((second[..., 0, 0] - second[..., 1, 1]) / 2).square() + second[..., 0, 1].square()).sqrt().clamp(min=1e-12)
+    identity = torch.eye(2, dtype=second.dtype, device=second.device)
+    larger = (second - (mean - half)[..., None, None] * identity) / (2 * half)[..., None, None]  # its projector
+    upper, lower = (mean + half).clamp(max=0)[..., None, None], (mean - half).clamp(max=0)[..., None, None]
+    return upper * larger + lower * (identity - larger)

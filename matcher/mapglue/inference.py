@@ -9,37 +9,36 @@ to sub-pixel accuracy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from matcher.dense.feature_map import ENERGY_FLOOR, FeatureMapNetwork
-from matcher.dense.hypotheses import CANDIDATES, initial_hypotheses
 from matcher.dense.masked_image import MaskedImage, data_mask
-from matcher.dense.matcher import FINAL_STEPS, DenseMatcher
+from matcher.dense.matcher import FINAL_STEPS, FOLLOWING_STEPS, DenseMatcher, initial_hypotheses
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
 from matcher.mapglue.encoding import Encoder, reduced
 from matcher.mapglue.initial import unsearched_hypothesis
 from matcher.mapglue.model import MapGlue
-from matcher.mapglue.refinement import Refined, refine
+from matcher.mapglue.refinement import Refined, refine, verify
 from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.weights import load_feature_map, load_model
 from matcher.types import Matcher, Matches
 from raster.homography import Matrix, apply_homography
 
-HYPOTHESES, SHORTLIST = 3, 10
-"""Hypotheses that the network refines, and from how many the dense matcher chooses them."""
+HYPOTHESES = 3
+"""Initial hypotheses that are followed and judged, at most."""
+
+SURE_SCORE, CLEAR_RATIO = 0.2, 0.85
+"""A homography of this score is taken without looking at the hypotheses after it; so is one that is not taken for
+chance where the search gave those after it less than this share of the best one's score."""
 
 MIN_MATCHES = 20
 MIN_SCORE = 0.09
 """A homography with a lower score is taken for chance. Chosen on 32 negative pairs of maps and images (SRIF,
 development part), the best of which reached 0.082 from three hypotheses; of all 56 such pairs two reached more, 0.11
 and 0.14. Ten hypotheses give chance more to choose from: then four of the 56 are declared matched."""
-
-FINAL_TOLERANCE_PX = 12.0
-"""The dense matcher's homography is taken if half the matches lie as near to it, in pixels of image 0."""
 
 
 class MapGlueMatcher(Matcher):
@@ -108,36 +107,46 @@ class MapGlueMatcher(Matcher):
             for matches, first, second in zip(found, small0, small1, strict=True)
         ]
 
-    def _hypotheses(self, view0: MaskedImage, view1: MaskedImage) -> list[Matrix]:
-        count = SHORTLIST if self.dense else HYPOTHESES
-        found = [each.matrix for each in initial_hypotheses(view0, view1, max(count, CANDIDATES))[:count]]
-        return self.dense.rank(view0, view1, found, HYPOTHESES) if self.dense else found
-
     def _match_one(self, image0: RGBImage, image1: RGBImage) -> Matches:
-        """Refine the best hypotheses, take the one that most cells agree with, and refine it once more."""
+        """Follow the best hypotheses, take the one that most cells agree with, and refine it once more."""
         encoded0 = self.encode(image0)
         views = MaskedImage(image0, data_mask(image0), self.device), MaskedImage(image1, data_mask(image1), self.device)
-        found = self._hypotheses(*views) if self.search else unsearched_hypothesis(encoded0, self.encode(image1))
+        if self.search:
+            found, likely = initial_hypotheses(*views, HYPOTHESES)
+        else:
+            found = unsearched_hypothesis(encoded0, self.encode(image1))
+            likely = [1.0] * len(found)
+        reference = self.dense.reference(views[1]) if self.dense else None
         size0 = image0.shape[1], image0.shape[0]
-        refined = [refine(self.encode, encoded0, size0, image1, matrix) for matrix in found]
-        best = max(refined, key=lambda each: each.score, default=None)
-        if best is None or len(best.matches) < MIN_MATCHES or best.score < MIN_SCORE:
-            return self.dense.reliable_matches(*views, found) if self.dense and found else Matches.empty()
-        return _finally_refined(best, self.dense, *views) if self.dense else best.matches
+        best: Refined | None = None
+        for hypothesis, score in zip(found, likely, strict=True):
+            if best and (best.score >= SURE_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])):
+                break
+            if self.dense and reference:
+                followed = self.dense.follow(views[0], reference, hypothesis, FOLLOWING_STEPS)
+                refined = verify(self.encode, encoded0, size0, image1, followed.matrix)
+            else:
+                refined = refine(self.encode, encoded0, size0, image1, hypothesis)
+            best = refined if best is None or refined.score > best.score else best
+        if best is None:
+            return Matches.empty()
+        if self.dense is None or reference is None:
+            return best.matches if _agreed(best) else Matches.empty()
+        final = self.dense.follow(views[0], reference, best.matrix, FINAL_STEPS)
+        verified = verify(self.encode, encoded0, size0, image1, final.matrix)
+        if _agreed(verified):
+            return verified.matches
+        return final.matches if final.reliable else Matches.empty()
+
+
+def _agreed(found: Refined) -> bool:
+    """Whether enough cells agree that it is not taken for chance."""
+    return len(found.matches) >= MIN_MATCHES and found.score >= MIN_SCORE
 
 
 def _dense(features: FeatureMapNetwork, device: torch.device) -> DenseMatcher:
     features = features.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return DenseMatcher(device, features, ENERGY_FLOOR)
-
-
-def _finally_refined(found: Refined, dense: DenseMatcher, view0: MaskedImage, view1: MaskedImage) -> Matches:
-    """Move the matches onto the dense matcher's homography, if that is close to the network's."""
-    matrix, _ = dense.refine(view0, view1, found.matrix, FINAL_STEPS)
-    points1 = apply_homography(matrix, found.matches.points0).astype(np.float32)
-    moves = np.linalg.norm(points1 - found.matches.points1, axis=1)
-    close = float(np.median(moves)) <= FINAL_TOLERANCE_PX * float(np.sqrt(abs(np.linalg.det(found.matrix[:2, :2]))))
-    return replace(found.matches, points1=points1) if close else found.matches
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:

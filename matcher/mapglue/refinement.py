@@ -77,6 +77,11 @@ def refine(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1:
             return Refined(matrix, Matches.empty(), 0.0)
         matrix = matrix @ change
         matrix = matrix / matrix[2, 2]
+    return verify(encode, view0, size0, image1, matrix)
+
+
+def verify(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: RGBImage, matrix: Matrix) -> Refined:
+    """Match cells around a hypothesis as it is, and tell how many agree with it; arguments as of `refine`."""
     return _agreeing(view0, encode(*warped_into(image1, matrix, size0)), matrix)
 
 
@@ -94,8 +99,8 @@ def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple
     surfaces = torch.where(real, volume - mean, 0.0).T.unflatten(1, (side, side))
     width = view0.cells.shape[1]
     centres = torch.stack([windows % width, torch.div(windows, width, rounding_mode="floor")], 1)
-    change, _ = pool_surfaces(surfaces, centres.double().cpu().numpy(), models)
-    return np.asarray(_TO_PIXELS @ change @ np.linalg.inv(_TO_PIXELS))
+    change, _ = pool_surfaces(surfaces[None], centres, models)
+    return np.asarray(_TO_PIXELS @ change[0].cpu().numpy() @ np.linalg.inv(_TO_PIXELS))
 
 
 @torch.no_grad()

@@ -141,7 +141,7 @@ def homography_losses(
     origin = centres.mean(0)
     extent = (centres - origin).abs().max()
     unit = F.pad((centres - origin) / extent, (0, 1), value=1.0)
-    steps = unit @ torch.from_numpy(GENERATORS).to(unit).transpose(1, 2)  # 8 x N x 3
+    steps = unit @ unit.new_tensor(GENERATORS).transpose(1, 2)  # 8 x N x 3
     derivatives = steps[..., :2] - unit[:, :2] * steps[..., 2:]
     sizes = surfaces.new_tensor(ERROR_SIGMA) * 4 ** -torch.rand(pairs, RIVALS, 1, device=surfaces.device)
     errors = F.pad(sizes * torch.randn(pairs, RIVALS, 8, device=surfaces.device), (0, 0, 1, 0))  # the first is true

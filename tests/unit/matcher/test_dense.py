@@ -137,8 +137,8 @@ def test_pooled_surfaces_find_what_single_windows_do_not() -> None:
     for surface, (dx, dy) in zip(surfaces, shifts, strict=True):
         surface += 0.3 * np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 8)
         surface[tuple(generator.integers(0, 41, 2))] += 1.0  # the highest peak of every window is wrong
-    found, _ = pool_surfaces(torch.from_numpy(surfaces), centres)
-    assert np.abs(apply_homography(found, centres) - apply_homography(matrix, centres)).max() < 0.5
+    found, _ = pool_surfaces(torch.from_numpy(surfaces)[None], torch.from_numpy(centres))
+    assert np.abs(apply_homography(found[0].numpy(), centres) - apply_homography(matrix, centres)).max() < 0.5
 
 
 def test_degrees_of_freedom_are_used_as_far_as_their_penalty_allows() -> None:
@@ -149,8 +149,9 @@ def test_degrees_of_freedom_are_used_as_far_as_their_penalty_allows() -> None:
     surfaces = np.stack([np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 50) for dx, dy in shifts])
 
     def followed(penalty: float) -> float:
-        found, _ = pool_surfaces(torch.from_numpy(surfaces), centres, ("similarity", "homography"), penalty)
-        return float(found[2, 0]) / 1e-4
+        given = torch.from_numpy(surfaces)[None], torch.from_numpy(centres)
+        found, _ = pool_surfaces(*given, ("similarity", "homography"), penalty)
+        return float(found[0, 2, 0]) / 1e-4
 
     assert followed(0.0) == pytest.approx(1, abs=0.02)
     assert followed(10.0) < 0.5 * followed(1.0) < 0.5 * followed(0.1)

@@ -12,7 +12,7 @@ from drawings import drawing, tensor
 
 from matcher.dense.feature_map import ENERGY_FLOOR, STRIDE, FeatureMapNetwork
 from matcher.dense.hypotheses import MaskedImage
-from matcher.dense.matcher import FINAL_STEPS, STEPS, DenseMatcher, data_mask
+from matcher.dense.matcher import FINAL_STEPS, FOLLOWING_STEPS, STEPS, DenseMatcher, data_mask
 from matcher.errors import WeightsError
 from matcher.mapglue.weights import load_feature_map, load_model, save_weights
 from matcher.training.feature_map_loss import feature_map_losses, surface_losses
@@ -63,12 +63,24 @@ def test_the_dense_matcher_follows_a_pose_on_it(untrained: FeatureMapNetwork) ->
     rough = truth @ np.array([[1.02, 0.02, 3.0], [-0.02, 1.02, -4.0], [0, 0, 1]])
     matcher = DenseMatcher("cpu", untrained, ENERGY_FLOOR)
     corners = np.array([[40.0, 60], [250, 60], [250, 200], [40, 200]])
-    for steps in (STEPS, FINAL_STEPS):
+    for steps in (STEPS, (*FOLLOWING_STEPS, *FINAL_STEPS)):
         found, _ = matcher.refine(*views, rough, steps)
         assert np.abs(apply_homography(found, corners) - apply_homography(truth, corners)).max() < 1
-    wrong = [rough @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in ((60, 10), (-10, -70))]
-    (likeliest,) = matcher.rank(*views, [wrong[0], rough, wrong[1]], 1)
-    assert np.abs(apply_homography(likeliest, corners) - apply_homography(truth, corners)).max() < 5
+
+
+def test_feature_maps_of_image_1_are_computed_once(untrained: FeatureMapNetwork) -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def counted(tensor: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        calls.append(tuple(tensor.shape))
+        return untrained(tensor, mask)
+
+    view = MaskedImage(drawing(8), np.ones(drawing(8).shape[:2], bool), torch.device("cpu"))
+    matcher = DenseMatcher("cpu", counted, ENERGY_FLOOR)
+    reference = matcher.reference(view)
+    for _ in range(2):
+        matcher.follow(view, reference, np.eye(3), FOLLOWING_STEPS)
+    assert len(calls) == 1 + 4  # image 1 once, image 0 at every step
 
 
 def test_surfaces_that_peak_at_the_truth_cost_little_and_flat_ones_what_chance_costs() -> None:
