@@ -15,10 +15,10 @@ from raster.homography import FloatArray, apply_homography
 from raster.manual.verdict import PointCheck, PointVerdict
 from raster.pair import RasterPair
 from raster.reader import RasterReader
-from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
+from stages.align.fine import Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
-from stages.align.verdict import TOLERANCE, Check
+from stages.align.verdict import Check
 from stages.tables import write_table
 from stages.tiepoints import arrays
 
@@ -127,15 +127,16 @@ def _window_rows(step: str, windows: Windows, reduce: int, evidence: Evidence, u
     homography = evidence.alignment.transform.homography
     operator = f"{evidence.alignment.method} {version('mapdata')}"
     residuals = windows.found - apply_homography(homography, windows.source)
-    agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * reduce
+    agrees = np.linalg.norm(residuals, axis=1) <= evidence.limits.tolerance_px * reduce
     if used and len(evidence.window_agreeing):
         agrees = evidence.window_agreeing
-    rows = []
+    limits, rows = evidence.limits.windows, []
     for i in range(len(windows)):
         name = f"{step} {i:05d}"
         row = _common(name, "automatic", step, operator, windows.source[i], windows.found[i], residuals[i])
         error = windows.forward_backward[i]
-        distinct, consistent = bool(windows.peak_margins[i] >= MIN_PEAK_MARGIN), bool(error <= MAX_FORWARD_BACKWARD)
+        distinct = bool(windows.peak_margins[i] >= limits.min_peak_margin)
+        consistent = bool(error <= limits.max_forward_backward_px)
         inside = bool(windows.inside[i])
         rows.append(
             row

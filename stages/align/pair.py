@@ -16,15 +16,15 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
+from stages.align.ground import NO_GROUND, Ground
+from stages.align.judging import Judged, judge_by_all, judge_by_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import judge_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
-from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_building_lean
-from stages.align.result import Alignment, Region, Transform
-from stages.align.verdict import Check, apart, judge
+from stages.align.passes import Answer, Points, approach, leads_to
+from stages.align.result import Alignment, Transform
+from stages.align.verdict import Check
 from stages.tiepoints import TiePoint, arrays
 
 
@@ -35,7 +35,8 @@ class Evidence:
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
     pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
     (`window_agreeing`); the manual `points`, which of them are `agreeing`, their residuals (visible px), and what they
-    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in.
+    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in; `limits`: what it was
+    judged by.
     """
 
     alignment: Alignment
@@ -52,6 +53,7 @@ class Evidence:
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     manual: PointVerdict | None = None
     reduce: int = 1
+    limits: Limits = DEFAULTS
 
     @property
     def accepted(self) -> bool:
@@ -83,7 +85,7 @@ def align_pair(
     prior = pair.georeferenced
     sizes = (pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height)
     manual = judge_manual(points, *sizes, point_limits)
-    best = Evidence(_nowhere(prior, matcher), prior)
+    best = Evidence(_nowhere(prior, matcher), prior, limits=limits)
     if manual.homography is not None:
         source, target = arrays(points)
         marked = source[manual.agreeing], target[manual.agreeing]
@@ -108,14 +110,14 @@ def _best(
     """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
     known = [] if best.windows is None else [best.alignment.transform.homography]
     for method, homography in candidates:
-        if any(leads_to(homography, other, pair.visible) for other in known):
+        if any(leads_to(homography, other, pair.visible, limits) for other in known):
             continue
         answers, reduce = approach(pair, homography, manual, limits)
         if not answers:
             continue
         if not answers[-1].hopeless:
             known.append(answers[-1].homography)
-        evidence = _judged(pair, answers, reduce, method, best.prior, limits)
+        evidence = _judged(pair, answers, reduce, method, best.prior, manual, limits)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
@@ -124,55 +126,42 @@ def _best(
 
 
 def _judged(
-    pair: RasterPair, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None, limits: Limits
+    pair: RasterPair,
+    answers: list[Answer],
+    reduce: int,
+    method: str,
+    prior: FloatArray | None,
+    manual: Points | None,
+    limits: Limits,
 ) -> Evidence:
-    """Judge the last answer, then its regions; one of a coarser pass than the working resolution's has failed already.
+    """Judge the last answer; one of a coarser pass than the working resolution's has failed already.
 
-    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
-    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
-    is found from windows, which must agree with one answer more strictly.
+    What the ground alone says decides. Where it shows too little, all windows do, roofs among them.
     """
     *earlier, answer = answers
-    windows, ground = answer.windows, NO_GROUND
-    halves = split_half_distance(answer)
-    consistent = apart("split halves", halves, limits.max_disagreement_px)
-    averaged = has_many_blocks(pair.visible, reduce)
-    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
-    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
-    residuals: Residuals | None = None
-    if all(check.passed for check in checks) and answer.reduce == reduce:
-        again, distance = perturbed_restart(pair, answer)
-        earlier += again
-        if averaged:
-            ground = measure_ground(pair, answer.homography, reduce)
-            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        else:
-            seen, correction = ground_shift(pair, answer, limits)
-            earlier += seen
-            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
-            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
-        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
-        checks = [
-            *judge(windows, residuals.agreeing, limits, least),
-            consistent,
-            apart("perturbed restart", distance, limits.max_disagreement_px),
-            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
-        ]
-    failed = [check.text for check in checks if not check.passed]
+    failed: list[str] = []
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
-    regions: list[Region] = []
-    if residuals is not None and not failed:
-        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
-        regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
-        if not any(region.accepted for region in regions):
-            failed.append("no region is accepted")
-    homography = ground.matrix @ answer.homography
-    agreeing = answer.agreeing if residuals is None else residuals.agreeing
-    used = agreeing & windows.reliable
+    elif answer.agreeing.mean() >= limits.windows.hopeless_agreement:
+        found = judge_by_ground(pair, answer, reduce, manual, limits)
+        if found.accepted:
+            return _evidence(pair, found, [*answers, *found.seen], method, prior, limits)
+        earlier += found.seen
+    return _evidence(pair, judge_by_all(pair, answer, reduce, failed, limits), earlier, method, prior, limits)
+
+
+def _evidence(
+    pair: RasterPair, found: Judged, others: Sequence[Answer], method: str, prior: FloatArray | None, limits: Limits
+) -> Evidence:
+    """Return the evidence of what was judged."""
+    answer, failed = found.answer, list(found.failed)
+    windows, homography, regions = answer.windows, found.homography, found.regions
+    if not failed and not any(region.accepted for region in regions):
+        failed.append("no region is accepted")
+    used = found.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    if averaged and np.linalg.norm(ground.shift) > reduce:
+    if np.linalg.norm(found.ground.shift) > answer.reduce and not answer.min_component:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
@@ -183,12 +172,22 @@ def _judged(
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),
         inlier_cells=_inlier_cells(windows.expected[used], pair.visible),
-        agreement=float(agreeing.mean()),
+        agreement=float(found.agreeing.mean()),
         patches=() if failed else local.patches(homography, pair.visible, windows, answer.fitted),
         regions=() if failed else regions,
     )
     return Evidence(
-        alignment, prior, windows, answer.fitted, checks, local, earlier, ground, agreeing, reduce=answer.reduce
+        alignment,
+        prior,
+        windows,
+        answer.fitted,
+        found.checks,
+        local,
+        others,
+        found.ground,
+        found.agreeing,
+        reduce=answer.reduce,
+        limits=limits,
     )
 
 
