@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-VARIABLE = "MAPDATA_CORES"
+VARIABLE = "CORES_A_UNIT"
 """Environment variable of a worker: cores that each of its units may use."""
 
 

@@ -28,7 +28,8 @@ from catalog.stac import (
 )
 
 _PAIR_FACTS = (
-    *("point_id", "site_id", "row", "col", "split", "homography", "residual_px", "inliers", "method"),
+    *("point_id", "site_id", "row", "col", "split", "homography", "residual_px"),
+    *("predicted_px", "inliers", "method"),
     *("map_nodata", "visible_nodata"),
 )
 _TITLES = {"map": "Electronic map", "visible": "Visible image"}
@@ -65,6 +66,7 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
         "mapdata:residual_px": pair.residual_px,
         "mapdata:inliers": pair.inliers,
         "mapdata:method": pair.method,
+        "mapdata:regions": dict(pair.regions),
         "mapdata:pairs": dict(sorted(counts.items())),
     }
     extensions = [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SIDES = ("map", "visible")
@@ -41,6 +42,8 @@ class RasterPair:
     residual_px: float | None
     inliers: int | None
     stratum: str = ""
+    regions: Mapping[str, float | int | None] = field(default_factory=dict)
+    """Regions that the alignment was judged by, and their predicted errors; empty if it was judged as a whole."""
     evidence: tuple[Path, ...] = ()  # files that tell how it was aligned: tie points, drawings
 
     @property

@@ -20,9 +20,10 @@ from stages.align.ground import NO_GROUND, Ground
 from stages.align.judging import Judged, judge_by_all, judge_by_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
-from stages.align.manual import judge_manual
+from stages.align.manual import carry_regions, judge_manual
 from stages.align.model import Fitted
 from stages.align.passes import Answer, Points, approach, leads_to
+from stages.align.regions import refused_regions
 from stages.align.result import Alignment, Transform
 from stages.align.verdict import Check
 from stages.tiepoints import TiePoint, arrays
@@ -96,8 +97,12 @@ def align_pair(
         return best
     best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
     if not best.accepted:
-        return _carried(best, manual)
-    return _confirmed(best, (point_limits or PointLimits()).max_window_distance_px * best.reduce)
+        judged = _carried(best, manual)
+    else:
+        judged = _confirmed(best, (point_limits or PointLimits()).max_window_distance_px * best.reduce)
+        if not judged.accepted:  # points and windows contradict each other: neither is believed anywhere
+            return judged
+    return _carried_by_region(pair, judged, manual, limits, point_limits)
 
 
 def _best(
@@ -230,6 +235,27 @@ def _carried(evidence: Evidence, manual: PointVerdict) -> Evidence:
         agreement=float(agreeing.mean()),
     )
     return replace(evidence, alignment=carried)
+
+
+def _carried_by_region(
+    pair: RasterPair, evidence: Evidence, manual: PointVerdict, limits: Limits, point_limits: PointLimits | None
+) -> Evidence:
+    """Let manual points carry the regions where they lie, if others do not carry these."""
+    alignment, regions = evidence.alignment, evidence.alignment.regions
+    rough = alignment.transform.homography
+    if not evidence.accepted and not regions:
+        if manual.homography is None:
+            return evidence
+        rough = manual.homography
+        regions = refused_regions(pair, limits.region_px * evidence.reduce, "the windows are refused")
+    carried = carry_regions(regions, evidence.points, rough, pair.map, pair.visible, point_limits)
+    added = sum(region.accepted for region in carried) - sum(region.accepted for region in regions)
+    if not added:
+        return evidence if not alignment.regions else replace(evidence, alignment=replace(alignment, regions=carried))
+    said = f"{added} of {len(carried)} regions are carried by manual points"
+    reason = "; ".join(filter(None, [said, alignment.reason]))
+    changed = replace(alignment, verdict="accepted", reason=reason, regions=carried)
+    return replace(evidence, alignment=changed)
 
 
 def _confirmed(evidence: Evidence, reach_px: float) -> Evidence:

@@ -157,8 +157,9 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
     """
     reduce, limits = answer.reduce, answer.limits
     again = limits.windows.restart
+    count = limits.windows.ground_restart_count if answer.min_component else again.count
     centres = answer.windows.expected / reduce
-    chosen = np.random.default_rng(0).permutation(len(centres))[: again.count]
+    chosen = np.random.default_rng(0).permutation(len(centres))[:count]
     step = np.min(np.ptp(centres, axis=0)) / np.sqrt(len(centres)) / 2
     size = min(again.size, *(np.array([pair.visible.width, pair.visible.height]) // reduce - 1).tolist())
     limit = np.array([pair.visible.width, pair.visible.height]) // reduce - size

@@ -171,6 +171,11 @@ def _judge_region(
     return region, int(reliable.sum())
 
 
+def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:
+    """Return the cells of `side` visible px, all refused for one reason: what further evidence may carry."""
+    return [Region(bounds, False, reason, None, 0, 0.0, None, "") for bounds in _cells(pair, side)]
+
+
 def _cells(pair: RasterPair, side: int) -> Iterator[Bounds]:
     for y in range(0, pair.visible.height, side):
         for x in range(0, pair.visible.width, side):
