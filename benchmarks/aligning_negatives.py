@@ -30,13 +30,14 @@ from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import random_conditions
 from cartography.mapnik_renderer import MapnikRenderer
 from cartography.procedural import SyntheticScene
+from cartography.procedural.landscape import LandscapeName
 from raster.grid import Grid
 from stages.align.pair import align_pair
 from stages.align.threads import one_thread
 from stages.rasters import open_pair, write_raster
 
 GSD, ROWS, AWAY_M, FIRST_SEED = 0.5, 1024, 3000.0, 1000
-LANDSCAPES = ("city", "town", "village")
+LANDSCAPES: tuple[LandscapeName, ...] = ("city", "town", "village")
 
 
 class Case(NamedTuple):

@@ -64,7 +64,7 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = ReleaseParams
     reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "tile", "clean", "split")
     roles: ClassVar[tuple[str, ...]] = ("map", "visible")
