@@ -83,7 +83,7 @@ def align(
         visible: File of the visible image.
         points: File of manual tie points: .points (QGIS), .geojson or .csv.
         matcher: Name of the matcher of the coarse step.
-        out: Folder for the evidence (alignment.json, alignment.parquet, alignment.jpg); None writes nothing.
+        out: Folder for the evidence (alignment.json and .parquet, regions.parquet, alignment.jpg); None writes nothing.
 
     Returns:
         The alignment: `transform.homography` (3 x 3 float64, map -> visible, full-resolution pixels), `verdict`

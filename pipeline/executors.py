@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from pipeline.attempt import Attempt, Failure, Kind, attempt, attempt_elsewhere, describe
 from pipeline.code import Code
+from pipeline.cores import shared_out
 from pipeline.errors import ClusterError
 from pipeline.stage import Stage, Unit
 
@@ -205,7 +206,7 @@ def local_cluster(workers: int, workspace: Path, run_id: str) -> Iterator[DaskEx
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+        "distributed.nanny.pre-spawn-environ": ONE_THREAD | shared_out(workers),
         # Ctrl-C, or a service manager, may signal every process; stopping the workers is the driver's task.
         "distributed.worker.preload": [
             f"import signal; [signal.signal(each, signal.SIG_IGN) for each in {[int(each) for each in STOP_SIGNALS]}]"

@@ -162,8 +162,7 @@ def _pairs(
                 continue
             homography = alignment.at(x + last / 2, y + last / 2).homography
             errors += np.linalg.norm(apply_homography(homography, on_map) - corners, axis=1).tolist()
-            held = [region for corner in corners.tolist() if (region := alignment.region_at(*corner)) is not None]
-            bounds.append(max((r.predicted_px for r in held if r.predicted_px is not None), default=None))
+            bounds.append(alignment.predicted_px(corners))
     return count, errors, bounds
 
 

@@ -8,6 +8,7 @@ little disk beside the workspace. The ledger keeps the manifest only, from which
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -207,11 +208,27 @@ def _raster_pairs(run: RunView) -> Iterable[dict[str, Any]]:
             (file,) = [entry for entry in acquired.outputs if entry.path == acquired.data["path"]]
             kept = {key: acquired.data[key] for key in _RASTER_FACTS}
             sides[side] = kept | {"file": file.path, "size": file.size, "nodata": acquired.data["nodata_share"]}
+        alignment["regions"] = _region_facts(aligned.data.get("regions") or [])
         said = {
             key: getattr(review, key) for key in ("review", "operator", "operators", "operator_px", "inter_operator_px")
         }
         evidence = [entry.path for entry in aligned.outputs]
         yield {"name": name, **alignment, **sides, "evidence": evidence, "review": said}
+
+
+def _region_facts(regions: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
+    """Sum up the regions of an alignment; nothing where it was judged as a whole."""
+    if not regions:
+        return {}
+    accepted = [region for region in regions if region["accepted"]]
+    predicted = [region["predicted_px"] for region in accepted if region["predicted_px"] is not None]
+    return {
+        "accepted": len(accepted),
+        "refused": len(regions) - len(accepted),
+        "reliable_windows": sum(region["inliers"] for region in accepted),
+        "predicted_median_px": statistics.median(predicted) if predicted else None,
+        "predicted_worst_px": max(predicted, default=None),
+    }
 
 
 def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tuple[str, str], str]) -> RasterPair:
@@ -234,6 +251,7 @@ def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tupl
         operators=tuple(facts["review"]["operators"]),
         operator_px=tuple(facts["review"]["operator_px"]),
         inter_operator_px=facts["review"]["inter_operator_px"],
+        regions=facts["regions"],
         evidence=tuple(workspace / path for path in facts["evidence"]),
     )
 

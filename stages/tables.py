@@ -55,6 +55,7 @@ PAIRS = pa.schema(
         ("geometry", pa.binary()),  # footprint of the tile
         ("homography", pa.list_(pa.float64(), 9)),  # the one the tile was cut by
         ("residual_px", pa.float64()),  # of that homography; null if unknown
+        ("predicted_px", pa.float64()),  # 95% bound of the error of its corners; null if unknown
         ("inliers", pa.int32()),  # null if unknown
         ("method", pa.string()),  # of the alignment
         ("map_nodata", pa.float32()),  # share of pixels without data, 0 to 1

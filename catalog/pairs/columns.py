@@ -40,6 +40,13 @@ PAIRS = pa.schema(
         column(
             "residual_px", _REAL, "residual of that homography, pixels of the visible raster; null if unknown", True
         ),
+        column(
+            "predicted_px",
+            _REAL,
+            "bound that the error of the pair's corners shall not exceed in 95% of pairs, pixels of the visible "
+            "raster; null if unknown",
+            True,
+        ),
         column("inliers", _INT, "tie points that support it; null if unknown", True),
         column("method", _TEXT, "how the rasters were aligned"),
         column(

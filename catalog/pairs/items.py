@@ -28,7 +28,8 @@ from catalog.stac import (
 )
 
 _PAIR_FACTS = (
-    *("point_id", "site_id", "row", "col", "split", "homography", "residual_px", "inliers", "method"),
+    *("point_id", "site_id", "row", "col", "split", "homography"),
+    *("residual_px", "predicted_px", "inliers", "method"),
     *("review", "reviewed_by", "operators", "operator_px", "inter_operator_px"),
     *("map_nodata", "visible_nodata"),
 )
@@ -70,6 +71,7 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
         "mapdata:reviewed_by": pair.reviewed_by or None,
         "mapdata:operators": dict(zip(pair.operators, pair.operator_px, strict=True)),
         "mapdata:inter_operator_px": pair.inter_operator_px,
+        "mapdata:regions": dict(pair.regions),
         "mapdata:pairs": dict(sorted(counts.items())),
     }
     extensions = [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SIDES = ("map", "visible")
@@ -46,6 +47,8 @@ class RasterPair:
     operators: tuple[str, ...] = ()  # who marked tie points enough to be compared
     operator_px: tuple[float, ...] = ()  # root mean square distance of each one's points from the homography
     inter_operator_px: float | None = None  # the same between the transformations that any two of them imply
+    regions: Mapping[str, float | int | None] = field(default_factory=dict)
+    """Regions that the alignment was judged by, and their predicted errors; empty if it was judged as a whole."""
     evidence: tuple[Path, ...] = ()  # files that tell how it was aligned: tie points, drawings
 
     @property

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 def align(
     map_raster: Annotated[Path, typer.Argument(metavar="MAP", help="The map: GeoTIFF, PNG, JPEG and what GDAL reads.")],
     visible: Annotated[Path, typer.Argument(metavar="VISIBLE", help="The visible image of the same ground.")],
-    out: Annotated[Path, typer.Option(help="Folder for alignment.json, alignment.parquet and alignment.jpg.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for alignment.json, alignment.parquet, regions.parquet and alignment.jpg.")
+    ],
     points: Annotated[Path | None, typer.Option(help="Manual tie points: .points (QGIS), .geojson or .csv.")] = None,
     matcher: Annotated[str, typer.Option(help="Matcher of the coarse step.")] = "cfog",
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of alignment.json.")] = False,

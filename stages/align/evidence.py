@@ -15,10 +15,11 @@ from raster.homography import FloatArray, apply_homography
 from raster.manual.verdict import PointCheck, PointVerdict
 from raster.pair import RasterPair
 from raster.reader import RasterReader
-from stages.align.fine import MAX_FORWARD_BACKWARD, MIN_PEAK_MARGIN, Windows
+from stages.align.fine import Windows
 from stages.align.pair import Evidence
 from stages.align.picture import write_picture
-from stages.align.verdict import TOLERANCE, Check
+from stages.align.result import Alignment, Region
+from stages.align.verdict import Check
 from stages.tables import write_table
 from stages.tiepoints import arrays
 
@@ -42,6 +43,7 @@ TIE_POINTS = pa.schema(
         ("score", pa.float64()),  # correlation at the peak
         ("peak_margin", pa.float64()),  # of the peak over the second-highest one
         ("forward_backward_px", pa.float64()),  # working pixels; null where the peak margin is too small
+        ("region", pa.int32()),  # row of `regions.parquet` that holds the visible point; null without regions
         ("passes_peak_margin", pa.bool_()),  # one column a test
         ("passes_forward_backward", pa.bool_()),
         ("passes_search_border", pa.bool_()),
@@ -52,15 +54,34 @@ TIE_POINTS = pa.schema(
 """`alignment.parquet`: one row a tie point, manual ones first. A test that does not apply is null."""
 
 
+REGIONS = pa.schema(
+    [
+        ("left", pa.float64()),  # bounds, full-resolution visible pixels
+        ("top", pa.float64()),
+        ("right", pa.float64()),
+        ("bottom", pa.float64()),
+        ("verdict", pa.string()),  # accepted | refused
+        ("reason", pa.string()),  # why it is refused; empty if accepted
+        ("method", pa.string()),  # who speaks for it: ground | all windows | manual
+        ("reliable_windows", pa.int32()),  # reliable tie points in and around it that agree
+        ("agreement", pa.float64()),  # share of all tie points there that agree
+        ("residual_px", pa.float64()),  # root mean square of the reliable ones that agree, visible px
+        ("predicted_px", pa.float64()),  # bound that the error of 95% of places shall not exceed, visible px
+    ]
+)
+"""`regions.parquet`: one row a region, row by row from the top left; none where the verdict is of the whole raster."""
+
+
 def write_evidence(folder: Path, evidence: Evidence, pair: RasterPair) -> list[Path]:
-    """Write alignment.json, alignment.parquet and alignment.jpg into `folder`; return their paths.
+    """Write alignment.json, alignment.parquet, regions.parquet and alignment.jpg into `folder`; return their paths.
 
     The same evidence gives the same bytes.
     """
-    paths = [folder / "alignment.json", folder / "alignment.parquet", folder / "alignment.jpg"]
+    paths = [folder / name for name in ("alignment.json", "alignment.parquet", "alignment.jpg", "regions.parquet")]
     write_json(paths[0], summary(evidence))
     write_table(paths[1], pa.Table.from_pylist(_rows(evidence, pair.visible), TIE_POINTS), TIE_POINTS)
     write_picture(paths[2], evidence, pair)
+    write_table(paths[3], [_region_row(region) for region in evidence.alignment.regions], REGIONS)
     return paths
 
 
@@ -110,6 +131,16 @@ def _manual(verdict: PointVerdict) -> dict[str, Any]:
     }
 
 
+def _region_row(region: Region) -> dict[str, Any]:
+    left, top, right, bottom = region.bounds
+    return {
+        **{"left": left, "top": top, "right": right, "bottom": bottom},
+        "verdict": "accepted" if region.accepted else "refused",
+        "reliable_windows": region.inliers,
+        **{name: getattr(region, name) for name in ("reason", "method", "agreement", "residual_px", "predicted_px")},
+    }
+
+
 def _rows(evidence: Evidence, visible: RasterReader) -> list[dict[str, Any]]:
     homography = evidence.alignment.transform.homography
     rows = _manual_rows(evidence, homography)
@@ -117,6 +148,7 @@ def _rows(evidence: Evidence, visible: RasterReader) -> list[dict[str, Any]]:
         rows += _window_rows(other.step, other.windows, other.reduce, evidence, False)
     if evidence.windows is not None:
         rows += _window_rows("last", evidence.windows, evidence.reduce, evidence, evidence.alignment.method != "manual")
+    _place_in_regions(rows, evidence.alignment)
     if visible.located is not None and rows:
         _place_on_ground(rows, visible)
     return rows
@@ -127,15 +159,16 @@ def _window_rows(step: str, windows: Windows, reduce: int, evidence: Evidence, u
     homography = evidence.alignment.transform.homography
     operator = f"{evidence.alignment.method} {version('mapdata')}"
     residuals = windows.found - apply_homography(homography, windows.source)
-    agrees = np.linalg.norm(residuals, axis=1) <= TOLERANCE * reduce
+    agrees = np.linalg.norm(residuals, axis=1) <= evidence.limits.tolerance_px * reduce
     if used and len(evidence.window_agreeing):
         agrees = evidence.window_agreeing
-    rows = []
+    limits, rows = evidence.limits.windows, []
     for i in range(len(windows)):
         name = f"{step} {i:05d}"
         row = _common(name, "automatic", step, operator, windows.source[i], windows.found[i], residuals[i])
         error = windows.forward_backward[i]
-        distinct, consistent = bool(windows.peak_margins[i] >= MIN_PEAK_MARGIN), bool(error <= MAX_FORWARD_BACKWARD)
+        distinct = bool(windows.peak_margins[i] >= limits.min_peak_margin)
+        consistent = bool(error <= limits.max_forward_backward_px)
         inside = bool(windows.inside[i])
         rows.append(
             row
@@ -179,6 +212,15 @@ def _common(
         "residual_x": residual[0],
         "residual_y": residual[1],
     }
+
+
+def _place_in_regions(rows: list[dict[str, Any]], alignment: Alignment) -> None:
+    if not alignment.regions:
+        return
+    number = {region.bounds: index for index, region in enumerate(alignment.regions)}
+    for row in rows:
+        region = alignment.region_at(row["visible_x"], row["visible_y"])
+        row["region"] = None if region is None else number[region.bounds]
 
 
 def _place_on_ground(rows: list[dict[str, Any]], visible: RasterReader) -> None:

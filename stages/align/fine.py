@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,24 +13,18 @@ from numpy.typing import NDArray
 from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import match_windows
 from raster.box import window_means
-from raster.homography import FloatArray, apply_homography, inverse
+from raster.homography import FloatArray, apply_homography, inverse, translation
+from raster.image import Image, Mask
 from raster.pair import RasterPair
 from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
+from stages.align.limits import WindowLimits
 from stages.align.small_components import find_small_components
+from stages.align.threads import in_threads
 
 BLOCK = 1536
 """Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""
-
-MIN_DATA = 0.7
-"""Share of a window that must hold data on both sides."""
-
-MIN_STRUCTURE = 0.05
-"""Least mean strength of the structure in a window, on both sides: below, there is nothing to match."""
-
-MAX_FORWARD_BACKWARD = 2.0
-MIN_PEAK_MARGIN = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +64,28 @@ class Windows:
     def __len__(self) -> int:
         return len(self.source)
 
+    def joined(self, others: Windows) -> Windows:
+        """Return these windows and, after them, others."""
+        names = [field.name for field in fields(self)]
+        return Windows(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
 
-@torch.no_grad()
-def measure(pair: RasterPair, homography: FloatArray, layout: Layout) -> Windows:
+
+def measure(pair: RasterPair, homography: FloatArray, layout: Layout, limits: WindowLimits) -> Windows:
     """Measure every window that holds data and structure on both sides.
 
     Args:
         pair: The map and the visible raster.
         homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
         layout: Which windows, at which reduction.
+        limits: What a window must hold, and what makes it reliable.
 
     Returns:
         One row for each such window, block by block.
     """
-    rows = [np.empty((0, 8))]
-    for corners, bounds in _blocks(pair.visible, layout):
-        rows.append(_measure_block(pair, homography, layout, corners, bounds))
+    blocks = (
+        _read_block(pair, homography, layout, corners, bounds) for corners, bounds in _blocks(pair.visible, layout)
+    )
+    rows = [np.empty((0, 8)), *in_threads(lambda block: _measure_block(block, layout, limits), blocks)]
     table = np.concatenate(rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
@@ -98,7 +99,9 @@ def measure(pair: RasterPair, homography: FloatArray, layout: Layout) -> Windows
         peak_margins=peak_margins,
         forward_backward=forward_backward,
         inside=inside,
-        reliable=inside & (forward_backward <= MAX_FORWARD_BACKWARD) & (peak_margins >= MIN_PEAK_MARGIN),
+        reliable=inside
+        & (forward_backward <= limits.max_forward_backward_px)
+        & (peak_margins >= limits.min_peak_margin),
     )
 
 
@@ -114,28 +117,40 @@ def _blocks(visible: RasterReader, layout: Layout) -> Iterator[tuple[NDArray[np.
         yield here, (int(x0), int(y0), int(x1), int(y1))
 
 
-def _measure_block(
+class _Block(NamedTuple):
+    """Both sides of a block (pixels, mask) whose top-left working pixel is `origin`, and its windows' `corners`."""
+
+    origin: tuple[int, int]
+    corners: NDArray[np.intp]
+    drawn: tuple[Image, Mask]
+    seen: tuple[Image, Mask]
+
+
+def _read_block(
     pair: RasterPair,
     homography: FloatArray,
     layout: Layout,
     corners: NDArray[np.intp],
     bounds: tuple[int, int, int, int],
-) -> FloatArray:
+) -> _Block:
     x0, y0, x1, y1 = bounds
     width, height, reduce = x1 - x0, y1 - y0, layout.reduce
-    image, mask = pair.visible.read(x0 * reduce, y0 * reduce, width * reduce, height * reduce, reduce)
+    seen = pair.visible.read(x0 * reduce, y0 * reduce, width * reduce, height * reduce, reduce)
     working = resizing(1 / reduce, 1 / reduce) @ homography
-    shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
-    drawn, inside = warped(pair.map, shift @ working, width, height)
+    return _Block((x0, y0), corners, warped(pair.map, translation(-x0, -y0) @ working, width, height), seen)
+
+
+@torch.no_grad()
+def _measure_block(block: _Block, layout: Layout, limits: WindowLimits) -> FloatArray:
+    (drawn, inside), (image, mask) = block.drawn, block.seen
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     compared = inside & ~find_small_components(drawn, layout.min_component) if layout.min_component else inside
     field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
     size = layout.size
-    local = corners - (x0, y0)
+    local = block.corners - block.origin
     share = window_means(torch.from_numpy(inside & mask), local, size)
     strengths = [window_means(field.square().sum(0).sqrt(), local, size) for field in (field0, field1)]
-    usable = (share >= MIN_DATA) & (np.minimum(*strengths) >= MIN_STRUCTURE)
-    found = match_windows(field0, field1, local[usable], size, layout.radius, MIN_PEAK_MARGIN)
-    centres = found.centres + np.array([x0, y0])
+    usable = (share >= limits.min_data) & (np.minimum(*strengths) >= limits.min_structure)
+    found = match_windows(field0, field1, local[usable], size, layout.radius, limits.min_peak_margin)
     numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
-    return np.concatenate([centres, found.shifts, numbers], axis=1)
+    return np.concatenate([found.centres + np.array(block.origin), found.shifts, numbers], axis=1)

@@ -10,6 +10,7 @@ before a peak is sought: in one window a roof may well speak loudest, but only t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,28 +19,15 @@ from numpy.typing import NDArray
 from matcher.dense.correlation import find_peak
 from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import correlation_surfaces, window_grid
-from raster.homography import FloatArray
+from raster.homography import FloatArray, translation
+from raster.image import Image, Mask
 from raster.pair import RasterPair
 from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
+from stages.align.limits import GroundLimits
 from stages.align.small_components import find_small_components
-
-BLOCK, BLOCKS = 1024, 40
-"""Side of the blocks that are looked at (working pixels), and how many there are at most."""
-
-SIZE, RADIUS = 256, 12
-"""Side of the windows within them, and the reach of their search (working pixels)."""
-
-MANY_BLOCKS = 20
-"""Blocks from which on surfaces are averaged: fewer do not outweigh that masking buildings leaves little to compare."""
-
-MAX_COMPONENT_M2 = 3000.0
-"""Square metres of the largest building that is told from the ground."""
-
-MIN_WINDOWS = 8
-MAX_HALVES = 1.0
-"""Working pixels by which the shifts of two halves of the windows may differ for the shift to be believed."""
+from stages.align.threads import in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,29 +47,29 @@ class Ground:
         return np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]], [0, 0, 1]], dtype=np.float64)
 
 
-def has_many_blocks(visible: RasterReader, reduce: int) -> bool:
+def has_many_blocks(visible: RasterReader, reduce: int, limits: GroundLimits) -> bool:
     """Return whether a raster is large enough to average surfaces all over it."""
-    return len(_blocks(visible, reduce)[1]) >= MANY_BLOCKS
+    return len(_blocks(visible, reduce, limits)[1]) >= limits.min_blocks
 
 
-def _blocks(visible: RasterReader, reduce: int) -> tuple[int, NDArray[np.intp]]:
+def _blocks(visible: RasterReader, reduce: int, limits: GroundLimits) -> tuple[int, NDArray[np.intp]]:
     """Return the side of the blocks and their top-left corners (N, 2), working pixels."""
     height, width = visible.height // reduce, visible.width // reduce
-    side = min(BLOCK, height, width)
-    return side, window_grid(height, width, side, max(side, round((height * width / BLOCKS) ** 0.5)))
+    side = min(limits.block_px, height, width)
+    return side, window_grid(height, width, side, max(side, round((height * width / limits.max_blocks) ** 0.5)))
 
 
 NO_GROUND = Ground(np.zeros(2), float("inf"), False)
 
 
-@torch.no_grad()
-def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Ground:
+def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int, limits: GroundLimits) -> Ground:
     """Measure the shift of the ground alone against an answer.
 
     Args:
         pair: The map and the visible raster.
         homography: The answer: 3x3, map -> visible, full-resolution pixels.
         reduce: Visible pixels a working pixel.
+        limits: Of what is looked at and believed.
 
     Returns:
         The shift. It is not reliable where nothing says how large a pixel is, where too few windows hold structure, and
@@ -90,30 +78,51 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int) -> Gro
     grid = pair.visible.located
     if grid is None:
         return NO_GROUND
-    side, blocks = _blocks(pair.visible, reduce)
-    component = MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2
-    sums, counts = np.zeros((2, 2 * RADIUS + 1, 2 * RADIUS + 1)), np.zeros(2, int)
-    for x0, y0 in blocks.tolist():
-        image, mask = pair.visible.read(x0 * reduce, y0 * reduce, side * reduce, side * reduce, reduce)
-        shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], dtype=np.float64)
-        drawn, inside = warped(pair.map, shift @ resizing(1 / reduce, 1 / reduce) @ homography, side, side)
-        compared = inside & ~find_small_components(drawn, component)
-        sides = (MaskedImage(drawn, compared, torch.device("cpu")), MaskedImage(image, mask, torch.device("cpu")))
-        fields = [each.harmonics(1.0)[0][0] for each in sides]
-        size = min(SIZE, side)
-        corners = window_grid(side, side, size, size)
-        surfaces = correlation_surfaces(fields[0], fields[1], corners, size, RADIUS).numpy()
-        parity = (corners + np.array([x0, y0])).sum(axis=1) // size % 2
-        held = surfaces.max(axis=(1, 2)) > 0
-        for half in (0, 1):
-            sums[half] += surfaces[held & (parity == half)].sum(axis=0, dtype=np.float64)
-            counts[half] += int((held & (parity == half)).sum())
-    if counts.min() < MIN_WINDOWS:
+    radius = limits.radius_px
+    side, blocks = _blocks(pair.visible, reduce, limits)
+    component = limits.max_building_m2 / (grid.gsd * reduce) ** 2
+    tasks = (_read(pair, homography, reduce, side, *origin) for origin in blocks.tolist())
+    sums, counts = np.zeros((2, 2 * radius + 1, 2 * radius + 1)), np.zeros(2, int)
+    for found, number in in_threads(lambda block: _summed(block, component, limits), tasks):
+        sums += found
+        counts += number
+    if counts.min() < limits.min_windows:
         return NO_GROUND
     means = np.stack([sums.sum(axis=0) / counts.sum(), *(sums / counts[:, None, None])])
     peak = find_peak(torch.from_numpy(means).float())
-    places = (peak.place.double().numpy() - RADIUS) * reduce
+    places = (peak.place.double().numpy() - radius) * reduce
     apart = float(np.linalg.norm(places[1] - places[2]))
-    inside_search = bool(np.abs(places[0]).max() < (RADIUS - 1) * reduce)
-    reliable = inside_search and apart <= MAX_HALVES * reduce
+    inside_search = bool(np.abs(places[0]).max() < (radius - 1) * reduce)
+    reliable = inside_search and apart <= limits.max_halves_px * reduce
     return Ground(places[0] if reliable else np.zeros(2), apart, reliable)
+
+
+class _Block(NamedTuple):
+    """Both sides of a block (pixels, mask) whose top-left working pixel is `origin`."""
+
+    origin: tuple[int, int]
+    drawn: tuple[Image, Mask]
+    seen: tuple[Image, Mask]
+
+
+def _read(pair: RasterPair, homography: FloatArray, reduce: int, side: int, x0: int, y0: int) -> _Block:
+    seen = pair.visible.read(x0 * reduce, y0 * reduce, side * reduce, side * reduce, reduce)
+    to_block = translation(-x0, -y0) @ resizing(1 / reduce, 1 / reduce) @ homography
+    return _Block((x0, y0), warped(pair.map, to_block, side, side), seen)
+
+
+@torch.no_grad()
+def _summed(block: _Block, component: float, limits: GroundLimits) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the sums (2, D, D) of the correlation surfaces of two halves of a block's windows, and their numbers."""
+    (drawn, inside), radius = block.drawn, limits.radius_px
+    device, side = torch.device("cpu"), len(drawn)
+    compared = inside & ~find_small_components(drawn, component)
+    fields = [MaskedImage(*each, device).harmonics(1.0)[0][0] for each in ((drawn, compared), block.seen)]
+    size = min(limits.window_px, side)
+    corners = window_grid(side, side, size, size)
+    surfaces = correlation_surfaces(fields[0], fields[1], corners, size, radius).numpy()
+    parity = (corners + np.array(block.origin)).sum(axis=1) // size % 2
+    held = surfaces.max(axis=(1, 2)) > 0
+    halves = [held & (parity == half) for half in (0, 1)]
+    sums = np.stack([surfaces[half].sum(axis=0, dtype=np.float64) for half in halves])
+    return sums, np.array([half.sum() for half in halves], np.intp)

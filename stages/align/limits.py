@@ -11,11 +11,91 @@ Pixels = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
 
+class Pass(BaseModel):
+    """Windows of one pass, in pixels of its resolution. `size` and `radius` together: a length that transforms fast."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(ge=32, le=1024, description="Side of a window, px.")
+    radius: int = Field(ge=2, le=128, description="Reach of its search, px.")
+    count: int = Field(ge=1, description="Windows of a small raster, about at least.")
+    spacing: float = Field(
+        default=0.6, gt=0, description="Distance of windows in sizes, in a raster that is large enough."
+    )
+
+
+class WindowLimits(BaseModel):
+    """How windows are measured and weighed. Distances in working px."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, at half the resolution.")
+    close: Pass = Field(default=Pass(size=296, radius=12, count=180), description="Second pass, repeated till settled.")
+    restart: Pass = Field(default=Pass(size=240, radius=24, count=48), description="Windows of the perturbed restart.")
+    ground_restart_count: int = Field(
+        default=120,
+        ge=8,
+        description="Windows of the perturbed restart of the ground alone, of which fewer are reliable.",
+    )
+    ground: Pass = Field(
+        default=Pass(size=296, radius=12, count=100, spacing=1.0),
+        description="Windows of the ground alone, in rasters too small to average over.",
+    )
+    probe: Count = Field(
+        default=240,
+        description="Windows of the first pass that are looked at first: where they say that a start is hopeless, the "
+        "rest is not measured.",
+    )
+    min_data: Share = Field(default=0.7, description="Share of a window that must hold data on both sides.")
+    min_structure: float = Field(
+        default=0.05, ge=0, description="Least mean strength of the structure in a window, on both sides."
+    )
+    max_forward_backward_px: Pixels = Field(default=2.0, description="Forward-backward error of a reliable window.")
+    min_peak_margin: Share = Field(default=0.02, description="Peak margin of a reliable window.")
+    unreliable_weight: Share = Field(default=0.15, description="What an unreliable window counts of a reliable one.")
+    manual_weight: float = Field(default=25.0, ge=0, description="Windows that a manual point counts as.")
+    hopeless_agreement: Share = Field(
+        default=0.3, description="Share of the windows of the first pass that must agree for a second one."
+    )
+    max_close: int = Field(default=3, ge=1, description="Repetitions of the second pass, at most.")
+    settled_px: Pixels = Field(default=2.0, description="Move of the answer by which the second pass is repeated.")
+    restart_px: Pixels = Field(default=8.0, description="Shift that the perturbed restart begins with.")
+    restart_deg: float = Field(default=1.0, ge=0, description="Its rotation, or less: no more than that shift.")
+
+
+class GroundLimits(BaseModel):
+    """How the ground is told from roofs. Distances in working px."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    block_px: int = Field(default=1024, ge=128, description="Side of the blocks that are looked at.")
+    max_blocks: int = Field(default=40, ge=1, description="Blocks that are looked at, at most.")
+    min_blocks: int = Field(
+        default=20,
+        ge=1,
+        description="Blocks from which on correlation surfaces are averaged over the raster: fewer do not outweigh "
+        "that masking buildings leaves little to compare.",
+    )
+    window_px: int = Field(default=256, ge=64, description="Side of the windows within a block.")
+    radius_px: int = Field(default=12, ge=2, description="Reach of the search.")
+    max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked, averaging.")
+    max_building_small_m2: float = Field(default=1250.0, gt=0, description="The same in rasters of fewer blocks.")
+    min_windows: Count = Field(default=8, description="Windows with structure that each half must have.")
+    max_halves_px: Pixels = Field(default=1.0, description="By which two halves of the windows may differ.")
+    min_independent: float = Field(
+        default=8.0,
+        ge=0,
+        description="Reliable windows, counted as if they lay side by side, that a small raster's ground needs.",
+    )
+
+
 class Limits(BaseModel):
     """Acceptance limits. Working pixels (px) are those of the coarser raster of the pair, visible px are named so."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    windows: WindowLimits = Field(default=WindowLimits(), description="How windows are measured and weighed.")
+    ground: GroundLimits = Field(default=GroundLimits(), description="How the ground is told from roofs.")
     tolerance_px: Pixels = Field(default=3.0, description="Within which a window agrees with the answer.")
     min_windows: Count = Field(default=50, description="Windows that must hold structure.")
     min_agreement: Share = Field(default=0.6, description="Least share of all windows that agree.")
@@ -25,6 +105,10 @@ class Limits(BaseModel):
     )
     min_ground_agreement: Share = Field(
         default=0.75, description="The same where it is found. Regions are judged one by one besides."
+    )
+    min_ground_windows_agreement: Share = Field(
+        default=0.4,
+        description="Least share of all windows of the ground alone that agree. Without buildings many show little.",
     )
     min_per_quadrant: Count = Field(default=2, description="Reliable windows that agree in every quadrant.")
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
@@ -39,6 +123,11 @@ class Limits(BaseModel):
         default=1.4, description="Largest part of the predicted error that is common to all places: a bias."
     )
     max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
+    predicted_factor: float = Field(
+        default=1.0,
+        gt=0,
+        description="By which predicted errors are multiplied, so that they hold for 95% of pairs of known truth.",
+    )
     building_lean_residual: Share = Field(
         default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )

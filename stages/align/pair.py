@@ -16,15 +16,16 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
+from stages.align.ground import NO_GROUND, Ground
+from stages.align.judging import Judged, judge_by_all, judge_by_ground
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
-from stages.align.manual import judge_manual
+from stages.align.manual import carry_regions, judge_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, ground_shift, leads_to, perturbed_restart, split_half_distance
-from stages.align.regions import Residuals, judge_regions, residuals_of, unexplained_building_lean
-from stages.align.result import Alignment, Region, Transform
-from stages.align.verdict import Check, apart, judge
+from stages.align.passes import Answer, Points, approach, leads_to
+from stages.align.regions import refused_regions
+from stages.align.result import Alignment, Transform
+from stages.align.verdict import Check
 from stages.tiepoints import TiePoint, arrays
 
 
@@ -35,7 +36,8 @@ class Evidence:
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
     pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
     (`window_agreeing`); the manual `points`, which of them are `agreeing`, their residuals (visible px), and what they
-    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in.
+    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in; `limits`: what it was
+    judged by.
     """
 
     alignment: Alignment
@@ -52,6 +54,7 @@ class Evidence:
     point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     manual: PointVerdict | None = None
     reduce: int = 1
+    limits: Limits = DEFAULTS
 
     @property
     def accepted(self) -> bool:
@@ -83,7 +86,7 @@ def align_pair(
     prior = pair.georeferenced
     sizes = (pair.map.width, pair.map.height), (pair.visible.width, pair.visible.height)
     manual = judge_manual(points, *sizes, point_limits)
-    best = Evidence(_nowhere(prior, matcher), prior)
+    best = Evidence(_nowhere(prior, matcher), prior, limits=limits)
     if manual.homography is not None:
         source, target = arrays(points)
         marked = source[manual.agreeing], target[manual.agreeing]
@@ -94,8 +97,12 @@ def align_pair(
         return best
     best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
     if not best.accepted:
-        return _carried(best, manual)
-    return _confirmed(best, (point_limits or PointLimits()).max_window_distance_px * best.reduce)
+        judged = _carried(best, manual)
+    else:
+        judged = _confirmed(best, (point_limits or PointLimits()).max_window_distance_px * best.reduce)
+        if not judged.accepted:  # points and windows contradict each other: neither is believed anywhere
+            return judged
+    return _carried_by_region(pair, judged, manual, limits, point_limits)
 
 
 def _best(
@@ -108,14 +115,14 @@ def _best(
     """Return the first candidate that is accepted, or whichever has most of what was measured agree."""
     known = [] if best.windows is None else [best.alignment.transform.homography]
     for method, homography in candidates:
-        if any(leads_to(homography, other, pair.visible) for other in known):
+        if any(leads_to(homography, other, pair.visible, limits) for other in known):
             continue
         answers, reduce = approach(pair, homography, manual, limits)
         if not answers:
             continue
         if not answers[-1].hopeless:
             known.append(answers[-1].homography)
-        evidence = _judged(pair, answers, reduce, method, best.prior, limits)
+        evidence = _judged(pair, answers, reduce, method, best.prior, manual, limits)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
@@ -124,55 +131,42 @@ def _best(
 
 
 def _judged(
-    pair: RasterPair, answers: list[Answer], reduce: int, method: str, prior: FloatArray | None, limits: Limits
+    pair: RasterPair,
+    answers: list[Answer],
+    reduce: int,
+    method: str,
+    prior: FloatArray | None,
+    manual: Points | None,
+    limits: Limits,
 ) -> Evidence:
-    """Judge the last answer, then its regions; one of a coarser pass than the working resolution's has failed already.
+    """Judge the last answer; one of a coarser pass than the working resolution's has failed already.
 
-    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
-    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
-    is found from windows, which must agree with one answer more strictly.
+    What the ground alone says decides. Where it shows too little, all windows do, roofs among them.
     """
     *earlier, answer = answers
-    windows, ground = answer.windows, NO_GROUND
-    halves = split_half_distance(answer)
-    consistent = apart("split halves", halves, limits.max_disagreement_px)
-    averaged = has_many_blocks(pair.visible, reduce)
-    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
-    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
-    residuals: Residuals | None = None
-    if all(check.passed for check in checks) and answer.reduce == reduce:
-        again, distance = perturbed_restart(pair, answer)
-        earlier += again
-        if averaged:
-            ground = measure_ground(pair, answer.homography, reduce)
-            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        else:
-            seen, correction = ground_shift(pair, answer, limits)
-            earlier += seen
-            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
-            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
-        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
-        checks = [
-            *judge(windows, residuals.agreeing, limits, least),
-            consistent,
-            apart("perturbed restart", distance, limits.max_disagreement_px),
-            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
-        ]
-    failed = [check.text for check in checks if not check.passed]
+    failed: list[str] = []
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
-    regions: list[Region] = []
-    if residuals is not None and not failed:
-        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
-        regions = judge_regions(pair, windows, residuals, ground, halves * reduce, missed, reduce, limits)
-        if not any(region.accepted for region in regions):
-            failed.append("no region is accepted")
-    homography = ground.matrix @ answer.homography
-    agreeing = answer.agreeing if residuals is None else residuals.agreeing
-    used = agreeing & windows.reliable
+    elif answer.agreeing.mean() >= limits.windows.hopeless_agreement:
+        found = judge_by_ground(pair, answer, reduce, manual, limits)
+        if found.accepted:
+            return _evidence(pair, found, [*answers, *found.seen], method, prior, limits)
+        earlier += found.seen
+    return _evidence(pair, judge_by_all(pair, answer, reduce, failed, limits), earlier, method, prior, limits)
+
+
+def _evidence(
+    pair: RasterPair, found: Judged, others: Sequence[Answer], method: str, prior: FloatArray | None, limits: Limits
+) -> Evidence:
+    """Return the evidence of what was judged."""
+    answer, failed = found.answer, list(found.failed)
+    windows, homography, regions = answer.windows, found.homography, found.regions
+    if not failed and not any(region.accepted for region in regions):
+        failed.append("no region is accepted")
+    used = found.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    if averaged and np.linalg.norm(ground.shift) > reduce:
+    if np.linalg.norm(found.ground.shift) > answer.reduce and not answer.min_component:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
@@ -183,12 +177,22 @@ def _judged(
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),
         inlier_cells=_inlier_cells(windows.expected[used], pair.visible),
-        agreement=float(agreeing.mean()),
+        agreement=float(found.agreeing.mean()),
         patches=() if failed else local.patches(homography, pair.visible, windows, answer.fitted),
         regions=() if failed else regions,
     )
     return Evidence(
-        alignment, prior, windows, answer.fitted, checks, local, earlier, ground, agreeing, reduce=answer.reduce
+        alignment,
+        prior,
+        windows,
+        answer.fitted,
+        found.checks,
+        local,
+        others,
+        found.ground,
+        found.agreeing,
+        reduce=answer.reduce,
+        limits=limits,
     )
 
 
@@ -231,6 +235,27 @@ def _carried(evidence: Evidence, manual: PointVerdict) -> Evidence:
         agreement=float(agreeing.mean()),
     )
     return replace(evidence, alignment=carried)
+
+
+def _carried_by_region(
+    pair: RasterPair, evidence: Evidence, manual: PointVerdict, limits: Limits, point_limits: PointLimits | None
+) -> Evidence:
+    """Let manual points carry the regions where they lie, if others do not carry these."""
+    alignment, regions = evidence.alignment, evidence.alignment.regions
+    rough = alignment.transform.homography
+    if not evidence.accepted and not regions:
+        if manual.homography is None:
+            return evidence
+        rough = manual.homography
+        regions = refused_regions(pair, limits.region_px * evidence.reduce, "the windows are refused")
+    carried = carry_regions(regions, evidence.points, rough, pair.map, pair.visible, point_limits)
+    added = sum(region.accepted for region in carried) - sum(region.accepted for region in regions)
+    if not added:
+        return evidence if not alignment.regions else replace(evidence, alignment=replace(alignment, regions=carried))
+    said = f"{added} of {len(carried)} regions are carried by manual points"
+    reason = "; ".join(filter(None, [said, alignment.reason]))
+    changed = replace(alignment, verdict="accepted", reason=reason, regions=carried)
+    return replace(evidence, alignment=changed)
 
 
 def _confirmed(evidence: Evidence, reach_px: float) -> Evidence:

@@ -13,65 +13,23 @@ from raster.pair import RasterPair
 from raster.reader import RasterReader
 from stages.align.coarse import gsd_ratio
 from stages.align.fine import BLOCK, Layout, Windows, measure
-from stages.align.limits import Limits
+from stages.align.limits import Limits, Pass
 from stages.align.model import Fitted, fit_lowest_order
-from stages.align.verdict import TOLERANCE, bounding_corners, corner_distance
+from stages.align.verdict import bounding_corners, corner_distance
 
 Points = tuple[FloatArray, FloatArray]
 """Points (N, 2) on the map and on the visible raster, full-resolution pixels."""
 
-MANUAL_WEIGHT = 25.0
-"""A manual point counts as so many windows."""
-
-UNRELIABLE_WEIGHT = 0.15
-"""A window that fails a test of its own counts as so much of one that passes them."""
-
-HOPELESS = 0.3
-"""Where fewer windows of the first pass agree, no second is made: it would have to double their number."""
-
-MAX_CLOSE = 3
-SETTLED = 2.0
-"""The close pass is repeated from its own answer, so many times at most, while that moves by more working pixels."""
-
-ROTATION = np.deg2rad(1.0)
-SHIFT = np.array([6.4, -4.8])
-"""How far the perturbed restart begins from the answer: by this shift (8 working pixels), and by a rotation about the
-windows' centre of a degree or as much as moves none by more than those 8 pixels."""
-
-
-MIN_INDEPENDENT = 8.0
-"""Reliable windows, counted as if they lay side by side, without which the ground alone is not believed."""
-
-
-@dataclass(frozen=True)
-class Pass:
-    """Windows of `size` and searches of `radius` working pixels: together a length that transforms fast. About how
-    many windows a small raster gets at least; a large one has them `spacing` sizes apart, so that their number grows
-    with its area as far as the limits allow."""
-
-    size: int
-    radius: int
-    count: int
-    spacing: float = 0.6
-
-
-ROUGH = Pass(248, 20, 80)
-CLOSE = Pass(296, 12, 180)
-AGAIN = Pass(240, 24, 48)
-GROUND = Pass(296, 12, 100, 1.0)
-"""The first pass, at half the working resolution; the second; the windows of the perturbed restart; and those of the
-ground alone."""
-
-
-MAX_COMPONENT_M2 = 1250.0
-"""Square metres of the largest building that is told from the ground."""
+SHIFT_DIRECTION = np.array([0.8, -0.6])
+"""Of the shift of the perturbed restart: along neither axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a pass of windows says: measured around `start`, `fitted` is the correction to it in the visible frame.
 
-    `step` names the pass; `reduce`: visible pixels a pixel that it was measured in.
+    `step` names the pass; `reduce`: visible pixels a pixel that it was measured in; `min_component`: connected
+    components of the map of less than so many square pixels were masked.
     """
 
     step: str
@@ -79,6 +37,8 @@ class Answer:
     windows: Windows
     fitted: Fitted
     reduce: int
+    limits: Limits
+    min_component: float = 0.0
 
     @property
     def homography(self) -> FloatArray:
@@ -89,12 +49,12 @@ class Answer:
     @property
     def agreeing(self) -> NDArray[np.bool_]:
         """Return which windows (N,) agree with the correction."""
-        return np.asarray(self.fitted.residuals <= TOLERANCE * self.reduce)
+        return np.asarray(self.fitted.residuals <= self.limits.tolerance_px * self.reduce)
 
     @property
     def hopeless(self) -> bool:
         """Whether so few windows agree that a closer look is not worth it."""
-        return bool(self.agreeing.mean() < HOPELESS)
+        return bool(self.agreeing.mean() < self.limits.windows.hopeless_agreement)
 
     @property
     def moved(self) -> float:
@@ -118,15 +78,59 @@ def approach(
         the working reduction: visible pixels a pixel of the coarser of both rasters.
     """
     reduce = working_reduction(homography, pair.visible)
-    answers = _around("rough", pair, homography, 2 * reduce, None, limits)
+    answers = _rough(pair, homography, 2 * reduce, limits)
     if not answers or answers[0].hopeless:
         return answers, reduce
-    for number in range(1, MAX_CLOSE + 1):
-        closer = _around(f"close {number}", pair, answers[-1].homography, reduce, manual, limits)
-        answers += closer
-        if not closer or closer[0].moved <= SETTLED or closer[0].agreeing.mean() < limits.min_agreement / 2:
+    return answers + _close("close", pair, answers[-1].homography, reduce, manual, limits, 0.0), reduce
+
+
+def approach_ground(
+    pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None, limits: Limits
+) -> list[Answer]:
+    """Measure the ground around an answer that roofs may have displaced, until what it says stays where it is.
+
+    Roofs are displaced away from the camera, all to one side and by their own heights. Roads, water and fields are not,
+    so the map is compared without its small connected components (buildings, symbols, letters).
+
+    Args:
+        pair: The map and the visible raster.
+        homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
+        reduce: Visible pixels a working pixel.
+        manual: Manual tie points that are fitted too, or None.
+        limits: Of the acceptance tests.
+
+    Returns:
+        The answers, the last one being the one that counts; none where nothing says how large a pixel is.
+    """
+    grid = pair.visible.located
+    if grid is None:
+        return []
+    component = limits.ground.max_building_m2 / (grid.gsd * reduce) ** 2
+    return _close("ground", pair, homography, reduce, manual, limits, component)
+
+
+def _close(
+    name: str,
+    pair: RasterPair,
+    homography: FloatArray,
+    reduce: int,
+    manual: Points | None,
+    limits: Limits,
+    component: float,
+) -> list[Answer]:
+    """Measure at the working resolution until the answer stays where it is."""
+    layout = _layout(limits.windows.close, pair.visible, reduce, limits.max_windows)
+    layout = replace(layout, min_component=component)
+    answers: list[Answer] = []
+    for number in range(1, limits.windows.max_close + 1):
+        windows = measure(pair, homography, layout, limits.windows)
+        closer = _answer(f"{name} {number}", homography, windows, reduce, manual, limits)
+        answers += [replace(each, min_component=component) for each in closer]
+        settled = not closer or closer[0].moved <= limits.windows.settled_px
+        if settled or closer[0].agreeing.mean() < limits.min_agreement / 2:
             break
-    return answers, reduce
+        homography = closer[0].homography
+    return answers
 
 
 def working_reduction(homography: FloatArray, visible: RasterReader) -> int:
@@ -135,11 +139,11 @@ def working_reduction(homography: FloatArray, visible: RasterReader) -> int:
     return max(1, round(ratio)) if np.isfinite(ratio) else 1
 
 
-def leads_to(homography: FloatArray, answer: FloatArray, visible: RasterReader) -> bool:
+def leads_to(homography: FloatArray, answer: FloatArray, visible: RasterReader, limits: Limits) -> bool:
     """Return whether a candidate lies so close to an answer, all over the visible raster, that it would lead there."""
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [visible.width, visible.height]
     apart = corner_distance(homography, answer, apply_homography(inverse(answer), corners))
-    return apart <= ROUGH.radius * working_reduction(answer, visible)
+    return apart <= limits.windows.rough.radius * working_reduction(answer, visible)
 
 
 def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], float]:
@@ -151,23 +155,25 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
         This second answer, if there is one, and how far it lies from the first: working pixels, at the corners of what
         the windows cover.
     """
-    reduce = answer.reduce
+    reduce, limits = answer.reduce, answer.limits
+    again = limits.windows.restart
+    count = limits.windows.ground_restart_count if answer.min_component else again.count
     centres = answer.windows.expected / reduce
-    chosen = np.random.default_rng(0).permutation(len(centres))[: AGAIN.count]
+    chosen = np.random.default_rng(0).permutation(len(centres))[:count]
     step = np.min(np.ptp(centres, axis=0)) / np.sqrt(len(centres)) / 2
-    size = min(AGAIN.size, *(np.array([pair.visible.width, pair.visible.height]) // reduce - 1).tolist())
+    size = min(again.size, *(np.array([pair.visible.width, pair.visible.height]) // reduce - 1).tolist())
     limit = np.array([pair.visible.width, pair.visible.height]) // reduce - size
     corners = np.clip(np.rint(centres[chosen] - size / 2 + step).astype(np.intp), 0, limit)
-    there = _displacement(answer.windows.expected, reduce) @ answer.homography
-    layout = Layout(reduce, size, AGAIN.radius, np.unique(corners, axis=0), block=1)
-    found = measure(pair, there, layout)
+    there = _displacement(answer.windows.expected, reduce, limits) @ answer.homography
+    layout = Layout(reduce, size, again.radius, np.unique(corners, axis=0), 1, answer.min_component)
+    found = measure(pair, there, layout, limits.windows)
     expected = apply_homography(answer.homography, found.source)
-    weights = np.where(found.reliable, 1.0, UNRELIABLE_WEIGHT)
-    fitted = fit_lowest_order(expected, found.found, weights, TOLERANCE * reduce, "similarity", "similarity")
+    weights = np.where(found.reliable, 1.0, limits.windows.unreliable_weight)
+    fitted = fit_lowest_order(expected, found.found, weights, limits.tolerance_px * reduce, "similarity", "similarity")
     if fitted is None:
         return [], float("inf")
     apart = corner_distance(fitted.matrix, np.eye(3), bounding_corners(answer.windows.expected)) / reduce
-    return [Answer("perturbed restart", there, found, fitted, reduce)], apart
+    return [Answer("perturbed restart", there, found, fitted, reduce, limits)], apart
 
 
 def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list[Answer], FloatArray]:
@@ -184,19 +190,19 @@ def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list
     if grid is None:
         return [], np.eye(3)
     reduce = answer.reduce
-    layout = _layout(GROUND, pair.visible, reduce, limits.max_windows)
-    layout = replace(layout, min_component=MAX_COMPONENT_M2 / (grid.gsd * reduce) ** 2)
-    windows = measure(pair, answer.homography, layout)
-    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
-    fitted = fit_lowest_order(windows.expected, windows.found, weights, TOLERANCE * reduce, "shift", "shift")
+    layout = _layout(limits.windows.ground, pair.visible, reduce, limits.max_windows)
+    layout = replace(layout, min_component=limits.ground.max_building_small_m2 / (grid.gsd * reduce) ** 2)
+    windows = measure(pair, answer.homography, layout, limits.windows)
+    weights = np.where(windows.reliable, 1.0, limits.windows.unreliable_weight)
+    fitted = fit_lowest_order(windows.expected, windows.found, weights, limits.tolerance_px * reduce, "shift", "shift")
     if fitted is None:
         return [], np.eye(3)
-    found = Answer("ground", answer.homography, windows, fitted, reduce)
+    found = Answer("ground", answer.homography, windows, fitted, reduce, limits)
     agreeing = found.agreeing[windows.reliable]
     steps = np.diff(np.unique(layout.corners[:, 0]))
     apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
     independent = len(agreeing) * apart**2  # windows that overlap say the same
-    believed = independent >= MIN_INDEPENDENT and agreeing.mean() >= limits.min_reliable_agreement
+    believed = independent >= limits.ground.min_independent and agreeing.mean() >= limits.min_reliable_agreement
     return [found], fitted.matrix if believed else np.eye(3)
 
 
@@ -211,23 +217,50 @@ def split_half_distance(answer: Answer) -> float:
     parity = (np.floor(windows.expected / cell).sum(axis=1) % 2).astype(bool)
     corrections = []
     for half in (parity, ~parity):
-        weights = np.where(windows.reliable[half], 1.0, UNRELIABLE_WEIGHT)
+        weights = np.where(windows.reliable[half], 1.0, answer.limits.windows.unreliable_weight)
         ends = windows.expected[half], windows.found[half]
-        found = fit_lowest_order(*ends, weights, TOLERANCE * answer.reduce, fitted.kind, fitted.kind)
+        found = fit_lowest_order(*ends, weights, answer.limits.tolerance_px * answer.reduce, fitted.kind, fitted.kind)
         if half.sum() < 8 or found is None:
             return float("inf")
         corrections.append(found.matrix)
     return corner_distance(corrections[0], corrections[1], bounding_corners(windows.expected)) / answer.reduce
 
 
-def _around(
-    step: str, pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None, limits: Limits
+def _rough(pair: RasterPair, homography: FloatArray, reduce: int, limits: Limits) -> list[Answer]:
+    """Measure all over the raster at half the working resolution and return the one answer, or none.
+
+    Of many windows a part is measured first, in blocks spread evenly; where it says that the candidate is hopeless, the
+    rest is left.
+    """
+    layout = _layout(limits.windows.rough, pair.visible, reduce, limits.max_windows)
+    first = _spread_blocks(layout, limits.windows.probe)
+    windows = measure(pair, homography, replace(layout, corners=layout.corners[first]), limits.windows)
+    answers = _answer("rough", homography, windows, reduce, None, limits)
+    if first.all() or not answers or answers[0].hopeless:
+        return answers
+    rest = measure(pair, homography, replace(layout, corners=layout.corners[~first]), limits.windows)
+    return _answer("rough", homography, windows.joined(rest), reduce, None, limits)
+
+
+def _spread_blocks(layout: Layout, count: int) -> NDArray[np.bool_]:
+    """Return which corners (N,) lie in blocks that are spread evenly and hold about `count` of them; all, if half of
+    them would not do."""
+    keys, owner = np.unique(layout.corners // layout.block, axis=0, return_inverse=True)
+    every = int(len(layout.corners) / max(count, 1))
+    return np.asarray(owner.ravel() % every == every // 2) if 2 <= every <= len(keys) else np.ones(len(owner), bool)
+
+
+def _answer(
+    step: str,
+    homography: FloatArray,
+    windows: Windows,
+    reduce: int,
+    manual: Points | None,
+    limits: Limits,
 ) -> list[Answer]:
-    """Measure all over the raster and return the one answer, or none."""
-    plan = ROUGH if step == "rough" else CLOSE
-    windows = measure(pair, homography, _layout(plan, pair.visible, reduce, limits.max_windows))
-    fitted = _fit(windows, manual, homography, reduce)
-    return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce)]
+    """Return what windows say, or nothing."""
+    fitted = _fit(windows, manual, homography, reduce, limits)
+    return [] if fitted is None else [Answer(step, homography, windows, fitted, reduce, limits)]
 
 
 def _layout(plan: Pass, visible: RasterReader, reduce: int, most: int) -> Layout:
@@ -240,33 +273,34 @@ def _layout(plan: Pass, visible: RasterReader, reduce: int, most: int) -> Layout
     return Layout(reduce, size, plan.radius, window_grid(height, width, size, spacing), BLOCK)
 
 
-def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int) -> Fitted | None:
+def _fit(windows: Windows, manual: Points | None, homography: FloatArray, reduce: int, limits: Limits) -> Fitted | None:
     """Fit to the windows, the reliable ones at full weight, and to manual points; the verdict is on windows alone.
 
     A similarity is the lowest order: a rotation and a scale that an earlier pass got slightly wrong must not stay.
     """
-    weights = np.where(windows.reliable, 1.0, UNRELIABLE_WEIGHT)
+    weights = np.where(windows.reliable, 1.0, limits.windows.unreliable_weight)
     expected, found = windows.expected, windows.found
     if not len(windows):
         return None
     if manual is not None:
         expected = np.concatenate([expected, apply_homography(homography, manual[0])])
         found = np.concatenate([found, manual[1]])
-        weights = np.concatenate([weights, np.full(len(manual[0]), MANUAL_WEIGHT)])
-    fitted = fit_lowest_order(expected, found, weights, TOLERANCE * reduce, "similarity")
+        weights = np.concatenate([weights, np.full(len(manual[0]), limits.windows.manual_weight)])
+    fitted = fit_lowest_order(expected, found, weights, limits.tolerance_px * reduce, "similarity")
     if fitted is None:
         return None
     count = len(windows)
     return Fitted(fitted.kind, fitted.matrix, fitted.residuals[:count], fitted.inliers[:count])
 
 
-def _displacement(points: FloatArray, reduce: int) -> FloatArray:
+def _displacement(points: FloatArray, reduce: int, limits: Limits) -> FloatArray:
     centre = (points.min(0) + points.max(0)) / 2
     reach = max(float(np.linalg.norm(points - centre, axis=1).max()), 1.0)
-    angle = min(ROTATION, float(np.linalg.norm(SHIFT)) * reduce / reach)
+    shift = limits.windows.restart_px * reduce
+    angle = min(np.deg2rad(limits.windows.restart_deg), shift / reach)
     cosine, sine = np.cos(angle), np.sin(angle)
     linear = np.array([[cosine, -sine], [sine, cosine]])
     matrix = np.eye(3)
     matrix[:2, :2] = linear
-    matrix[:2, 2] = centre + SHIFT * reduce - linear @ centre
+    matrix[:2, 2] = centre + SHIFT_DIRECTION * shift - linear @ centre
     return matrix

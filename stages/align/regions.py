@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ from stages.align.ground import Ground
 from stages.align.limits import Limits
 from stages.align.model import OVERLAP
 from stages.align.result import Region
+
+Bounds: TypeAlias = tuple[float, float, float, float]
+
+GROUND = "ground"
+"""Name of the windows that compare the map without its buildings."""
 
 RAYLEIGH_95 = 2.45
 """Standard deviations of one axis within which 95% of two-dimensional normal errors lie."""
@@ -82,64 +88,95 @@ def unexplained_building_lean(
     return max(0.0, limits.building_lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
 
 
+class Witnesses(NamedTuple):
+    """Windows that speak for regions, their residuals, and what to call them."""
+
+    name: str
+    windows: Windows
+    residuals: Residuals
+
+
+def common_error(halves_px: float, ground: Ground, unexplained_px: float, limits: Limits) -> float:
+    """Return the 95% bound of what may be wrong all over the raster alike, visible px.
+
+    The halves' disagreements are those of two answers, each of half the windows; of the building lean a share remains
+    that no mask of buildings removes.
+
+    Args:
+        halves_px: Distance between the answers of two halves of all windows, visible px.
+        ground: The shift of the ground.
+        unexplained_px: Building lean that the ground does not explain, visible px.
+        limits: Of the acceptance tests.
+    """
+    common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
+    common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
+    return float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
+
+
 def judge_regions(
-    pair: RasterPair,
-    windows: Windows,
-    residuals: Residuals,
-    ground: Ground,
-    halves_px: float,
-    unexplained_px: float,
-    reduce: int,
-    limits: Limits,
+    pair: RasterPair, witnesses: Sequence[Witnesses], common_95: float, reduce: int, limits: Limits
 ) -> list[Region]:
     """Judge each cell of a lattice over the visible raster by the windows in and around it.
 
     Args:
         pair: The map and the visible raster.
-        windows: What the windows measured.
-        residuals: Of these windows.
-        ground: The shift of the ground.
-        halves_px: Distance between the answers of two halves of all windows, visible px.
-        unexplained_px: Building building lean that the ground does not explain, visible px.
+        witnesses: The first of which enough are reliable around a region speak for it; else the last do.
+        common_95: 95% bound of what may be wrong all over the raster alike, visible px.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
 
     Returns:
         The cells, row by row. The predicted error is a bound that the error of 95% of places shall not exceed.
     """
-    # What is wrong all over the raster alike: the halves' disagreements are those of two answers, each of half the
-    # windows; of the building lean a share remains that no mask of buildings removes.
-    common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
-    common_95 = float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
     found = []
     for bounds in _cells(pair, limits.region_px * reduce):
-        middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
-        half = np.array([bounds[2] - bounds[0], bounds[3] - bounds[1]]) / 2
-        away = np.abs(windows.expected - middle) / half
-        own = away.max(axis=1, initial=0) <= 1.25
-        near = away.max(axis=1, initial=0) <= 3
-        reliable, agreeing = near & windows.reliable, near & residuals.agreeing
-        used = reliable & agreeing
-        share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
-        reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
-        own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
-        scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
-        predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95))
-        tests = (
-            (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
-            (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
-            (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
-            (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
-            (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
-            (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
-        )
-        reason = "; ".join(text for passed, text in tests if not passed)
-        found.append(Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share))
+        for number, those in enumerate(witnesses, 1):
+            region, reliable = _judge_region(bounds, those, common_95, reduce, limits)
+            if reliable >= limits.region_windows or number == len(witnesses):
+                found.append(region)
+                break
     return found
 
 
-def _cells(pair: RasterPair, side: int) -> Iterator[tuple[float, float, float, float]]:
+def _judge_region(
+    bounds: Bounds, witnesses: Witnesses, common_95: float, reduce: int, limits: Limits
+) -> tuple[Region, int]:
+    """Judge a region by some windows; return it and how many of them are reliable in and around it."""
+    name, windows, residuals = witnesses
+    middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
+    half = np.array([bounds[2] - bounds[0], bounds[3] - bounds[1]]) / 2
+    away = np.abs(windows.expected - middle) / half
+    own = away.max(axis=1, initial=0) <= 1.25
+    near = away.max(axis=1, initial=0) <= 3
+    reliable, agreeing = near & windows.reliable, near & residuals.agreeing
+    used = reliable & agreeing
+    share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
+    reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
+    own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
+    scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
+    predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95) * limits.predicted_factor)
+    least = limits.min_ground_windows_agreement if name == GROUND else limits.region_agreement
+    least_reliable = limits.min_ground_agreement if name == GROUND else limits.region_reliable_agreement
+    tests = (
+        (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
+        (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
+        (share >= least, f"{share:.0%} of the windows agree"),
+        (reliable_share >= least_reliable, f"{reliable_share:.0%} of the reliable windows agree"),
+        (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
+        (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
+    )
+    reason = "; ".join(text for passed, text in tests if not passed)
+    residual = float(np.sqrt(np.mean((residuals.vectors[used] ** 2).sum(axis=1)))) if used.any() else None
+    region = Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, name)
+    return region, int(reliable.sum())
+
+
+def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:
+    """Return the cells of `side` visible px, all refused for one reason: what further evidence may carry."""
+    return [Region(bounds, False, reason, None, 0, 0.0, None, "") for bounds in _cells(pair, side)]
+
+
+def _cells(pair: RasterPair, side: int) -> Iterator[Bounds]:
     for y in range(0, pair.visible.height, side):
         for x in range(0, pair.visible.width, side):
             yield x - 0.5, y - 0.5, x + side - 0.5, y + side - 0.5

@@ -31,7 +31,9 @@ class Region(NamedTuple):
 
     `bounds` as of a patch; `reason`: why it is refused, empty if `accepted`; `predicted_px`: bound that the error of
     95% of places shall not exceed, visible px, None where nothing was measured; `inliers`: reliable tie points in and
-    around it that agree; `agreement`: share of all tie points there that agree.
+    around it that agree; `agreement`: share of all tie points there that agree; `residual_px`: root mean square
+    residual of these inliers, visible px; `method`: who speaks for it: windows of the `ground` alone, `all windows`, or
+    `manual` points, which bring a `homography` of their own (9 numbers, row-major, map -> visible).
     """
 
     bounds: tuple[float, float, float, float]
@@ -40,6 +42,9 @@ class Region(NamedTuple):
     predicted_px: float | None
     inliers: int
     agreement: float
+    residual_px: float | None = None
+    method: str = "all windows"
+    homography: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,11 @@ class Alignment:
     regions: Sequence[Region] = ()
 
     def at(self, x: float, y: float) -> Transform:
-        """Return the transform that holds at a visible pixel: that of its patch, else that of the whole pair."""
+        """Return the transform that holds at a visible pixel: that of its region where manual points carry it, that of
+        its patch, else that of the whole pair."""
+        region = self.region_at(x, y)
+        if region is not None and region.homography is not None:
+            return Transform(np.reshape(region.homography, (3, 3)), region.residual_px, region.inliers)
         for patch in self.patches:
             x0, y0, x1, y1 = patch.bounds
             if x0 <= x < x1 and y0 <= y < y1:
@@ -78,11 +87,25 @@ class Alignment:
         return None
 
     def accepts(self, points: NDArray[np.float64]) -> bool:
-        """Return whether all of these visible pixels (N, 2) lie in accepted regions; True without regions."""
+        """Return whether all of these visible pixels (N, 2) lie in accepted regions; True without regions.
+
+        What reaches into a region that manual points carry must have its centre in one.
+        """
         if not self.regions:
             return True
         held = [self.region_at(*point) for point in points.tolist()]
-        return all(region is not None and region.accepted for region in held)
+        if not all(region is not None and region.accepted for region in held):
+            return False
+        own = self.region_at(*points.mean(axis=0).tolist())
+        # A transform of manual points is known to hold around its region; the whole one is not known to hold within.
+        return (own is not None and own.homography is not None) or all(
+            region is None or region.homography is None for region in held
+        )
+
+    def predicted_px(self, points: NDArray[np.float64]) -> float | None:
+        """Return the largest bound predicted for the regions that hold these visible pixels (N, 2), None if unknown."""
+        held = [region for point in points.tolist() if (region := self.region_at(*point)) is not None]
+        return max((region.predicted_px for region in held if region.predicted_px is not None), default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON-able content of `alignment.json`."""
@@ -110,8 +133,13 @@ class Alignment:
             inlier_cells=value["inlier_cells"],
             agreement=value["agreement"],
             patches=[Patch(tuple(patch["bounds"]), _transform(patch)) for patch in value["patches"]],
-            regions=[Region(**{**region, "bounds": tuple(region["bounds"])}) for region in value["regions"]],
+            regions=[_region(region) for region in value["regions"]],
         )
+
+
+def _region(value: Mapping[str, Any]) -> Region:
+    own = value["homography"]
+    return Region(**{**value, "bounds": tuple(value["bounds"]), "homography": None if own is None else tuple(own)})
 
 
 def _transform_json(transform: Transform) -> dict[str, Any]:

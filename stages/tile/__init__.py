@@ -61,7 +61,7 @@ class TileStage(Stage[TileParams]):
     """Cut pairs of tiles; a unit is a batch of rows of tiles of one raster pair, such as `001/1/rows-0000`."""
 
     name: ClassVar[str] = "tile"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     Params: ClassVar[type[BaseModel]] = TileParams
     reads: ClassVar[tuple[str, ...]] = ("acquire", "align", "review")
     roles: ClassVar[tuple[str, ...]] = SIDES

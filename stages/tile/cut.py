@@ -16,11 +16,13 @@ from stages.tile.warp import sample_tile
 
 
 class Pair(NamedTuple):
-    """Both sides of a tile (size, size, 3), the transform it was cut by, and what each side looks like from afar."""
+    """Both sides of a tile (size, size, 3), the transform it was cut by, the bound predicted for its error (px of the
+    visible raster), and what each side looks like from afar."""
 
     map: Image
     visible: Image
     transform: Transform
+    predicted_px: float | None
     map_thumbnail: Thumbnail
     visible_thumbnail: Thumbnail
 
@@ -63,7 +65,8 @@ class Cutter:
             The pair.
         """
         to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
-        if not self._alignment.accepts(apply_homography(to_visible, self._lattice)):
+        places = apply_homography(to_visible, self._lattice)
+        if not self._alignment.accepts(places):
             return None
         middle = (self.size - 1) / 2
         x_middle, y_middle, w = to_visible @ (middle, middle, 1)
@@ -78,7 +81,7 @@ class Cutter:
         if visible_mask is not None and not visible_mask.any():
             return None
         thumbnails = thumbnail(map_tile, map_mask), thumbnail(visible_tile, visible_mask)
-        return Pair(map_tile, visible_tile, transform, *thumbnails)
+        return Pair(map_tile, visible_tile, transform, self._alignment.predicted_px(places), *thumbnails)
 
     def _places(self, alignment: Alignment) -> FloatArray:
         """Return places of a tile (N, 2), its corners among them, of which one lies in every region that it touches."""

@@ -171,6 +171,7 @@ def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str, levels: Lev
         tile = cutter.grid.window(x, y, cutter.size, cutter.size)
         rows.append(
             {**place, **stored, **_transform(pair.transform), "index": sides["map"]["index"], "format": label}
+            | {"predicted_px": pair.predicted_px}
             | {"method": cutter.method, "size": cutter.size, "crs": tile.crs, "transform": list(tile.transform[:6])}
         )
         thumbnails += pair.map_thumbnail, pair.visible_thumbnail

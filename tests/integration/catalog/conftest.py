@@ -84,7 +84,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                     "pair_id": pair_id, "point_id": point, "site_id": site, "row": row, "col": col, "size": SIZE,
                     "split": split, "verdict": "accepted", "reasons": [], "format": tile_format, "crs": "EPSG:3857",
                     "transform": list(tile)[:6], "gsd": 1.0, "homography": rasters[-1].homography, "residual_px": 0.8,
-                    "inliers": 12, "method": "georeference", "geometry": _footprint(tile, SIZE),
+                    "predicted_px": 1.6, "inliers": 12, "method": "georeference", "geometry": _footprint(tile, SIZE),
                 }  # fmt: skip
                 if (row, col) == (GRID - 1, GRID - 1):
                     record |= {"verdict": "rejected", "reasons": ["map: no data on 31%"]}

@@ -37,8 +37,8 @@ def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
         workspace = tmp_path / f"with {workers}"
         shutil.copytree(tmp_path / "drawn", workspace)
         run(path, workspace, workers, "align")
-        files = sorted((workspace / "alignment").glob("*/*/alignment.*"))
-        assert len(files) == 2 * 3
+        files = sorted((workspace / "alignment").glob("*/*/*.*"))
+        assert len(files) == 2 * 4
         found.append([file.read_bytes() for file in files])
         for file in files:
             if file.name == "alignment.json":

@@ -32,6 +32,7 @@ def make_row(point: str, site: str, row: int, col: int, **changes: Any) -> dict[
         "gsd": 1.0,
         "homography": [1.0, 0, 0, 0, 1, 0, 0, 0, 1],
         "residual_px": None,
+        "predicted_px": None,
         "inliers": None,
         "method": "georeference",
         "geometry": shapely.to_wkb(shapely.box(west, north - 0.01, west + 0.01, north)),

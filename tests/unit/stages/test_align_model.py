@@ -11,7 +11,7 @@ from stages.align.fine import Windows
 from stages.align.limits import DEFAULTS
 from stages.align.local import local_field
 from stages.align.model import fit_lowest_order
-from stages.align.verdict import TOLERANCE, bounding_corners, corner_distance, fewest_in_quadrant, judge
+from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
 
 pytestmark = pytest.mark.unit
 
@@ -66,13 +66,9 @@ def test_chance_is_never_accepted_and_truth_is() -> None:
         ):
             fitted = fit_lowest_order(points, found, np.ones(120), 3.0)
             assert fitted is not None
-            assert (
-                all(
-                    check.passed
-                    for check in judge(windows_of(points, found), fitted.residuals <= TOLERANCE, DEFAULTS, 0.9)
-                )
-                is expected
-            )
+            agreeing = fitted.residuals <= DEFAULTS.tolerance_px
+            checks = judge(windows_of(points, found), agreeing, DEFAULTS, 0.9)
+            assert all(check.passed for check in checks) is expected
 
 
 def test_a_quadrant_without_inliers_is_seen() -> None:

@@ -11,7 +11,7 @@ import pytest
 from stages.align.fine import Windows
 from stages.align.ground import NO_GROUND, Ground
 from stages.align.limits import DEFAULTS
-from stages.align.regions import judge_regions, residuals_of, unexplained_building_lean
+from stages.align.regions import Witnesses, common_error, judge_regions, residuals_of, unexplained_building_lean
 from stages.align.result import Alignment, Region, Transform
 
 pytestmark = pytest.mark.unit
@@ -30,7 +30,8 @@ def windows(found_of: object) -> Windows:
 
 def regions_of(measured: Windows, ground: Ground = NO_GROUND) -> list[Region]:
     residuals = residuals_of(measured, np.eye(3), ground, 1, DEFAULTS)
-    return judge_regions(PAIR, measured, residuals, ground, 0.2, 0.0, 1, DEFAULTS)  # type: ignore[arg-type]
+    common = common_error(0.2, ground, 0.0, DEFAULTS)
+    return judge_regions(PAIR, [Witnesses("all windows", measured, residuals)], common, 1, DEFAULTS)  # type: ignore[arg-type]
 
 
 def test_the_part_that_is_displaced_is_refused_and_the_rest_accepted() -> None:

@@ -1,0 +1,149 @@
+"""The verdict on an answer: by the ground alone where it shows enough, else by all windows; then region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raster.homography import FloatArray, apply_homography
+from raster.pair import RasterPair
+from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
+from stages.align.limits import Limits
+from stages.align.passes import Answer, Points, approach_ground, ground_shift, perturbed_restart, split_half_distance
+from stages.align.regions import (
+    GROUND,
+    Residuals,
+    Witnesses,
+    common_error,
+    judge_regions,
+    residuals_of,
+    unexplained_building_lean,
+)
+from stages.align.result import Region
+from stages.align.verdict import Check, apart, judge
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """An answer and what was said of it.
+
+    `homography` (map -> visible) is the one to use, `agreeing` (N,) says which windows agree with it; `ground`: its
+    shift against what roofs and ground together say; `failed`: why it is refused, empty if it is not; `seen`: the
+    answers that led here.
+    """
+
+    answer: Answer
+    homography: FloatArray
+    agreeing: NDArray[np.bool_]
+    checks: Sequence[Check]
+    failed: Sequence[str]
+    ground: Ground = NO_GROUND
+    regions: Sequence[Region] = ()
+    seen: Sequence[Answer] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing failed and a region is accepted."""
+        return not self.failed and any(region.accepted for region in self.regions)
+
+
+def judge_by_ground(pair: RasterPair, roofs: Answer, reduce: int, manual: Points | None, limits: Limits) -> Judged:
+    """Judge what the ground alone says, starting at an answer of all windows.
+
+    In a large raster the search starts where correlation surfaces averaged all over it put the ground. Roofs may only
+    confirm: they must lie within `max_building_lean_px`, and speak for regions where the ground shows too little.
+
+    Args:
+        pair: The map and the visible raster.
+        roofs: The answer of all windows.
+        reduce: Visible pixels a working pixel.
+        manual: Manual tie points, or None.
+        limits: Of the acceptance tests.
+    """
+    averaged = NO_GROUND
+    if has_many_blocks(pair.visible, reduce, limits.ground):
+        averaged = measure_ground(pair, roofs.homography, reduce, limits.ground)
+    seen = approach_ground(pair, averaged.matrix @ roofs.homography, reduce, manual, limits)
+    if not seen:
+        return Judged(roofs, roofs.homography, roofs.agreeing, (), ["the ground shows too little"])
+    *_, answer = seen
+    windows, halves = answer.windows, split_half_distance(answer)
+    checks = [
+        *judge(windows, answer.agreeing, limits, limits.min_ground_agreement, limits.min_ground_windows_agreement),
+        apart("split halves", halves, limits.max_disagreement_px),
+    ]
+    lean = _mean_move(roofs, answer)
+    checks.append(apart("ground", float(np.linalg.norm(lean)) / reduce, limits.max_building_lean_px))
+    if all(check.passed for check in checks):
+        again, distance = perturbed_restart(pair, answer)
+        seen = [*seen, *again]
+        checks.append(apart("perturbed restart", distance, limits.max_disagreement_px))
+    failed = [check.text for check in checks if not check.passed]
+    ground = Ground(lean, halves * reduce, True)
+    regions: list[Region] = []
+    if not failed:
+        own = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
+        others = residuals_of(roofs.windows, answer.homography, ground, reduce, limits)
+        common = common_error(halves * reduce, ground, 0.0, limits)
+        both = Witnesses(GROUND, windows, own), Witnesses("all windows", roofs.windows, others)
+        regions = judge_regions(pair, both, common, reduce, limits)
+    return Judged(answer, answer.homography, answer.agreeing, checks, failed, ground, regions, seen[:-1])
+
+
+def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence[str], limits: Limits) -> Judged:
+    """Judge an answer by all of its windows, and correct it by the shift of the ground.
+
+    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
+    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
+    is found from windows, which must agree with one answer more strictly.
+
+    Args:
+        pair: The map and the visible raster.
+        answer: The answer.
+        reduce: Visible pixels a working pixel.
+        failed: Why it is refused already.
+        limits: Of the acceptance tests.
+    """
+    windows, ground, seen = answer.windows, NO_GROUND, list[Answer]()
+    halves = split_half_distance(answer)
+    consistent = apart("split halves", halves, limits.max_disagreement_px)
+    averaged = has_many_blocks(pair.visible, reduce, limits.ground)
+    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
+    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
+    residuals: Residuals | None = None
+    if all(check.passed for check in checks) and answer.reduce == reduce:
+        again, distance = perturbed_restart(pair, answer)
+        seen += again
+        if averaged:
+            ground = measure_ground(pair, answer.homography, reduce, limits.ground)
+            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
+        else:
+            more, correction = ground_shift(pair, answer, limits)
+            seen += more
+            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
+            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
+        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
+        checks = [
+            *judge(windows, residuals.agreeing, limits, least),
+            consistent,
+            apart("perturbed restart", distance, limits.max_disagreement_px),
+            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
+        ]
+    failed = [*(check.text for check in checks if not check.passed), *failed]
+    regions: list[Region] = []
+    if residuals is not None and not failed:
+        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
+        common = common_error(halves * reduce, ground, missed, limits)
+        regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
+    agreeing = answer.agreeing if residuals is None else residuals.agreeing
+    return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)
+
+
+def _mean_move(first: Answer, second: Answer) -> FloatArray:
+    """Return the mean move (2,) from one answer to another where the windows of the first lie, visible px."""
+    source = first.windows.source
+    moves = apply_homography(second.homography, source) - apply_homography(first.homography, source)
+    return np.asarray(moves.mean(axis=0))
