@@ -41,6 +41,7 @@ class State(StrEnum):
 
 FINISHED = frozenset({State.DONE, State.NO_DATA, State.REJECTED})
 FAILED = frozenset({State.FAILED_TRANSIENT, State.FAILED_PERMANENT})
+REFUSED = frozenset({State.NO_DATA, State.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +321,15 @@ class Ledger:
         rows = self._rows(query, (stage,))
         with self._named():
             return {name: _with_facts(_from_json(text), facts.get(name, "{}")) for name, text in rows}
+
+    def said(self) -> list[str]:
+        """Return what the results that stand say of themselves (`said` in their data), in the order of the recipe."""
+        query = (
+            "SELECT json_extract(result, '$.data.said') FROM units JOIN stages ON stages.name = units.stage WHERE "
+            "planned = 1 AND state = 'done' AND json_extract(result, '$.data.said') IS NOT NULL "
+            "ORDER BY stages.ordinal, units.ordinal"
+        )
+        return [str(text) for (text,) in self._rows(query)]
 
     def counts(self) -> dict[str, dict[State, int]]:
         """Return how many planned units are in which state, by stage in the order of the recipe."""

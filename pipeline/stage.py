@@ -60,7 +60,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`."""
+    """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`.
+
+    `said` in the data, one line, is what a run's last line tells of the result, such as how much was published where.
+    """
 
     outputs: tuple[Output, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -111,8 +114,9 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `propagated` are amounts by name that the estimates of later stages start from; `rows` are those of the table that
-    the stage will write, where it is so quick that planning makes them: later stages plan with the very rows.
+    `cost` is by what is paid for, at the prices that the configuration names. `propagated` are amounts by name that the
+    estimates of later stages start from; `rows` are those of the table that the stage will write, where it is so quick
+    that planning makes them: later stages plan with the very rows.
     """
 
     units: int
@@ -121,6 +125,7 @@ class Estimate:
     written: int = 0
     seconds: float = 0.0
     hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
     propagated: Mapping[str, float] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
 
@@ -181,6 +186,23 @@ class Stage(ABC, Generic[P]):
         Called also when no earlier stage has run yet: it reads no results but those in `run`.
         """
         return None
+
+    def problems(self, before: Mapping[str, Estimate]) -> Sequence[str]:
+        """Return what is wrong with the params that only a look around can tell, such as a file that is missing.
+
+        Nothing is fetched and no long file is read: `config check` asks before a day of downloads.
+
+        Args:
+            before: The estimates of the stages before it, by stage name.
+
+        Returns:
+            What is wrong, each with the field below the stage.
+        """
+        return ()
+
+    def needs(self) -> Sequence[str]:
+        """Return what a run will ask for that is not there yet, such as a key or a permission; params are right."""
+        return ()
 
     def key_params(self) -> Any:
         """Return what of the params results depend on, JSON-able: by default all of them."""

@@ -8,7 +8,7 @@ returns invalid matches gets rows that say so. The stage `leaderboard` makes the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from matcher.registry import matcher_names, weights_files
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
-from pipeline.stage import Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.matchers import MatcherName
 from stages.tables import write_table
 
@@ -101,6 +101,11 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             "parameters": {name: vars(level) if (level := levels[name]) else None for name in chosen},
         }
         return [unit for matcher in params.matchers or _shipped() for unit in self._units(matcher, common, digests)]
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return the folder of pairs and the file of levels, where they are missing."""
+        named = {"pairs": self.params.pairs, "levels_file": self.params.levels_file}
+        return [f"{field}: {path}: is not there" for field, path in named.items() if path and not path.exists()]
 
     def _units(self, matcher: str, common: dict[str, Any], digests: Sequence[Any]) -> Iterator[Unit]:
         # The key leaves out which other matchers are asked for: one more makes nothing due but itself.

@@ -61,6 +61,7 @@ def benchmark(
     """
     from pydantic import ValidationError
 
+    from mapdata.outcomes import PROGRAM
     from mapdata.recipes import load_recipe
     from pipeline.report import print_summary
     from pipeline.run import Request, Stopped
@@ -106,7 +107,7 @@ def benchmark(
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)
     elif not as_json:
-        print_summary(summary, folder, "mapdata")
+        print_summary(summary, folder, PROGRAM)
         if found.exists():
             typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
     raise typer.Exit(1 if summary.failures else 0)

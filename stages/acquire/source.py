@@ -64,12 +64,14 @@ class Load:
         requests: Number of requests, as long as none has to be repeated.
         bytes: Roughly how much is downloaded.
         rate: Requests per second that the host gets at most; None for no limit.
+        cost: What the requests cost; None where no price is configured.
     """
 
     host: str
     requests: int
     bytes: int
     rate: float | None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,9 @@ class Source(BaseModel, ABC):
     """Fields that no pixel depends on, such as rate limits, or the places of `files`: a change of them acquires nothing
     anew. Those of this class (source, licence, attribution, date) always are among them."""
 
+    TELLS_PROGRESS: ClassVar[bool] = False
+    """Whether the source itself tells how far a unit is; else the rows of its strips are counted."""
+
     SECONDS_A_PIXEL: ClassVar[float] = 3e-8
     """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
 
@@ -129,9 +134,25 @@ class Source(BaseModel, ABC):
             PermanentError: What will not pass, naming what is wrong and what to do.
         """
 
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return what is wrong with the configured values that only a look around can tell, such as a missing file.
+
+        Args:
+            sites: Those of the run as far as they are known without long work; may be empty.
+
+        Returns:
+            What is wrong, each with the field; nothing is fetched.
+        """
+        return []
+
+    def needs(self) -> list[str]:
+        """Return what a run will ask for that is not there yet, such as a key or a permission."""
+        return []
+
     def check(self) -> None:
         """Raise PermanentError if the source may not be used as it is configured, such as by its terms."""
-        return None
+        if needs := self.needs():
+            raise PermanentError("; ".join(needs))
 
     def load(self, site: Site) -> Load | None:
         """Return what a site takes from a service; None for sources on disk.
@@ -180,6 +201,24 @@ def site_path(path: Path, site: Site) -> Path:
         The path of the site's own file.
     """
     return Path(str(path).replace("{point_id}", site.point_id).replace("{site_id}", site.site_id))
+
+
+def missing_files(field: str, path: Path, sites: Sequence[Site]) -> list[str]:
+    """Return as a problem of a configured field that files are missing, naming the first.
+
+    Args:
+        field: Of the configuration.
+        path: Its value, see `site_path`.
+        sites: Those whose files are looked for; a path without braces is looked for in any case.
+
+    Returns:
+        At most one problem.
+    """
+    named = any(part in str(path) for part in ("{point_id}", "{site_id}"))
+    paths = {site_path(path, site) for site in sites} if named else {path}
+    missing = sorted(each for each in paths if not each.is_file())
+    count = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return [f"{field}: {missing[0]}: there is no such file{count}"] if missing else []
 
 
 def window_of(site: Site, whole: Grid, what: str) -> Grid:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from pipeline.unit_progress import current_progress
 from stages.fetch.client import Client, RateLimits, Request
 from stages.fetch.reach import Reach
 
@@ -23,7 +24,7 @@ class BlockingClient:
     """
 
     def __init__(self, folder: Path, rate_limits: RateLimits, reach: Reach) -> None:
-        self._client = Client(folder, rate_limits, reach)
+        self._client = Client(folder, rate_limits, reach, current_progress().waits)
 
     def __enter__(self) -> BlockingClient:
         self._runner = asyncio.Runner()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -99,12 +100,20 @@ class Client:
         folder: Where the rate limiters of the run keep their state.
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to; every host by default, for addresses that the user gave.
+        waits: Is told of every failed attempt: which host is waited for, and why.
     """
 
-    def __init__(self, folder: Path, rate_limits: RateLimits, reach: Reach | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rate_limits: RateLimits,
+        reach: Reach | None = None,
+        waits: Callable[[str], None] = lambda what: None,
+    ) -> None:
         self._folder = folder
         self._rate_limits = rate_limits
         self._reach = reach
+        self._waits = waits
         self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
@@ -151,7 +160,7 @@ class Client:
                 wait_max=60.0,
                 wait_jitter=self._rate_limits.wait_s,
             ):
-                with attempt:
+                with attempt, self._told(request, attempt.num):
                     response = await self._send(request)
                     if response is None or request.is_absence(response.body):
                         absences += 1
@@ -171,6 +180,18 @@ class Client:
         except UnsafeResponse as error:
             raise PermanentError(f"{request.label}: refused {error}; check the address of the source") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @contextmanager
+    def _told(self, request: Request[T], number: int) -> Iterator[None]:
+        """Tell `waits` why an attempt failed, and for how long the host gets no request."""
+        try:
+            yield
+        except _Retryable as error:
+            host = _host(request.url)
+            paused = self._limiter(request.url).paused_seconds()
+            pause = f", no request for {paused:.0f} s" if paused >= 1 else ""
+            self._waits(f"waits for {host}: {error}, attempt {number} of {self._rate_limits.attempts}{pause}")
+            raise
 
     async def _send(self, request: Request[T]) -> Response | None:
         """Return one response, following redirects within the host; None if it says that there is nothing."""
