@@ -51,7 +51,7 @@ def test_a_geojson_without_strata_has_none(tmp_path: Path) -> None:
         ("lon,lat\n8,47\n8,47\n", "same point twice"),
         ("name,lon,lat\na,8,47\na,9,47\n", "two points are called 'a'"),
         ("name,lon,lat\n../x,8,47\n", "'../x' (column name) names a folder"),
-        ("lon,lat,stratum\n8,47,moor\n", "stratum 'moor' is none of"),
+        ("lon,lat,stratum\n8,47,moor\n", "stratum 'moor' is not known; use one of city, coast"),
         ("lon,lat\n", "at least one"),
         ("", "cannot be read as a CSV"),
     ],
