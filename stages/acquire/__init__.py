@@ -106,7 +106,8 @@ class AcquireStage(Stage[AcquireParams]):
             site = Site.from_row(row)
             payload = {**row, "geometry": shapely.to_wkt(site.footprint, rounding_precision=12)}
             for side, source in sources.items():
-                inputs = [source.identity(site), *(run.digest(path) for path in source.files(site))]
+                ground = source.grown(site)
+                inputs = [source.identity(ground), *(run.digest(path) for path in source.files(ground))]
                 weight = row["width"] * row["height"] / 1e6
                 units.append(self._unit(f"{site.name}/{side}", source, payload | {"side": side}, inputs, weight))
         return units
@@ -127,7 +128,9 @@ class AcquireStage(Stage[AcquireParams]):
         if not rows:
             return None
         sites = [Site.from_row(row) for row in rows]
-        loads = [load for source in sources for site in sites if (load := _load(source, site)) is not None]
+        loads = [
+            load for source in sources for site in sites if (load := _load(source, source.grown(site))) is not None
+        ]
         hosts: dict[str, tuple[int, float | None]] = {}
         for load in loads:
             hosts[load.host] = (hosts.get(load.host, (0, None))[0] + load.requests, load.rate)
@@ -166,7 +169,7 @@ class AcquireStage(Stage[AcquireParams]):
         site = Site.from_row(row)
         source = getattr(self.params, row["side"])
         path = workspace / "rasters" / site.name / f"{row['side']}.tif"
-        with source.open(site, workspace) as strips:
+        with source.open(source.grown(site), workspace) as strips:
             date = strips.tags.get("DATE", "")
             pixels = strips.pixels if source.TELLS_PROGRESS else _telling_rows(strips)
             nodata = write_raster(path, strips.grid, pixels, {"DATE": date} if date else {})

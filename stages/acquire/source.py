@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,9 @@ from raster.grid import Grid, reproject
 from raster.image import Image, Mask
 from raster.longitude import period, surrounds_pole, unwrapped
 from raster.pixels import to_corner
+
+_METRES_A_DEGREE = 111_195.0
+"""Of latitude, on a sphere."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,21 @@ class Site:
         outline = shapely.from_wkt(geometry) if isinstance(geometry, str) else shapely.from_wkb(geometry)
         footprint = Polygon(unwrapped(shapely.get_coordinates(outline)))
         return cls(row["point_id"], row["site_id"], footprint, row["gsd"], row["stratum"])
+
+    def grown(self, margin_m: float) -> Site:
+        """Return the site with a margin of so many metres round it; a cap round a pole grows towards the equator."""
+        if not margin_m:
+            return self
+        west, south, east, north = self.footprint.bounds
+        degrees = margin_m / _METRES_A_DEGREE
+        if surrounds_pole(self.footprint):
+            cap = (west, south - degrees, east, north) if north == 90 else (west, south, east, north + degrees)
+            return replace(self, footprint=shapely.box(*cap))
+        shrink = np.array([math.cos(math.radians((south + north) / 2)), 1.0])
+        plane = shapely.transform(self.footprint, lambda points: points * shrink)
+        wide = shapely.buffer(plane, degrees, join_style="mitre", mitre_limit=2.0)
+        wide = shapely.transform(wide, lambda points: np.clip(points / shrink, (-540, -90), (540, 90)))
+        return replace(self, footprint=wide)
 
     @property
     def name(self) -> str:
@@ -117,6 +136,13 @@ class Source(BaseModel, ABC):
     licence: str = Field(description="Licence of the imagery: SPDX identifier or the name of its terms.")
     attribution: str = Field(description="Line of credit that the licence asks for.")
     date: str = Field("", description="Date of the imagery or of the map's data, ISO 8601, as precise as known.")
+    margin_m: float = Field(
+        0.0,
+        ge=0,
+        le=5_000,
+        description="Ground beyond the site that is acquired too, metres on each side: as far as the role may lie off "
+        "the other one, so that once aligned it covers it up to the edge.",
+    )
 
     @abstractmethod
     def open(self, site: Site, workspace: Path) -> AbstractContextManager[Strips]:
@@ -180,9 +206,20 @@ class Source(BaseModel, ABC):
         """Return the files on disk that the site's pixels come from. Their contents count, not their places."""
         return ()
 
+    def grown(self, site: Site) -> Site:
+        """Return the site with the source's margin round it: the ground that is to be acquired.
+
+        Args:
+            site: The site.
+        """
+        return site.grown(self.margin_m)
+
     def key_fields(self) -> dict[str, Any]:
         """Return the fields that pixels depend on."""
-        return self.model_dump(mode="json", exclude={"source", "licence", "attribution", "date", *self.KEYLESS})
+        fields = self.model_dump(mode="json", exclude={"source", "licence", "attribution", "date", *self.KEYLESS})
+        if not self.margin_m:
+            del fields["margin_m"]  # it came later: without one, nothing is acquired anew
+        return fields
 
     def facts(self) -> dict[str, str]:
         """Return what the source says of its imagery; goes with every raster and pair."""
