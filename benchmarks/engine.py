@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.forecast import forecast
 from pipeline.ledger import Ledger
-from pipeline.report import status_json
+from pipeline.report import Program, status_json
 from pipeline.run import Request, run
 from pipeline.stage import Output, Result, RunView, Stage, Unit
 from pipeline.workspace import Workspace
@@ -87,7 +87,7 @@ def measure(units: int, workers: int, folder: Path) -> dict[str, Any]:
     figures["resume_seconds"], _ = timed(lambda: run(stages, place, Request({})))
     figures["plan_seconds"], rows = timed(lambda: forecast(stages, 0, place.root))
     with Ledger(place.ledger, read_only=True) as ledger:
-        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger, "mapdata"))
+        figures["status_seconds"], _ = timed(lambda: status_json(place, ledger, Program("mapdata")))
     figures["ledger_mib"] = round(place.ledger.stat().st_size / 2**20, 1)
     figures["peak_memory_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     if summary.failures or rows[0]["finished"] != units:

@@ -8,7 +8,7 @@ features by a vector of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,15 @@ class Misregistration:
     feature_px: float = 0.0
     """Largest displacement, along each axis, of a single building, tree or point by generalisation."""
     seed: int = 0
+    origin: tuple[float, float] = (0.0, 0.0)
+    """The visible pixel that u counts from."""
+
+    def moved(self, x: float, y: float) -> Misregistration:
+        """Return the same misregistration for images to which so many pixels were added on the left and at the top."""
+        there, back = np.eye(3), np.eye(3)
+        there[:2, 2], back[:2, 2] = (x, y), (-x, -y)
+        homography = there @ self.homography @ back
+        return replace(self, homography=homography, origin=(self.origin[0] + x, self.origin[1] + y))
 
     def __post_init__(self) -> None:
         if self.homography.shape != (3, 3) or abs(np.linalg.det(self.homography)) < 1e-12:
@@ -70,7 +79,7 @@ class Misregistration:
             Displacements (N, 2), pixels of the visible image.
         """
         frequencies, phases, amplitudes = self._waves
-        return np.sin(visible @ frequencies + phases) @ amplitudes
+        return np.sin((visible - np.asarray(self.origin)) @ frequencies + phases) @ amplitudes
 
     def to_map(self, visible: np.ndarray) -> np.ndarray:
         """Return where visible pixels lie on the map, generalisation aside.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from catalog.model import Benchmark, Contents, Format, Json
 from catalog.schema import Schema, markdown
 from catalog.text import escaped
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+"""A figure in a reason; reasons that differ in figures only are counted together."""
 
 
 def write_card(
@@ -43,6 +45,7 @@ def write_card(
         "## Sources and attribution\n\n" + _sources(schema, contents),
         "## Splits and benchmark\n\n" + _splits(schema, about.benchmark),
         f"## Rejected {schema.name}\n\n" + _rejected(schema, manifest),
+        *(["## Left out\n\n" + _left_out(about.left_out)] if about.left_out else []),
         "## Loading\n\n" + _loading(schema, formats),
         "## The manifest\n\n`manifest.parquet` is GeoParquet 1.1, ordered by "
         + ", ".join(f"`{name}`" for name in schema.order)
@@ -117,13 +120,18 @@ def _rejected(schema: Schema[Any], manifest: pa.Table) -> str:
     rejected = manifest.filter(pc.equal(manifest["verdict"], "rejected"))
     # Figures differ from record to record ("no data on 31%"): what counts is the rule, the words around them.
     reasons = Counter(
-        _NUMBER.sub("…", reason) for row in rejected["reasons"].to_pylist() for reason in dict.fromkeys(row)
+        NUMBER.sub("…", reason) for row in rejected["reasons"].to_pylist() for reason in dict.fromkeys(row)
     )
     if not reasons:
         return "None."
     lines = [f"A {schema.noun} may fail several rules.", "", f"| reason | {schema.name} |", "|---|---:|"]
     lines += [f"| {escaped(reason)} | {count} |" for reason, count in sorted(reasons.items())]
     return "\n".join(lines)
+
+
+def _left_out(left_out: Mapping[str, str]) -> str:
+    lines = ["Of these nothing is published.", "", "| name | reason |", "|---|---|"]
+    return "\n".join(lines + [f"| {escaped(name)} | {escaped(reason)} |" for name, reason in left_out.items()])
 
 
 def _loading(schema: Schema[Any], formats: frozenset[Format]) -> str:

@@ -59,7 +59,10 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class About:
-    """What the card, the STAC collection and the Croissant metadata say of the whole."""
+    """What the card, the STAC collection and the Croissant metadata say of the whole.
+
+    `left_out` names what was asked for and is not part of it, such as sites that could not be aligned -> why.
+    """
 
     title: str
     description: str
@@ -70,6 +73,7 @@ class About:
     software: Mapping[str, str]  # name -> version
     seed: int
     benchmark: Benchmark = field(default_factory=Benchmark)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

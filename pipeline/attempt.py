@@ -16,6 +16,7 @@ from pipeline.code import Code
 from pipeline.errors import DiskFullError, PermanentError, TransientError
 from pipeline.files import NEARLY_NOTHING
 from pipeline.stage import Result, Stage, Unit
+from pipeline.unit_progress import telling
 from pipeline.workspace import DISK_FULL, format_bytes, free_bytes, working_for
 
 # Libraries in C say this in words only.
@@ -68,7 +69,7 @@ def attempt(stage: Stage[Any], unit: Unit, workspace: Path, run_id: str) -> Atte
     """
     worker = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        with working_for(workspace, run_id):
+        with working_for(workspace, run_id), telling(workspace, unit.stage, unit.name):
             return Attempt(_with_times(stage.run(unit, workspace), workspace), worker)
     except Exception as error:
         return Attempt(describe(error, workspace), worker)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -162,8 +163,55 @@ def _checked(file: YamlFile, model: type[M]) -> M:
     try:
         return model.model_validate(file.value, context={"folder": file.path.absolute().parent})
     except ValidationError as error:
-        faults = [_describe(file, model, fault) for fault in error.errors(include_url=False, include_input=False)]
-        raise ConfigError("\n".join(faults)) from None
+        faults = _of_one_branch(file, model, error.errors(include_url=False, include_input=False))
+        said = {_describe(file, model, fault): fault for fault in faults}
+        # A field with a slip of the pen is not also missing.
+        meant = {(*fault["loc"][:-1], word) for text, fault in said.items() for word in _MEANT.findall(text)}
+        kept = [text for text, fault in said.items() if fault["type"] != "missing" or fault["loc"] not in meant]
+        raise ConfigError("\n".join(kept)) from None
+
+
+_MEANT = re.compile(r"there is no such field; did you mean '(.*)'\?$")
+
+
+_STRUCTURE = ("missing", "extra_forbidden")
+
+
+def _of_one_branch(file: YamlFile, model: type[BaseModel], faults: Iterable[Any]) -> list[Any]:
+    """Return the faults of the alternative that was meant, where a value may be one of several models.
+
+    pydantic gives the faults of every alternative. Meant is the one whose fields were given, as far as that tells.
+    """
+    kept: list[Any] = []
+    branches: dict[Location, dict[str | int, list[Any]]] = {}
+    for fault in faults:
+        loc: Location = fault["loc"]
+        at = _branch_at(file.value, loc)
+        if at is None or loc[at] in _fields_at(file, model, loc[:at]):
+            kept.append(fault)
+        else:
+            found = branches.setdefault(loc[:at], {}).setdefault(loc[at], [])
+            found.append({**fault, "loc": (*loc[:at], *loc[at + 1 :])})
+    for alternatives in branches.values():
+        meant, *others = alternatives.values()
+        for each in others:
+            meant = each if _misfits(each) < _misfits(meant) else meant
+        kept += meant
+    return kept
+
+
+def _misfits(faults: Sequence[Any]) -> tuple[int, int]:
+    return sum(fault["type"] in _STRUCTURE for fault in faults), len(faults)
+
+
+def _branch_at(value: Any, loc: Location) -> int | None:
+    """Return which part of a location names an alternative and no key of the file; None if every part is a key."""
+    for index, part in enumerate(loc):
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            return index if index < len(loc) - 1 else None
+    return None
 
 
 def _named_recipe(file: YamlFile, recipes: Registry[Recipe], default: str) -> Recipe:
@@ -192,7 +240,18 @@ def _describe(file: YamlFile, model: type[BaseModel], fault: Mapping[str, Any]) 
         guess = _guess(given, [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]) if given else ""
     elif fault["type"] == "missing":
         message = "this field is required"
+    elif fault["type"] == "string_type" and (word := file.scalar(location)):
+        message, guess = f"{word} is read as {_kind_of(file, location)}", f"; put quotes round it: '{word}'"
     return f"{where}: {field}: {message}{guess}"
+
+
+def _kind_of(file: YamlFile, location: Location) -> str:
+    """Return what YAML makes of the word at a location."""
+    value = file.value
+    for part in location:
+        value = value[part]
+    kinds = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
+    return kinds.get(type(value), "a date" if hasattr(value, "isoformat") else "no text")
 
 
 def _guess(word: str, known: Sequence[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.digests import DigestCache
+from pipeline.errors import PermanentError
 from pipeline.ledger import Ledger
 from pipeline.planning import plan_stage, results_before
 from pipeline.stage import Estimate, Result, RunView, Stage
@@ -22,7 +23,8 @@ def forecast(stages: Sequence[Stage[Any]], seed: int, workspace: Path | None) ->
         workspace: Where an earlier run may have done part of the work; None or missing counts as nothing done.
 
     Returns:
-        A row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker. Counts
+        A row a stage: units, how many are done, requests, bytes downloaded and written, seconds of one worker, cost,
+        and what is needed before the stage can run. Counts
         are exact (`planned` true) for the stages whose predecessors have all ended in the workspace; for later ones
         they are the stages' own estimates, None where a stage offers none.
     """
@@ -44,16 +46,20 @@ def _rows(stages: Sequence[Stage[Any]], run: RunView, ledger: Ledger | None) -> 
         estimate = stage.estimate(view, estimates)
         row: dict[str, Any] = {"stage": stage.name, "planned": complete, "units": None, "finished": 0, "failed": 0}
         row |= {"requests": None, "downloaded": None, "written": None, "seconds": None, "hosts": {}, "propagated": {}}
+        row |= {"needs": list(stage.needs()), "cost": {}}
         if estimate is not None:
             estimates[stage.name] = estimate
             row |= {
                 field: getattr(estimate, field) for field in ("units", "requests", "downloaded", "written", "seconds")
             }
             row["propagated"] = dict(estimate.propagated)
+            row["cost"] = dict(estimate.cost)
             row["hosts"] = {
                 host: _host_load(count, rate, *estimate.traffic.get(host, (None, None)))
                 for host, (count, rate) in estimate.hosts.items()
             }
+        if row["needs"]:
+            complete = row["planned"] = False  # the stage refuses to be planned as long as it lacks them
         if complete and ledger is not None:
             plan = plan_stage(stage, view, ledger)
             row |= {"units": len(plan.units), "finished": plan.finished, "failed": plan.failed}
@@ -73,3 +79,38 @@ def _host_load(requests: int, rate: float | None, size: int | None, byte_rate: f
         "bytes_per_second": byte_rate,
         "days": max(waits) / 86400 if waits else None,
     }
+
+
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a whole run takes: the sums of what `forecast` returned; stages without an estimate count as nothing.
+
+    `cost` is None where no price is known.
+    """
+    sums = {name: sum(row[name] or 0 for row in rows) for name in ("requests", "downloaded", "written", "seconds")}
+    costs = [value for row in rows for value in row["cost"].values()]
+    return {**sums, "cost": sum(costs) if costs else None} | {
+        "unknown": [row["stage"] for row in rows if row["units"] is None],
+        "needs": [need for row in rows for need in row["needs"]],
+    }
+
+
+def problems(stages: Sequence[Stage[Any]], seed: int) -> list[str]:
+    """Return what is wrong with the params of stages that only a look around can tell, each with its field.
+
+    Args:
+        stages: The stages in order.
+        seed: The run's seed.
+    """
+    found: list[str] = []
+    estimates: dict[str, Estimate] = {}
+    for stage in stages:
+        wrong = [f"stages.{stage.name}.{each}" for each in stage.problems(estimates)]
+        found += wrong
+        if not wrong:
+            try:
+                estimate = stage.estimate(RunView(Path(), seed, {}), estimates)
+            except PermanentError as error:
+                found.append(f"stages.{stage.name}: {error}")
+                continue
+            estimates |= {stage.name: estimate} if estimate is not None else {}
+    return found

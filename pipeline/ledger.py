@@ -41,6 +41,7 @@ class State(StrEnum):
 
 FINISHED = frozenset({State.DONE, State.NO_DATA, State.REJECTED})
 FAILED = frozenset({State.FAILED_TRANSIENT, State.FAILED_PERMANENT})
+REFUSED = frozenset({State.NO_DATA, State.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +378,15 @@ class Ledger:
         )
         with self._named():
             return [(stage, name, note) for stage, name, text in rows for note in _from_json(text).data["notes"]]
+
+    def said(self) -> list[str]:
+        """Return what the results that stand say of themselves (`said` in their data), in the order of the recipe."""
+        query = (
+            "SELECT json_extract(result, '$.data.said') FROM units JOIN stages ON stages.name = units.stage WHERE "
+            "planned = 1 AND state = 'done' AND json_extract(result, '$.data.said') IS NOT NULL "
+            "ORDER BY stages.ordinal, units.ordinal"
+        )
+        return [str(text) for (text,) in self._rows(query)]
 
     def counts(self) -> dict[str, dict[State, int]]:
         """Return how many planned units are in which state, by stage in the order of the recipe."""

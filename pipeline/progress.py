@@ -1,12 +1,18 @@
-"""What a run says while it goes on: a bar with rate and ETA on a terminal, plain lines elsewhere. Always on stderr."""
+"""What a run says while it goes on: a bar with rate and ETA on a terminal, plain lines elsewhere. Always on stderr.
+
+Units that tell of themselves (see `pipeline.unit_progress`) get a bar, or a line now and then, of their own.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -22,8 +28,11 @@ from rich.progress import (
 from pipeline.ledger import FAILED, State
 from pipeline.planning import StagePlan
 from pipeline.stage import Unit
+from pipeline.unit_progress import Standing, read_standings
 
 _LINE_EVERY_SECONDS = 10.0
+_BARS_EVERY_SECONDS = 0.5
+_SHOWN_UNITS = 8
 
 
 class Reporter(Protocol):
@@ -50,14 +59,74 @@ class Reporter(Protocol):
 
 
 @contextmanager
-def reporter() -> Iterator[Reporter]:
-    """Return the reporter that fits stderr."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield PlainReporter()
+def reporter(root: Path) -> Iterator[Reporter]:
+    """Return the reporter that fits stderr.
+
+    Args:
+        root: Workspace of the run, in which units tell where they stand.
+    """
+    if not sys.stderr.isatty():
+        plain = PlainReporter()
+        with _regularly(lambda: plain.units_stand(read_standings(root)), _LINE_EVERY_SECONDS):
+            yield plain
         return
-    with BarReporter(console) as bars:
+    with (
+        _stderr_in_lines() as (terminal, take),
+        BarReporter(Console(file=terminal)) as bars,
+        _regularly(lambda: bars.units_stand(read_standings(root)), _BARS_EVERY_SECONDS),
+    ):
+        take(bars.note)
         yield bars
+
+
+@contextmanager
+def _regularly(action: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Do something now and then in a thread of its own: units that are done in this process leave no time for it."""
+    stopped = threading.Event()
+
+    def go() -> None:
+        while not stopped.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=go, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@contextmanager
+def _stderr_in_lines() -> Iterator[tuple[TextIO, Callable[[Callable[[str], None]], None]]]:
+    """Catch what this process and its workers write to stderr, line by line, so that it does not run into the bars.
+
+    Yields:
+        The terminal itself, and a function that is told who takes the lines; what comes before goes to the terminal.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    read, write = os.pipe()
+    os.set_inheritable(kept, False)
+    terminal = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="replace")
+    takers: list[Callable[[str], None]] = [lambda line: print(line, file=terminal)]
+
+    def pass_on() -> None:
+        with os.fdopen(read, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                takers[-1](line.rstrip("\n"))
+
+    thread = threading.Thread(target=pass_on, name="stderr", daemon=True)
+    thread.start()
+    os.dup2(write, 2)
+    os.close(write)
+    try:
+        yield terminal, takers.append
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        # A process that a killed worker left behind may still hold the pipe: its last lines are not worth a wait.
+        thread.join(timeout=1.0)
 
 
 class _Tally:
@@ -120,6 +189,13 @@ class PlainReporter:
                 f"{tally.rate:.2f} units/s, about {tally.seconds_left:.0f} s left{tally.failures}"
             )
 
+    def units_stand(self, standings: Sequence[Standing]) -> None:
+        """Print a line a unit that tells of itself."""
+        for each in standings[:_SHOWN_UNITS]:
+            self.note(f"{each.stage} {each.unit}: {each}")
+        if len(standings) > _SHOWN_UNITS:
+            self.note(f"... and {len(standings) - _SHOWN_UNITS} more units, see status")
+
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
@@ -140,6 +216,7 @@ class BarReporter:
         )
         self._task = TaskID(0)
         self._tally: _Tally | None = None
+        self._shown: dict[str, TaskID] = {}
 
     def __enter__(self) -> BarReporter:
         self._progress.start()
@@ -161,9 +238,24 @@ class BarReporter:
         tally.count(unit, state)
         self._progress.update(self._task, completed=tally.weight_ended, units=self._units(tally))
 
+    def units_stand(self, standings: Sequence[Standing]) -> None:
+        """Show a bar a unit that tells of itself, below that of its stage."""
+        shown = {each.unit: each for each in standings[:_SHOWN_UNITS]}
+        for name in self._shown.keys() - shown:
+            self._progress.remove_task(self._shown.pop(name))
+        for name, each in shown.items():
+            if name not in self._shown:
+                self._shown[name] = self._progress.add_task(f"  {name}", total=each.total, units="")
+            self._progress.update(self._shown[name], completed=each.done, total=each.total, units=_words(each))
+
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
 
     @staticmethod
     def _units(tally: _Tally) -> str:
         return f"{tally.ended}/{tally.total} units, {tally.rate:.1f}/s{tally.failures}"
+
+
+def _words(standing: Standing) -> str:
+    waiting = f"; {standing.waiting}" if standing.waiting else ""
+    return f"{standing.done:,}/{standing.total:,} {standing.noun}, {standing.rate:.1f}/s{waiting}"

@@ -19,11 +19,12 @@ from typing import Any
 
 from pipeline.executors import ONE_THREAD, STOP_SIGNALS, Executor, InlineExecutor, local_cluster, remote_cluster
 from pipeline.files import digest_file, sweep_temporary, write_json
-from pipeline.ledger import Ledger, Record, State
+from pipeline.ledger import REFUSED, Ledger, Record, State
 from pipeline.progress import reporter
 from pipeline.retry import RetryPolicy
 from pipeline.runner import Runner
 from pipeline.stage import Stage
+from pipeline.unit_progress import forget_standings
 from pipeline.workspace import Workspace, now
 
 
@@ -45,12 +46,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: planned units by stage and state, the failed ones, and the seconds it took."""
+    """How a run ended: planned units by stage and state, those that failed, and the seconds it took.
+
+    `refused` ended without data or were rejected; `said` is what results say of themselves (see `Result`).
+    """
 
     run_id: str
     counts: Mapping[str, Mapping[State, int]]
     failures: Sequence[Record]
     seconds: float
+    refused: Sequence[Record] = ()
+    said: Sequence[str] = ()
 
 
 class Stopped(BaseException):
@@ -80,9 +86,10 @@ def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) ->
     """
     started = time.monotonic()
     run_id = f"{now().replace(':', '').replace('-', '')[:15]}Z-{secrets.token_hex(3)}"
-    with workspace.lock("a run"), _stopping_on_signals(), reporter() as progress:
+    with workspace.lock("a run"), _stopping_on_signals(), reporter(workspace.root) as progress:
         with workspace.writing():
             workspace.hand_over(run_id)
+            forget_standings(workspace.root)
             swept = sweep_temporary(workspace.root)
         if swept:
             progress.note(f"removed {swept} unfinished files of an interrupted run")
@@ -90,7 +97,9 @@ def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) ->
             ledger.release()
             with _executor(workspace, run_id, request) as executor:
                 Runner(workspace, ledger, executor, progress, request.policy).run(stages, request.seed, request.only)
-            return Summary(run_id, ledger.counts(), ledger.failures(), time.monotonic() - started)
+            seconds = time.monotonic() - started
+            refused = ledger.in_states(REFUSED)
+            return Summary(run_id, ledger.counts(), ledger.failures(), seconds, refused, ledger.said())
 
 
 def _executor(workspace: Workspace, run_id: str, request: Request) -> AbstractContextManager[Executor]:

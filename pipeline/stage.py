@@ -63,6 +63,7 @@ class Result:
     """What a unit made. `data` is JSON-able and small; whatever is large is a file among `outputs`.
 
     The texts of a list `notes` in `data` tell the user what the result lacks; `status` prints them.
+    `said` in the data, one line, is what a run's last line tells of the result, such as how much was published where.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -114,8 +115,8 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `traffic` says the same of bytes. `propagated` are amounts by name that the estimates of later stages start from;
-    `rows` are those of the table that
+    `traffic` says the same of bytes. `cost` is by what is paid for, at the prices that the configuration names.
+    `propagated` are amounts by name that the estimates of later stages start from; `rows` are those of the table that
     the stage will write, where it is so quick that planning makes them: later stages plan with the very rows.
     """
 
@@ -126,6 +127,7 @@ class Estimate:
     seconds: float = 0.0
     hosts: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
     traffic: Mapping[str, tuple[int, float | None]] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
     propagated: Mapping[str, float] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
 
@@ -193,6 +195,23 @@ class Stage(ABC, Generic[P]):
             Units, requests, bytes and seconds of one worker; None if unknown, as it is unless overridden.
         """
         return None
+
+    def problems(self, before: Mapping[str, Estimate]) -> Sequence[str]:
+        """Return what is wrong with the params that only a look around can tell, such as a file that is missing.
+
+        Nothing is fetched and no long file is read: `config check` asks before a day of downloads.
+
+        Args:
+            before: The estimates of the stages before it, by stage name.
+
+        Returns:
+            What is wrong, each with the field below the stage.
+        """
+        return ()
+
+    def needs(self) -> Sequence[str]:
+        """Return what a run will ask for that is not there yet, such as a key or a permission; params are right."""
+        return ()
 
     def key_params(self) -> Any:
         """Return what of the params results depend on, JSON-able: by default all of them."""

@@ -1,14 +1,16 @@
 """Stage `benchmark`: matchers on pairs with ground truth -> a row for each matcher, level and pair.
 
 Inputs: the release's split `test`, or any set of pairs in a layout of `matcher.benchmark.readers`. Output:
-`benchmark/rows/<matcher>/<first pair>.parquet` (schema `matcher.benchmark.rows.ROWS`). A matcher that crashes, hangs or
-returns invalid matches gets rows that say so. The stage `leaderboard` makes the report of the rows.
+`benchmark/rows/<matcher>/<levels>/<first pair>.parquet` (schema `matcher.benchmark.rows.ROWS`). A matcher that crashes,
+hangs or returns invalid matches gets rows that say so. Rows of the same pairs that lie in the folder already, measured
+earlier or merged from another machine, stay part of the plan: results accumulate. The stage `leaderboard` makes the
+report of all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
 from matcher.benchmark.levels import LEVELS, Level, read_levels
+from matcher.benchmark.measured import Batch, batches_in, check_rows, read_rows, schema_of
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import PairLayout, PairSpec, Split, open_pairs, release_pairs
 from matcher.benchmark.rows import FAILURES, ROWS
@@ -28,7 +31,7 @@ from matcher.registry import matcher_names, weights_files
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
-from pipeline.stage import Result, RunView, Stage, Unit, output
+from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.matchers import MatcherName
 from stages.tables import write_table
 
@@ -66,7 +69,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
     """Measure matchers: a unit for each matcher and batch of pairs."""
 
     name: ClassVar[str] = "benchmark"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = BenchmarkParams
     reads: ClassVar[tuple[str, ...]] = ("release",)
 
@@ -100,49 +103,102 @@ class BenchmarkStage(Stage[BenchmarkParams]):
             "levels_file": str(params.levels_file or ""),
             "parameters": {name: vars(level) if (level := levels[name]) else None for name in chosen},
         }
-        return [unit for matcher in params.matchers or _shipped() for unit in self._units(matcher, common, digests)]
+        settings = params.model_dump(mode="json", include={"device", "threads", "timeout_s", "memory_mib"})
+        asked = [
+            unit
+            for matcher in params.matchers or _shipped()
+            for unit in self._units(matcher, {**common, "settings": settings}, digests)
+        ]
+        return [*asked, *self._earlier(run, spec, digests, {unit.name for unit in asked})]
+
+    def _earlier(self, run: RunView, spec: PairSpec, digests: Sequence[Any], asked: Collection[str]) -> Iterator[Unit]:
+        """Yield units for rows of these pairs that lie in the workspace, by other matchers or at other levels."""
+        wanted = {**spec.to_json(), "path": ""}
+        for path, batch in batches_in(run.workspace / FOLDER / "rows"):
+            same = {**batch.payload["pairs"], "path": ""} == wanted and list(batch.digests) == list(digests)
+            if same and batch.unit not in asked and _weights_digest(batch.matcher) == batch.weights:
+                where = {"pairs": spec.to_json(), "levels_file": str(self.params.levels_file or "")}
+                payload = {"kept": path.relative_to(run.workspace).as_posix(), "made": dict(batch.made), **where}
+                key = digest_json([self.name, self.version, "kept", run.digest(path)])
+                yield Unit(self.name, f"kept/{batch.unit}", key, payload)
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return the folder of pairs and the file of levels, where they are missing."""
+        named = {"pairs": self.params.pairs, "levels_file": self.params.levels_file}
+        return [f"{field}: {path}: is not there" for field, path in named.items() if path and not path.exists()]
 
     def _units(self, matcher: str, common: dict[str, Any], digests: Sequence[Any]) -> Iterator[Unit]:
-        # The key leaves out which other matchers are asked for: one more makes nothing due but itself.
-        settings = self.params.model_dump(mode="json", include={"device", "threads", "timeout_s", "memory_mib"})
         weights = _weights_digest(matcher)
-        identity = {"identity": digest_json([weights, digests])}
         size = self.params.batch or max(MIN_BATCH, len(digests) // MAX_BATCHES)
         for batch in split_pairs(len(digests), size):
             payload = {**common, "matcher": matcher, "start": batch.start, "stop": batch.stop}
-            inputs = [weights, *digests[batch.start : batch.stop]]
-            key = digest_json([self.name, self.version, settings, payload, inputs])
-            yield Unit(self.name, f"{matcher}/{batch.start:06d}", key, payload | identity, weight=len(batch))
+            name = f"{matcher}/{'+'.join(common['levels'])}/{batch.start:06d}"
+            yield self._unit(name, payload, weights, digests)
+
+    def _unit(self, name: str, payload: dict[str, Any], weights: str, digests: Sequence[Any]) -> Unit:
+        # The key leaves out which other matchers are asked for, and where the pairs lie: one more makes nothing due but
+        # itself, and rows of another machine are as good as one's own.
+        pairs = {key: value for key, value in payload["pairs"].items() if key != "path"}
+        chosen = [weights, *digests[payload["start"] : payload["stop"]]]
+        parts = {**payload, "pairs": pairs, "levels_file": ""}
+        key = digest_json([self.name, self.version, parts, chosen])
+        facts = {"identity": digest_json([weights, list(digests)]), "weights": weights, "digests": list(digests)}
+        weight = payload["stop"] - payload["start"]
+        return Unit(self.name, name, key, payload | facts, weight=weight)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Measure one matcher on one batch. Raises PermanentError if it cannot be loaded or a pair cannot be used."""
-        payload, params = unit.payload, self.params
+        payload = unit.payload
+        if "kept" in payload:
+            return _kept(payload, workspace)
+        settings = payload["settings"]
         trial = Trial(
             matcher=payload["matcher"],
             pairs=PairSpec(**payload["pairs"]),
             levels=tuple(payload["levels"]),
             levels_file=payload["levels_file"],
-            device=params.device,
-            threads=params.threads,
-            timeout_s=params.timeout_s,
-            memory_mib=params.memory_mib,
+            device=settings["device"],
+            threads=settings["threads"],
+            timeout_s=settings["timeout_s"],
+            memory_mib=settings["memory_mib"],
             identity=payload["identity"],
         )
         try:
             rows = list(run_trial(trial, payload["start"], payload["stop"]))
         except MatcherError as error:
             raise PermanentError(str(error)) from error
-        path = workspace / FOLDER / "rows" / _slug(trial.matcher) / f"{payload['start']:06d}.parquet"
-        write_table(path, pa.Table.from_pylist(rows, ROWS), ROWS)
+        made = {
+            "hardware": describe_hardware(settings["device"], settings["threads"]),
+            "commit": describe_commit(),
+            "day": datetime.now(UTC).date().isoformat(),
+        }
+        own = {key: value for key, value in payload.items() if key not in ("identity", "weights", "digests")}
+        batch = Batch(unit.name, own, settings, payload["digests"], payload["weights"], made)
+        levels = "+".join(map(_slug, payload["levels"]))
+        path = workspace / FOLDER / "rows" / _slug(trial.matcher) / levels / f"{payload['start']:06d}.parquet"
+        write_table(path, pa.Table.from_pylist(rows, ROWS), schema_of(batch))
         data = {
             "pairs": payload["pairs"],
             "levels_file": payload["levels_file"],
-            "hardware": describe_hardware(params.device, params.threads),
-            "commit": describe_commit(),
-            "day": datetime.now(UTC).date().isoformat(),
+            **made,
             "failed": sum(row["outcome"] in FAILURES for row in rows),
         }
         return Result((output(workspace, path),), data)
+
+
+def _kept(payload: Mapping[str, Any], workspace: Path) -> Result:
+    """Return the result of rows that were measured before. Raises PermanentError if they contradict themselves."""
+    path = workspace / payload["kept"]
+    try:
+        rows = read_rows([path])
+        wrong = check_rows(rows)
+    except MatcherError as error:
+        wrong = [str(error)]
+    if wrong:
+        raise PermanentError(f"{path}: {wrong[0]}; delete the file, or measure its matcher again")
+    failed = sum(outcome in FAILURES for outcome in rows["outcome"].to_pylist())
+    facts = {name: payload[name] for name in ("pairs", "levels_file")}
+    return Result((output(workspace, path),), {**facts, **payload["made"], "failed": failed})
 
 
 def _shipped() -> list[str]:

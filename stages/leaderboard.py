@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from matcher.benchmark.measured import first_of_each
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.report import write_report
 from matcher.benchmark.rows import ROWS
@@ -32,7 +33,7 @@ class LeaderboardStage(Stage[LeaderboardParams]):
     """Write the report of a benchmark: one unit, `report`; none where nothing was benchmarked."""
 
     name: ClassVar[str] = "leaderboard"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = LeaderboardParams
     reads: ClassVar[tuple[str, ...]] = ("benchmark",)
 
@@ -55,7 +56,7 @@ class LeaderboardStage(Stage[LeaderboardParams]):
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Write the report. Raises PermanentError if the rows or the pairs to draw cannot be read."""
         payload = unit.payload
-        rows = read_tables([workspace / path for path in payload["tables"]], ROWS)
+        rows = first_of_each(read_tables([workspace / path for path in payload["tables"]], ROWS))
         spec = PairSpec(**payload["pairs"])
         levels = levels_of(Path(payload["levels_file"]) if payload["levels_file"] else None)
         results = summarise(rows, spec, levels, {**payload["made"], "mapdata": version("mapdata")})

@@ -9,6 +9,7 @@ little disk beside the workspace. The ledger keeps the manifest only, from which
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pyproj import Geod
 
+from catalog.card import NUMBER
 from catalog.errors import CatalogError
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from catalog.pairs import SCHEMA
@@ -78,6 +80,7 @@ class ReleaseStage(Stage[ReleaseParams]):
             "seed": run.seed,
             "tables": {stage: [path for path, _ in found] for stage, found in files.items()},
             "rasters": list(_raster_pairs(run)),
+            "refused": _refused(run),
         }
         made = (result for stage in self.reads for result in run.read(stage).values())
         digests = [entry.digest for result in made for entry in result.outputs]
@@ -92,10 +95,15 @@ class ReleaseStage(Stage[ReleaseParams]):
         return Estimate(1, written=written, seconds=seconds, propagated=amounts)
 
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Build the release. Raises PermanentError if the tables, tiles and rasters contradict each other."""
-        write_release(unit.payload, self.params, workspace, Benchmark())
+        """Build the release.
+
+        Raises:
+            PermanentError: There is not one pair to publish, or tables, tiles and rasters contradict each other.
+        """
+        said = write_release(unit.payload, self.params, workspace, Benchmark())
         manifest = output(workspace, workspace / FOLDER / MANIFEST_NAME)
-        return Result((manifest,), {"seed": unit.payload["seed"], "params": self.params.model_dump(mode="json")})
+        data = {"seed": unit.payload["seed"], "params": self.params.model_dump(mode="json"), "said": said}
+        return Result((manifest,), data)
 
 
 def write_release(
@@ -103,7 +111,7 @@ def write_release(
     params: ReleaseParams,
     workspace: Path,
     benchmark: Benchmark,
-) -> None:
+) -> str:
     """Build the folder `release` of a workspace from a unit's payload.
 
     Args:
@@ -112,8 +120,12 @@ def write_release(
         workspace: Folder of the run; an earlier release is swapped out in whole.
         benchmark: What card and catalog say of measured matchers; empty before anything is measured.
 
+    Returns:
+        What was published and rejected, in one line.
+
     Raises:
-        PermanentError: A table is absent or damaged, or its rows contradict each other.
+        PermanentError: There is not one pair to publish, a table is absent or damaged, or its rows contradict
+            each other.
     """
     from catalog.build import build_release  # brings Zarr and more, which planning does without
 
@@ -125,6 +137,10 @@ def write_release(
     strata = {(row["point_id"], row["site_id"]): row["stratum"] or "" for row in sites.to_pylist()}
     rasters = [_raster_pair(facts, workspace, strata) for facts in payload["rasters"]]
     pairs, sources = join_pairs(tiles, clean, split, rasters)
+    counts = _counts(pairs)
+    refused = {name: reason for name, reason in payload["refused"]}
+    if not sum(counts["published"].values()):
+        raise PermanentError(_nothing(counts, refused, workspace))
     about = About(
         title=params.title,
         description=params.description,
@@ -135,12 +151,43 @@ def write_release(
         software={"mapdata": version("mapdata")},
         seed=payload["seed"],
         benchmark=benchmark,
+        left_out=refused,
     )
     formats = params.formats if params.formats is not None else possible_formats(tiles)
     try:
         build_release(SCHEMA, Contents(about, pairs, sources, rasters), workspace, workspace / FOLDER, formats)
     except CatalogError as error:
         raise PermanentError(str(error)) from error
+    published = sum(counts["published"].values())
+    splits = ", ".join(f"{name} {count:,}" for name, count in counts["published"].items())
+    return f"{published:,} pairs ({splits}){_rejections(counts)}, in {FOLDER}/"
+
+
+def _counts(pairs: pa.Table) -> dict[str, Counter[str]]:
+    """Return how many pairs are published by split, and how many rejected by rule; a pair may fail several."""
+    accepted = pairs.filter(pc.equal(pairs["verdict"], "accepted"))
+    rejected = pairs.filter(pc.equal(pairs["verdict"], "rejected"))
+    splits = Counter(accepted["split"].to_pylist())
+    # Figures differ from pair to pair ("no data on 31%"): what counts is the rule, the words around them.
+    rules = Counter(NUMBER.sub("…", each) for row in rejected["reasons"].to_pylist() for each in dict.fromkeys(row))
+    return {
+        "published": Counter({name: splits[name] for name in SCHEMA.splits}),
+        "rejected": rules,
+        "all": Counter(rejected=rejected.num_rows),
+    }
+
+
+def _rejections(counts: Mapping[str, Counter[str]]) -> str:
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in counts["rejected"].most_common())
+    return f", {counts['all']['rejected']:,} rejected ({rules})" if rules else ""
+
+
+def _nothing(counts: Mapping[str, Counter[str]], refused: Mapping[str, str], workspace: Path) -> str:
+    """Return why there is nothing to publish."""
+    why = [f"{len(refused)} sites were refused, such as {name}: {reason}" for name, reason in list(refused.items())[:1]]
+    why += [f"all {counts['all']['rejected']:,} pairs were rejected{_rejections(counts)}"] if counts["rejected"] else []
+    old = ". The release of an earlier run is left as it was" if (workspace / FOLDER).exists() else ""
+    return f"not one pair to publish: {'; '.join(why) or 'no pair was cut'}. Nothing was published{old}"
 
 
 def possible_formats(tiles: pa.Table) -> tuple[Format, ...]:
@@ -229,6 +276,11 @@ def _region_facts(regions: Sequence[Mapping[str, Any]]) -> dict[str, float | int
         "predicted_median_px": statistics.median(predicted) if predicted else None,
         "predicted_worst_px": max(predicted, default=None),
     }
+
+
+def _refused(run: RunView) -> list[tuple[str, str]]:
+    """Return the sites of which nothing can be published, and why."""
+    return [(name, result.reason) for name, result in run.read("align").items() if result.outcome is not Outcome.DONE]
 
 
 def _raster_pair(facts: Mapping[str, Any], workspace: Path, strata: Mapping[tuple[str, str], str]) -> RasterPair:

@@ -1,4 +1,4 @@
-"""`mapdata benchmark`: matchers measured on pairs with ground truth.
+"""`mapdata benchmark`: matchers measured on pairs with ground truth; `mapdata benchmark merge`: results joined.
 
 Options that are parameters of the stage `benchmark` have the names of its fields.
 """
@@ -10,15 +10,48 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mapdata.commands.run import report_stop
 
 _MANY = "May be given several times."
 
 
+class _MeasureByDefault(TyperGroup):
+    """A group whose command `measure` need not be named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `measure` in front of arguments that name no command."""
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["measure", *args])
+
+
 def register(app: typer.Typer) -> None:
-    """Add `benchmark`."""
-    app.command()(benchmark)
+    """Add `benchmark` and `benchmark merge`."""
+    family = typer.Typer(cls=_MeasureByDefault, help="Measure matchers on pairs with ground truth; merge results.")
+    family.command("measure")(benchmark)
+    family.command("merge")(merge)
+    app.add_typer(family, name="benchmark")
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results: what was --out or --workspace.")],
+    out: Annotated[Path, typer.Option(help="Folder of the joined results; made if missing.")],
+    pairs: Annotated[
+        Path | None, typer.Option(help="Where the pairs lie here, to draw some; default: where they lay when measured.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+) -> None:
+    """Join results of several machines, or somebody's submission with your own: the same pairs, the same levels.
+
+    The rows are checked first: digests of the pairs, the error of each row against its homographies, one truth a pair.
+    Of two rows of one matcher, level and pair that of the folder named first counts.
+
+    Example: `mapdata benchmark merge work/mine work/theirs --out work/all`
+    """
+    from stages.merge import merge_results
+
+    found = merge_results(folders, out, pairs)
+    typer.echo((found / ("results.json" if as_json else "leaderboard.md")).read_text(encoding="utf-8"), nl=not as_json)
 
 
 def benchmark(
@@ -52,6 +85,9 @@ def benchmark(
 ) -> None:
     """Measure matchers; a benchmark that was stopped goes on when the command is repeated.
 
+    Results accumulate: matchers and levels that were measured on the same pairs in the same folder stay in the report.
+    `mapdata benchmark merge` joins several folders.
+
     Writes `benchmark/` with `results.json`, `leaderboard.md`, `report.html` and the rows of every pair.
     `mapdata export --to stac` then puts the figures of a dataset's own test split into its card and catalog.
     Exit status 1 if a matcher could not be loaded (the others are measured).
@@ -61,6 +97,7 @@ def benchmark(
     """
     from pydantic import ValidationError
 
+    from mapdata.outcomes import PROGRAM
     from mapdata.recipes import load_recipe
     from pipeline.report import print_summary
     from pipeline.run import Request, Stopped
@@ -106,7 +143,7 @@ def benchmark(
     if as_json and found.exists():
         typer.echo(found.read_text(encoding="utf-8"), nl=False)
     elif not as_json:
-        print_summary(summary, folder, "mapdata")
+        print_summary(summary, folder, PROGRAM)
         if found.exists():
             typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
     raise typer.Exit(1 if summary.failures else 0)

@@ -34,12 +34,23 @@ def check(
 ) -> None:
     """Check a configuration without running anything; a fault is shown with file, line, column and field.
 
+    Names of matchers and sources, files, bands, contacts, and values left from an example are looked at; nothing is
+    fetched. What a run will need besides, such as keys, is listed. Exit status 1 if something is wrong.
+
     Example: `mapdata config check configs/demo.yaml`
     """
     from mapdata.recipes import load_recipe
+    from pipeline.forecast import problems
 
     loaded = load_recipe(config)
+    found = problems(loaded.stages, loaded.seed)
+    for problem in found:
+        typer.echo(f"{config}: {problem}", err=True)
+    if found:
+        raise typer.Exit(1)
     if as_json:
         typer.echo(json.dumps(loaded.resolved, indent=1))
     else:
+        for need in (each for stage in loaded.stages for each in stage.needs()):
+            typer.echo(f"needed before a run: {need}")
         typer.echo(f"{config}: valid; stages: {', '.join(stage.name for stage in loaded.stages)}")

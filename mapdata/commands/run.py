@@ -31,18 +31,20 @@ def plan(
     workspace: Annotated[Path | None, typer.Option(help="Count what is already done in this workspace.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show units, requests, bytes and time before anything runs; writes nothing.
+    """Show units, requests, bytes, time and cost before anything runs; writes nothing and needs no key.
+
+    What a run will need besides, such as keys and permissions, is listed all at once.
 
     Example: `mapdata plan configs/demo.yaml --workspace work/demo`
     """
     from mapdata.recipes import load_recipe
-    from pipeline.forecast import forecast
+    from pipeline.forecast import forecast, totals
     from pipeline.report import print_forecast, print_json
 
     loaded = load_recipe(config)
     rows = forecast(loaded.stages, loaded.seed, workspace)
     if as_json:
-        print_json({"name": loaded.name, "stages": rows})
+        print_json({"name": loaded.name, "stages": rows, "total": totals(rows)})
     else:
         print_forecast(loaded.name, rows)
 
@@ -67,6 +69,7 @@ def run(
     `mapdata run configs/demo.yaml --workspace work/demo --only sample --only acquire`,
     `mapdata run configs/demo.yaml --workspace /mnt/shared/demo --scheduler tcp://head:8786`
     """
+    from mapdata.outcomes import PROGRAM
     from mapdata.recipes import LOCK_FILE, load_recipe
     from pipeline.report import print_json, print_summary, summary_json
     from pipeline.run import Request, Stopped
@@ -93,7 +96,7 @@ def run(
     except Stopped as stop:
         raise report_stop(stop) from None
     if as_json:
-        print_json(summary_json(summary, "mapdata"))
+        print_json(summary_json(summary, workspace, PROGRAM))
     else:
-        print_summary(summary, workspace, "mapdata")
+        print_summary(summary, workspace, PROGRAM)
     raise typer.Exit(1 if summary.failures else 0)

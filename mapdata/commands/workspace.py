@@ -38,17 +38,18 @@ def status(workspace: _Workspace, as_json: _Json = False) -> None:
 
     Example: `mapdata status --workspace work/demo`
     """
+    from mapdata.outcomes import PROGRAM
     from pipeline.ledger import Ledger
     from pipeline.report import print_json, print_status, status_json
     from pipeline.workspace import Workspace
 
     place = Workspace(workspace)
     with Ledger(place.ledger, read_only=True) as ledger:
-        found = status_json(place, ledger, "mapdata")
+        found = status_json(place, ledger, PROGRAM)
     if as_json:
         print_json(found)
     else:
-        print_status(found, "mapdata")
+        print_status(found, PROGRAM)
 
 
 def retry(

@@ -7,11 +7,18 @@ from typing import Any
 
 Json = dict[str, Any]
 
+AUC_CONVENTIONS = (
+    "AUC: area under the cumulative curve of mean corner errors up to the threshold, piecewise linear from the origin "
+    "through each pair's error, as in SuperGlue's evaluation, and drawn so; step AUC: that of the step curve, without "
+    "interpolation, so that a pair counts 1 - error / threshold."
+)
+
 COLUMNS: dict[str, str] = {
     "auc_3px": "AUC 3 px",
     "auc_5px": "AUC 5 px",
     "auc_10px": "AUC 10 px",
     "auc_20px": "AUC 20 px",
+    "auc_step_10px": "step AUC 10 px",
     "success_3px": "success 3 px",
     "success_5px": "success 5 px",
     "success_10px": "success 10 px",
@@ -90,8 +97,8 @@ def measured(results: Json) -> str:
 def _preamble(results: Json) -> str:
     lines = [
         f"{measured(results)}.",
-        "Percent, with 95% bootstrap intervals over pairs. AUC: area under the curve of mean corner errors up to the "
-        "threshold. Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in the column that says so; failures "
+        f"Percent, with 95% bootstrap intervals over pairs. {AUC_CONVENTIONS} "
+        "Homographies by MAGSAC++ (3 px, 10,000 iterations), by RANSAC in the column that says so; failures "
         "count as infinite errors.",
         caveat(results["set"]["truth_px"]),
     ]
@@ -102,7 +109,7 @@ def _overview(results: Json) -> str:
     levels = list(results["levels"])
     by_matcher: dict[str, dict[str, Json]] = {}
     for entry in results["entries"]:
-        by_matcher.setdefault(entry["matcher"], {})[entry["level"]] = entry
+        by_matcher.setdefault(entry["name"], {})[entry["level"]] = entry
 
     def worst_last(matcher: str) -> tuple[float, str]:
         found = [entry["figures"]["auc_10px"]["value"] for entry in by_matcher[matcher].values()]
@@ -128,5 +135,5 @@ def _head(truth_px: float | None) -> Sequence[str]:
 def _line(entry: Json) -> str:
     cells = [percent(entry["figures"][name]) for name in COLUMNS]
     correct, seconds = entry["figures"]["correct_matches"]["value"], entry["seconds"]["match"]
-    cells = [entry["matcher"], *cells, f"{correct:.0f}", f"{seconds:.3g}", str(failures(entry))]
+    cells = [entry["name"], *cells, f"{correct:.0f}", f"{seconds:.3g}", str(failures(entry))]
     return "| " + " | ".join(cells) + " |"

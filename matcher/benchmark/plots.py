@@ -14,6 +14,8 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 
 WIDTH, HEIGHT = 420, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 40
+_LEAST_BAR = 1.5
+"""Height of the bar of 0%: it was measured, unlike one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Axes:
 def cumulative_errors(errors: Mapping[str, npt.NDArray[np.float64]], limit_px: float) -> str:
     """Draw, for each matcher, the share of pairs (%) with at most an error, up to a limit.
 
+    The curve is the one whose area is reported (`matcher.benchmark.metrics.auc`): piecewise linear from the origin.
+
     Args:
         errors: By matcher: (N,) mean corner error of each pair, px; infinite where no homography was found, N > 0.
         limit_px: Right end of the plot, px.
@@ -55,10 +59,10 @@ def cumulative_errors(errors: Mapping[str, npt.NDArray[np.float64]], limit_px: f
     axes = Axes((0, limit_px), (0, 100), "mean corner error, px", "pairs, %")
     curves = []
     for index, values in enumerate(errors.values()):
-        ordered = np.sort(values[values <= limit_px])
-        share = 100 * np.arange(1, len(ordered) + 1) / len(values)
-        x = np.concatenate([[0], np.repeat(ordered, 2), [limit_px]])
-        y = np.concatenate([[0, 0], np.repeat(share, 2)])
+        ordered = np.sort(values[values < limit_px])
+        share = 100 * np.arange(1, len(ordered) + 1) / max(1, len(values))
+        x = np.concatenate([[0], ordered, [limit_px]])
+        y = np.concatenate([[0], share, share[-1:] if len(share) else [0]])
         curves.append(_line(axes, x, y, index))
     return _frame(axes, curves, list(errors))
 
@@ -83,6 +87,7 @@ def success_by_level(success: Mapping[str, Mapping[str, float]], levels: Sequenc
             value = 100 * by_level[level]
             left, top = axes.place(place + 0.1 + index * width, value)
             right, base = axes.place(place + 0.1 + (index + 1) * width, 0)
+            top = min(top, base - _LEAST_BAR)
             shapes.append(
                 f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{base - top:.1f}" '
                 f'fill="{_colour(index)}"><title>{escape(matcher)}, {escape(level)}: {value:.1f}%</title></rect>'

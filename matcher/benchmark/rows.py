@@ -42,6 +42,10 @@ ROWS = pa.schema(
         pa.field("matches", pa.int64(), nullable=False),
         pa.field("correct", pa.int64(), nullable=False),
         pa.field("estimate", pa.list_(pa.float64(), 9)),  # row-major homography by MAGSAC, null without one
+        pa.field("truth", pa.list_(pa.float64(), 9)),  # the true one; null where the process did not come back
+        pa.field("width", pa.int32(), nullable=False),  # of image 0, pixels; 0 where `truth` is null
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),  # what the matcher calls itself, "" if unknown
     ]
 )
 """`corner_error_px`: infinite for a failure; by MAGSAC++ as in the paper's demo, `_ransac_` by plain RANSAC."""
@@ -64,6 +68,7 @@ def make_row(
         **more: Columns that differ from those of a failure.
     """
     reason = reason.encode(errors="backslashreplace").decode()
-    unknown = {"corner_error_ransac_px": float("inf"), "estimate": None}
+    unknown: dict[str, Any] = {"corner_error_ransac_px": float("inf"), "estimate": None, "truth": None}
+    unknown |= {"width": 0, "height": 0, "name": ""}
     times = dict.fromkeys(("load_s", "warp_s", "match_s", "fit_s", "fit_ransac_s", "wall_s"), 0.0)
     return {**identity, "outcome": outcome, "reason": reason, **asdict(score), **unknown, **times, **more}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Values = npt.NDArray[np.float64]
 
@@ -35,9 +36,19 @@ def bootstrap(values: Values, statistic: Callable[[Values], float]) -> Confidenc
     value = statistic(values)
     if len(values) < 2:
         return ConfidenceInterval(value, value, value)
-    resampled = [statistic(values[chosen]) for chosen in _resamples(len(values))]
-    low, high = np.quantile(resampled, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return ConfidenceInterval(value, float(low), float(high))
+    # scipy resamples positions, so that what lies at one of them stays together.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # all resamples alike: the interval is a point
+        found = stats.bootstrap(
+            (np.arange(len(values)),),
+            lambda chosen: statistic(values[chosen]),
+            vectorized=False,
+            n_resamples=RESAMPLES,
+            confidence_level=INTERVAL,
+            method="percentile",
+            rng=np.random.default_rng(len(values)),
+        ).confidence_interval
+    return ConfidenceInterval(value, float(found.low), float(found.high))
 
 
 @dataclass(frozen=True)
@@ -64,15 +75,10 @@ def compare(first: Values, second: Values, statistic: Callable[[Values], float],
         success_px: Largest error of a success.
     """
     both = np.stack([first, second], axis=1)
-    value = statistic(first) - statistic(second)
-    differences = [value]  # with one pair nothing is known of its spread
-    if len(first) > 1:
-        differences = [statistic(both[chosen, 0]) - statistic(both[chosen, 1]) for chosen in _resamples(len(first))]
-    low, high = np.quantile(differences, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    difference = bootstrap(both, lambda chosen: statistic(chosen[:, 0]) - statistic(chosen[:, 1]))
     only_first = int(((first <= success_px) & (second > success_px)).sum())
     only_second = int(((second <= success_px) & (first > success_px)).sum())
-    estimate = ConfidenceInterval(value, float(low), float(high))
-    return Comparison(estimate, only_first, only_second, mcnemar(only_first, only_second))
+    return Comparison(difference, only_first, only_second, mcnemar(only_first, only_second))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -83,11 +89,4 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_second: Pairs where only the second does.
     """
     count = only_first + only_second
-    if count == 0:
-        return 1.0
-    tail = sum(comb(count, k) for k in range(min(only_first, only_second) + 1)) / 2**count
-    return min(1.0, 2 * tail)
-
-
-def _resamples(count: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng(count).integers(0, count, (RESAMPLES, count))
+    return float(stats.binomtest(only_first, count).pvalue) if count else 1.0

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from matcher.benchmark.levels import CornerPerturbation, Level
-from matcher.benchmark.metrics import auc, share_within
+from matcher.benchmark.metrics import auc, auc_step, share_within
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.benchmark.statistics import ConfidenceInterval, Values, bootstrap, compare
@@ -34,6 +34,7 @@ def _mean(values: Values) -> float:
 _STATISTICS: dict[str, tuple[str, Callable[[Values], float]]] = {
     **{f"auc_{px}px": ("corner_error_px", partial(auc, threshold_px=px)) for px in AUC_PX},
     **{f"success_{px}px": ("corner_error_px", partial(share_within, threshold_px=px)) for px in SUCCESS_PX},
+    **{f"auc_step_{px}px": ("corner_error_px", partial(auc_step, threshold_px=px)) for px in AUC_PX},
     "auc_10px_ransac": ("corner_error_ransac_px", partial(auc, threshold_px=10)),
     "success_10px_ransac": ("corner_error_ransac_px", partial(share_within, threshold_px=10)),
     "correct_matches": ("correct", _mean),
@@ -59,7 +60,11 @@ def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], envi
     rows = rows.cast(ROWS).sort_by([(name, "ascending") for name in ("matcher", "level", "pair")])
     order = [name for name in levels if name in set(rows["level"].to_pylist())]
     matchers = sorted(set(rows["matcher"].to_pylist()))
-    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names if name != "estimate"}
+    columns = {
+        name: rows[name].to_numpy(zero_copy_only=False)
+        for name in rows.column_names
+        if name not in ("estimate", "truth")
+    }
     groups = {
         (matcher, level): {
             name: values[(columns["matcher"] == matcher) & (columns["level"] == level)]
@@ -69,6 +74,7 @@ def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], envi
         for level in order
     }
     groups = {key: group for key, group in groups.items() if len(group["pair"])}
+    names = _own_names(rows)
     return {
         "set": {
             "name": pairs.name,
@@ -81,7 +87,7 @@ def summarise(rows: pa.Table, pairs: PairSpec, levels: Mapping[str, Level], envi
         },
         "levels": {name: _describe(levels[name]) for name in order},
         "environment": {**environment, "system": platform.system(), "python": platform.python_version()},
-        "entries": [_entry(matcher, level, group) for (matcher, level), group in groups.items()],
+        "entries": [_entry(matcher, names[matcher], level, group) for (matcher, level), group in groups.items()],
         "comparisons": _comparisons(groups, order),
         "headline": _headline(groups, matchers),
     }
@@ -104,11 +110,20 @@ def write_results(path: Path, results: Json) -> None:
     path.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _entry(matcher: str, level: str, group: Mapping[str, np.ndarray]) -> Json:
+def _own_names(rows: pa.Table) -> dict[str, str]:
+    """Return how tables call each matcher: as it calls itself, with the name that loads it where that is another."""
+    own: dict[str, str] = {}
+    for matcher, name in zip(rows["matcher"].to_pylist(), rows["name"].to_pylist(), strict=True):
+        own[matcher] = own.get(matcher) or name
+    return {matcher: f"{name} ({matcher})" if name and name != matcher else matcher for matcher, name in own.items()}
+
+
+def _entry(matcher: str, name: str, level: str, group: Mapping[str, np.ndarray]) -> Json:
     errors = group["corner_error_px"]
     median = float(np.median(errors))
     return {
         "matcher": matcher,
+        "name": name,
         "level": level,
         "pairs": len(errors),
         "failures": {name: int((group["outcome"] == name).sum()) for name in (*FAILURES, "no model")},

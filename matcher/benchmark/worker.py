@@ -51,6 +51,8 @@ def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str,
     seen = at_level(pair, level, levels)
     warped = time.perf_counter()
     identity = {"level": level, "pair": pair.name}
+    height, width = seen.image0.shape[:2]
+    facts = {"truth": seen.homography.ravel().tolist(), "width": width, "height": height, "name": _name(matcher)}
     _seed(f"{level}/{pair.name}")
     try:
         matches = matcher.match(seen.image0, seen.image1)
@@ -58,7 +60,7 @@ def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str,
             raise MatcherError(f"returned a {type(matches).__name__}, not Matches")
     except Exception as error:  # a third party's matcher may raise anything; the benchmark goes on
         times = {"warp_s": warped - started, "match_s": time.perf_counter() - warped}
-        return make_row(identity, "error", f"{type(error).__name__}: {error}"[:500], FAILED, **times)
+        return make_row(identity, "error", f"{type(error).__name__}: {error}"[:500], FAILED, **facts, **times)
     matched = time.perf_counter()
     fitted = fit(matches.points0, matches.points1)
     fit_s = time.perf_counter() - matched
@@ -76,7 +78,14 @@ def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str,
         match_s=matched - warped,
         fit_s=fit_s,
         fit_ransac_s=time.perf_counter() - scored,
+        **facts,
     )
+
+
+def _name(matcher: Matcher) -> str:
+    """Return what a matcher calls itself; a third party's may call itself anything."""
+    name = getattr(matcher, "name", "")
+    return name.encode(errors="backslashreplace").decode()[:80] if isinstance(name, str) else ""
 
 
 def main() -> None:

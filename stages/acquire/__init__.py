@@ -9,7 +9,7 @@ which are no part of a unit's key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -22,7 +22,10 @@ from pipeline.errors import PermanentError
 from pipeline.files import digest_json
 from pipeline.registry import Registry
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
-from stages.acquire.source import Load, Site, Source
+from pipeline.unit_progress import current_progress
+from raster.image import Image
+from stages.acquire.contact import PLACEHOLDER
+from stages.acquire.source import Load, Site, Source, Strips
 from stages.rasters import write_raster
 from stages.tables import SITES, read_tables
 
@@ -104,7 +107,8 @@ class AcquireStage(Stage[AcquireParams]):
             site = Site.from_row(row)
             payload = {**row, "geometry": shapely.to_wkt(site.footprint, rounding_precision=12)}
             for side, source in sources.items():
-                inputs = [source.identity(site), *(run.digest(path) for path in source.files(site))]
+                ground = source.grown(site)
+                inputs = [source.identity(ground), *(run.digest(path) for path in source.files(ground))]
                 weight = row["width"] * row["height"] / 1e6
                 units.append(self._unit(f"{site.name}/{side}", source, payload | {"side": side}, inputs, weight))
         return units
@@ -115,19 +119,26 @@ class AcquireStage(Stage[AcquireParams]):
         return Unit(self.name, name, key, payload, weight, source.facts())
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
-        """Count requests as the sources do: one a tile of the very sites that `sample` has chosen or will choose."""
+        """Count requests as the sources do: one a tile of the very sites that `sample` has chosen or will choose.
+
+        Keys and permissions are not needed for that: see `needs`.
+        """
         sources = list(self.params.sources().values())
-        for source in sources:
-            source.check()
         amounts = propagated(before, "sample")
         rows = _site_rows(run) or (before["sample"].rows if "sample" in before else [])
         if not rows:
             return None
         sites = [Site.from_row(row) for row in rows]
-        loads = [load for source in sources for site in sites if (load := _load(source, site)) is not None]
+        loads = [
+            load for source in sources for site in sites if (load := _load(source, source.grown(site))) is not None
+        ]
         hosts: dict[str, tuple[int, float | None]] = {}
         for load in loads:
             hosts[load.host] = (hosts.get(load.host, (0, None))[0] + load.requests, load.rate)
+        cost: dict[str, float] = {}
+        for load in loads:
+            if load.cost is not None:
+                cost[load.host] = cost.get(load.host, 0.0) + load.cost
         waits = [requests / rate for requests, rate in hosts.values() if rate]
         return Estimate(
             units=len(sources) * len(sites),
@@ -136,8 +147,22 @@ class AcquireStage(Stage[AcquireParams]):
             written=round(len(sources) * amounts.get("pixels", 0) * _BYTES_A_PIXEL),
             seconds=max([amounts.get("pixels", 0) * sum(source.SECONDS_A_PIXEL for source in sources), *waits]),
             hosts=hosts,
+            cost=cost,
             propagated=amounts,
         )
+
+    def needs(self) -> list[str]:
+        """Return what sources ask for and do not have: keys, permissions."""
+        return list(dict.fromkeys(need for source in self.params.sources().values() for need in source.needs()))
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the sources: files, bands, contacts, values left from an example."""
+        sites = [Site.from_row(row) for row in (before["sample"].rows if "sample" in before else [])]
+        found = []
+        for role, source in self.params.sources().items():
+            found += [f"{role}.{name}: {value!r} is a placeholder" for name, value in placeholders(source)]
+            found += [f"{role}.{each}" for each in source.problems(sites)]
+        return found
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Acquire one side of one site; see `Source.open` for what it raises."""
@@ -145,9 +170,10 @@ class AcquireStage(Stage[AcquireParams]):
         site = Site.from_row(row)
         source = getattr(self.params, row["side"])
         path = workspace / "rasters" / site.name / f"{row['side']}.tif"
-        with source.open(site, workspace) as strips:
+        with source.open(source.grown(site), workspace) as strips:
             date = strips.tags.get("DATE", "")
-            nodata = write_raster(path, strips.grid, strips.pixels, {"DATE": date} if date else {})
+            pixels = strips.pixels if source.TELLS_PROGRESS else _telling_rows(strips)
+            nodata = write_raster(path, strips.grid, pixels, {"DATE": date} if date else {})
             beside, notes = strips.files, strips.notes
         if nodata == 1:
             path.unlink()
@@ -157,6 +183,20 @@ class AcquireStage(Stage[AcquireParams]):
         if notes:
             data["notes"] = list(notes)
         return Result((made, *(output(workspace, file) for file in beside)), data)
+
+
+def placeholders(source: Source) -> list[tuple[str, str]]:
+    """Return the fields of a source, with their values, that still hold what an example says in their place."""
+    texts = ((name, getattr(source, name)) for name in type(source).model_fields)
+    return [(name, text) for name, text in texts if isinstance(text, str) and PLACEHOLDER.search(text)]
+
+
+def _telling_rows(strips: Strips) -> Iterator[Image]:
+    progress = current_progress()
+    progress.begin(strips.grid.height, "rows")
+    for strip in strips.pixels:
+        yield strip
+        progress.advance(len(strip))
 
 
 def _site_rows(run: RunView) -> list[dict[str, Any]]:

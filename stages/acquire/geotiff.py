@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,11 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.config import ConfigPath
+from pipeline.errors import PermanentError
 from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader
-from stages.acquire.source import Site, Source, Strips, rgba, site_path, window_of
+from stages.acquire.source import Site, Source, Strips, missing_files, rgba, site_path, window_of
 from stages.rasters import files_of, open_any
 
 
@@ -46,6 +47,21 @@ class GeoTiffSource(Source):
     def files(self, site: Site) -> list[Path]:
         """Return the site's file, and what lies beside it and belongs to it."""
         return files_of(self.file(site))
+
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return a file that is missing or cannot be read, and bands that it does not have."""
+        if missing := missing_files("path", self.path, sites):
+            return missing
+        if self.bands and len(self.bands) not in (1, 3):
+            return [f"bands: {list(self.bands)}: give one band or three"]
+        first = next((self.file(site) for site in sites), self.path)
+        try:
+            if first.is_file():
+                with open_any(first, self.bands):
+                    pass
+        except PermanentError as error:
+            return [f"{'bands' if 'bands' in str(error) else 'path'}: {error}"]
+        return []
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

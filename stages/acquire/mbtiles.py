@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from raster.image import Image
-from stages.acquire.source import Site, Source, Strips
+from stages.acquire.source import Site, Source, Strips, missing_files
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.fetch.responses import InvalidResponse, TileDecoder, UnsafeResponse, picture_width, unsupported_format
 
@@ -32,6 +32,10 @@ class MBTilesSource(Source):
     def files(self, site: Site) -> list[Path]:
         """Return the one file."""
         return [self.path]
+
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return the file, where it is missing."""
+        return missing_files("path", self.path, ())
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

@@ -7,7 +7,7 @@ any feature has none at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +34,7 @@ from raster.image import Image
 from raster.pixels import to_corner
 from stages.acquire.lettering import lettering_notes
 from stages.acquire.local_grid import local_crs, local_grid
-from stages.acquire.source import Site, Source, Strips, site_path, window_of
+from stages.acquire.source import Site, Source, Strips, missing_files, site_path, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.rasters import open_any
 
@@ -70,10 +70,13 @@ class OsmRenderSource(Source):
         styles.named(name)
         return name
 
-    def check(self) -> None:
-        """Raise PermanentError if there is no such file."""
-        if not self.path.is_file():
-            raise PermanentError(f"{self.path}: there is no such file; check the path of the vector data")
+    def needs(self) -> list[str]:
+        """Return the file of vector data, where it is missing."""
+        return [] if self.path.is_file() else [f"{self.path}: there is no such file; check the path of the vector data"]
+
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return the rasters whose grid the map is to take and which are missing."""
+        return missing_files("like", self.like, sites) if self.like is not None else []
 
     def files(self, site: Site) -> list[Path]:
         """Return the data, and the raster whose grid the map takes."""

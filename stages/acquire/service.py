@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,9 @@ from pydantic import AliasChoices, Field, model_validator
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes
+from pipeline.unit_progress import UnitProgress, current_progress
 from raster.image import Image
+from stages.acquire.contact import contact_problems
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.acquire.url_secrets import literal_secret
@@ -35,7 +37,8 @@ _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
-    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable"})
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable", "price_per_1000"})
+    TELLS_PROGRESS = True
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
     url: str = Field(
@@ -53,6 +56,11 @@ class TileServiceSource(Source):
         default=RateLimits(),
         validation_alias=AliasChoices("rate_limits", "politeness"),  # older configurations have the second name
         description="Limits towards the host.",
+    )
+    price_per_1000: float | None = Field(
+        default=None,
+        ge=0,
+        description="What 1,000 requests cost you, in any currency, for `mapdata plan`.",
     )
     cache_gb: float = Field(default=20.0, gt=0, description="Disk budget for fetched tiles kept in the workspace.")
 
@@ -90,9 +98,17 @@ class TileServiceSource(Source):
             key_variable=self.key_variable,
         )
 
-    def check(self) -> None:
-        """Raise PermanentError if the terms forbid the use, or a key is missing."""
-        self.resolved().check_use(self.permission)
+    def needs(self) -> list[str]:
+        """Return the permission that the terms ask for and the key, where they are missing."""
+        return self.resolved().needs(self.permission)
+
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return a contact that is missing or not yours, and a zoom that the service does not have."""
+        least, most = self.resolved().zooms
+        found = contact_problems(self.rate_limits, urlsplit(self.resolved().url).hostname or "")
+        if self.zoom is not None and not least <= self.zoom <= most:
+            found.append(f"zoom: {self.zoom} is beyond what the service has, {least} to {most}")
+        return found
 
     def load(self, site: Site) -> Load:
         """Count the site's tiles; a tile that the service does not have takes a second request.
@@ -104,7 +120,8 @@ class TileServiceSource(Source):
         tiles = window.tile_count
         host = urlsplit(self.resolved().url).netloc
         size = tiles * window.matrix.size**2 * _BYTES_A_PIXEL
-        return Load(host, tiles, round(size), self.rate_limits.requests_per_second)
+        cost = None if self.price_per_1000 is None else tiles / 1000 * self.price_per_1000
+        return Load(host, tiles, round(size), self.rate_limits.requests_per_second, cost)
 
     def identity(self, site: Site) -> str:
         """Return the service's template: a changed registry entry is another source."""
@@ -119,9 +136,10 @@ class TileServiceSource(Source):
         identity = f"{self.resolved().url} zoom {window.matrix.zoom}"
         path = cache / digest_bytes(identity.encode())[:16] / f"{site.point_id}_{site.site_id}.sqlite"
         evict(cache, round(self.cache_gb * 1e9), keep=path)
-        yield Strips(
-            window.grid, window.strips(iterate_in_thread(lambda: self._rows(window, path, identity, workspace))), {}
-        )
+        progress = current_progress()  # of this thread: the one that fetches has none
+        progress.begin(window.tile_count, "tiles")
+        rows = iterate_in_thread(lambda: self._rows(window, path, identity, workspace, progress))
+        yield Strips(window.grid, window.strips(rows), {})
         evict(cache, round(self.cache_gb * 1e9), keep=path)
 
     def _window(self, site: Site) -> TileWindow:
@@ -134,20 +152,22 @@ class TileServiceSource(Source):
         return TileWindow.of_site(site, matrix, provider.name)
 
     async def _rows(
-        self, window: TileWindow, path: Path, identity: str, workspace: Path
+        self, window: TileWindow, path: Path, identity: str, workspace: Path, progress: UnitProgress
     ) -> AsyncIterator[list[Image | None]]:
         """Yield the tiles of each row, while those of the next rows are on their way."""
         provider = self.resolved()
         decoder = TileDecoder(provider.tile_size, provider.placeholders | self.placeholders)
         with TileCache(path, identity) as cache:
-            async with Client(workspace / CACHE / "limiters", self.rate_limits) as client:
+            async with Client(workspace / CACHE / "limiters", self.rate_limits, waits=progress.waits) as client:
 
                 async def tile(column: int, y: int) -> Image | None:
                     x = window.wrapped(column)
                     known, body = cache.get(x, y)
                     if known:
                         try:
-                            return decoder.decode(body) if body is not None else None
+                            image = decoder.decode(body) if body is not None else None
+                            progress.advance(known=True)
+                            return image
                         except InvalidResponse:
                             cache.delete(x, y)  # damaged on disk: fetched anew
 
@@ -161,6 +181,7 @@ class TileServiceSource(Source):
                     image = await client.get(Request(url, label, accept, is_absence=decoder.is_placeholder))
                     if image is None:
                         cache.put(x, y, None)
+                    progress.advance()
                     return image
 
                 ahead = max(_PREFETCH_ROWS, math.ceil(_PREFETCH_TILES / len(window.columns)))

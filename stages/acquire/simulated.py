@@ -8,8 +8,10 @@ and saved beside the raster as `truth.json`; the image is where its georeference
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -135,23 +137,32 @@ class SimulatedMapSource(_Simulated):
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:
-        """Draw the map strip by strip and save the truth; see `Source.open`."""
-        grid = local_grid(site)
-        frame = _frame(grid)
+        """Draw the map strip by strip and save the truth; see `Source.open`.
+
+        The margin lies round the very pixels that there would be without one, and nothing else depends on it.
+        """
+        inner = local_grid(site)
         seed = misregistration_seed(_site_seed(self.world, site, 3))
-        misregistration = self.misregistration.sample(seed, grid.width, grid.height)
+        misregistration = self.misregistration.sample(seed, inner.width, inner.height)
         style = self.styles[_site_seed(self.world, site, 4) % len(self.styles)]
-        renderer = MapnikRenderer(
-            MisregisteredSource(self.ground(site), frame, misregistration), frame, styles.named(style)
-        )
+        margin = math.ceil(self.margin_m / inner.gsd)
+        grid = inner.window(-margin, -margin, inner.width + 2 * margin, inner.height + 2 * margin)
+        frame = _frame(grid)
+        shown = MisregisteredSource(self.ground(site), frame, misregistration.moved(margin, margin))
+        renderer = MapnikRenderer(shown, frame, styles.named(style))
 
         def strips() -> Iterator[Image]:
             for row in range(0, grid.height, ROWS):
                 yield _opaque(renderer.render((0, row, grid.width, min(ROWS, grid.height - row))))
 
         truth = workspace / "rasters" / site.name / TRUTH_FILE
-        write_json(truth, _to_json(misregistration, style))
+        to_visible = misregistration.homography @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]], np.float64)
+        write_json(truth, _to_json(replace(misregistration, homography=to_visible), style))
         yield Strips(grid, strips(), {}, (truth,))
+
+    def grown(self, site: Site) -> Site:
+        """Return the site as it is: this source draws the margin round the site's own pixels."""
+        return site
 
 
 def read_truth(path: Path) -> Misregistration:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,9 @@ from raster.grid import Grid, reproject
 from raster.image import Image, Mask
 from raster.longitude import period, surrounds_pole, unwrapped
 from raster.pixels import to_corner
+
+_METRES_A_DEGREE = 111_195.0
+"""Of latitude, on a sphere."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,21 @@ class Site:
         footprint = Polygon(unwrapped(shapely.get_coordinates(outline)))
         return cls(row["point_id"], row["site_id"], footprint, row["gsd"], row["stratum"])
 
+    def grown(self, margin_m: float) -> Site:
+        """Return the site with a margin of so many metres round it; a cap round a pole grows towards the equator."""
+        if not margin_m:
+            return self
+        west, south, east, north = self.footprint.bounds
+        degrees = margin_m / _METRES_A_DEGREE
+        if surrounds_pole(self.footprint):
+            cap = (west, south - degrees, east, north) if north == 90 else (west, south, east, north + degrees)
+            return replace(self, footprint=shapely.box(*cap))
+        shrink = np.array([math.cos(math.radians((south + north) / 2)), 1.0])
+        plane = shapely.transform(self.footprint, lambda points: points * shrink)
+        wide = shapely.buffer(plane, degrees, join_style="mitre", mitre_limit=2.0)
+        wide = shapely.transform(wide, lambda points: np.clip(points / shrink, (-540, -90), (540, 90)))
+        return replace(self, footprint=wide)
+
     @property
     def name(self) -> str:
         """Point and site, "001/1"."""
@@ -64,12 +83,14 @@ class Load:
         requests: Number of requests, as long as none has to be repeated.
         bytes: Roughly how much is downloaded.
         rate: Requests per second that the host gets at most; None for no limit.
+        cost: What the requests cost; None where no price is configured.
     """
 
     host: str
     requests: int
     bytes: int
     rate: float | None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +135,9 @@ class Source(BaseModel, ABC):
     """Fields that no pixel depends on, such as rate limits, or the places of `files`: a change of them acquires nothing
     anew. Those of this class (source, licence, attribution, date) always are among them."""
 
+    TELLS_PROGRESS: ClassVar[bool] = False
+    """Whether the source itself tells how far a unit is; else the rows of its strips are counted."""
+
     SECONDS_A_PIXEL: ClassVar[float] = 3e-8
     """Of one worker, for estimates: reading or decoding, and writing the raster. Drawing takes more."""
 
@@ -122,6 +146,13 @@ class Source(BaseModel, ABC):
     licence: str = Field(description="Licence of the imagery: SPDX identifier or the name of its terms.")
     attribution: str = Field(description="Line of credit that the licence asks for.")
     date: str = Field("", description="Date of the imagery or of the map's data, ISO 8601, as precise as known.")
+    margin_m: float = Field(
+        0.0,
+        ge=0,
+        le=5_000,
+        description="Ground beyond the site that is acquired too, metres on each side: as far as the role may lie off "
+        "the other one, so that once aligned it covers it up to the edge.",
+    )
 
     @abstractmethod
     def open(self, site: Site, workspace: Path) -> AbstractContextManager[Strips]:
@@ -139,13 +170,29 @@ class Source(BaseModel, ABC):
             PermanentError: What will not pass, naming what is wrong and what to do.
         """
 
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return what is wrong with the configured values that only a look around can tell, such as a missing file.
+
+        Args:
+            sites: Those of the run as far as they are known without long work; may be empty.
+
+        Returns:
+            What is wrong, each with the field; nothing is fetched.
+        """
+        return []
+
+    def needs(self) -> list[str]:
+        """Return what a run will ask for that is not there yet, such as a key or a permission."""
+        return []
+
     def check(self) -> None:
-        """Check that the source may be used as it is configured; there is nothing to check unless overridden.
+        """Check that the source may be used as it is configured: whether all that it needs is there.
 
         Raises:
             PermanentError: It may not, such as by its terms.
         """
-        return None
+        if needs := self.needs():
+            raise PermanentError("; ".join(needs))
 
     def load(self, site: Site) -> Load | None:
         """Return what a site takes from a service; None for sources on disk.
@@ -173,9 +220,20 @@ class Source(BaseModel, ABC):
         """Return the files on disk that the site's pixels come from. Their contents count, not their places."""
         return ()
 
+    def grown(self, site: Site) -> Site:
+        """Return the site with the source's margin round it: the ground that is to be acquired.
+
+        Args:
+            site: The site.
+        """
+        return site.grown(self.margin_m)
+
     def key_fields(self) -> dict[str, Any]:
         """Return the fields that pixels depend on."""
-        return self.model_dump(mode="json", exclude={"source", "licence", "attribution", "date", *self.KEYLESS})
+        fields = self.model_dump(mode="json", exclude={"source", "licence", "attribution", "date", *self.KEYLESS})
+        if not self.margin_m:
+            del fields["margin_m"]  # it came later: without one, nothing is acquired anew
+        return fields
 
     def facts(self) -> dict[str, str]:
         """Return what the source says of its imagery; goes with every raster and pair."""
@@ -194,6 +252,24 @@ def site_path(path: Path, site: Site) -> Path:
         The path of the site's own file.
     """
     return Path(str(path).replace("{point_id}", site.point_id).replace("{site_id}", site.site_id))
+
+
+def missing_files(field: str, path: Path, sites: Sequence[Site]) -> list[str]:
+    """Return as a problem of a configured field that files are missing, naming the first.
+
+    Args:
+        field: Of the configuration.
+        path: Its value, see `site_path`.
+        sites: Those whose files are looked for; a path without braces is looked for in any case.
+
+    Returns:
+        At most one problem.
+    """
+    named = any(part in str(path) for part in ("{point_id}", "{site_id}"))
+    paths = {site_path(path, site) for site in sites} if named else {path}
+    missing = sorted(each for each in paths if not each.is_file())
+    count = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return [f"{field}: {missing[0]}: there is no such file{count}"] if missing else []
 
 
 def window_of(site: Site, whole: Grid, what: str) -> Grid:

@@ -21,6 +21,7 @@ from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader, open_raster
 from stages.acquire.asset_access import AssetAccess
+from stages.acquire.contact import contact_problems
 from stages.acquire.keys import credentials_of, key_problem, without_key
 from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
@@ -120,6 +121,14 @@ class StacSource(Source):
             with ExitStack() as stack:
                 readers = [self._reader(stack, item, grid, client) for item in items]
                 yield Strips(grid, self._strips(readers, grid), {"DATE": tag})
+
+    def problems(self, sites: Sequence[Site]) -> list[str]:
+        """Return a local catalog that is missing, or a contact that is missing or not yours."""
+        parts = urlsplit(self.catalog)
+        if parts.scheme in ("http", "https"):
+            return contact_problems(self.rate_limits, parts.hostname or "")
+        path = local_path(self.catalog)
+        return [] if path is None or path.exists() else [f"catalog: {path}: there is no such file"]
 
     def _reach(self) -> Reach:
         parts = urlsplit(self.catalog)

@@ -3,8 +3,8 @@
 Inputs: `rasters/<point>/<site>/{map,visible}.tif` and, where a person has marked some, tie points in
 `tiepoints/<point>/<site>.{csv,points,geojson}`. Outputs, in `alignment/<point>/<site>/`: `alignment.json` (see
 `stages.align.result.Alignment`), whose content is also the result's data, and the evidence `alignment.parquet`,
-`regions.parquet` and `alignment.jpg`. A pair without both rasters is no-data; one whose alignment needs manual tie points is rejected with
-the reason.
+`regions.parquet` and `alignment.jpg`. A pair without both rasters is no-data; one whose alignment needs manual tie
+points is rejected with the reason.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from pipeline.unit_progress import current_progress
 from stages.fetch.client import Client, RateLimits, Request
 from stages.fetch.credentials import Credentials
 from stages.fetch.reach import Reach
@@ -27,7 +28,7 @@ class BlockingClient:
     def __init__(
         self, folder: Path, rate_limits: RateLimits, reach: Reach, credentials: Credentials | None = None
     ) -> None:
-        self._client = Client(folder, rate_limits, reach, credentials)
+        self._client = Client(folder, rate_limits, reach, credentials, waits=current_progress().waits)
 
     def __enter__(self) -> BlockingClient:
         self._runner = asyncio.Runner()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +123,7 @@ class Client:
         credentials: What one of the hosts is sent with every request.
         share: Names one rate limiter for all hosts together, of a service that counts them so; by default each host
             has its own.
+        waits: Is told of every failed attempt: which host is waited for, and why.
     """
 
     def __init__(
@@ -131,12 +133,14 @@ class Client:
         reach: Reach | None = None,
         credentials: Credentials | None = None,
         share: str = "",
+        waits: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._credentials = credentials
         self._folder = folder
         self._rate_limits = rate_limits
         self._reach = reach
         self._share = share
+        self._waits = waits
         self._limiters: dict[str, RateLimiter] = {}
 
     async def __aenter__(self) -> Client:
@@ -183,7 +187,7 @@ class Client:
                 wait_max=60.0,
                 wait_jitter=self._rate_limits.wait_s,
             ):
-                with attempt:
+                with attempt, self._told(request, attempt.num):
                     response = await self._send(request)
                     if response is None or request.is_absence(response.body):
                         absences += 1
@@ -203,6 +207,18 @@ class Client:
         except UnsafeResponse as error:
             raise UnsafeError(f"{request.label}: refused {error}; check the address of the source") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @contextmanager
+    def _told(self, request: Request[T], number: int) -> Iterator[None]:
+        """Tell `waits` why an attempt failed, and for how long the host gets no request."""
+        try:
+            yield
+        except _Retryable as error:
+            host = _host(request.url)
+            paused = self._limiter(request.url).paused_seconds()
+            pause = f", no request for {paused:.0f} s" if paused >= 1 else ""
+            self._waits(f"waits for {host}: {error}, attempt {number} of {self._rate_limits.attempts}{pause}")
+            raise
 
     async def _send(self, request: Request[T]) -> Response | None:
         """Return one response, following the redirects that are allowed; None if it says that there is nothing."""

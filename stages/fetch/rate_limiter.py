@@ -134,6 +134,10 @@ class RateLimiter:
         with self._locked() as states:
             states.append(replace(states[0], paused_until=max(states[0].paused_until, time.time() + seconds)))
 
+    def paused_seconds(self) -> float:
+        """Return for how long nobody may send a request to the host."""
+        return max(0.0, self._read().paused_until - time.time())
+
     async def _lock_slot(self) -> tuple[Path, int]:
         while True:
             for path in self._slot_paths:

@@ -86,6 +86,8 @@ class ReleaseStage(Stage[ReleaseParams]):
         tables = Tables.read(workspace, unit.payload["tables"])
         landmarks = tables.landmark_objects()
         records, sources = tables.records()
+        if not landmarks:
+            raise PermanentError("not one landmark is left to publish: nothing was published; see the stages before")
         about = About(
             title=self.params.title,
             description=self.params.description,
@@ -98,6 +100,7 @@ class ReleaseStage(Stage[ReleaseParams]):
             benchmark=Benchmark(split="query"),
         )
         target = workspace / FOLDER
+        images = pc.sum(pc.equal(records["verdict"], "accepted")).as_py() or 0
         try:
             build_release(SCHEMA, Contents(about, records, sources, landmarks), workspace, target, _FORMATS)
         except CatalogError as error:
@@ -105,7 +108,8 @@ class ReleaseStage(Stage[ReleaseParams]):
         page = workspace / "release-page" / "index.html"
         write_page(page, target, self.params.title, landmarks)
         made = (output(workspace, target / MANIFEST_NAME), output(workspace, page))
-        return Result(made, {"seed": unit.payload["seed"], "landmarks": len(landmarks)})
+        said = f"{len(landmarks):,} landmarks, {images:,} images, in {FOLDER}/"
+        return Result(made, {"seed": unit.payload["seed"], "landmarks": len(landmarks), "said": said})
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return one unit; images are links."""

@@ -67,23 +67,27 @@ class Provider(BaseModel):
             raise ValueError(f"url: {problem}")
         return self
 
-    def check_use(self, permission: str) -> None:
-        """Check that the terms allow the use and that the key is there.
+    def needs(self, permission: str) -> list[str]:
+        """Return what is missing before the service may be used: the permission that its terms ask for, the key.
 
         Args:
             permission: By whose permission the user fetches, in words; may be empty.
 
-        Raises:
-            PermanentError: The terms need a permission that is not stated, or the environment variable of the key is
-                not set.
+        Returns:
+            What is missing, each with what to do.
         """
+        missing = []
         if self.bulk != "allowed" and not permission.strip():
             known = "forbid bulk downloads" if self.bulk == "forbidden" else "do not clearly allow bulk downloads"
-            raise PermanentError(
+            missing.append(
                 f"provider {self.name!r}: its terms {known} ({self.terms or 'read them'}). If you have the right, say "
                 "whose permission it is in the source's field `permission`; otherwise choose another provider"
             )
-        self._key()
+        try:
+            self._key()
+        except PermanentError as error:
+            missing.append(str(error))
+        return missing
 
     def _key(self) -> str:
         if not self.key_variable:

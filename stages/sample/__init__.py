@@ -82,6 +82,17 @@ class SampleStage(Stage[SampleParams]):
         data = {"points": len({row["point_id"] for row in rows}), "sites": len(rows)}
         return Result(tuple(output(workspace, path) for path in paths), data)
 
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return the files of points and sites that are missing."""
+        points = self.params.points
+        named = [("points.path", points.path)] if points is not None else []
+        named += [
+            (f"sites.{index}.raster", site.raster)
+            for index, site in enumerate(self.params.sites)
+            if isinstance(site, SiteByRaster)
+        ]
+        return [f"{field}: {path}: there is no such file" for field, path in named if not path.exists()]
+
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
         """Count the sites and their pixels, by choosing them: later stages plan with these very sites."""
         rows = self._rows(run.seed)

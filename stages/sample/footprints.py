@@ -126,13 +126,15 @@ def content(
     scores = np.empty(len(sites))
     for i, site in enumerate(sites):
         inside = _places_within(earth, site)
-        if site.stratum == Stratum.VILLAGE:
+        # Where nobody has said what kind of place it is, a site is chosen as at a village: for what is mapped there.
+        kind = Stratum(site.stratum or Stratum.VILLAGE)
+        if kind is Stratum.VILLAGE:
             gain = np.log1p(len(inside))
-        elif site.stratum in (Stratum.CITY, Stratum.SUBURB):
+        elif kind in (Stratum.CITY, Stratum.SUBURB):
             gain = np.log1p(earth.places.population[inside].sum())
         else:
-            gain = (strata[i] == site.stratum).mean() + 0.1 * np.log1p(len(inside))
-        scores[i] = gain - 20 * max(0.0, least_land[Stratum(site.stratum)] - land[i])
+            gain = (strata[i] == kind).mean() + 0.1 * np.log1p(len(inside))
+        scores[i] = gain - 20 * max(0.0, least_land[kind] - land[i])
     return scores
 
 

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
-from raster.longitude import wrapped, wrapped_ring
-from stages.sample.earth_data import EarthData, load_earth_data, unit_vectors
-from stages.sample.footprints import MAX_LATITUDE, Choice, SampledFootprint, SizeRange, place_sites
+from raster.longitude import wrapped_ring
+from stages.sample.earth_data import EarthData, load_earth_data
+from stages.sample.footprints import Choice, SampledFootprint, SizeRange, place_sites
+from stages.sample.point_file import read_points
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import Candidates, Stratum, sample_candidates
 
@@ -100,9 +101,10 @@ class Globe(_SiteSizes):
 
 
 class PointFile(_SiteSizes):
-    """A user's own points: GeoParquet, GeoJSON, GeoPackage or any file that GDAL reads, with point geometries.
+    """A user's own points: CSV, GeoParquet, GeoJSON, GeoPackage or any file that GDAL reads, with point geometries.
 
-    A column `stratum` is taken over if there is one.
+    A CSV names its coordinates `lon` and `lat` (or longitude and latitude, or x and y), WGS84 degrees. A column `name`
+    (or `id`, or `point`) names the points, a column `stratum` says what kind of place each is; without, it is unknown.
     """
 
     path: ConfigPath = Field(description="The file.")
@@ -116,35 +118,16 @@ class PointFile(_SiteSizes):
         Raises:
             PermanentError: The file cannot be read or lacks what is needed, or the sites of a point find no room.
         """
-        return self._place(load_earth_data(), self._read(), seed)
-
-    def _read(self) -> Candidates:
-        import geopandas
-
-        try:
-            read = geopandas.read_parquet if self.path.suffix == ".parquet" else geopandas.read_file
-            frame = read(self.path)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise PermanentError(
-                f"{self.path}: cannot be read as points ({error}); check sample.points.path"
-            ) from error
-        if frame.crs is None or not len(frame) or not (frame.geometry.geom_type == "Point").all():
-            raise PermanentError(f"{self.path}: needs point geometries with a CRS, at least one")
-        frame = frame.to_crs("EPSG:4326")
-        stratum = frame["stratum"].astype(str).to_numpy() if "stratum" in frame else np.full(len(frame), "")
-        known = [value if value in {s.value for s in Stratum} else Stratum.VILLAGE.value for value in stratum]
-        lon, lat = wrapped(frame.geometry.x.to_numpy()), frame.geometry.y.to_numpy()
-        beyond = ~(np.abs(lat) <= MAX_LATITUDE)  # also what is not a number
-        if beyond.any():
-            where = f"{lon[beyond][0]:.4f}, {lat[beyond][0]:.4f}"
-            raise PermanentError(
-                f"{self.path}: the point {where} (lon, lat) lies beyond {MAX_LATITUDE:g} degrees of latitude; list "
-                "sites near the poles by a raster (sample.sites)"
-            )
-        points = Candidates(lon, lat, np.array(known), *np.full((2, len(frame)), ""))
-        if len(np.unique(np.round(unit_vectors(lon, lat), 9), axis=0)) < len(frame):
-            raise PermanentError(f"{self.path}: holds the same point twice")
-        return points
+        frame = read_points(self.path)
+        points = Candidates(
+            frame.geometry.x.to_numpy(),
+            frame.geometry.y.to_numpy(),
+            frame["stratum"].to_numpy(str),
+            *np.full((2, len(frame)), ""),
+        )
+        rows = self._place(load_earth_data(), points, seed)
+        names = dict(zip((f"{index:03d}" for index in range(1, len(frame) + 1)), frame["name"], strict=True))
+        return [row | {"point_id": names[row["point_id"]]} for row in rows]
 
 
 def _row_of(site: SampledFootprint) -> Row:

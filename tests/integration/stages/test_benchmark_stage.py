@@ -82,7 +82,7 @@ def test_it_goes_on_where_it_was(pairs: Path, tmp_path: Path) -> None:
 
 def test_a_matcher_that_cannot_be_loaded_leaves_the_others_measured(pairs: Path, tmp_path: Path) -> None:
     summary = _measure(pairs, tmp_path / "out", 0, matchers=("akaze", "vismatch:no-such-model"), batch=5)
-    assert [record.name for record in summary.failures] == ["vismatch:no-such-model/000000"]
+    assert [record.name for record in summary.failures] == ["vismatch:no-such-model/aligned+normal/000000"]
     assert {entry["matcher"] for entry in _numbers(tmp_path / "out")["entries"]} == {"akaze"}
 
 
@@ -137,7 +137,7 @@ def test_the_command_measures_real_pairs(shared_data: Path, tmp_path: Path) -> N
     done = CliRunner().invoke(build_app(), [*command, "--out", str(tmp_path / "out"), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["set"]["name"] == "Optical-Optical, development"
-    rows = pq.read_table(tmp_path / "out/benchmark/rows/akaze/000000.parquet").to_pylist()
+    rows = pq.read_table(tmp_path / "out/benchmark/rows/akaze/easy/000000.parquet").to_pylist()
     assert [row["pair"] for row in rows] == ["Optical-Optical/1", "Optical-Optical/4"]
     assert (tmp_path / "out/benchmark/report.html").stat().st_size > 20_000
 

@@ -39,10 +39,25 @@ def test_every_stage_of_the_demo_says_what_it_costs(tmp_path: Path) -> None:
     assert stages["align"]["seconds"] > 100 > 1 > trusted["seconds"] > 0
 
 
-def test_the_full_size_is_refused_until_a_permission_is_stated() -> None:
-    result = CliRunner().invoke(build_app(), ["plan", str(CONFIGS / "mapdata-233.yaml")])
-    assert result.exit_code != 0
-    assert "permission" in result.output + str(result.exception)
+def test_the_full_size_is_planned_without_a_key_and_all_that_is_needed_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("MAPBOX_TOKEN", "MAPTILER_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    priced = tmp_path / "full.yaml"
+    text = (CONFIGS / "mapdata-233.yaml").read_text()
+    priced.write_text(
+        text.replace("provider: mapbox-satellite", "price_per_1000: 0.5\n      provider: mapbox-satellite")
+    )
+    found = json.loads(CliRunner().invoke(build_app(), ["plan", str(priced), "--json"]).stdout)
+    total, stages = found["total"], {stage["stage"]: stage for stage in found["stages"]}
+    assert total["unknown"] == []
+    assert total["requests"] == stages["acquire"]["requests"] > 2_000_000
+    assert total["written"] == sum(stage["written"] for stage in found["stages"])
+    assert total["cost"] == pytest.approx(stages["acquire"]["hosts"]["api.mapbox.com"]["requests"] / 2000)
+    assert len(total["needs"]) == 4
+    for words in ("permission", "MAPBOX_TOKEN", "MAPTILER_KEY"):
+        assert any(words in need for need in total["needs"])
 
 
 def test_the_full_size_with_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

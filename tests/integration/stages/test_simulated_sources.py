@@ -57,6 +57,28 @@ def test_strips_of_any_height_make_up_the_same_rasters(tmp_path: Path, monkeypat
         assert np.array_equal(_pixels(source, _site(), tmp_path)[1], whole)
 
 
+def test_a_margin_adds_map_round_the_same_pixels_and_the_truth_goes_with_it(tmp_path: Path) -> None:
+    bare, wide = SimulatedMapSource(), SimulatedMapSource(margin_m=12)
+    grid, _ = _pixels(bare, _site(), tmp_path)
+    truth = read_truth(tmp_path / "rasters/004/1/truth.json")
+    wide_grid, drawn = _pixels(wide, _site(), tmp_path)
+    moved = read_truth(tmp_path / "rasters/004/1/truth.json")
+    assert drawn.shape[:2] == (grid.height + 40, grid.width + 40)
+    assert wide_grid.window(20, 20, grid.width, grid.height) == grid
+    visible = np.array([[0.0, 0.0], [grid.width - 1.0, 50.0], [100.0, grid.height - 1.0]])
+    assert np.allclose(moved.to_map(visible), truth.to_map(visible) + 20, atol=1e-6)
+    assert bare.key_fields().keys() == wide.key_fields().keys() - {"margin_m"}
+
+
+@pytest.mark.parametrize("lat", [0.0, 47.0, -72.0])
+def test_a_site_grows_by_so_many_metres_on_each_side(lat: float) -> None:
+    site = Site("1", "1", shapely.box(179.99, lat, 180.01, lat + 0.01), 1.0, "")
+    _, south, east, _ = site.grown(100).footprint.bounds
+    assert (site.footprint.bounds[1] - south) * 111_195 == pytest.approx(100, rel=1e-3)
+    assert (east - 180.01) * 111_195 * np.cos(np.radians(lat)) == pytest.approx(100, rel=1e-2)
+    assert site.grown(0) is site
+
+
 def test_the_map_lies_where_the_truth_says(tmp_path: Path) -> None:
     # A style without hatches (they do not move with the map) and with faint lettering (it is laid out anew).
     quiet = ("web-muted",)

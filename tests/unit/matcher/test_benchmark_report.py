@@ -154,7 +154,7 @@ def test_the_report_is_one_well_formed_page_that_loads_nothing(rows: pa.Table, t
     assert page.open == []
     assert page.sources
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
-    assert "<script" not in text
+    assert text.count("<script") == 1  # sorts tables; loads nothing
     assert "a &lt;CPU&gt;" in text
     assert "too few &lt;matches&gt;" in text
     drawings = re.findall(r"<svg.*?</svg>", text)

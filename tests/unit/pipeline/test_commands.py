@@ -18,7 +18,7 @@ from mapdata import cli
 from mapdata.recipes import DEFAULT, RECIPES
 from pipeline.config import load_config
 from pipeline.ledger import Record, State
-from pipeline.report import print_summary
+from pipeline.report import Program, print_summary
 from pipeline.run import Request, Summary, run
 from pipeline.workspace import Workspace
 
@@ -79,7 +79,7 @@ def test_reasons_and_remedies_are_neither_cut_nor_broken(
     path = f"/data/{'a-long-name/' * 12}visible.tif"
     reason = f"{path}: this [file] is damaged"
     record = Record("acquire", "001/1/map", "key", State.FAILED_PERMANENT, True, 1, reason, "", "", None, None, None)
-    print_summary(Summary("id", {"acquire": {State.FAILED_PERMANENT: 1}}, [record], 1.0), tmp_path, "mapdata")
+    print_summary(Summary("id", {"acquire": {State.FAILED_PERMANENT: 1}}, [record], 1.0), tmp_path, Program("mapdata"))
     shown = capsys.readouterr().out
     assert "acquire 001/1/map: failed-permanent after 1 try" in shown
     assert f"  {reason}\n  -> fix what the reason names, then `mapdata retry` and run again\n" in shown
