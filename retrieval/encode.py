@@ -6,7 +6,7 @@ The cache is one SQLite file. Every batch is committed, so that a killed run goe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from retrieval.benchmark import Benchmark, Items, Modality
+from retrieval.benchmark import Items, Modality
 from retrieval.embeddings import Embeddings
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
@@ -96,17 +96,24 @@ def encode_items(
     return np.stack(found)
 
 
-def encode_benchmark(
-    encoder: Encoder, benchmark: Benchmark, cache: VectorCache, progress: Progress | None = None
+def encode_sides(
+    encoder: Encoder, sides: Mapping[Modality, Items], cache: VectorCache, progress: Progress | None = None
 ) -> dict[Modality, Embeddings]:
-    """Encode every modality of a benchmark that the encoder can: a table for queries and gallery together."""
+    """Encode the queries, or the galleries, of a benchmark: a table for each modality that the encoder can encode.
+
+    Args:
+        encoder: The encoder.
+        sides: Items by modality; vectors are of unit length, so that scores are cosine similarities.
+        cache: Where vectors are looked for and kept.
+        progress: Is told how many of how many items of a modality are done.
+    """
     tables: dict[Modality, Embeddings] = {}
-    names: tuple[Modality, ...] = ("ground", "satellite", "text", "coordinates")
-    for name in names:
-        items = benchmark.galleries.get(name) or benchmark.queries.get(name)
-        if name in encoder.modalities and items is not None and len(items):
-            vectors = Vectors.of(encode_items(encoder, name, items, cache, progress))
-            tables[name] = Embeddings(vectors, {each: row for row, each in enumerate(items.ids)}, encoder.name)
+    for name, items in sides.items():
+        if name in encoder.modalities and len(items):
+            vectors = encode_items(encoder, name, items, cache, progress)
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            rows = {each: row for row, each in enumerate(items.ids)}
+            tables[name] = Embeddings(Vectors.of(vectors), rows, encoder.name)
     return tables
 
 

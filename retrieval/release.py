@@ -79,7 +79,7 @@ def read_release(root: Path) -> Benchmark:
         np.concatenate([np.arange(len(number)), np.full(len(aerials), DISTRACTOR)]),
         np.concatenate([lonlat, centres.reshape(-1, 2)]),
     )
-    return Benchmark(_title(root), queries, galleries, lonlat, _groups(rows))
+    return Benchmark(_title(root), queries, galleries, lonlat, _groups(rows), list(number))
 
 
 def read_landmarks(root: Path, split: str | None = None) -> Landmarks:

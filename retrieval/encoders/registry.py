@@ -17,14 +17,11 @@ A package declares encoders as entry points of the group `mapdata.encoders`. Not
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import re
 from collections.abc import Callable
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from raster.names import NameFault, installed, is_importable, load, unknown
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
 
@@ -88,7 +85,7 @@ def check_encoder(name: str) -> str:
 
 def encoder_names() -> list[str]:
     """Return the names that need no file, those of this room first."""
-    return [*_BUILT_IN, *sorted(_installed())]
+    return [*_BUILT_IN, *(name for name in installed(ENTRY_POINTS) if name not in _BUILT_IN)]
 
 
 def _target(name: str) -> tuple[str, str]:
@@ -99,30 +96,18 @@ def _target(name: str) -> tuple[str, str]:
     family, _, argument = name.partition(":")
     if family in _OF_A_FILE and argument:
         return _OF_A_FILE[family], argument
-    if name in _installed():
-        return _installed()[name].value, ""
-    if re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", name):
-        return name, ""
-    choices = [*encoder_names(), *PATTERNS]
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise RetrievalError(f"no encoder is called {name!r}.{hint} There are: {', '.join(choices)}.")
+    target = installed(ENTRY_POINTS).get(name, name)
+    if not is_importable(target):
+        raise RetrievalError(str(unknown("encoder", name, encoder_names(), PATTERNS)))
+    return target, ""
 
 
 def _factory(name: str, target: str) -> Callable[..., object]:
-    module_name, _, attribute = target.partition(":")
     try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise RetrievalError(f"encoder {name}: the module {module_name} cannot be imported: {error}") from error
-    found = getattr(module, attribute, None)
+        found = load("encoder", name, target)
+    except NameFault as error:
+        raise RetrievalError(str(error)) from error
     if not callable(found):
-        near = difflib.get_close_matches(attribute, vars(module), n=1)
-        hint = f" Did you mean {module_name}:{near[0]}?" if near else ""
-        raise RetrievalError(f"the module {module_name} has no class {attribute!r}.{hint}")
+        raise RetrievalError(f"{target} is a {type(found).__name__}; name a subclass of retrieval.encoders.Encoder")
     factory: Callable[..., object] = found
     return factory
-
-
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
