@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from blake3 import blake3
 from PIL import Image as Pictures
+from safetensors import SafetensorError
 
 from retrieval.benchmark import Modality
 from retrieval.encoders.base import Encoder, Image
@@ -18,7 +19,7 @@ from retrieval.errors import RetrievalError
 from retrieval.vectors import Float32
 
 _MODALITIES = frozenset[Modality]({"ground", "satellite", "text"})
-_FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+_FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 """What the packages raise for files that they cannot understand."""
 
 
@@ -141,7 +142,7 @@ def _unit(features: torch.Tensor) -> Float32:
 def _package(name: str, module: str, package: str) -> Any:
     """Import a package and what it needs of torchvision. Raises RetrievalError if it is not installed."""
     try:
-        _import_torchvision()
+        import_torchvision()
         return import_module(module)
     except ImportError as error:
         raise RetrievalError(
@@ -149,7 +150,7 @@ def _package(name: str, module: str, package: str) -> Any:
         ) from error
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     """Import torchvision, also where its compiled operators cannot be loaded.
 
     Beside a build of torch without CUDA, pip installs a torchvision that was compiled for CUDA. Importing it fails for
