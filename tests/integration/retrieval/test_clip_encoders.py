@@ -24,7 +24,6 @@ pytestmark = pytest.mark.integration
 WORDS = [
     "<pad>",
     "<s>",
-    "</s>",
     "<unk>",
     "it",
     "is",
@@ -36,6 +35,7 @@ WORDS = [
     "church",
     "tower",
     "stadium",
+    "</s>",
 ]
 
 
@@ -61,7 +61,7 @@ def open_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def transformers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A one-layer CLIP with random weights, its image processor and a tokenizer of words, as transformers saves them."""
+    """A one-layer CLIP with random weights, its image processor and a tokenizer, as transformers saves them."""
     if find_spec("transformers") is None:
         pytest.skip("transformers is not installed")
     import_torchvision()
@@ -69,7 +69,7 @@ def transformers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("transformers")
     torch.manual_seed(0)
     layer = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": len(WORDS) - 1}
     config = transformers.CLIPConfig(
         text_config={**layer, **ids, "vocab_size": len(WORDS), "max_position_embeddings": 12, "projection_dim": 12},
         vision_config={**layer, "image_size": 32, "patch_size": 16, "projection_dim": 12},
@@ -81,7 +81,9 @@ def transformers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: n for n, w in enumerate(WORDS)}, unk_token="<unk>"))
     words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    words.post_processor = tokenizers.processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 1), ("</s>", 2)])
+    words.post_processor = tokenizers.processors.TemplateProcessing(
+        "<s> $A </s>", None, [("<s>", 1), ("</s>", len(WORDS) - 1)]
+    )
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     transformers.PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
     return folder

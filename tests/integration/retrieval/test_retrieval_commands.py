@@ -76,7 +76,7 @@ def test_landmarks_seen_in_training_are_refused(folder: Path, model: str, tmp_pa
         pq.write_table(
             table.set_column(table.column_names.index("split"), "split", splits), tmp_path / f"{name}.parquet"
         )
-    with pytest.raises(RetrievalError, match="was trained on 4[0-9] of the 60 landmarks that ask"):
+    with pytest.raises(RetrievalError, match=r"was trained on 4\d of the 60 landmarks that ask"):
         run("evaluate", tmp_path, "--model", model, "--out", tmp_path / "out")
 
 
@@ -99,9 +99,9 @@ def test_a_photograph_and_a_sentence_find_their_landmark(folder: Path, model: st
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
     told = run("retrieve", "a red tower", "--release", folder / "release", "--model", model)
     assert len(told.splitlines()) == 11
-    assert "(trained on it)" in run(
-        "retrieve", "a red tower", "--release", folder / "release", "--model", model, "--split", "train", "--allow-trained"
-    )  # fmt: skip
+    seen = ("--split", "train", "--allow-trained")
+    given = ("retrieve", "a red tower", "--release", folder / "release", "--model", model)
+    assert "(trained on it)" in run(*given, *seen)
 
 
 def test_questions_that_cannot_be_answered(folder: Path, model: str, tmp_path: Path) -> None:
