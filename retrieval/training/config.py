@@ -28,8 +28,8 @@ class _Model(BaseModel):
 class TowerInputs(_Model):
     """What the tower of each modality reads: `pixels`, or the name of a frozen encoder."""
 
-    ground: str | None = Field(PIXELS_NAME, description="Of photographs; null to leave the modality out.")
-    satellite: str | None = Field(PIXELS_NAME, description="Of aerial images; null to leave the modality out.")
+    ground: str | None = Field("colour-shape", description="Of photographs; null to leave the modality out.")
+    satellite: str | None = Field("colour-shape", description="Of aerial images; null to leave the modality out.")
     text: str | None = Field("hashed-words", description="Of texts: an encoder; null to leave the modality out.")
 
     @field_validator("ground", "satellite", "text")
@@ -56,22 +56,25 @@ class TowerInputs(_Model):
 class Schedule(_Model):
     """How the towers are trained."""
 
-    steps: int = Field(1200, ge=1, description="Optimiser steps.")
-    landmarks_per_step: int = Field(96, ge=2, description="Landmarks in a batch.")
-    items_per_landmark: int = Field(1, ge=1, description="Items of each modality and landmark in a batch, at most.")
+    steps: int = Field(160, ge=1, description="Optimiser steps.")
+    landmarks_per_step: int = Field(64, ge=2, description="Landmarks in a batch.")
+    items_per_landmark: int = Field(2, ge=1, description="Items of each modality and landmark in a batch, at most.")
     learning_rate: float = Field(2e-3, gt=0, description="Of AdamW, at its highest.")
     weight_decay: float = Field(0.05, ge=0, description="Of AdamW.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of values left out in training.")
-    components: int = Field(96, ge=2, description="Frozen features are whitened to so many principal components.")
-    copies: int = Field(4, ge=1, description="Altered copies of an image whose features of a frozen encoder are kept.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Share of values left out in training.")
+    components: int = Field(200, ge=2, description="Frozen features are whitened to so many principal components.")
+    copies: int = Field(6, ge=1, description="Altered copies of an image whose features of a frozen encoder are kept.")
     pairing: Literal["complete", "ground-centred"] = Field(
         "complete", description="complete: all pairs of modalities; ground-centred: photographs against each other one."
     )
     hard_share: float = Field(
         0.0, ge=0, le=1, description="Share of steps whose landmarks are all of one category, so that they are hard."
     )
+    category_share: float = Field(
+        0.8, ge=0, lt=1, description="Share of the target that falls on other landmarks of the same category."
+    )
     dimensions: int = Field(128, ge=2, description="Length of an embedding.")
-    validate_every: int = Field(100, ge=1, description="Steps between validations and checkpoints.")
+    validate_every: int = Field(20, ge=1, description="Steps between validations and checkpoints.")
     shuffled: bool = Field(False, description="Train on wrong correspondence, as a control.")
 
 

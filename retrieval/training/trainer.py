@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from retrieval.benchmark import Modality
 from retrieval.errors import RetrievalError
-from retrieval.model import PIXELS, FeatureTower, Towers, contrastive_loss
+from retrieval.model import PIXELS, FeatureTower, Towers, contrastive_loss, same_group
 from retrieval.training.config import Schedule
 from retrieval.training.features import Features, numbers_of
 from retrieval.training.sampler import Batch, Sampler
@@ -90,12 +90,14 @@ def train(
     held_out = None
     if len(given.validation) > 1:
         held_out = Sampler(given.features, given.lonlat, given.validation, schedule, seed)
+    _, inverse = np.unique(np.array(given.groups or [""] * len(given.lonlat)), return_inverse=True)
+    codes = torch.from_numpy(inverse).to(device) if given.groups else None
     with _one_thread():
         _whiten(towers, given.features, training)
         for step in range(state.resume(), schedule.steps):
             torch.manual_seed(seed * 1_000_003 + step)
             towers.train()
-            loss = _loss(_embedded(towers, sampler.batch(step), device), towers, schedule.pairing)
+            loss = _loss(_embedded(towers, sampler.batch(step), device), towers, schedule, codes)
             state.step(loss)
             if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
                 entry = state.validate(step + 1, float(loss.detach()), held_out, device)
@@ -137,7 +139,7 @@ class _State:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, schedule.steps)
         self.path = folder / "checkpoint.pt"
         self.settings = {"seed": seed, **schedule.model_dump(mode="json")}
-        self.pairing = schedule.pairing
+        self.given = schedule
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {k: v.clone() for k, v in towers.state_dict().items()}
         self._lowest = float("inf")
@@ -165,12 +167,16 @@ class _State:
             self.towers.temperature.clamp_(max=float(np.log(100)))
 
     def validate(self, step: int, loss: float, held_out: Sampler | None, device: str) -> dict[str, float]:
-        """Measure the loss on landmarks kept aside, keep the best, and write the checkpoint."""
+        """Measure ranks among landmarks kept aside, keep the best, and write the checkpoint.
+
+        Ranks choose, not the loss: with few landmarks the loss rises long before the order is at its best, as the
+        scores become too sure of themselves. The calibration repairs that.
+        """
         self.towers.eval()
         measured = loss
         if held_out is not None:
             with torch.no_grad():
-                measured = float(_loss(_embedded(self.towers, held_out.whole(), device), self.towers, self.pairing))
+                measured = mean_log_rank(_embedded(self.towers, held_out.whole(), device))
         entry = {"step": step, "loss": loss, "validation": measured}
         self.history.append(entry)
         if measured < self._lowest or held_out is None:
@@ -211,12 +217,29 @@ def _embedded(towers: Towers, batch: Batch, device: str) -> Embedded:
     return found
 
 
-def _loss(embedded: Embedded, towers: Towers, pairing: str) -> Tensor:
+def _loss(embedded: Embedded, towers: Towers, schedule: Schedule, codes: Tensor | None) -> Tensor:
+    """Return the mean loss over pairs of modalities; `codes` gives the category of each landmark by its number."""
     pairs: Sequence[tuple[Modality, Modality]] = list(combinations(embedded, 2))
-    if pairing == "ground-centred":
+    if schedule.pairing == "ground-centred":
         pairs = [pair for pair in pairs if "ground" in pair]
     factor = towers.temperature.exp()
-    losses = [
-        contrastive_loss(embedded[a][0], embedded[b][0], (embedded[a][1], embedded[b][1]), factor) for a, b in pairs
-    ]
+    losses = []
+    for a, b in pairs:
+        landmarks = embedded[a][1], embedded[b][1]
+        related = None
+        if codes is not None and schedule.category_share and "coordinates" not in (a, b):
+            related = same_group((codes[landmarks[0]], codes[landmarks[1]]), landmarks, schedule.category_share)
+        losses.append(contrastive_loss(embedded[a][0], embedded[b][0], landmarks, factor, related))
     return torch.stack(losses).mean()
+
+
+def mean_log_rank(embedded: Embedded) -> float:
+    """Return the mean of log2(1 + rank of the first right answer) over all items and other modalities."""
+    found = []
+    for a, b in permutations(embedded, 2):
+        scores = embedded[a][0] @ embedded[b][0].T
+        right = embedded[a][1][:, None] == embedded[b][1][None, :]
+        best = scores.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
+        ranks = ((scores >= best) & ~right).sum(dim=1)[right.any(dim=1)]
+        found.append(torch.log2(1 + ranks.double()).mean())
+    return float(torch.stack(found).mean())

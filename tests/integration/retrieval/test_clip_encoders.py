@@ -21,22 +21,7 @@ from retrieval.errors import RetrievalError
 
 pytestmark = pytest.mark.integration
 
-WORDS = [
-    "<pad>",
-    "<s>",
-    "<unk>",
-    "it",
-    "is",
-    "a",
-    "red",
-    "green",
-    "blue",
-    "yellow",
-    "church",
-    "tower",
-    "stadium",
-    "</s>",
-]
+WORDS = ["<pad>", "<s>", "<unk>", "it", "is", "a", "red", "green", "blue", "yellow", "church", "tower", "</s>"]
 
 
 @pytest.fixture(scope="module")
