@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 Modality = Literal["ground", "satellite", "text", "coordinates"]
 
@@ -46,6 +47,7 @@ class Benchmark:
         galleries: Items among which the answer is; a gallery holds the queries' own modality, too.
         lonlat: (L, 2) degrees, the place of each landmark by its number.
         groups: For breakdowns, a label of each landmark by its number: {"category": (L,), "state": (L,)}.
+        ids: Names of the landmarks by their numbers; empty where the dataset has none.
     """
 
     name: str
@@ -53,6 +55,18 @@ class Benchmark:
     galleries: Mapping[Modality, Items]
     lonlat: npt.NDArray[np.float64]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ids: Sequence[str] = ()
+
+    def digest(self) -> str:
+        """Return what two copies of the same dataset have in common: a digest of names, landmarks and places."""
+        whole = blake3(self.name.encode())
+        for side in (self.queries, self.galleries):
+            for modality in sorted(side):
+                items = side[modality]
+                whole.update("\0".join([modality, *items.ids]).encode())
+                whole.update(items.landmarks.astype("<i8").tobytes())
+        whole.update(np.round(self.lonlat, 6).astype("<f8").tobytes())
+        return whole.hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from retrieval.errors import RetrievalError
 from retrieval.metrics import DISTANCES_KM, RECALLS, Protocol, great_circle_km, score_queries
 from retrieval.search import Hits, search
 from retrieval.statistics import Interval, mean_by_landmark, median_by_landmark
+from retrieval.vectors import Vectors
 
 Values = npt.NDArray[np.float64]
 
@@ -63,6 +64,8 @@ def evaluate(
     protocols: Sequence[Protocol],
     workers: int | None = None,
     device: str = "cpu",
+    asking: Mapping[Modality, Embeddings] | None = None,
+    pooled: bool = False,
 ) -> list[TaskResult]:
     """Evaluate one task.
 
@@ -73,6 +76,9 @@ def evaluate(
         protocols: Under which to score; the search is done once. Geolocation gives one result whatever they are.
         workers: Threads of the search.
         device: Device of the search; see `retrieval.search.search`.
+        asking: Embeddings of the queries, where they are not those of the gallery.
+        pooled: Whether all queries of a landmark ask together, by the mean of their vectors; the task is then called
+            "G2S pooled".
 
     Raises:
         RetrievalError: The benchmark has not these modalities, or embeddings are missing.
@@ -86,11 +92,25 @@ def evaluate(
     landmarks = gallery.landmarks[order]
     by_landmark = _positions(landmarks)
     right = [by_landmark.get(int(number), np.zeros(0, np.int64)) for number in queries.landmarks]
-    vectors = embeddings[task.query].take(queries)
+    vectors = (asking or embeddings)[task.query].take(queries)
+    if pooled:
+        queries, vectors = pool(queries, vectors)
+        right = [by_landmark.get(int(number), np.zeros(0, np.int64)) for number in queries.landmarks]
+        task = replace(task, name=f"{task.name} pooled")
     hits = search(vectors, embeddings[task.gallery].vectors, right, landmarks == DISTRACTOR, workers, device)
     if task.gallery == "coordinates":
         return [_geolocation(benchmark, task, queries, gallery, order, hits, protocols[0])]
     return [_retrieval(benchmark, task, queries, len(gallery), hits, protocol) for protocol in protocols]
+
+
+def pool(queries: Items, vectors: Vectors) -> tuple[Items, Vectors]:
+    """Return one query a landmark: the mean of the vectors of its queries, of unit length."""
+    numbers, members = np.unique(queries.landmarks, return_inverse=True)
+    total = np.zeros((len(numbers), vectors.shape[1]))
+    np.add.at(total, members, vectors.read(0, len(vectors)))
+    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    first = [queries.ids[int(np.argmax(members == n))] for n in range(len(numbers))]
+    return Items(first, numbers), Vectors.of(total)
 
 
 def _positions(landmarks: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:

@@ -45,6 +45,7 @@ class LocationEncoder(nn.Module):
             features: Frequencies of each part.
         """
         super().__init__()
+        self.dimensions = dimensions
         self.parts = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(2 * features, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, dimensions)

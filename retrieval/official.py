@@ -59,7 +59,7 @@ def read_official(root: Path) -> Benchmark:
             every_place,
         ),
     }
-    return Benchmark("MMLandmarks", queries, galleries, lonlat, _groups(root, number))
+    return Benchmark("MMLandmarks", queries, galleries, lonlat, _groups(root, number), list(number))
 
 
 def image_path(root: Path, split: str, modality: str, name: str) -> Path:

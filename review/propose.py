@@ -32,6 +32,7 @@ def propose_place(pair: RasterPair, start: Matrix, map_xy: tuple[float, float], 
         Refused: 422 where the windows reach over a border, or hold no structure on both sides.
     """
     from stages.align.fine import Layout, measure  # torch: only where it is needed
+    from stages.align.limits import WindowLimits
     from stages.align.threads import one_thread
 
     moved = start.copy()
@@ -48,7 +49,7 @@ def propose_place(pair: RasterPair, start: Matrix, map_xy: tuple[float, float], 
     corner = np.clip(corner, 0, limit)
     layout = Layout(1, WINDOW, RADIUS, corner[None], _NEVER_SPLIT)
     with one_thread():
-        found = measure(pair, moved, layout)
+        found = measure(pair, moved, layout, WindowLimits())
     if not len(found):
         raise Refused(422, f"the windows of {WINDOW} px around this point hold too little structure to compare")
     offset = found.found[0] - found.expected[0]

@@ -86,7 +86,7 @@ class Country:
         self._worlds = lru_cache(maxsize=len(REGIONS))(self._world)
 
     def _world(self, region: int) -> SyntheticScene:
-        return SyntheticScene(mix(self.seed, 0x3E610, region), REGIONS[region][1])
+        return SyntheticScene(mix(self.seed, 0x3E610, region), REGIONS[region][1], contours=False)
 
     def _region(self, number: int) -> int:
         return int(generator(self.seed, 0x11, number).integers(len(REGIONS)))

@@ -25,14 +25,15 @@ _REACH = 1.5
 class SyntheticScene:
     """An unlimited scene of one seed and landscape; a `SceneSource`."""
 
-    def __init__(self, seed: int, landscape: LandscapeName = "mixed") -> None:
+    def __init__(self, seed: int, landscape: LandscapeName = "mixed", *, contours: bool = True) -> None:
         """Make a scene; its parts are made when windows ask for them.
 
         Args:
             seed: The same seed and landscape give the same features in every window, whatever was asked for before.
             landscape: Decides where towns, fields and water lie.
+            contours: Whether there are contour lines; only maps show them, and they take a third of the time.
         """
-        self.seed = seed
+        self.seed, self._contours = seed, contours
         self.landscape = Landscape(seed, landscape)
         self.warp = Warp(seed)
         self._superblock = lru_cache(maxsize=600)(self._make_superblock)
@@ -82,7 +83,7 @@ class SyntheticScene:
         return superblock(self.landscape, self.warp, i, j, generator(self.seed, 0xB10C, i, j))
 
     def _make_terrain(self, i: int, j: int) -> Scene:
-        return terrain(self.landscape, i, j)
+        return terrain(self.landscape, i, j, contours=self._contours)
 
 
 def _cells(bounds: Bounds, reach: float) -> Iterator[tuple[int, int]]:

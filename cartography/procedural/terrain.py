@@ -23,13 +23,14 @@ _OVERLAP = 0.5
 """Metres by which areas of neighbouring cells overlap, so that no renderer shows a hairline between them."""
 
 
-def terrain(landscape: Landscape, i: int, j: int) -> Scene:
+def terrain(landscape: Landscape, i: int, j: int, *, contours: bool = True) -> Scene:
     """Return the landscape's features of a cell: water, woods, rock, contours, railways and motorways.
 
     Args:
         landscape: What the ground is like.
         i: Column of the cell.
         j: Row of the cell.
+        contours: Whether to draw contours.
 
     Returns:
         Its features in the plane.
@@ -42,7 +43,7 @@ def terrain(landscape: Landscape, i: int, j: int) -> Scene:
     return Scene(
         bounds,
         areas=_areas(landscape, bounds, points, flat),
-        contours=_contours(landscape, bounds, points, flat, water),
+        contours=_contours(landscape, bounds, points, flat, water) if contours else (),
         waterways=_waterways(landscape, bounds, points, flat, lakes, water),
         rails=tuple(
             Rail(line, "rail", 2, mix(landscape.seed, 30, i, j, n))

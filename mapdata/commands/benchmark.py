@@ -81,6 +81,9 @@ def benchmark(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Of a release of landmarks: the model to measure; see `mapdata evaluate`.")
+    ] = "baseline",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Measure matchers; a benchmark that was stopped goes on when the command is repeated.
@@ -92,7 +95,10 @@ def benchmark(
     `mapdata export --to stac` then puts the figures of a dataset's own test split into its card and catalog.
     Exit status 1 if a matcher could not be loaded (the others are measured).
 
+    Where CONFIG is one of landmarks, a model of retrieval is measured on all tasks instead, as `mapdata evaluate` does.
+
     Examples: `mapdata benchmark configs/demo.yaml --workspace work/demo --matcher rootsift`,
+    `mapdata benchmark configs/landmarks-demo.yaml --workspace work/landmarks --model baseline`,
     `mapdata benchmark --pairs Optical-Map --layout srif --matcher rootsift --level easy --out work/srif`
     """
     from pydantic import ValidationError
@@ -124,6 +130,9 @@ def benchmark(
     seed = 0
     if config is not None:
         loaded = load_recipe(config)
+        if loaded.resolved.get("recipe") == "landmarks":
+            _measure_landmarks(folder, model, "cpu" if device == "auto" else device, as_json)
+            return
         measured = {stage.name for stage in stages}
         stages = [*(stage for stage in loaded.stages if stage.name not in measured), *stages]
         seed = loaded.seed
@@ -147,3 +156,16 @@ def benchmark(
         if found.exists():
             typer.echo((found.parent / "leaderboard.md").read_text(encoding="utf-8"))
     raise typer.Exit(1 if summary.failures else 0)
+
+
+def _measure_landmarks(workspace: Path, model: str, device: str, as_json: bool) -> None:
+    """Measure a model of retrieval on the release of a workspace."""
+    from mapdata.commands.evaluate import measured, report
+    from retrieval.release import read_release
+
+    found = measured(
+        read_release(workspace / "release"), model, None, workspace / "benchmark", None, None, False, device
+    )
+    report(found, as_json)
+    if not as_json:
+        typer.echo(f"{workspace / 'benchmark' / 'report.html'} shows it")

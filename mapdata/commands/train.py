@@ -1,4 +1,4 @@
-"""`mapdata train`: train MapGlue from a configuration."""
+"""`mapdata train`: train a matcher or a model of retrieval from a configuration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,27 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML of a training, such as configs/train-synthetic.yaml.")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train MapGlue; a training that was stopped goes on from its last checkpoint when the command is repeated.
+    """Train MapGlue, or the baseline of landmark retrieval if the configuration has `kind: retrieval`.
 
-    Renders the scenes that are missing, trains, and writes into the configuration's `output` folder: metrics.csv,
-    TensorBoard events, pictures of matches, weights.safetensors, and the record of the data that it read, by which
-    `mapdata benchmark` refuses that data.
+    A training that was stopped goes on from its last checkpoint when the command is repeated. The configuration's
+    `output` folder gets the weights, what was measured on the way, and the record of the data that were read, by which
+    `mapdata benchmark`, `mapdata evaluate` and `mapdata retrieve` know that data again.
 
-    Example: `mapdata train configs/train-synthetic.yaml`
+    Examples: `mapdata train configs/train-synthetic.yaml`, `mapdata train configs/train-landmarks.yaml`
     """
+    import torch
+
+    from pipeline.yaml_file import read_yaml
+
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    value = read_yaml(config).value
+    if isinstance(value, dict) and "kind" in value:
+        _train_retrieval(config, chosen)
+    else:
+        _train_matcher(config, chosen)
+
+
+def _train_matcher(config: Path, device: str) -> None:
     import torch
 
     from matcher.training.config import TrainingConfig
@@ -33,8 +46,24 @@ def train(
     from pipeline.config import read_model
 
     settings = read_model(config, TrainingConfig)
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    progress = run(settings, torch.device(chosen))
+    progress = run(settings, torch.device(device))
     weights = settings.output / "weights.safetensors"
     write_record(settings, weights.with_name(weights.name + ".training.json"))
     typer.echo(f"{settings.output}: {progress.step} steps done; weights and the record of their data in {weights}")
+
+
+def _train_retrieval(config: Path, device: str) -> None:
+    from pipeline.config import read_model
+    from retrieval.training.config import TrainingConfig
+    from retrieval.training.run import train_baseline
+
+    settings = read_model(config, TrainingConfig)
+
+    def report(entry: dict[str, float]) -> None:
+        typer.echo(
+            f"step {entry['step']:.0f} of {settings.schedule.steps}: loss {entry['loss']:.3f}, "
+            f"validation {entry['validation']:.3f}"
+        )
+
+    weights = train_baseline(settings, device, report)
+    typer.echo(f"{weights}: done; the record of the landmarks that were read lies beside it")

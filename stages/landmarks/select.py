@@ -87,12 +87,14 @@ class SimulatedSelection(_Selection):
     kind: Literal["simulated"] = "simulated"
     world: int = Field(0, ge=0, description="Seed of the country; the same in all stages.")
     landmarks: int = Field(240, ge=1, description="How many.")
+    first: int = Field(0, ge=0, description="Number of the first; a country has any number of landmarks.")
 
     def rows(self) -> tuple[list[Row], list[Row]]:
         """Make them."""
         from stages.landmarks.simulated import candidate_row
 
-        return sorted((candidate_row(self.world, n) for n in range(self.landmarks)), key=lambda r: r["landmark_id"]), []
+        numbers = range(self.first, self.first + self.landmarks)
+        return sorted((candidate_row(self.world, n) for n in numbers), key=lambda row: row["landmark_id"]), []
 
     def count(self) -> float:
         """Return the number."""

@@ -174,10 +174,14 @@ def test_the_command_writes_results_and_rows(release: Path, tmp_path: Path) -> N
     arguments = ["evaluate", str(release), "--embeddings", str(folder), "--out", str(out)]
     ran = CliRunner().invoke(build_app(), [*arguments, "--json"])
     assert ran.exit_code == 0, ran.output
-    found = {(each["task"], each["protocol"]): each["figures"] for each in json.loads(ran.stdout)}
+    found = {(each["task"], each["protocol"]): each["figures"] for each in json.loads(ran.stdout)["results"]}
     assert {task for task, _ in found} == set(TASKS)
     expected = results(release, folder, "S2G")["whole-gallery"]["mAP@1k"]
     assert found["S2G", "whole-gallery"]["mAP@1k"]["value"] == expected
     assert pq.read_table(out / "G2S-official.parquet").num_rows == LANDMARKS * PHOTOGRAPHS
+    report = (out / "report.html").read_text()
+    assert "Retrieval, protocol official" in report
+    assert "not here" in report, "images that are not there are named"
     told = CliRunner().invoke(build_app(), [*arguments, "--task", "G2X"])
-    assert told.exit_code == 2
+    assert isinstance(told.exception, RetrievalError)
+    assert "no task 'G2X'" in str(told.exception)

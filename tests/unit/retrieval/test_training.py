@@ -13,12 +13,18 @@ import torch
 from pyproj import Proj
 
 from retrieval.benchmark import Modality
+from retrieval.encoders.colour_texture import describe, dimensions, views
+from retrieval.encoders.words import DIMENSIONS, describe_text
 from retrieval.errors import RetrievalError
-from retrieval.image_features import describe, dimensions, views
 from retrieval.location import LocationEncoder, equal_earth
-from retrieval.model import contrastive_loss
-from retrieval.train import Features, TrainingConfig, train
-from retrieval.words import DIMENSIONS, describe_text
+from retrieval.metrics import great_circle_km
+from retrieval.model import FeatureTower, contrastive_loss
+from retrieval.pixels import altered
+from retrieval.training.config import Schedule, Validation
+from retrieval.training.features import Features
+from retrieval.training.sampler import Sampler
+from retrieval.training.separation import kept_aside
+from retrieval.training.trainer import Trained, TrainingSet, train
 
 pytestmark = pytest.mark.unit
 
@@ -63,61 +69,118 @@ def test_the_loss_by_hand() -> None:
     assert float(contrastive_loss(first, second, landmarks, torch.tensor(2.0))) == pytest.approx(expected, rel=1e-6)
 
 
-def test_it_learns_what_the_modalities_share(tmp_path: Path) -> None:
+def trained(folder: Path, schedule: Schedule, given: TrainingSet | None = None) -> Trained:
     features, lonlat = corpus()
-    validation = np.arange(30, LANDMARKS)
-    config = TrainingConfig(steps=120, validate_every=30)
+    return train(given or TrainingSet(features, lonlat, np.arange(30), np.arange(30, LANDMARKS)), schedule, 0, folder)
+
+
+def settings(**given: object) -> Schedule:
+    return Schedule.model_validate({"landmarks_per_step": 24, "items_per_landmark": 2, **given})
+
+
+def test_it_learns_what_the_modalities_share(tmp_path: Path) -> None:
+    features, _ = corpus()
     found = {}
     for shuffled in (False, True):
-        settings = TrainingConfig(steps=120, validate_every=30, shuffled=shuffled)
-        heads = train(features, lonlat, validation, settings, tmp_path / str(shuffled)).heads
-        held_out = [features[name].of(validation) for name in ("ground", "satellite")]  # type: ignore[index]
+        schedule = settings(steps=120, validate_every=30, shuffled=shuffled)
+        towers = trained(tmp_path / str(shuffled), schedule).towers
+        held_out = [features[name].of(np.arange(30, LANDMARKS)) for name in ("ground", "satellite")]  # type: ignore[index]
         with torch.no_grad():
             ground, aerial = (
-                heads(name, torch.from_numpy(each.values[:, 0]))
+                towers(name, torch.from_numpy(each.values[:, 0]))
                 for name, each in zip(("ground", "satellite"), held_out, strict=True)
             )
         best = held_out[1].landmarks[(ground @ aerial.T).argmax(dim=1).numpy()]
         found[shuffled] = float((best == held_out[0].landmarks).mean())
-    assert config.seed == 0
     assert found[False] > 0.5
     assert found[False] > 2 * found[True], "a control trained on wrong correspondence learns nothing"
 
 
 def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
-    features, lonlat = corpus()
-    config = TrainingConfig(steps=20, validate_every=5)
-    first, second = (train(features, lonlat, np.arange(30, 40), config, tmp_path / name) for name in "ab")
+    first, second = (trained(tmp_path / name, settings(steps=20, validate_every=5)) for name in "ab")
     assert first.history == second.history
 
 
-def _train(folder: Path, config: TrainingConfig) -> None:
+def pixels() -> TrainingSet:
+    """Thumbnails whose colour tells the landmark, and the features of `corpus`."""
     features, lonlat = corpus()
-    train(features, lonlat, np.arange(30, 40), config, folder)
+    colours = np.random.default_rng(1).integers(0, 255, (LANDMARKS, 3), np.uint8)
+    landmarks = np.repeat(np.arange(LANDMARKS), 2)
+    values = np.broadcast_to(colours[landmarks][:, None, None, None], (len(landmarks), 1, 32, 32, 3)).copy()
+    features["satellite"] = Features(values, landmarks)
+    return TrainingSet(features, lonlat, np.arange(30), np.arange(30, LANDMARKS), ["even", "odd"] * (LANDMARKS // 2))
+
+
+def test_pixels_give_the_same_losses_again_and_are_altered(tmp_path: Path) -> None:
+    schedule = settings(steps=4, validate_every=2, landmarks_per_step=8, hard_share=0.5)
+    first, second = (trained(tmp_path / name, schedule, pixels()) for name in "ab")
+    assert first.history == second.history
+    images = torch.rand(3, 3, 32, 32)
+    changed = altered(images, "satellite", np.random.default_rng(0))
+    assert changed.shape == images.shape
+    assert float(changed.min()) >= 0
+    assert float(changed.max()) <= 1
+    assert not torch.allclose(changed, images, atol=0.1)
+    assert torch.equal(changed, altered(images, "satellite", np.random.default_rng(0)))
+
+
+def test_hard_batches_are_of_one_category() -> None:
+    given = pixels()
+    sampler = Sampler(
+        given.features, given.lonlat, given.training, settings(landmarks_per_step=10, hard_share=1.0), 0, given.groups
+    )
+    for step in range(5):
+        landmarks = sampler.batch(step)["ground"][1]
+        assert len({int(number) % 2 for number in landmarks}) == 1
+
+
+def test_whitened_features_have_unit_variance() -> None:
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy((rng.normal(size=(200, 12)) * np.geomspace(1e-2, 1e2, 12) + 5).astype(np.float32))
+    tower = FeatureTower(12, 6, 8, 16, 0.0)
+    tower.whiten(values)
+    white = (values - tower.mean) @ tower.matrix
+    assert torch.allclose(white.mean(0), torch.zeros(6), atol=1e-3)
+    assert torch.allclose(torch.cov(white.T), torch.eye(6), atol=1e-2)
+
+
+def test_landmarks_kept_aside_lie_apart() -> None:
+    lonlat = np.random.default_rng(0).uniform([-100, 30], [-98, 32], (400, 2))
+    given = Validation(share=0.2, cell_km=25, distance_km=3)
+    training, aside = kept_aside(lonlat, given, 0)
+    assert 0.1 < len(aside) / 400 < 0.3
+    distances = great_circle_km(lonlat[training][:, None], lonlat[aside][None])
+    assert distances.min() >= 3
+    assert not set(training) & set(aside)
+    everything, none = kept_aside(lonlat, Validation(share=0), 0)
+    assert len(everything) == 400
+    assert not len(none)
+
+
+def _train(folder: Path, schedule: Schedule) -> None:
+    trained(folder, schedule)
 
 
 def test_a_killed_training_goes_on_to_the_same_state(tmp_path: Path) -> None:
-    config = TrainingConfig(steps=400, validate_every=10)
-    process = multiprocessing.get_context("spawn").Process(target=_train, args=(tmp_path / "killed", config))
+    schedule = settings(steps=120, validate_every=5)
+    process = multiprocessing.get_context("spawn").Process(target=_train, args=(tmp_path / "killed", schedule))
     process.start()
     while process.is_alive() and not (tmp_path / "killed" / "checkpoint.pt").exists():
         process.join(0.02)
     process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL, "it was still at work"
-    features, lonlat = corpus()
-    resumed = train(features, lonlat, np.arange(30, 40), config, tmp_path / "killed")
-    whole = train(features, lonlat, np.arange(30, 40), config, tmp_path / "whole")
+    resumed = trained(tmp_path / "killed", schedule)
+    whole = trained(tmp_path / "whole", schedule)
     assert resumed.history == whole.history
-    for name, value in whole.heads.state_dict().items():
-        assert torch.equal(value, resumed.heads.state_dict()[name]), name
+    for name, value in whole.towers.state_dict().items():
+        assert torch.equal(value, resumed.towers.state_dict()[name]), name
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    features, lonlat = corpus()
-    train(features, lonlat, np.arange(30, 40), TrainingConfig(steps=5, validate_every=5), tmp_path)
+    trained(tmp_path, settings(steps=5, validate_every=5))
     with pytest.raises(RetrievalError, match="other settings"):
-        train(features, lonlat, np.arange(30, 40), TrainingConfig(steps=6, validate_every=5), tmp_path)
+        trained(tmp_path, settings(steps=6, validate_every=5))
 
 
 def test_features_of_images_and_texts() -> None:

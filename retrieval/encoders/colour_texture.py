@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.errors import RetrievalError
-
 SIDE = 192
 """Pixels of the square that an image is reduced to."""
 _ORIENTATIONS = 8
@@ -90,21 +88,3 @@ def views(image: npt.NDArray[np.uint8], kind: str, count: int, seed: int) -> lis
         gain = random.uniform(0.8, 1.2) * random.uniform(0.94, 1.06, 3)
         made.append(np.clip(view * gain, 0, 255).astype(np.uint8))
     return made
-
-
-def read_image(path: str) -> npt.NDArray[np.uint8]:
-    """Read an image file as RGB.
-
-    Args:
-        path: PNG, JPEG, WebP or what else OpenCV reads.
-
-    Returns:
-        (H, W, 3) uint8 RGB at full size; opacity is dropped.
-
-    Raises:
-        RetrievalError: It is missing or no image.
-    """
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise RetrievalError(f"{path}: missing or no image; verify the release")
-    return np.ascontiguousarray(image[..., ::-1])

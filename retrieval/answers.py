@@ -1,0 +1,187 @@
+"""Where is this? A photograph, an aerial image or a text -> the likeliest landmarks of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.benchmark import Modality
+from retrieval.encode import Progress, VectorCache, encode_items
+from retrieval.encoders.base import Encoder
+from retrieval.errors import RetrievalError
+from retrieval.images import read_image
+from retrieval.prototypes import Calibration, Embedded, prototypes
+from retrieval.release import Landmarks
+from retrieval.training.record import TrainingRecord
+
+SHOWN = 10
+_LEAST = 0.5
+"""Least probability of the first answer with which it is given as the answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One landmark.
+
+    Attributes:
+        landmark: Its number.
+        id: Its name in the release.
+        title: What it is called.
+        score: Cosine similarity of the question and all that is known of the landmark.
+        probability: That it is the right one; None where the model has no calibration.
+        lonlat: Degrees.
+        trained_on: Whether the model was trained on it, so that the answer says little of what it can.
+    """
+
+    landmark: int
+    id: str
+    title: str
+    score: float
+    probability: float | None
+    lonlat: tuple[float, float]
+    trained_on: bool
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The likeliest landmarks.
+
+    Attributes:
+        question: Modality of the question.
+        landmarks: How many there are to choose from.
+        answers: The likeliest first.
+        none: Probability that it is none of the release's landmarks; None without a calibration.
+        known: Whether the first answer is more likely right than not; None without a calibration.
+    """
+
+    question: Modality
+    landmarks: int
+    answers: Sequence[Answer]
+    none: float | None
+    known: bool | None
+
+    def verdict(self) -> str:
+        """Return a sentence that says how much the answer is worth."""
+        if self.known is None or self.none is None:
+            return "the model has no calibration: the order is all that it says"
+        first = self.answers[0]
+        if self.known:
+            return f"{first.title}, with a probability of {first.probability:.0%}"
+        return (
+            f"I do not know: the likeliest, {first.title}, has a probability of {first.probability:.0%}, that it is "
+            f"none of these landmarks {self.none:.0%}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-able."""
+        return {
+            "question": self.question,
+            "landmarks": self.landmarks,
+            "known": self.known,
+            "verdict": self.verdict(),
+            "probability_of_none": self.none,
+            "answers": [
+                {
+                    "rank": rank,
+                    "landmark_id": each.id,
+                    "title": each.title,
+                    "score": round(each.score, 6),
+                    "probability": None if each.probability is None else round(each.probability, 6),
+                    "lon": each.lonlat[0],
+                    "lat": each.lonlat[1],
+                    "trained_on": each.trained_on,
+                }
+                for rank, each in enumerate(self.answers, start=1)
+            ],
+        }
+
+
+class Gazetteer:
+    """The landmarks of a release, each as one vector of a model."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        landmarks: Landmarks,
+        cache: VectorCache,
+        record: TrainingRecord | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Encode all items of the landmarks.
+
+        Args:
+            encoder: The model.
+            landmarks: Those to choose from.
+            cache: Where vectors are looked for and kept.
+            record: Of the landmarks that the model was trained on.
+            progress: Is told how many of how many items of a modality are done.
+
+        Raises:
+            RetrievalError: The model encodes nothing of what the release has, or an item cannot be read.
+        """
+        self._encoder, self._landmarks = encoder, landmarks
+        embedded: dict[Modality, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]] = {}
+        for modality, items in landmarks.items.items():
+            if modality in encoder.modalities and len(items):
+                embedded[modality] = encode_items(encoder, modality, items, cache, progress), items.landmarks
+        count = len(landmarks.ids)
+        if "coordinates" in encoder.modalities:
+            embedded["coordinates"] = encoder.encode_places(landmarks.lonlat), np.arange(count)
+        if not embedded:
+            raise RetrievalError(f"the encoder {encoder.name} encodes nothing that the release has")
+        self._prototypes = prototypes(_unit_length(embedded), count)
+        self._trained_on = np.zeros(count, bool) if record is None else record.knows(landmarks.ids, landmarks.lonlat)
+
+    @property
+    def trained_on(self) -> npt.NDArray[np.bool_]:
+        """Of each landmark whether the model was trained on it."""
+        return self._trained_on
+
+    def ask(self, question: Path | str, modality: Modality, shown: int = SHOWN) -> Answers:
+        """Return the likeliest landmarks.
+
+        Args:
+            question: The path of an image, or a text.
+            modality: "ground", "satellite" or "text".
+            shown: How many answers.
+
+        Raises:
+            RetrievalError: The image cannot be read, or the model does not encode this modality.
+        """
+        if modality not in self._encoder.modalities:
+            known = ", ".join(sorted(self._encoder.modalities))
+            raise RetrievalError(f"the encoder {self._encoder.name} does not encode {modality}; it encodes {known}")
+        if modality == "text":
+            vector = self._encoder.encode_texts([str(question)])
+        else:
+            vector = self._encoder.encode_images([read_image(Path(question))], modality)
+        length = np.linalg.norm(vector)
+        scores = self._prototypes @ (vector[0] / (length or 1.0))
+        calibration = getattr(self._encoder, "calibration", {}).get(modality)
+        probabilities = None if calibration is None else Calibration(**calibration).probabilities(scores[None])[0]
+        order = np.argsort(-scores, kind="stable")[:shown]
+        answers = [self._answer(int(number), scores, probabilities) for number in order]
+        none = None if probabilities is None else float(probabilities[-1])
+        first = answers[0].probability
+        return Answers(modality, len(scores), answers, none, None if first is None else first >= _LEAST)
+
+    def _answer(
+        self, number: int, scores: npt.NDArray[np.float64], probabilities: npt.NDArray[np.float64] | None
+    ) -> Answer:
+        lon, lat = self._landmarks.lonlat[number].tolist()
+        return Answer(
+            number, self._landmarks.ids[number], self._landmarks.titles[number], float(scores[number]),
+            None if probabilities is None else float(probabilities[number]), (lon, lat), bool(self._trained_on[number]),
+        )  # fmt: skip
+
+
+def _unit_length(embedded: Embedded) -> Embedded:
+    return {
+        name: (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), landmarks)
+        for name, (vectors, landmarks) in embedded.items()
+    }

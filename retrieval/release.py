@@ -1,0 +1,189 @@
+"""Reading a release of landmarks of this project: queries and galleries, and what there is to train on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from retrieval.benchmark import DISTRACTOR, Benchmark, Items, Modality
+from retrieval.errors import RetrievalError
+
+_IMAGES = ["image_id", "landmark_id", "modality", "distractor", "split", "year", "image_path", "geometry"]
+_WORD = re.compile(r"\w+")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Landmarks with all their items.
+
+    Attributes:
+        ids: Names of the landmarks by their numbers.
+        titles: What they are called.
+        lonlat: (L, 2) degrees.
+        items: Images and texts by modality, each with the number of its landmark.
+        groups: For breakdowns, a label of each landmark by its number.
+    """
+
+    ids: Sequence[str]
+    titles: Sequence[str]
+    lonlat: npt.NDArray[np.float64]
+    items: Mapping[Modality, Items]
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def read_release(root: Path) -> Benchmark:
+    """Read the queries and galleries of the seven tasks.
+
+    Of the aerial images of a query landmark the latest asks and is in the gallery, as in the published dataset.
+
+    Args:
+        root: Folder of the release.
+
+    Raises:
+        RetrievalError: A table is missing or damaged, or there is no query landmark.
+    """
+    rows = _landmark_rows(root, "query")
+    number = {row["landmark_id"]: index for index, row in enumerate(rows)}
+    lonlat = np.array([[row["lon"], row["lat"]] for row in rows], np.float64)
+    images = _image_rows(root)
+    own = [row for row in images if row["split"] == "query"]
+    latest = {row["landmark_id"]: row for row in own if row["modality"] == "satellite"}
+    asking: dict[Modality, list[Row]] = {
+        "ground": [row for row in own if row["modality"] == "ground"],
+        "satellite": list(latest.values()),
+    }
+    distractors = [row for row in images if row["split"] == "index"]
+    queries: dict[Modality, Items] = {"text": _sentences(root, "query", number)}
+    galleries: dict[Modality, Items] = {}
+    for name, rows_of in asking.items():
+        others = [row for row in distractors if row["modality"] == name]
+        queries[name] = _images(root, rows_of, number)
+        galleries[name] = _images(root, [*rows_of, *others], number)
+    aerials = [row for row in distractors if row["modality"] == "satellite"]
+    centres = shapely.get_coordinates(shapely.centroid(shapely.from_wkb([row["geometry"] for row in aerials])))
+    galleries["coordinates"] = Items(
+        [*number, *(row["image_id"] for row in aerials)],
+        np.concatenate([np.arange(len(number)), np.full(len(aerials), DISTRACTOR)]),
+        np.concatenate([lonlat, centres.reshape(-1, 2)]),
+    )
+    return Benchmark(_title(root), queries, galleries, lonlat, _groups(rows), list(number))
+
+
+def read_landmarks(root: Path, split: str | None = None) -> Landmarks:
+    """Read the landmarks of a split with all their images and texts.
+
+    Args:
+        root: Folder of the release.
+        split: "train", "query", or None for all.
+
+    Raises:
+        RetrievalError: A table is missing or damaged, or the split is empty.
+    """
+    rows = _landmark_rows(root, split)
+    number = {row["landmark_id"]: index for index, row in enumerate(rows)}
+    images = [row for row in _image_rows(root) if row["landmark_id"] in number and not row["distractor"]]
+    items: dict[Modality, Items] = {
+        "ground": _images(root, [row for row in images if row["modality"] == "ground"], number),
+        "satellite": _images(root, [row for row in images if row["modality"] == "satellite"], number),
+        "text": _texts(root, rows, number),
+    }
+    return Landmarks(
+        list(number),
+        [row["name"] or row["landmark_id"] for row in rows],
+        np.array([[row["lon"], row["lat"]] for row in rows], np.float64),
+        items,
+        _groups(rows),
+    )
+
+
+def without_words(text: str, *names: str) -> str:
+    """Return a text without the words of some names, whatever their case."""
+    left_out = {word.lower() for name in names for word in _WORD.findall(name)}
+    return " ".join(word for word in text.split() if not left_out & {part.lower() for part in _WORD.findall(word)})
+
+
+def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
+    """Return two texts a landmark: its sentence, and the rest of its article; names of the place are taken out of both,
+    and the words of its own name that do not say what it is."""
+    found = {row["landmark_id"]: row for row in _table(root / "texts.parquet", ["landmark_id", "sentence", "sections"])}
+    ids, landmarks, texts = [], [], []
+    for row in rows:
+        entry = found.get(row["landmark_id"])
+        if entry is None:
+            continue
+        own = [word for word in _WORD.findall(row["name"]) if word.lower() not in row["category"].lower()]
+        sections = json.loads(entry["sections"])
+        rest = " ".join(sections.values()).partition(". ")[2]
+        for suffix, text in (("", entry["sentence"]), ("/article", rest)):
+            cleaned = without_words(text, *own, row["state"])
+            if cleaned:
+                ids.append(row["landmark_id"] + suffix)
+                landmarks.append(number[row["landmark_id"]])
+                texts.append(cleaned)
+    return Items(ids, np.array(landmarks, np.int64), None, texts.__getitem__)
+
+
+def _sentences(root: Path, split: str, number: Mapping[str, int]) -> Items:
+    rows = [r for r in _table(root / "texts.parquet", ["landmark_id", "split", "sentence"]) if r["split"] == split]
+    rows = [row for row in rows if row["landmark_id"] in number and row["sentence"]]
+    texts = [row["sentence"] for row in rows]
+    landmarks = np.array([number[row["landmark_id"]] for row in rows], np.int64)
+    return Items([row["landmark_id"] for row in rows], landmarks, None, texts.__getitem__)
+
+
+def _images(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
+    landmarks = [DISTRACTOR if row["distractor"] else number[row["landmark_id"]] for row in rows]
+    paths = [row["image_path"] for row in rows]
+    return Items([row["image_id"] for row in rows], np.array(landmarks, np.int64), None, partial(_inside, root, paths))
+
+
+def _inside(root: Path, paths: Sequence[str], position: int) -> Path:
+    """Return the path of an image. A release of somebody else may name files outside of itself; none is read."""
+    relative = PurePosixPath(paths[position])
+    if relative.is_absolute() or ".." in relative.parts:
+        raise RetrievalError(f"{root}: names the image {relative}, which lies outside; verify the release")
+    return root / relative
+
+
+def _landmark_rows(root: Path, split: str | None) -> list[Row]:
+    columns = ["landmark_id", "split", "lon", "lat", "name", "category", "state"]
+    rows = [row for row in _table(root / "landmarks.parquet", columns) if split in (None, row["split"])]
+    if not rows:
+        raise RetrievalError(f"{root / 'landmarks.parquet'}: no landmark of the split {split!r}")
+    return sorted(rows, key=lambda row: str(row["landmark_id"]))
+
+
+def _image_rows(root: Path) -> list[Row]:
+    """Return the published images, those of a landmark in the order of their years."""
+    rows = _table(root / "manifest.parquet", [*_IMAGES, "verdict"])
+    rows = [row for row in rows if row["verdict"] == "accepted"]
+    return sorted(rows, key=lambda row: (row["landmark_id"], row["year"] or 0, row["image_id"]))
+
+
+def _table(path: Path, columns: list[str]) -> list[Row]:
+    try:
+        rows: list[Row] = pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RetrievalError(f"{path}: cannot be read ({error}); is this a release of landmarks?") from error
+    return rows
+
+
+def _groups(rows: Sequence[Row]) -> dict[str, list[str]]:
+    return {name: [row[name] or "unknown" for row in rows] for name in ("category", "state")}
+
+
+def _title(root: Path) -> str:
+    return root.resolve().parent.name if root.name == "release" else root.name

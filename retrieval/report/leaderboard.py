@@ -1,0 +1,119 @@
+"""A leaderboard of results that were measured on several machines."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import RetrievalError
+
+_FORMAT = "mapdata retrieval results 1"
+_FIGURES = (
+    "median rank",
+    "mAP@1k",
+    "R@1",
+    "R@5",
+    "R@10",
+    "within 25 km",
+    "within 200 km",
+    "within 750 km",
+    "median km",
+)
+_ASCENDING = {"median rank", "median km"}
+_SAME = 1e-6
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a `results.json`, or that of a folder.
+
+    Raises:
+        RetrievalError: It is missing or no such file.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RetrievalError(f"{file}: cannot be read ({error}); `mapdata evaluate` writes it") from error
+    if not isinstance(value, dict) or value.get("format") != _FORMAT:
+        raise RetrievalError(f"{file}: no results of retrieval of this version; measure again")
+    return value
+
+
+def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
+    """Return a leaderboard as Markdown.
+
+    There is a table for every dataset, protocol and task, so that only what can be compared stands together. A model
+    that was measured on several machines has one row if the figures agree, and a row each with a note if they do not.
+
+    Args:
+        results: What `read_results` gave, in any order.
+
+    Raises:
+        RetrievalError: There are no results.
+    """
+    if not results:
+        raise RetrievalError("no results; name folders that `mapdata evaluate` wrote")
+    tables: dict[tuple[str, str, str, str], list[tuple[str, str, dict[str, Any]]]] = defaultdict(list)
+    for each in results:
+        for entry in each["results"]:
+            protocol = entry["protocol"] if "R@1" in entry["figures"] else ""
+            dataset = each["dataset"]
+            key = (dataset["name"], dataset["digest"], entry["task"], protocol)
+            tables[key].append((each["model"], each["machine"]["name"], entry))
+    lines = ["# Leaderboard", ""]
+    for (name, digest, task, protocol), entries in sorted(tables.items()):
+        first = entries[0][2]
+        under = f", protocol {protocol}" if protocol else ""
+        lines += [
+            f"## {name}: {task}{under}",
+            "",
+            f"{first['queries']} queries, {first['gallery']} items; {digest}.",
+            "",
+        ]
+        lines += [*_table(entries), ""]
+    return "\n".join(lines)
+
+
+def _table(entries: Sequence[tuple[str, str, dict[str, Any]]]) -> list[str]:
+    columns = [name for name in _FIGURES if name in entries[0][2]["figures"]]
+    by = columns[0] if columns[0] in _ASCENDING else columns[-1]
+    rows = sorted(_merged(entries, columns), key=lambda row: (_value(row[2], by), row[0], row[1]))
+    lines = [f"| model | {' | '.join(columns)} | machines |", f"|---|{'---:|' * len(columns)}---|"]
+    for model, machines, entry in rows:
+        cells = [_cell(entry["figures"][name], name) for name in columns]
+        lines.append(f"| {model} | {' | '.join(cells)} | {machines} |")
+    return lines
+
+
+def _merged(
+    entries: Sequence[tuple[str, str, dict[str, Any]]], columns: Sequence[str]
+) -> list[tuple[str, str, dict[str, Any]]]:
+    groups: list[tuple[str, list[str], dict[str, Any]]] = []
+    for model, machine, entry in entries:
+        for other, machines, known in groups:
+            if other == model and all(abs(_value(entry, name) - _value(known, name)) <= _SAME for name in columns):
+                if machine not in machines:
+                    machines.append(machine)
+                break
+        else:
+            groups.append((model, [machine], entry))
+    counts = [sum(other == model for other, *_ in groups) for model, *_ in groups]
+    return [
+        (model, ", ".join(sorted(machines)) + (" (figures differ between machines)" if count > 1 else ""), entry)
+        for (model, machines, entry), count in zip(groups, counts, strict=True)
+    ]
+
+
+def _value(entry: dict[str, Any], name: str) -> float:
+    return float(entry["figures"][name]["value"])
+
+
+def _cell(figure: dict[str, float], name: str) -> str:
+    share = name not in _ASCENDING
+    value, low, high = (
+        f"{100 * each:.1f}" if share else f"{each:.3g}" for each in (figure["value"], figure["low"], figure["high"])
+    )
+    return f"{value} ({low}-{high})"

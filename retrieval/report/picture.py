@@ -1,0 +1,84 @@
+"""The picture of an answer: the question, a map, and the likeliest landmarks."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from retrieval.answers import Answers
+from retrieval.benchmark import Modality
+from retrieval.errors import RetrievalError
+from retrieval.images import read_image
+from retrieval.release import Landmarks
+
+_ROWS, _COLUMNS = 4, 5
+_TILE = 240
+
+
+def draw_answers(path: Path, question: Path | str, answers: Answers, landmarks: Landmarks) -> None:
+    """Write a PNG.
+
+    Args:
+        path: The file.
+        question: The image or the text that was asked.
+        answers: What was found.
+        landmarks: Those that were to choose from.
+    """
+    figure = Figure(figsize=(13, 11), dpi=100, layout="constrained")
+    grid = figure.add_gridspec(_ROWS, _COLUMNS, height_ratios=[1.5, 0.05, 1, 1])
+    asked = figure.add_subplot(grid[0, :2])
+    asked.set_axis_off()
+    if isinstance(question, Path):
+        asked.imshow(read_image(question))
+    else:
+        lines = textwrap.fill(question[:600], 42)
+        asked.text(0.02, 0.95, lines, va="top", fontsize=13, transform=asked.transAxes, wrap=True, parse_math=False)
+    asked.set_title("The question", loc="left")
+    _draw_map(figure.add_subplot(grid[0, 2:]), answers, landmarks)
+    for rank, answer in enumerate(answers.answers[: 2 * _COLUMNS], start=1):
+        place = figure.add_subplot(grid[2 + (rank - 1) // _COLUMNS, (rank - 1) % _COLUMNS])
+        place.set_axis_off()
+        place.imshow(_looks(landmarks, answer.landmark))
+        chance = "" if answer.probability is None else f", {answer.probability:.1%}"
+        seen = "\n(trained on it)" if answer.trained_on else ""
+        title = textwrap.shorten(answer.title, 30, placeholder="...")
+        place.set_title(f"{rank}. {title}\n{answer.score:.3f}{chance}{seen}", fontsize=9, parse_math=False)
+    figure.suptitle(textwrap.fill(answers.verdict(), 110), x=0.01, ha="left", parse_math=False)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _draw_map(place: Any, answers: Answers, landmarks: Landmarks) -> None:
+    place.scatter(*landmarks.lonlat.T, s=6, color="0.75", label=f"all {len(landmarks.ids)} landmarks")
+    for rank, answer in enumerate(answers.answers, start=1):
+        place.scatter(*answer.lonlat, s=60, color="#d55e00" if rank == 1 else "#0072b2", zorder=3)
+        place.annotate(str(rank), answer.lonlat, xytext=(5, 4), textcoords="offset points", fontsize=10)
+    middle = float(np.radians(landmarks.lonlat[:, 1].mean()))
+    place.set_aspect(1 / max(float(np.cos(middle)), 0.1), adjustable="datalim")
+    place.grid(color="0.92")
+    place.set_xlabel("longitude (°)")
+    place.set_ylabel("latitude (°)")
+    place.set_title("Where the answers are", loc="left")
+    place.legend(loc="lower left", fontsize=8)
+
+
+def _looks(landmarks: Landmarks, number: int) -> np.ndarray:
+    """Return an aerial image of a landmark beside a photograph, where there are such."""
+    tiles = []
+    shown: tuple[Modality, ...] = ("satellite", "ground")
+    for items in (landmarks.items[name] for name in shown if name in landmarks.items):
+        own = np.flatnonzero(items.landmarks == number)
+        if len(own) and items.content is not None:
+            try:
+                image = read_image(Path(items.content(int(own[-1]))))
+            except RetrievalError:
+                continue
+            side = min(image.shape[:2])
+            top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+            square = image[top : top + side, left : left + side]
+            tiles.append(cv2.resize(square, (_TILE, _TILE), interpolation=cv2.INTER_AREA))
+    return np.concatenate(tiles, axis=1) if tiles else np.full((_TILE, _TILE, 3), 230, np.uint8)

