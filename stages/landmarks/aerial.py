@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Output, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import encoded, hash_of, per_landmark
-from stages.landmarks.sources import AnyAerial, Chip, Row, key_params
+from stages.landmarks.sources import AnyAerial, Chip, Row, key_params, problems_of
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 
@@ -61,6 +61,10 @@ class AerialStage(Stage[AerialParams]):
         outcome, reason = (Outcome.DONE, "") if rows else (Outcome.NO_DATA, "no aerial image has enough data here")
         data = {"images": len(rows), "without data": left_out, "years": sorted({row["year"] for row in rows})}
         return Result(made, data, outcome, reason)
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the source: a contact that is not yours, a folder that is missing."""
+        return problems_of(self.params)
 
     def key_params(self) -> Any:
         """Return the params, those that no result depends on left out."""

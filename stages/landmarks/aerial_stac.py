@@ -20,10 +20,11 @@ from shapely.geometry.base import BaseGeometry
 from raster.grid import Grid, reproject
 from raster.image import Image
 from stages.acquire.asset_access import AssetAccess, RequesterPays, SharedAccess, Unsigned
+from stages.acquire.contact import contact_problems
 from stages.acquire.local_grid import local_crs
 from stages.acquire.source import rgba
 from stages.acquire.stac import asset_failures, open_asset
-from stages.acquire.stac_catalog import CatalogReader, StacItem
+from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
 from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
@@ -104,6 +105,13 @@ class StacAerial(AerialSource):
                     self.attribution,
                     items[0].assets[self.asset],
                 )
+
+    def problems(self) -> list[str]:
+        """Return a contact that is missing or not yours, or a local catalog that is missing."""
+        parts = urlsplit(self.catalog)
+        if parts.scheme in ("http", "https"):
+            return contact_problems(self.rate_limits, parts.hostname or "")
+        return [] if local_path(self.catalog).is_file() else [f"catalog: {self.catalog}: there is no such file"]
 
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a search a landmark and some ranges an item, as overviews and tiles of 800 px take."""

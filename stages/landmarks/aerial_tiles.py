@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from raster.grid import Grid, project
 from raster.image import Image
+from stages.acquire.contact import contact_problems
 from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
 from stages.fetch.client import RateLimits
@@ -74,6 +75,10 @@ class TilesAerial(AerialSource):
             self.year, pixels, (provider.name,), str(self.year), provider.licence, provider.attribution,
             f"https://{urlsplit(provider.url).hostname}/",
         )  # fmt: skip
+
+    def problems(self) -> list[str]:
+        """Return a contact that is missing or not yours."""
+        return contact_problems(self.rate_limits, urlsplit(self.service.resolved().url).hostname or "")
 
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count the tiles of a square of 800 px."""

@@ -28,7 +28,7 @@ class OutdoorClassifier(BaseModel, ABC):
 
     @abstractmethod
     def scores(self, images: Sequence[Image]) -> np.ndarray:
-        """Return how sure it is that each image was taken outdoors.
+        """Return the probability that each image was taken outdoors.
 
         Args:
             images: Each (H, W, 3) uint8 RGB, of any size.
@@ -105,7 +105,7 @@ AnyClassifier = Annotated[OutdoorClassifier, ChosenFrom(CLASSIFIERS)]
 @lru_cache(maxsize=1)
 def _encoder(name: str) -> Any:
     """Return the encoder; a process keeps the last one."""
-    from retrieval.encoders import load_encoder
+    from retrieval.encoders import load_encoder  # brings torch, which no other classifier needs
     from retrieval.errors import RetrievalError
 
     try:

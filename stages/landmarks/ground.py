@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.licences import refusal, spdx_of
-from stages.landmarks.sources import AnyGround, HostLoad, LandmarkSource, Photograph, key_params
+from stages.landmarks.sources import AnyGround, HostLoad, LandmarkSource, Photograph, key_params, problems_of
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
 from stages.tables import write_table
 from stages.tile.statistics import THUMBNAIL_PX, perceptual_hashes
@@ -99,6 +99,10 @@ class GroundStage(Stage[GroundParams]):
         outcome = Outcome.DONE if rows else Outcome.NO_DATA
         reason = "" if rows else f"no photograph of {landmark['name']} may be published"
         return Result(tuple(made), data, outcome, reason)
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the source: a contact that is not yours, a folder that is missing."""
+        return problems_of(self.params)
 
     def key_params(self) -> Any:
         """Return the params, those that no result depends on left out."""

@@ -25,7 +25,7 @@ from stages.landmarks.distractors import BATCH as PHOTOGRAPHS
 from stages.landmarks.distractors import GroundDistractors
 from stages.landmarks.ground import per_landmark
 from stages.landmarks.simulated import SimulatedAerial, country
-from stages.landmarks.sources import key_params
+from stages.landmarks.sources import key_params, problems_of
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -89,6 +89,10 @@ class IndexStage(Stage[IndexParams]):
         rows.sort(key=lambda row: str(row["image_id"]))
         write_table(folder / "images.parquet", rows, IMAGES)
         return Result(image_outputs(workspace, rows, folder / "images.parquet"), data)
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the source: a contact that is not yours, a folder that is missing."""
+        return problems_of(self.params)
 
     def key_params(self) -> Any:
         """Return the params, those that no result depends on left out."""

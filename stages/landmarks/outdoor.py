@@ -1,4 +1,4 @@
-"""Stage `outdoor`: how sure a classifier is that each photograph was taken outdoors.
+"""Stage `outdoor`: the probability, by a classifier, that each photograph was taken outdoors.
 
 Inputs: the photographs of `ground`. Output, a unit for each 512 of them: `landmarks/outdoor/<number>/scores.parquet`.
 Nothing is deleted: the score is a column of the release, and who wants the subset chooses a threshold.

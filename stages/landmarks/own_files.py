@@ -39,6 +39,10 @@ class FolderGround(GroundSource):
         tables = [table for table in (_table(folder), self.path / ATTRIBUTION) if table is not None and table.is_file()]
         return digest_bytes("".join(f"{path.name} {digest_file(path)}" for path in [*files, *tables]).encode())
 
+    def problems(self) -> list[str]:
+        """Return that the folder is missing."""
+        return [] if self.path.is_dir() else [f"path: {self.path}: there is no such folder"]
+
     def photographs(self, landmark: Row, workspace: Path) -> Iterator[Photograph]:
         """Yield the files by name; see `GroundSource`. One that no table names has no licence, and is refused."""
         folder = self._folder(landmark)
@@ -79,6 +83,10 @@ class FilesText(TextSource):
         """Return the digest of the landmark's file."""
         path = self._file(landmark)
         return digest_file(path) if path is not None else ""
+
+    def problems(self) -> list[str]:
+        """Return that the folder is missing."""
+        return [] if self.path.is_dir() else [f"path: {self.path}: there is no such folder"]
 
     def articles(self, landmarks: Sequence[Row], workspace: Path) -> Mapping[str, Sequence[Article]]:
         """Read the files; see `TextSource`."""

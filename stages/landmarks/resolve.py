@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import per_landmark
-from stages.landmarks.sources import AnyPages, key_params
+from stages.landmarks.sources import AnyPages, key_params, problems_of
 from stages.landmarks.tables import LANDMARKS, REJECTED, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -63,6 +63,10 @@ class ResolveStage(Stage[ResolveParams]):
         write_table(folder / "rejected.parquet", rejected, REJECTED)
         made = tuple(output(workspace, folder / name) for name in ("landmarks.parquet", "rejected.parquet"))
         return Result(made, {"landmarks": len(landmarks), "rejected": len(rejected)})
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the source: a contact that is not yours, a folder that is missing."""
+        return problems_of(self.params)
 
     def key_params(self) -> Any:
         """Return the params, those that no result depends on left out."""

@@ -136,6 +136,14 @@ class SelectStage(Stage[SelectParams]):
         data = {"candidates": len(candidates), "rejected": _counted(rejected)}
         return Result(tuple(output(workspace, path) for path, *_ in tables), data)
 
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return the extracts that are missing."""
+        return [
+            f"sources.{name}.path: {source.path}: there is no such file; download an extract"
+            for name, source in self.params.sources.items()
+            if isinstance(source, OsmSelection) and not source.path.is_file()
+        ]
+
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate:
         """Count the landmarks that are expected."""
         sizes = [Path(s.path).stat().st_size for s in self._extracts() if s.path.is_file()]

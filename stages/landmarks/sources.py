@@ -106,9 +106,24 @@ class LandmarkSource(BaseModel, ABC):
         """Return what changes when the source's own content for a landmark does; "" if that cannot be known."""
         return ""
 
+    def problems(self) -> list[str]:
+        """Return what only a look around can tell to be wrong, each with its field, such as a missing folder."""
+        return []
+
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Return by host what so many landmarks take; empty without a service."""
         return {}
+
+
+def problems_of(params: BaseModel) -> list[str]:
+    """Return what is wrong with the sources among a stage's params, each with its field; nothing is fetched."""
+    fields = {name: getattr(params, name) for name in type(params).model_fields}
+    return [
+        f"{name}.{each}"
+        for name, value in fields.items()
+        if isinstance(value, LandmarkSource)
+        for each in value.problems()
+    ]
 
 
 def key_params(params: BaseModel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from stages.landmarks.ground import per_landmark
 from stages.landmarks.prose import cleaned_sections, first_sentence, without_places
-from stages.landmarks.sources import AnyText, Article, Row, key_params
+from stages.landmarks.sources import AnyText, Article, Row, key_params, problems_of
 from stages.landmarks.tables import LANDMARKS, TEXTS, outputs_named, rows_of
 from stages.tables import write_table
 
@@ -67,6 +67,10 @@ class TextStage(Stage[TextParams]):
         missing = len(landmarks) - len({row["landmark_id"] for row in rows})
         outcome, reason = (Outcome.DONE, "") if rows else (Outcome.NO_DATA, "none of these landmarks has a text")
         return Result((output(workspace, path),), {"texts": len(rows), "without": missing}, outcome, reason)
+
+    def problems(self, before: Mapping[str, Estimate]) -> list[str]:
+        """Return what is wrong with the source: a contact that is not yours, a folder that is missing."""
+        return problems_of(self.params)
 
     def key_params(self) -> Any:
         """Return the params, those that no result depends on left out."""

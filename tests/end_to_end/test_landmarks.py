@@ -105,7 +105,7 @@ def test_every_landmark_has_all_sides_and_every_image_its_terms(workspace: Path)
     for _, row in kept[kept.modality == "ground"].iterrows():
         assert refusal(row.image_licence) == ""
         assert row.image_attribution
-        assert row.image_source.startswith("https://")
+        assert row.image_source.startswith(("https://", "urn:gldv2:"))
     assert all(len(reasons) for reasons in images[images.verdict == "rejected"].reasons)
 
 

@@ -60,7 +60,7 @@ def release(workspace: Path) -> Mapping[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_of_real_sources_is_polite_and_ends_the_same_after_a_kill(tmp_path: Path) -> None:
+def test_a_run_of_real_sources_keeps_the_limits_and_ends_the_same_after_a_kill(tmp_path: Path) -> None:
     world, extract = small_world(LANDMARKS, PHOTOGRAPHS)
     with WikimediaServer(world, maxlag=(3, 9), throttled=(5, 21)) as server:
         config = write_config(tmp_path, server, extract)
@@ -73,7 +73,7 @@ def test_a_run_of_real_sources_is_polite_and_ends_the_same_after_a_kill(tmp_path
         killed_at = time.monotonic()
         assert start(config, tmp_path / "killed", 2).wait(240) == 0, (tmp_path / "output.txt").read_text()
         log = list(server.log)
-        assert_polite(server, log, killed_at)
+        assert_limits_kept(server, log, killed_at)
         assert start(config, tmp_path / "alone", 0).wait(240) == 0, (tmp_path / "output.txt").read_text()
     assert release(tmp_path / "killed") == release(tmp_path / "alone")
     images = pq.read_table(tmp_path / "killed" / "release" / "manifest.parquet").to_pylist()
@@ -88,7 +88,7 @@ def test_a_run_of_real_sources_is_polite_and_ends_the_same_after_a_kill(tmp_path
     assert json.loads(subprocess.run(verify, capture_output=True, check=True).stdout)["faults"] == []
 
 
-def assert_polite(server: WikimediaServer, log: list[Asked], killed_at: float) -> None:
+def assert_limits_kept(server: WikimediaServer, log: list[Asked], killed_at: float) -> None:
     """Check the log of a run that was killed once."""
     given = Counter(each.address for each in log if each.given)
     # What was under way when everything was killed reached nobody, and is asked again: at most what may be under way.

@@ -52,6 +52,10 @@ class CommonsGround(GroundSource):
                 for info, category in some:
                     yield _photograph(info, category, bodies)
 
+    def problems(self) -> list[str]:
+        """Return a contact that is not yours."""
+        return self.wikimedia.problems()
+
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a call a category and one more where it has subcategories, and the photographs."""
         api, files = self.wikimedia.api_limits, self.wikimedia.file_limits

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import PermanentError
+from stages.acquire.contact import PLACEHOLDER
 from stages.fetch.client import Client, RateLimits, Request, Response, UnsafeError
 from stages.fetch.headers import retry_after
 from stages.fetch.responses import InvalidResponse, unsupported_format
@@ -87,6 +88,12 @@ class Wikimedia(BaseModel):
         """Limits of the hosts of files."""
         rate = self.megabits_per_second * 1e6 / 8
         return self._limits(requests_per_second=None, concurrent=self.files_concurrent, bytes_per_second=rate)
+
+    def problems(self) -> list[str]:
+        """Return a contact that an example holds in place of one."""
+        if PLACEHOLDER.search(self.contact):
+            return [f"wikimedia.contact: {self.contact!r} is a placeholder; give a mail address or page of your own"]
+        return []
 
     def wiki(self, language: str) -> str:
         """Return the address of Wikipedia's API in a language."""

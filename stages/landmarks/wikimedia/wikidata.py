@@ -54,6 +54,10 @@ class WikidataPages(PageSource):
         with Session(self.wikimedia, workspace) as session:
             return session.wait(self._resolved(session, candidates))
 
+    def problems(self) -> list[str]:
+        """Return a contact that is not yours."""
+        return self.wikimedia.problems()
+
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a call for each 50 candidates, and as many again for the classes and places that they share."""
         calls = 2 * -(-landmarks // _BATCH)

@@ -36,6 +36,10 @@ class WikipediaText(TextSource):
                 if row["wikipedia"] and (found := session.wait(self._of(session, row)))
             }
 
+    def problems(self) -> list[str]:
+        """Return a contact that is not yours."""
+        return self.wikimedia.problems()
+
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a call an article."""
         rate = self.wikimedia.api_limits.requests_per_second

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 from wikimedia import WikimediaServer, small_world, statement
 
+from mapdata.cli import build_app
 from pipeline.errors import PermanentError
 from stages.landmarks.select import OsmSelection
 from stages.landmarks.wikimedia.answers import file_of, is_set, pages_of, plain_text, renamed
@@ -168,6 +170,15 @@ def test_a_missing_token_is_named(server: WikimediaServer, tmp_path: Path) -> No
 def test_a_contact_is_compulsory(contact: str) -> None:
     with pytest.raises(ValidationError, match="contact"):
         CommonsGround(wikimedia={"contact": contact})
+
+
+def test_config_check_refuses_the_contact_of_the_example_and_a_missing_extract() -> None:
+    config = Path(__file__).resolve().parents[3] / "configs" / "mmlandmarks-us.yaml"
+    checked = CliRunner().invoke(build_app(), ["config", "check", str(config)])
+    assert checked.exit_code == 1
+    for field in ("resolve.source.wikimedia.contact", "ground.source.wikimedia.contact", "aerial.source.rate_limits"):
+        assert field in checked.output
+    assert "there is no such file; download an extract" in checked.output
 
 
 @pytest.mark.parametrize(

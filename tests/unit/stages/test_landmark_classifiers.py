@@ -69,8 +69,8 @@ def test_zero_shot_is_the_share_of_the_descriptions_that_fit(monkeypatch: pytest
     model = ZeroShot(encoder="any", outdoor=("blue", "green"), other=("red",), sharpness=10)
     scores = model.scores(images)
     # By hand: similarities 1 to one text and 0 to the others; the last is as near to green as to red.
-    sure = np.exp(10)
-    expected = [(sure + 1) / (sure + 2), (sure + 1) / (sure + 2), 2 / (sure + 2)]
+    weight = np.exp(10)
+    expected = [(weight + 1) / (weight + 2), (weight + 1) / (weight + 2), 2 / (weight + 2)]
     assert scores[:3] == pytest.approx(expected)
     tie = np.exp(10 / np.sqrt(2))
     assert scores[3] == pytest.approx((tie + 1) / (2 * tie + 1))
