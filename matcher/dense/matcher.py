@@ -85,7 +85,7 @@ STEPS = (
     RefinementStep(1.0, 0.25, 0.04, ("similarity", "homography")),
 )
 
-FOLLOWING_STEPS = (STEPS[0],) * 2
+FOLLOWING_STEPS = (STEPS[0],) * 3
 """The steps by which an initial hypothesis is followed, before it is judged."""
 
 FINAL_STEPS = (STEPS[1], *(replace(step, scale=1.4, full_penalty_px=300.0**2) for step in STEPS[2:]))

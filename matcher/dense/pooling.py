@@ -42,7 +42,7 @@ BLUR_SHARES = (0.4, 0.2, 0.1, 0.04)
 """Blur of the levels of the surfaces' pyramid, coarse to fine, as shares of the search radius; half a pixel at
 least."""
 
-ITERATIONS = 5
+ITERATIONS = 3
 """Newton steps on each level, each from where the coarser one ended."""
 
 MARGIN = 4

@@ -80,7 +80,7 @@ def test_feature_maps_of_image_1_are_computed_once(untrained: FeatureMapNetwork)
     reference = matcher.reference(view)
     for _ in range(2):
         matcher.follow(view, reference, np.eye(3), FOLLOWING_STEPS)
-    assert len(calls) == 1 + 4  # image 1 once, image 0 at every step
+    assert len(calls) == 1 + 6  # image 1 once, image 0 at every step
 
 
 def test_surfaces_that_peak_at_the_truth_cost_little_and_flat_ones_what_chance_costs() -> None:
