@@ -61,7 +61,7 @@ class ReleaseParams(BaseModel):
     url: str = Field("", description="Page of the dataset; empty if it has none.")
     formats: tuple[Format, ...] | None = Field(
         None,
-        description="Parts besides the manifest: folders, zarr, rasters, stac, footprints. Default: all that are possible.",
+        description="Parts besides the manifest: folders, zarr, rasters, stac, footprints. Default: all possible ones.",
     )
 
     @field_validator("title")
