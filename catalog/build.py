@@ -17,6 +17,7 @@ from catalog.checksums import digest, files_below, write_checksums
 from catalog.croissant import write_croissant
 from catalog.errors import CatalogError
 from catalog.folders import place, write_folders
+from catalog.footprints import FOOTPRINTS_NAME, write_footprints
 from catalog.hub import write_hub_tables
 from catalog.manifest import make_manifest, published, write_manifest
 from catalog.model import (
@@ -100,6 +101,8 @@ def _fill(
     if folders:
         digests |= write_folders(schema, manifest, sources, root, new)
         write_hub_tables(schema, manifest, new)
+    if Format.FOOTPRINTS in formats:
+        write_footprints(schema, manifest, new / FOOTPRINTS_NAME)
     if store:
         write_store(schema, manifest, sources, root, new / STORE_NAME)
     placed = {

@@ -17,6 +17,7 @@ class Format(StrEnum):
     ZARR = "zarr"  # mapdata.zarr
     RASTERS = "rasters"  # the rasters that records were cut from
     STAC = "stac"  # stac/catalog.json and below
+    FOOTPRINTS = "footprints"  # footprints.fgb
 
 
 MANIFEST_NAME = "manifest.parquet"

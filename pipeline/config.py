@@ -161,7 +161,8 @@ def read_model(path: Path, model: type[M]) -> M:
 
 def _checked(file: YamlFile, model: type[M]) -> M:
     try:
-        return model.model_validate(file.value, context={"folder": file.path.absolute().parent})
+        name = file.value.get("name") if isinstance(file.value, dict) else None
+        return model.model_validate(file.value, context={"folder": file.path.absolute().parent, "name": name})
     except ValidationError as error:
         faults = _of_one_branch(file, model, error.errors(include_url=False, include_input=False))
         said = {_describe(file, model, fault): fault for fault in faults}

@@ -84,7 +84,7 @@ def _host_load(requests: int, rate: float | None, size: int | None, byte_rate: f
 def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a whole run takes: the sums of what `forecast` returned; stages without an estimate count as nothing.
 
-    `cost` is None where no price is known.
+    `cost` is None where no cost is configured.
     """
     sums = {name: sum(row[name] or 0 for row in rows) for name in ("requests", "downloaded", "written", "seconds")}
     costs = [value for row in rows for value in row["cost"].values()]

@@ -223,6 +223,7 @@ class BarReporter:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.units_stand(())  # those that were stopped on their way
         self._progress.stop()
 
     def stage_begins(self, stage: str, plan: StagePlan) -> None:

@@ -224,7 +224,7 @@ def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for what, cost in (item for row in rows for item in row["cost"].items()):
         lines.append(f"{what}: costs {cost:,.2f}")
     if whole["cost"] is None and whole["requests"]:
-        lines.append("cost: unknown, no price per request is configured")
+        lines.append("cost: unknown, no cost per request is configured")
     lines.append("~ estimated from the configuration; ? known once the stages before it have ended")
     if whole["needs"]:
         lines += ["needed before a run:", *(f"- {need}" for need in whole["needs"])]

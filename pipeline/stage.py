@@ -115,7 +115,7 @@ class Estimate:
 
     Requests go over the network, `downloaded` and `written` are bytes, `seconds` are those of one worker.
     `hosts` says for each host how many of the requests go there and how many a second it gets at most (None: no limit).
-    `traffic` says the same of bytes. `cost` is by what is paid for, at the prices that the configuration names.
+    `traffic` says the same of bytes. `cost` is by what is paid for, at the rates that the configuration names.
     `propagated` are amounts by name that the estimates of later stages start from; `rows` are those of the table that
     the stage will write, where it is so quick that planning makes them: later stages plan with the very rows.
     """

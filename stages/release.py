@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pyproj import Geod
 
 from catalog.card import NUMBER
@@ -48,7 +48,7 @@ class ReleaseParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    title: str = Field("MapData", description="Name of the dataset.")
+    title: str = Field("", validate_default=True, description="Name of the dataset; default: that of the run.")
     description: str = Field(
         "Pairs of electronic map and visible remote sensing image of the same ground, aligned pixel by pixel.",
         description="A sentence or two for the card and the catalog.",
@@ -60,8 +60,14 @@ class ReleaseParams(BaseModel):
     creator: str = Field("MapData", description="Who publishes it.")
     url: str = Field("", description="Page of the dataset; empty if it has none.")
     formats: tuple[Format, ...] | None = Field(
-        None, description="Parts besides the manifest: folders, zarr, rasters, stac. Default: all that the tiles allow."
+        None,
+        description="Parts besides the manifest: folders, zarr, rasters, stac, footprints. Default: all possible ones.",
     )
+
+    @field_validator("title")
+    @classmethod
+    def _own_name(cls, title: str, info: ValidationInfo) -> str:
+        return title or str((info.context or {}).get("name") or "MapData")
 
 
 class ReleaseStage(Stage[ReleaseParams]):

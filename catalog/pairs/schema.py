@@ -52,6 +52,7 @@ class PairSchema(Schema[RasterPair]):
         Format.RASTERS: "`rasters/<point>/<site>/{map,visible}.tif` the raster pairs that the images were cut from",
         Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a raster pair; `stac/pairs.parquet`: one a "
         "pair",
+        Format.FOOTPRINTS: "`footprints.fgb` the outlines of the pairs as FlatGeobuf, for QGIS and GDAL",
     }
     loading: ClassVar[tuple[str, ...]] = (
         'from mapdata import open_dataset\n\ntrain = open_dataset("PATH", split="train")  # a PyTorch Dataset\n'

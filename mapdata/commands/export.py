@@ -16,6 +16,7 @@ class ExportFormat(StrEnum):
     ZARR = "zarr"
     RASTERS = "rasters"
     STAC = "stac"
+    FOOTPRINTS = "footprints"
     MMLANDMARKS = "mmlandmarks"
     WEBDATASET = "webdataset"
 
@@ -36,9 +37,9 @@ def export(
         typer.Option(
             "--to",
             help="folders: MapData/<point>/<site>/{L,R} image files. zarr: one Zarr v3 store. "
-            "rasters: the raster pairs. stac: a static STAC catalog. mmlandmarks (of landmarks): the layout of the "
-            "published dataset, beside the release. webdataset (of landmarks): tar shards, beside the release. "
-            "May be given several times.",
+            "rasters: the raster pairs. stac: a static STAC catalog. footprints: outlines as FlatGeobuf. "
+            "mmlandmarks (of landmarks): the layout of the published dataset, beside the release. "
+            "webdataset (of landmarks): tar shards, beside the release. May be given several times.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -37,7 +37,7 @@ _BYTES_A_PIXEL = 0.25  # of the real Swiss tiles: imagery 0.24 to 0.28, map 0.9
 class TileServiceSource(Source):
     """Tiles of a provider of the registry (`mapdata providers`), or of a URL template of your own."""
 
-    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable", "price_per_1000"})
+    KEYLESS = frozenset({"permission", "rate_limits", "cache_gb", "key_variable", "cost_per_1000"})
     TELLS_PROGRESS = True
     kind: Literal["tiles"]
     provider: str = Field(default="", description="Name in the registry, or `xyz:NAME` of the package xyzservices.")
@@ -57,7 +57,7 @@ class TileServiceSource(Source):
         validation_alias=AliasChoices("rate_limits", "politeness"),  # older configurations have the second name
         description="Limits towards the host.",
     )
-    price_per_1000: float | None = Field(
+    cost_per_1000: float | None = Field(
         default=None,
         ge=0,
         description="What 1,000 requests cost you, in any currency, for `mapdata plan`.",
@@ -120,7 +120,7 @@ class TileServiceSource(Source):
         tiles = window.tile_count
         host = urlsplit(self.resolved().url).netloc
         size = tiles * window.matrix.size**2 * _BYTES_A_PIXEL
-        cost = None if self.price_per_1000 is None else tiles / 1000 * self.price_per_1000
+        cost = None if self.cost_per_1000 is None else tiles / 1000 * self.cost_per_1000
         return Load(host, tiles, round(size), self.rate_limits.requests_per_second, cost)
 
     def identity(self, site: Site) -> str:

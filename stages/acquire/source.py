@@ -83,7 +83,7 @@ class Load:
         requests: Number of requests, as long as none has to be repeated.
         bytes: Roughly how much is downloaded.
         rate: Requests per second that the host gets at most; None for no limit.
-        cost: What the requests cost; None where no price is configured.
+        cost: What the requests cost; None where none is configured.
     """
 
     host: str

@@ -104,9 +104,13 @@ class StacSource(Source):
             raise ValueError(problem)
         return self
 
-    def check(self) -> None:
-        """Raise PermanentError if the environment variable of the key is not set."""
-        credentials_of(self.catalog, self.headers, self.key_variable)
+    def needs(self) -> list[str]:
+        """Return the key, where its environment variable is not set."""
+        try:
+            credentials_of(self.catalog, self.headers, self.key_variable)
+        except PermanentError as error:
+            return [str(error)]
+        return []
 
     @contextmanager
     def open(self, site: Site, workspace: Path) -> Iterator[Strips]:

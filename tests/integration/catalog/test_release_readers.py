@@ -26,6 +26,7 @@ from stac_geoparquet.arrow import stac_table_to_items
 from catalog.build import build_release
 from catalog.dataset import open_dataset
 from catalog.errors import CatalogError
+from catalog.manifest import published, read_manifest
 from catalog.model import Format
 from catalog.pairs import SCHEMA
 from catalog.verify import verify_release
@@ -280,3 +281,13 @@ def test_the_share_without_data_is_in_manifest_and_stac(release):
         assert frame[f"{side}_nodata"].between(0, 1).all()
         published = frame[frame.verdict == "accepted"][f"{side}_nodata"]
         np.testing.assert_array_equal(items[f"mapdata:{side}_nodata"], published)
+
+
+def test_gdal_opens_the_footprints(release: Path) -> None:
+    frame = geopandas.read_file(release / "footprints.fgb")
+    rows = published(read_manifest(SCHEMA, release))
+    assert frame.crs == "EPSG:4326"
+    assert frame["pair_id"].tolist() == rows["pair_id"].to_pylist()
+    assert frame["residual_px"].isna().tolist() == rows["residual_px"].is_null().to_pylist()
+    outlines = shapely.from_wkb(rows["geometry"].to_numpy())
+    assert shapely.equals_exact(frame.geometry.to_numpy(), outlines, tolerance=1e-12, normalize=True).all()

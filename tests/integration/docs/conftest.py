@@ -34,6 +34,7 @@ def demo(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "b.png": tiles / "R" / "002_1_0000_0000.png",
     }.items():
         shutil.copy(file, folder / name)
+    (folder / "map.mbtiles").touch()  # a configuration that is checked, but not run, names it
     return folder
 
 

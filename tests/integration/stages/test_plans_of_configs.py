@@ -44,12 +44,12 @@ def test_the_full_size_is_planned_without_a_key_and_all_that_is_needed_is_named_
 ) -> None:
     for name in ("MAPBOX_TOKEN", "MAPTILER_KEY"):
         monkeypatch.delenv(name, raising=False)
-    priced = tmp_path / "full.yaml"
+    costed = tmp_path / "full.yaml"
     text = (CONFIGS / "mapdata-233.yaml").read_text()
-    priced.write_text(
-        text.replace("provider: mapbox-satellite", "price_per_1000: 0.5\n      provider: mapbox-satellite")
+    costed.write_text(
+        text.replace("provider: mapbox-satellite", "cost_per_1000: 0.5\n      provider: mapbox-satellite")
     )
-    found = json.loads(CliRunner().invoke(build_app(), ["plan", str(priced), "--json"]).stdout)
+    found = json.loads(CliRunner().invoke(build_app(), ["plan", str(costed), "--json"]).stdout)
     total, stages = found["total"], {stage["stage"]: stage for stage in found["stages"]}
     assert total["unknown"] == []
     assert total["requests"] == stages["acquire"]["requests"] > 2_000_000

@@ -161,7 +161,7 @@ def test_tiles_without_files_give_a_release_without_folders(rasters: Path, tmp_p
     _run(rasters, tmp_path / "bare", tiles="none", formats="null")
     release = tmp_path / "bare/release"
     assert verify_release(release) == []
-    assert json.loads((release / "release.json").read_text())["formats"] == ["rasters", "stac", "zarr"]
+    assert json.loads((release / "release.json").read_text())["formats"] == ["footprints", "rasters", "stac", "zarr"]
     assert len(open_dataset(release, "all")) == 27
     with pytest.raises(PermanentError, match="needs image files"):
         export_release(Workspace(tmp_path / "bare"), ["folders"])
