@@ -114,6 +114,6 @@ def _value(entry: dict[str, Any], name: str) -> float:
 def _cell(figure: dict[str, float], name: str) -> str:
     share = name not in _ASCENDING
     value, low, high = (
-        f"{100 * each:.1f}" if share else f"{each:.3g}" for each in (figure["value"], figure["low"], figure["high"])
+        f"{100 * each:.1f}" if share else f"{each:.4g}" for each in (figure["value"], figure["low"], figure["high"])
     )
     return f"{value} ({low}-{high})"

@@ -121,11 +121,17 @@ def _table(results: Sequence[TaskResult], columns: Sequence[str]) -> str:
             figure = each.figures[name]
             share = name.startswith(("R@", "mAP", "within"))
             numbers = (figure.value, figure.low, figure.high)
-            value, low, high = (f"{100 * one:.1f}" if share else f"{one:.3g}" for one in numbers)
+            value, low, high = (_number(one, share) for one in numbers)
             interval = "" if low == high else f" <small>{low}-{high}</small>"
             cells.append(f"<td>{value}{interval}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _number(value: float, share: bool) -> str:
+    if share:
+        return f"{100 * value:.1f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _breakdowns(results: Sequence[TaskResult]) -> list[str]:

@@ -16,7 +16,7 @@ from retrieval.errors import RetrievalError
 from retrieval.images import read_image
 from retrieval.release import Landmarks
 
-_ROWS, _COLUMNS = 4, 5
+_ROWS, _COLUMNS = 3, 5
 _TILE = 240
 
 
@@ -29,8 +29,8 @@ def draw_answers(path: Path, question: Path | str, answers: Answers, landmarks: 
         answers: What was found.
         landmarks: Those that were to choose from.
     """
-    figure = Figure(figsize=(13, 11), dpi=100, layout="constrained")
-    grid = figure.add_gridspec(_ROWS, _COLUMNS, height_ratios=[1.5, 0.05, 1, 1])
+    figure = Figure(figsize=(13, 9), dpi=100, layout="constrained")
+    grid = figure.add_gridspec(_ROWS, _COLUMNS, height_ratios=[2.2, 1, 1])
     asked = figure.add_subplot(grid[0, :2])
     asked.set_axis_off()
     if isinstance(question, Path):
@@ -41,7 +41,7 @@ def draw_answers(path: Path, question: Path | str, answers: Answers, landmarks: 
     asked.set_title("The question", loc="left")
     _draw_map(figure.add_subplot(grid[0, 2:]), answers, landmarks)
     for rank, answer in enumerate(answers.answers[: 2 * _COLUMNS], start=1):
-        place = figure.add_subplot(grid[2 + (rank - 1) // _COLUMNS, (rank - 1) % _COLUMNS])
+        place = figure.add_subplot(grid[1 + (rank - 1) // _COLUMNS, (rank - 1) % _COLUMNS])
         place.set_axis_off()
         place.imshow(_looks(landmarks, answer.landmark))
         chance = "" if answer.probability is None else f", {answer.probability:.1%}"

@@ -35,7 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "kind": "retrieval",
         "release": "release",
         "output": "model",
-        "schedule": {"steps": 90, "landmarks_per_step": 16, "validate_every": 45, "learning_rate": 0.003},
+        "towers": {"ground": "pixels", "satellite": "pixels"},
+        "schedule": {
+            "steps": 90,
+            "landmarks_per_step": 16,
+            "items_per_landmark": 1,
+            "validate_every": 45,
+            "learning_rate": 0.003,
+            "category_share": 0.0,
+            "components": 40,
+        },
         "validation": {"share": 0.2, "cell_km": 40, "distance_km": 0.1},
     }
     (root / "train.yaml").write_text(yaml.safe_dump(config))

@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,17 +15,18 @@ from pyproj import Proj
 
 from retrieval.benchmark import Modality
 from retrieval.encoders.colour_texture import describe, dimensions, views
+from retrieval.encoders.shapes import from_above, from_the_ground
 from retrieval.encoders.words import DIMENSIONS, describe_text
 from retrieval.errors import RetrievalError
 from retrieval.location import LocationEncoder, equal_earth
 from retrieval.metrics import great_circle_km
-from retrieval.model import FeatureTower, contrastive_loss
+from retrieval.model import FeatureTower, contrastive_loss, same_group
 from retrieval.pixels import altered
 from retrieval.training.config import Schedule, Validation
 from retrieval.training.features import Features
 from retrieval.training.sampler import Sampler
 from retrieval.training.separation import kept_aside
-from retrieval.training.trainer import Trained, TrainingSet, train
+from retrieval.training.trainer import Trained, TrainingSet, mean_log_rank, train
 
 pytestmark = pytest.mark.unit
 
@@ -67,6 +69,28 @@ def test_the_loss_by_hand() -> None:
     columns = [-2 + math.log(math.exp(2) + 1)] * 3
     expected = (np.mean(rows) + np.mean(columns)) / 2
     assert float(contrastive_loss(first, second, landmarks, torch.tensor(2.0))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_other_landmarks_of_the_category_share_the_target() -> None:
+    landmarks = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2])
+    groups = torch.tensor([7, 7, 8]), torch.tensor([7, 7, 8])
+    related = same_group(groups, landmarks, 0.6)
+    assert torch.allclose(related, torch.tensor([[0, 0.6, 0], [0.6, 0, 0], [0, 0, 0]]))
+    vectors = torch.eye(3)
+    scores = torch.tensor(2.0) * torch.eye(3)
+    target = torch.tensor([[0.4, 0.6, 0], [0.6, 0.4, 0], [0, 0, 1]])
+    expected = -(torch.log_softmax(scores, 1) * target).sum(1).mean()
+    found = contrastive_loss(vectors, vectors, landmarks, torch.tensor(2.0), related)
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_ranks_choose_the_best_step_by_hand() -> None:
+    embedded: dict[Modality, tuple[torch.Tensor, torch.Tensor]] = {
+        "ground": (torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])),
+        "satellite": (torch.tensor([[0.0, 1.0], [0.6, 0.8]]), torch.tensor([0, 1])),
+    }
+    # From the ground: scores (0, 0.6) and (1, 0.8), both right answers second. From above: (0, 1) and (0.6, 0.8).
+    assert mean_log_rank(embedded) == pytest.approx((1 + (1 + 0) / 2) / 2)
 
 
 def trained(folder: Path, schedule: Schedule, given: TrainingSet | None = None) -> Trained:
@@ -197,3 +221,18 @@ def test_features_of_images_and_texts() -> None:
     assert describe_text("A brick church.").shape == (DIMENSIONS,)
     assert float(describe_text("red brick church") @ describe_text("a church of red brick")) > 0.3
     assert not describe_text("").any()
+
+
+def test_shapes_do_not_change_when_an_aerial_image_is_turned_or_a_photograph_mirrored() -> None:
+    image = np.full((160, 160, 3), 90, np.uint8)
+    cv2.rectangle(image, (60, 70), (100, 90), (220, 200, 180), -1)
+    turned = cv2.warpAffine(image, cv2.getRotationMatrix2D((79.5, 79.5), 37, 1), (160, 160), borderValue=(90, 90, 90))
+    square = np.full((160, 160, 3), 90, np.uint8)
+    cv2.rectangle(square, (65, 65), (95, 95), (220, 200, 180), -1)
+    here, there, other = (from_above(np.asarray(each, np.uint8)) for each in (image, turned, square))
+    assert np.linalg.norm(here - there) < 0.4 * np.linalg.norm(here - other)
+    tower = np.full((120, 160, 3), 230, np.uint8)
+    cv2.rectangle(tower, (40, 20), (60, 119), (90, 80, 70), -1)
+    outline = slice(-48, None)
+    first, second = (from_the_ground(each)[outline] for each in (tower, np.ascontiguousarray(tower[:, ::-1])))
+    assert np.abs(first - second).mean() < 0.06
