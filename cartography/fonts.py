@@ -93,7 +93,8 @@ def writable(text: str, faces: tuple[str, ...]) -> bool:
     Returns:
         True if nothing is missing.
     """
-    return all(any(ord(c) in _characters(face) for face in resolve(faces)) for c in text if not c.isspace())
+    shown = [c for c in text if not c.isspace() and unicodedata.category(c) != "Cf"]  # Cf: marks of direction and such
+    return all(any(ord(c) in _characters(face) for face in resolve(faces)) for c in shown)
 
 
 @lru_cache(maxsize=100_000)

@@ -15,6 +15,7 @@ _PUBLIC = frozenset(
         *("tilematrixset", "tilematrix", "tilerow", "tilecol", "crs", "srs", "bbox", "width", "height", "dpi"),
         *("map", "v", "ver", "rev", "lang", "locale", "x", "y", "z", "url", "item", "items", "collection"),
         *("collections", "asset", "assets", "bidx", "rescale", "expression", "colormap_name", "theme", "scale", "date"),
+        *("product", "dataset", "tileset", "edition", "year", "image", "source", "type", "name", "projection"),
     }
 )
 """Parameters whose values are known to be no secrets, such as those of the OGC's services and of tilers."""

@@ -52,10 +52,14 @@ class _SiteSizes(BaseModel):
                 raise ValueError(f"{name} needs two numbers, at least 512, the smaller first")
         return self
 
+    @property
+    def choice(self) -> Choice:
+        """How footprints are chosen."""
+        return Choice(self.candidates, {**_LEAST_LAND, **self.least_land})
+
     def _place(self, earth: EarthData, points: Candidates, seed: int) -> list[Row]:
         extent = SizeRange((self.width[0], self.height[0]), (self.width[1], self.height[1]), self.gsd)
-        choice = Choice(self.candidates, {**_LEAST_LAND, **self.least_land})
-        sites = place_sites(earth, points, self.sites_per_point, extent, choice, seed)
+        sites = place_sites(earth, points, self.sites_per_point, extent, self.choice, seed)
         missing = sorted(set(range(len(points))) - {s.point for s in sites if s.number == self.sites_per_point})
         if missing:
             where = f"{points.lon[missing[0]]:.4f}, {points.lat[missing[0]]:.4f}"

@@ -15,21 +15,24 @@ from shapely import STRtree
 from stages.sample.earth_data import EarthData, great_circle_km, load_earth_data, unit_vectors
 from stages.sample.footprints import SampledFootprint, SizeRange, place_sites
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
+from stages.sample.sampled import Globe
 from stages.sample.strata import Candidates, sample_candidates
 
 pytestmark = pytest.mark.integration
 
 EXTENT = SizeRange((7_000, 5_000), (20_000, 15_000), 0.6)
+CHOICE = Globe().choice
 
 DIGEST_SCRIPT = """
 from pipeline.files import digest_json
 from stages.sample.footprints import SizeRange, place_sites
+from stages.sample.sampled import Globe
 from stages.sample.points import choose_points, default_continents, default_strata, quotas
 from stages.sample.strata import sample_candidates
 from stages.sample.earth_data import load_earth_data
 earth = load_earth_data()
 points = choose_points(sample_candidates(earth, 7), quotas(48, default_strata(), default_continents()), 150)
-sites = place_sites(earth, points, 3, SizeRange((7_000, 5_000), (20_000, 15_000), 0.6), 7)
+sites = place_sites(earth, points, 3, SizeRange((7_000, 5_000), (20_000, 15_000), 0.6), Globe().choice, 7)
 print(digest_json([[s.lon, s.lat, s.width, s.height, s.stratum] for s in sites]))
 """
 
@@ -46,7 +49,7 @@ def points(earth: EarthData) -> Candidates:
 
 @pytest.fixture(scope="module")
 def sites(earth: EarthData, points: Candidates) -> list[SampledFootprint]:
-    return place_sites(earth, points, 3, EXTENT, 0)
+    return place_sites(earth, points, 3, EXTENT, CHOICE, 0)
 
 
 def test_the_world_is_what_geography_says(earth: EarthData) -> None:

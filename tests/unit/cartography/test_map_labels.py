@@ -118,6 +118,10 @@ def test_names_that_no_font_can_write_are_told() -> None:
     assert MapnikRenderer(TOWN, FRAME, named("osm-carto")).unwritable_names == []
 
 
+def test_marks_that_show_nothing_need_no_letter() -> None:
+    assert fonts.writable("\u2066Bahnhof\u2069 \u200eA\ufeff", named("osm-carto").places["town"].fonts)
+
+
 def test_the_digest_of_the_fonts_changes_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fonts.fonts_digest.__wrapped__()
     files = dict(fonts.font_files())
