@@ -29,6 +29,7 @@ NOT_ON_CONDA_FORGE = {
     "manimgx-fonts",
     "mapnik",
     "matplotlib-fontja",
+    "playwright",
     "pylopdf-fonts-zh-cn",
     "sentencex",
     "types-shapely",
