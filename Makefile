@@ -11,12 +11,13 @@ MAPDATA := .venv/bin/mapdata
 SRIF ?=
 RUN = $(MAPDATA) run $(CONFIG) --workspace $(WORKSPACE)
 
-.PHONY: setup demo landmarks run sample acquire align tiles catalog benchmark train gallery test lint lock
+.PHONY: setup demo landmarks review run sample acquire align tiles catalog benchmark train gallery test lint lock
 .DEFAULT_GOAL := demo
 
 setup: ; ./setup.sh
 demo: ; $(RUN) && $(MAPDATA) accuracy --workspace $(WORKSPACE)
 landmarks: ; $(MAPDATA) run configs/landmarks-demo.yaml --workspace work/landmarks
+review: ; $(MAPDATA) review --workspace $(WORKSPACE)
 run: ; $(RUN)
 sample: ; $(RUN) --only sample
 acquire: ; $(RUN) --only acquire

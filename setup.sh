@@ -60,4 +60,9 @@ if [ ! -x "$VENV/bin/mapdata" ] || [ "$(cat "$STAMP" 2>/dev/null)" != "$state" ]
     printf '%s\n' "$state" >"$STAMP"
 fi
 
+# The tests of the review page drive a real browser; without one they are skipped.
+case " $* " in
+*" test "*) command -v chromium >/dev/null 2>&1 || apt_install chromium || say "setup: no chromium; tests of the review page will be skipped" ;;
+esac
+
 [ $# -eq 0 ] || exec make "$@"

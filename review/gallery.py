@@ -75,6 +75,7 @@ class Gallery:
         self._made_of: object = None
         self._looked = -1, -_PAUSE_SECONDS
         self._table = PAIRS.empty_table()
+        self._choices: dict[str, Any] = {}
         self._verdicts: dict[str, TileVerdict] = {}
         self._version = 0
         self._find = lru_cache(maxsize=8)(self._filtered)
@@ -84,16 +85,8 @@ class Gallery:
         with self._lock:
             self._refresh()
             table = self._table
-            rules = Counter(name for name in self._rules_of.ravel().tolist() if name)
-            return {
-                "total": table.num_rows,
-                "found": len(self._find(query, self._version)),
-                "sites": sorted(pc.unique(self._site).to_pylist()),
-                "splits": [name for name in pc.unique(table["split"]).to_pylist() if name],
-                "rules": dict(sorted(rules.items())),
-                "statistics": STATISTICS,
-                "judged": len(self._verdicts),
-            }
+            found = {"total": table.num_rows, "found": len(self._find(query, self._version))}
+            return found | self._choices | {"judged": len(self._verdicts)}
 
     def rows(self, query: Query, offset: int, count: int) -> list[dict[str, Any]]:
         """Return some of the rows that a query finds, at most `MAX_ROWS`."""
@@ -176,6 +169,13 @@ class Gallery:
         self._rules_of = self._rules_of.reshape(len(reasons), most)
         self._number = {pair_id: number for number, pair_id in enumerate(table["pair_id"].to_pylist())}
         sites = pc.unique(self._site).to_pylist()
+        rules = Counter(name for found in reasons for name in found)
+        self._choices = {
+            "sites": sorted(sites),
+            "splits": [name for name in pc.unique(table["split"]).to_pylist() if name],
+            "rules": dict(sorted(rules.items())),
+            "statistics": STATISTICS,
+        }
         self._verdicts = {said.pair_id: said for name in sites for said in self.judged(name)}
         self._version += 1
 

@@ -31,6 +31,9 @@ from stages.tile.encode import TileFormat, encode
 _OPEN = 8
 """Rasters kept open."""
 
+_OPEN_PYRAMIDS = 64
+"""Pyramids kept open beside those in the making; each takes a file handle."""
+
 _THUMBNAIL = 160
 _EDGE_LEVELS = 50, 140
 
@@ -40,9 +43,10 @@ class Views:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pyramids: dict[str, Pyramid] = {}
+        self._pyramids: OrderedDict[str, Pyramid] = OrderedDict()
         self._builds: dict[str, asyncio.Future[bool]] = {}
-        self._builder = ThreadPoolExecutor(1, "pyramid")
+        self._builder = ThreadPoolExecutor(2, "pyramid")
+        self._thumbnails = asyncio.Semaphore(1)  # so that a view never waits for the thumbnails of a long queue
         self._stopping = threading.Event()
         # GDAL's settings belong to a thread: one opens, reads and closes all rasters that are kept open.
         self._reading = ThreadPoolExecutor(1, "rasters", initializer=_begin_reading)
@@ -104,7 +108,8 @@ class Views:
 
     async def thumbnail(self, side: Side) -> bytes:
         """Return a raster as a JPEG of 160 px at most."""
-        pyramid = await self.prepared(side)
+        async with self._thumbnails:
+            pyramid = await self.prepared(side)
         level = levels_of(*side.size)
         data = pyramid.tile(level, 0, 0)
         image = simplejpeg.decode_jpeg(data) if data is not None else await self._full(side, 0, 0)
@@ -151,6 +156,11 @@ class Views:
             if side.digest not in self._pyramids:
                 path = self._folder / f"{side.digest}.tiles"
                 self._pyramids[side.digest] = Pyramid(path, *side.size)
+                for digest in list(self._pyramids)[: max(0, len(self._pyramids) - _OPEN_PYRAMIDS)]:
+                    build = self._builds.get(digest)
+                    if build is None or build.done():
+                        self._pyramids.pop(digest).close()
+            self._pyramids.move_to_end(side.digest)
             return self._pyramids[side.digest]
 
     def _build(self, side: Side, pyramid: Pyramid) -> bool:

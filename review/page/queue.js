@@ -14,6 +14,43 @@ export async function nextSite(name = "") {
   return (open.find((row) => rows.indexOf(row) > at) ?? open[0])?.name;
 }
 
+const TOGETHER = 2;
+
+/** Load pictures as they come into view, two at a time: a browser has few connections, and views come first. */
+function loader(root) {
+  const waiting = [];
+  const loading = new Set();
+  let stopped = false;
+  const next = () => {
+    while (!stopped && loading.size < TOGETHER && waiting.length) {
+      const image = waiting.shift();
+      if (!image.isConnected) continue;
+      loading.add(image);
+      image.onload = image.onerror = () => {
+        loading.delete(image);
+        next();
+      };
+      image.src = image.dataset.src;
+    }
+  };
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      waiting.push(entry.target);
+    }
+    next();
+  }, { root, rootMargin: "200px" });
+  return {
+    watch: (image) => seen.observe(image),
+    stop: () => {
+      stopped = true;
+      seen.disconnect();
+      for (const image of loading) image.removeAttribute("src");
+    },
+  };
+}
+
 const remembered = { text: "", status: "", at: "" };
 
 export async function showQueue(main, { go }) {
@@ -23,6 +60,7 @@ export async function showQueue(main, { go }) {
   const search = h("input", { type: "search", placeholder: "Search site, reason, operator  ( / )", value: remembered.text, oninput: () => ((remembered.text = search.value), draw()) });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Status" });
   const list = h("div", { class: "list", role: "listbox", "aria-label": "Raster pairs", tabIndex: 0 });
+  const pictures = loader(list);
   main.append(h("div", { class: "tools" }, h("h1", {}, "Raster pairs"), chips, search), list);
 
   const fits = (row) => {
@@ -39,11 +77,12 @@ export async function showQueue(main, { go }) {
         h("button", { class: `chip ${status}${status === remembered.status ? " on" : ""}`, onclick: () => ((remembered.status = status), draw()) }, words, h("b", {}, String(count)))),
     );
     list.replaceChildren(...(shown.length ? shown.map(card) : [h("p", { class: "alone" }, rows.length ? "No raster pair matches." : "This workspace has no raster pairs yet: run at least as far as `acquire`.")]));
+    for (const image of list.querySelectorAll("img")) pictures.watch(image);
     mark();
   }
 
   const card = (row) => h("a", { class: `card ${row.status}`, href: `#/site/${row.name}`, role: "option", "data-name": row.name, tabIndex: -1 },
-    h("span", { class: "thumbs" }, ["map", "visible"].map((side) => h("img", { src: `/thumbnail/${row.name}/${side}`, alt: side, loading: "lazy", width: 88, height: 66 }))),
+    h("span", { class: "thumbs" }, ["map", "visible"].map((side) => h("img", { "data-src": `/thumbnail/${row.name}/${side}`, alt: "", width: 88, height: 66 }))),
     h("span", { class: "name" }, h("b", {}, row.name), h("small", {}, `${row.size[0]} × ${row.size[1]} px`)),
     h("span", { class: `badge ${row.status}` }, WORDS[row.status], row.verdict?.override ? " (override)" : ""),
     h("span", { class: "why" }, h("span", {}, row.verdict && row.verdict.in_force ? [row.verdict.reason, row.verdict.note].filter(Boolean).join(": ") || row.reason : row.reason), row.failed.length ? h("small", {}, `failed: ${row.failed.join(", ")}`) : null),
@@ -81,5 +120,8 @@ export async function showQueue(main, { go }) {
   await load();
   list.focus({ preventScroll: true });
   timer = setInterval(() => document.hidden || load().catch(() => {}), 5000);
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    pictures.stop();
+  };
 }
