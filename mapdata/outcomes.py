@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline.ledger import Record
 from pipeline.report import Program
 
-SETTLE = "mapdata tiepoints import {site} POINTS --workspace {workspace}"
-"""The command by which a person settles an alignment that was refused; `mapdata run` then uses it."""
+SETTLE = "mapdata review --workspace {workspace}, or mapdata tiepoints import {site} POINTS --workspace {workspace}"
+"""The commands by which a person settles an alignment that was refused; `mapdata run` then uses it."""
 
 
 def next_step(unit: Record, root: Path) -> str | None:
@@ -31,7 +31,7 @@ def next_step(unit: Record, root: Path) -> str | None:
     if unit.stage == "align":
         if unit.reason.startswith("no ") and unit.result is not None and not unit.result.outputs:
             return None  # a side was not acquired
-        return f"{SETTLE.format(site=unit.name, workspace=workspace)}, then run again"
+        return f"{SETTLE.format(site=unit.name, workspace=workspace)}; then run again"
     return ""
 
 

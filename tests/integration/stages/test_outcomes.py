@@ -53,7 +53,7 @@ def test_a_map_of_another_place_is_a_loud_failure_and_publishes_nothing(tmp_path
     said = command("run", tmp_path / "run.yaml", "--workspace", place, "--workers", 0, status=1)
     assert "align 001/1: rejected" in said
     assert f"see {place}/alignment/001/1/alignment.jpg" in said
-    assert f"-> mapdata tiepoints import 001/1 POINTS --workspace {place}, then run again" in said
+    assert f"-> mapdata review --workspace {place}, or mapdata tiepoints import 001/1 POINTS " in said
     assert "not one pair to publish: 1 sites were refused, such as 001/1: " in said
     assert "failed in" in said
     assert not (place / "release").exists()
