@@ -170,7 +170,7 @@ class _State:
         """Measure ranks among landmarks kept aside, keep the best, and write the checkpoint.
 
         Ranks choose, not the loss: with few landmarks the loss rises long before the order is at its best, as the
-        scores become too sure of themselves. The calibration repairs that.
+        scores become too far apart. The calibration repairs that.
         """
         self.towers.eval()
         measured = loss

@@ -14,7 +14,9 @@ import torch
 from retrieval.benchmark import Items, Modality
 from retrieval.encode import VectorCache, encode_items, opened_cache
 from retrieval.encoders import Encoder, check_encoder, load_encoder
+from retrieval.encoders.baseline import Baseline
 from retrieval.errors import RetrievalError
+from retrieval.training.record import record_of
 
 pytestmark = pytest.mark.unit
 
@@ -160,3 +162,23 @@ def test_encoders_without_training() -> None:
     assert len(load_encoder("hashed-words").encode_texts(["a church", "a tower"])) == 2
     with pytest.raises(RetrievalError, match="does not encode text"):
         load_encoder("colour-texture").encode_texts(["a church"])
+
+
+def test_the_shipped_baseline_encodes_all_modalities_into_one_space() -> None:
+    encoder = load_encoder("baseline")
+    assert isinstance(encoder, Baseline)
+    assert encoder.file.stat().st_size < 10_000_000
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    made = [
+        encoder.encode_images([image], "ground"),
+        encoder.encode_images([image], "satellite"),
+        encoder.encode_texts(["a red church"]),
+        encoder.encode_places(np.array([[-74.0, 40.7]])),
+    ]
+    assert {each.shape for each in made} == {(1, 128)}
+    assert all(np.linalg.norm(each) == pytest.approx(1, abs=1e-5) for each in made)
+    assert set(encoder.calibration) == {"ground", "satellite", "text"}
+    record = record_of(encoder.file)
+    assert record is not None
+    assert record.knows(["unknown", record.ids[0]], np.array([[0.0, 0.0], [0.0, 0.0]])).tolist() == [False, True]
+    assert record.knows(["unknown"], record.lonlat[:1]).all(), "the same place under another name"
