@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from review_server import chromium
 
 
-def wait(page: Any, expression: str, given: Any = None, seconds: float = 30) -> None:
+def wait(page: Any, expression: str, given: Any = None, seconds: float = 60) -> None:
     """Wait until an expression, or a function of `given`, is true in the page (whose policy forbids evaluating it
     there, as Playwright's own waiting would)."""
     until = time.monotonic() + seconds
@@ -55,7 +55,7 @@ def browser() -> Iterator[Any]:
 def enter(started: Any, address: str, width: int = 1280, height: int = 800, shown: str = ".list .card") -> Watched:
     """Open the page in a context of its own, as another person's browser would."""
     context = started.new_context(viewport={"width": width, "height": height})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     watched = Watched(context.new_page())
     watched.page.goto(address)
     watched.page.wait_for_selector(shown)
