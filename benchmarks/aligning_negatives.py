@@ -1,4 +1,4 @@
-"""Maps and images that do not belong together, of known synthetic scenes: every accepted region is a failure.
+"""Negative pairs of maps and images of known synthetic scenes: every accepted region is a failure.
 
     python benchmarks/aligning_negatives.py --json [--sizes 1024 2304 5120] [--scenes 6 6 3] [--log FILE]
 

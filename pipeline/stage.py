@@ -225,7 +225,7 @@ class Stage(ABC, Generic[P]):
             payload: JSON-able; all that `run` gets to know.
             inputs: Digests of what the result depends on beside the payload, such as of input files and of weights, in
                 a fixed order.
-            weight: Share of the progress bar, such as megapixels; it is no part of the key.
+            weight: Share of the progress bar, such as the size of the input; it is no part of the key.
         """
         identity = [self.name, self.version, self.key_params(), name, dict(payload), list(inputs)]
         return Unit(self.name, name, digest_json(identity), dict(payload), weight)

@@ -100,29 +100,31 @@ def _blurred(surfaces: Tensor, sigma: float) -> Tensor:
     return matrix @ surfaces @ matrix.T
 
 
-def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, price: Tensor, extent: Tensor, reach: float) -> Tensor:
+def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, penalties: Tensor, extent: Tensor, reach: float) -> Tensor:
     """Return the parameters, B x 8, at the maximum, near `start`, of the mean surface (padded by `MARGIN`) less the
-    penalty, over as many of the first parameters as have a price.
+    penalty, over as many of the first parameters as have a penalty.
 
     Damped Newton steps that move no window by more than `reach` pixels. The curvature of a surface counts where it is
     that of a peak; where it is not, the damping alone bounds the step. A step that climbs is taken, else damped more.
     """
-    free = len(price)
+    free = len(penalties)
     height = surfaces.mean(1).abs().flatten(1).amax(1).clamp(min=1e-9).double()
     parameters, damping = start, torch.full_like(height, 1e-3)
-    state = _objective(surfaces, unit, parameters, price, extent, height)
+    state = _objective(surfaces, unit, parameters, penalties, extent, height)
     identity = torch.eye(free, dtype=torch.float64, device=start.device)
     for _ in range(ITERATIONS):
         _, jacobian, gradient, curvature = state
-        slope = torch.einsum("bknc,bnc->bk", jacobian, gradient) / height[:, None] - 2 * price * parameters[:, :free]
+        slope = (
+            torch.einsum("bknc,bnc->bk", jacobian, gradient) / height[:, None] - 2 * penalties * parameters[:, :free]
+        )
         bend = torch.einsum("bknc,bncd,bmnd->bkm", jacobian, curvature, jacobian) / height[:, None, None]
-        bend = torch.diag_embed((2 * price).expand(len(start), -1)) - bend
+        bend = torch.diag_embed((2 * penalties).expand(len(start), -1)) - bend
         size = bend.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-9)
         step = torch.linalg.solve(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope)
         moved = torch.einsum("bknc,bk->bnc", jacobian, step).abs().flatten(1).amax(1) * len(unit)
         step = step * (reach / moved.clamp(min=1e-12)).clamp(max=1.0)[:, None]
         tried = torch.cat([parameters[:, :free] + step, parameters[:, free:]], 1)
-        there = _objective(surfaces, unit, tried, price, extent, height)
+        there = _objective(surfaces, unit, tried, penalties, extent, height)
         climbs = there[0] >= state[0]
         state = tuple(torch.where(_like(climbs, new), new, old) for new, old in zip(there, state, strict=True))
         parameters = torch.where(climbs[:, None], tried, parameters)
@@ -131,17 +133,17 @@ def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, price: Tensor, extent:
 
 
 def _objective(
-    surfaces: Tensor, unit: Tensor, parameters: Tensor, price: Tensor, extent: Tensor, height: Tensor
+    surfaces: Tensor, unit: Tensor, parameters: Tensor, penalties: Tensor, extent: Tensor, height: Tensor
 ) -> tuple[Tensor, ...]:
     """Return what is climbed, B, and what its derivatives are made of: those of the windows' shifts by the parameters,
     B x K x N x 2, divided by N; and of the surfaces by the shifts, B x N x 2 and B x N x 2 x 2, concave."""
     shifts, derivatives = _shifts(parameters, unit, extent)
     values, gradients, curvatures = _sample(surfaces, shifts)
-    penalty = (price * parameters[:, : len(price)].square()).sum(1)
+    penalty = (penalties * parameters[:, : len(penalties)].square()).sum(1)
     count = len(unit)
     return (
         values.mean(1) / height - penalty,
-        derivatives[:, : len(price)] / count,
+        derivatives[:, : len(penalties)] / count,
         gradients,
         _concave(curvatures) * count,
     )

@@ -30,7 +30,7 @@ from raster.homography import Matrix, apply_homography
 HYPOTHESES = 3
 """Initial hypotheses that are followed and judged, at most."""
 
-SURE_SCORE, CLEAR_RATIO = 0.2, 0.85
+SUFFICIENT_SCORE, CLEAR_RATIO = 0.2, 0.85
 """A homography of this score is taken without looking at the hypotheses after it; so is one that is not taken for
 chance where the search gave those after it less than this share of the best one's score."""
 
@@ -120,7 +120,9 @@ class MapGlueMatcher(Matcher):
         size0 = image0.shape[1], image0.shape[0]
         best: Refined | None = None
         for hypothesis, score in zip(found, likely, strict=True):
-            if best and (best.score >= SURE_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])):
+            if best and (
+                best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])
+            ):
                 break
             if self.dense and reference:
                 followed = self.dense.follow(views[0], reference, hypothesis, FOLLOWING_STEPS)

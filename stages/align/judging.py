@@ -75,14 +75,14 @@ def judge_by_ground(pair: RasterPair, roofs: Answer, reduce: int, manual: Points
         *judge(windows, answer.agreeing, limits, limits.min_ground_agreement, limits.min_ground_windows_agreement),
         apart("split halves", halves, limits.max_disagreement_px),
     ]
-    lean = _mean_move(roofs, answer)
-    checks.append(apart("ground", float(np.linalg.norm(lean)) / reduce, limits.max_building_lean_px))
+    building_lean = _mean_move(roofs, answer)
+    checks.append(apart("ground", float(np.linalg.norm(building_lean)) / reduce, limits.max_building_lean_px))
     if all(check.passed for check in checks):
         again, distance = perturbed_restart(pair, answer)
         seen = [*seen, *again]
         checks.append(apart("perturbed restart", distance, limits.max_disagreement_px))
     failed = [check.text for check in checks if not check.passed]
-    ground = Ground(lean, halves * reduce, True)
+    ground = Ground(building_lean, halves * reduce, True)
     regions: list[Region] = []
     if not failed:
         own = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
