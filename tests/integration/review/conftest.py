@@ -23,7 +23,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder like that, of one site whose map shows nothing of its image: its alignment is refused."""
     folder = tmp_path_factory.mktemp("refused")
     write_rasters(folder, points=1, side=520, alike=False)
-    run_config(write_config(folder, points=1, method="structure"), folder / "work")
+    run_config(write_config(folder, points=1, method="structure"), folder / "work", ("release",))
     return folder
 
 
