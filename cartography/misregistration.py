@@ -44,7 +44,16 @@ class Misregistration:
     """The visible pixel that u counts from."""
 
     def moved(self, x: float, y: float) -> Misregistration:
-        """Return the same misregistration for images to which so many pixels were added on the left and at the top."""
+        """Return the same misregistration for images to which so many pixels were added on the left and at the top.
+
+        Args:
+            x: Columns added on the left, pixels of the visible image.
+            y: Rows added at the top.
+
+        Returns:
+            Its homography takes pixels of the map, grown alike, to pixels of the grown image; the local warp of a place
+            is the same as before.
+        """
         there, back = np.eye(3), np.eye(3)
         there[:2, 2], back[:2, 2] = (x, y), (-x, -y)
         homography = there @ self.homography @ back

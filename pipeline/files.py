@@ -96,7 +96,15 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_saved(path: Path, data: bytes) -> None:
-    """Write a file of a person's atomically, so that a run which starts meanwhile does not sweep it away."""
+    """Write a file of a person's atomically, so that a run which starts meanwhile does not sweep it away.
+
+    Args:
+        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        data: The whole content.
+
+    Raises:
+        DiskFullError: The disk is full; a file that was there stays as it was.
+    """
     with atomic_path(path, SAVING_PREFIX) as temporary:
         temporary.write_bytes(data)
 
@@ -119,6 +127,10 @@ def sweep_temporary(root: Path, prefix: str = TEMPORARY_PREFIX) -> int:
     """Remove what interrupted writers left under `root` (names starting with `prefix`); return how many.
 
     Only safe while nobody writes such files there.
+
+    Args:
+        root: Folder that is searched with all its subfolders; a folder of such a name goes with its content.
+        prefix: `TEMPORARY_PREFIX` for what a run's units leave, `SAVING_PREFIX` for what `write_saved` leaves.
     """
     swept = 0
     for folder, subfolders, names in os.walk(root):

@@ -77,14 +77,25 @@ class UnitProgress:
         self._waiting = ""
 
     def begin(self, total: int, noun: str) -> None:
-        """Say how many there are of what; counting starts at 0."""
+        """Say how many there are of what; counting starts at 0.
+
+        Args:
+            total: How many there are to do.
+            noun: Plural of what is counted, such as "pictures".
+        """
         with self._lock:
             self._noun, self._total, self._done, self._known = noun, total, 0, 0
             self._began, self._waiting = time.monotonic(), ""
             self._write()
 
     def advance(self, count: int = 1, *, known: bool = False) -> None:
-        """Say that more are done: what was waited for has come. Those that were `known` before count in no rate."""
+        """Say that more are done: what was waited for has come. Those that were `known` before count in no rate.
+
+        Args:
+            count: How many more are done.
+            known: They were there already, such as in a cache; counted in the rate they would make the time left too
+                short.
+        """
         with self._lock:
             self._done += count
             self._known += count if known else 0
@@ -133,7 +144,13 @@ def current_progress() -> UnitProgress:
 
 @contextmanager
 def telling(root: Path, stage: str, unit: str) -> Iterator[None]:
-    """Make a unit's progress the current one while it is done; its file goes when it has ended."""
+    """Make a unit's progress the current one while it is done; its file goes when it has ended.
+
+    Args:
+        root: The workspace.
+        stage: The unit's stage.
+        unit: The unit's name.
+    """
     progress = UnitProgress(root, stage, unit)
     token = _CURRENT.set(progress)
     try:

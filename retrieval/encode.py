@@ -47,7 +47,12 @@ class VectorCache:
         return None if row is None else np.frombuffer(row[0], np.float32)
 
     def put(self, keys: Sequence[bytes], vectors: Float32) -> None:
-        """Keep vectors; they are on disk when this returns."""
+        """Keep vectors; they are on disk when this returns.
+
+        Args:
+            keys: One a vector; what a key had before is replaced.
+            vectors: (N, D), stored as float32.
+        """
         rows = [(key, vector.astype(np.float32).tobytes()) for key, vector in zip(keys, vectors, strict=True)]
         with self._file:
             self._file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

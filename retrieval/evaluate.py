@@ -104,7 +104,16 @@ def evaluate(
 
 
 def pool(queries: Items, vectors: Vectors) -> tuple[Items, Vectors]:
-    """Return one query a landmark: the mean of the vectors of its queries, of unit length."""
+    """Return one query a landmark: the mean of the vectors of its queries, of unit length.
+
+    Args:
+        queries: One or several a landmark, in any order.
+        vectors: (N, D) of the queries, in their order.
+
+    Returns:
+        One item for each landmark, ordered by its number, named by its first query, without place and content; and the
+        vectors in the same order.
+    """
     numbers, members = np.unique(queries.landmarks, return_inverse=True)
     total = np.zeros((len(numbers), vectors.shape[1]))
     np.add.at(total, members, vectors.read(0, len(vectors)))

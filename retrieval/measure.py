@@ -47,6 +47,12 @@ class Vectorised:
 def encoded(encoder: Encoder, benchmark: Benchmark, cache: Path | None, progress: Progress | None = None) -> Vectorised:
     """Encode a benchmark with a model.
 
+    Args:
+        encoder: The model.
+        benchmark: Queries and galleries; those of modalities that the model does not encode are left out.
+        cache: File in which vectors are kept for the next time, made if there is none; None keeps nothing.
+        progress: Is told how many of how many items are done, after every batch.
+
     Raises:
         RetrievalError: The model was trained on a landmark that asks, or an item cannot be read.
     """
@@ -71,7 +77,15 @@ def from_files(folder: Path) -> Vectorised:
 
 
 def refuse_trained(encoder: Encoder, benchmark: Benchmark) -> None:
-    """Raise RetrievalError if a landmark that asks was seen when the model was trained."""
+    """Raise RetrievalError if a landmark that asks was seen when the model was trained.
+
+    Args:
+        encoder: A model without a file of weights, or whose file has no training record beside it, is never refused.
+        benchmark: Its ids and places are compared with the record; without ids nothing can be compared.
+
+    Raises:
+        RetrievalError: A landmark has the id of one that was trained on, or lies within 25 m of it.
+    """
     file = getattr(encoder, "file", None)
     record = None if file is None else record_of(file)
     if record is None or not benchmark.ids:
@@ -86,6 +100,11 @@ def refuse_trained(encoder: Encoder, benchmark: Benchmark) -> None:
 
 def tasks_of(benchmark: Benchmark, vectors: Vectorised, names: Sequence[str] = ()) -> list[Task]:
     """Return the tasks that can be measured, or those that are asked for.
+
+    Args:
+        benchmark: Which modalities have queries and galleries.
+        vectors: Which modalities the model encoded.
+        names: Keys of `TASKS`; empty for all that can be measured.
 
     Raises:
         RetrievalError: There is no task of such a name, or none can be measured.

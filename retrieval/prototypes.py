@@ -86,6 +86,14 @@ def leave_one_out(embedded: Embedded, modality: Modality, count: int) -> tuple[V
     """Return scores (Q, L) of every item of a modality against all prototypes, and the right landmark of each (Q,).
 
     Of its own landmark's prototype the item itself is left out.
+
+    Args:
+        embedded: Items of L landmarks, in all modalities.
+        modality: Whose items ask.
+        count: L, how many landmarks there are; their numbers are 0 to L - 1.
+
+    Returns:
+        Cosine similarities, 0 for a landmark of which nothing (else) is known; and the landmarks.
     """
     vectors, landmarks = embedded[modality]
     vectors = np.asarray(vectors, np.float64)

@@ -94,7 +94,15 @@ def points_from_json(value: Any) -> list[TiePoint]:
 
 
 def read_document(root: Path, site: Site) -> Document:
-    """Read what is on disk. Raises Refused (409) where a file cannot be read; it names the file."""
+    """Read what is on disk. Raises Refused (409) where a file cannot be read; it names the file.
+
+    Args:
+        root: Folder of the workspace.
+        site: Its grids turn ground coordinates of tie points into pixels.
+
+    Returns:
+        Points of all the site's files together, each place once; no verdict where nobody has judged.
+    """
     try:
         grids = site.sides["visible"].grid, site.sides["map"].grid
         points = _distinct(read_site_tiepoints(tiepoint_files(root, site.name), *grids))
@@ -107,6 +115,14 @@ def write_document(root: Path, site: Site, document: Document) -> None:
     """Write tie points and verdict; what did not change keeps its file as it is.
 
     Points go into the site's CSV. Other files of tie points, which a person put there, get the suffix `.replaced`.
+
+    Args:
+        root: Folder of the workspace.
+        site: Whose files they are.
+        document: The whole state: points that it lacks are deleted, and so is the verdict where it is None.
+
+    Raises:
+        Refused: (409) A file that is there cannot be read; nothing is written then.
     """
     before = read_document(root, site)
     base = root / "tiepoints" / site.name

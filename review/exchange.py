@@ -16,7 +16,13 @@ from stages.tiepoints import MAX_BYTES, SUFFIXES, TiePoint, read_tiepoints, tiep
 
 
 def exported(site: Site, points: Sequence[TiePoint], form: Any) -> str:
-    """Return points as the content of a `.points`, `.geojson` or `.csv` file. Raises Refused (422)."""
+    """Return points as the content of a `.points`, `.geojson` or `.csv` file. Raises Refused (422).
+
+    Args:
+        site: The grid of its visible raster gives ground coordinates, where it has one.
+        points: Full-resolution pixels of both rasters.
+        form: The suffix with its dot, as a browser sent it: of any type until it is checked here.
+    """
     if form not in SUFFIXES:
         raise Refused(422, f"form may be {', '.join(SUFFIXES)}")
     return tiepoints_text(form, points, site.sides["visible"].grid)

@@ -68,7 +68,15 @@ def fit_points_of(site: Site, points: Sequence[TiePoint], limits: PointLimits) -
 
 
 def start_of(site: Site, fit: dict[str, Any]) -> Matrix:
-    """Return the best homography that is known, map -> visible: of the points, of the alignment, by georeference."""
+    """Return the best homography that is known, map -> visible: of the points, of the alignment, by georeference.
+
+    Args:
+        site: Its last alignment and its grids are used where the points give nothing.
+        fit: As `fit_points_of` returns it.
+
+    Returns:
+        3x3, full-resolution pixels; the identity where nothing is known.
+    """
     from raster.grid import georeferenced_homography
 
     if fit["homography"] is not None:

@@ -89,7 +89,17 @@ class Gallery:
             return found | self._choices | {"judged": len(self._verdicts)}
 
     def rows(self, query: Query, offset: int, count: int) -> list[dict[str, Any]]:
-        """Return some of the rows that a query finds, at most `MAX_ROWS`."""
+        """Return some of the rows that a query finds, at most `MAX_ROWS`.
+
+        Args:
+            query: Which pairs, and their order.
+            offset: Rows to skip.
+            count: Rows wanted.
+
+        Returns:
+            JSON-able, without the paths of files. `person` is what a person said of the pair, or None; `lapsed` in it
+            tells that a tile has changed since.
+        """
         with self._lock:
             self._refresh()
             chosen = self._find(query, self._version)[max(offset, 0) : max(offset, 0) + min(max(count, 0), MAX_ROWS)]
@@ -128,7 +138,12 @@ class Gallery:
         return read_tile_verdicts(tiles_file(self._sites.root, name))
 
     def said(self, name: str, verdicts: Sequence[TileVerdict]) -> None:
-        """Take note of the verdicts that a site has now."""
+        """Take note of the verdicts that a site has now.
+
+        Args:
+            name: The site, such as "001/1".
+            verdicts: All of them; those known before of this site are forgotten.
+        """
         with self._lock:
             point, _, site = name.partition("/")
             start = f"{point}_{site}_"

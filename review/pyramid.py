@@ -29,12 +29,29 @@ _MARK = b"TILE"
 
 
 def levels_of(width: int, height: int) -> int:
-    """Return the highest level: there the raster fits one tile. Level n shrinks by 2^n."""
+    """Return the highest level: there the raster fits one tile. Level n shrinks by 2^n.
+
+    Args:
+        width: Of the raster, full-resolution pixels.
+        height: The same.
+
+    Returns:
+        0 where the raster itself fits a tile.
+    """
     return max(0, math.ceil(math.log2(max(width, height, TILE) / TILE)))
 
 
 def tiles_of(width: int, height: int, level: int) -> tuple[int, int]:
-    """Return the columns and rows of tiles of a level."""
+    """Return the columns and rows of tiles of a level.
+
+    Args:
+        width: Of the raster, full-resolution pixels.
+        height: The same.
+        level: 0 for the raster itself.
+
+    Returns:
+        Tiles that lie only partly on the raster are counted too.
+    """
     shrink = TILE << level
     return -(-width // shrink), -(-height // shrink)
 
@@ -67,7 +84,13 @@ class Pyramid:
         return self.made == self.total
 
     def tile(self, level: int, column: int, row: int) -> bytes | None:
-        """Return a tile as JPEG, in one read; None where it is not made yet or lies outside."""
+        """Return a tile as JPEG, in one read; None where it is not made yet or lies outside.
+
+        Args:
+            level: 1 or more; level 0 is read from the raster itself.
+            column: From the left, 0 first.
+            row: From the top, 0 first.
+        """
         place = self._places.get((level, column, row))
         return None if place is None else os.pread(self._file, place[1], place[0])
 

@@ -12,7 +12,16 @@ from review.store import Store
 
 
 def queue_of(sites: Sites, store: Store) -> dict[str, Any]:
-    """Return the rows of the queue in its order, and how many are left."""
+    """Return the rows of the queue in its order, and how many are left.
+
+    Args:
+        sites: The raster pairs of the workspace.
+        store: Tells whether this server may write.
+
+    Returns:
+        JSON-able: `rows`, those that need a person first and, of one status, the lowest agreement first; `counts` by
+        status; `writable`.
+    """
     rows = [_row(sites, site) for site in sites.all().values()]
     rows.sort(key=lambda row: (_ORDER[row["status"]], row["agreement"] if row["agreement"] is not None else 1.0))
     counts = {status: sum(row["status"] == status for row in rows) for status in _ORDER}

@@ -102,7 +102,16 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 def build_app(
     workspace: Workspace, folder: Path, journal: Journal | None, sessions: Sessions, settings: Settings, port: int
 ) -> web.Application:
-    """Return the application of a workspace."""
+    """Return the application of a workspace.
+
+    Args:
+        workspace: What is reviewed.
+        folder: Where pyramids of tiles are kept: the review folder of the workspace, or a temporary one.
+        journal: Where every change is recorded; None makes the server read-only.
+        sessions: Who may enter.
+        settings: Names of hosts by which browsers may call the page.
+        port: Where it is served; browsers keep cookies by host alone, so the port is part of the cookie's name.
+    """
     sites = Sites(workspace)
     store = Store(sites, journal)
     reviews = Reviews(sites, store, Views(folder / "pyramids"))

@@ -68,7 +68,17 @@ class Trials:
         self._waiting: asyncio.Task[None] | None = None
 
     async def start(self, site: Site, points: Sequence[TiePoint], digest: str, params: AlignParams) -> None:
-        """Start one. Raises Refused (409) where another is going on, (422) where nothing is to be tried."""
+        """Start one in a process of its own; its result is kept until another of the site has ended.
+
+        Args:
+            site: Its rasters are aligned.
+            points: Manual tie points that take part, full-resolution pixels.
+            digest: Of these points, by which `tried` later recognises them.
+            params: Of the run, so that the trial gives what the run would.
+
+        Raises:
+            Refused: (409) Another is going on; (422) the run aligns by georeference, where tie points have no effect.
+        """
         if params.method != "structure":
             raise Refused(422, "this run trusts the georeference; there is nothing to align")
         if self._current is not None:
@@ -97,7 +107,15 @@ class Trials:
         return {"state": "ended", "points": ended.points, **(ended.answer or {})}
 
     def tried(self, site: str, points: str) -> Mapping[str, Any]:
-        """Return the alignment that was tried with these very points, and its digest; empty where none was."""
+        """Return the alignment that was tried with these very points, and its digest; empty where none was.
+
+        Args:
+            site: Name, such as "001/1".
+            points: Digest of the points as they are now.
+
+        Returns:
+            The content of `alignment.json`, with `digest`, that of the file.
+        """
         ended = self._ended.get(site)
         if ended is None or ended.points != points or ended.answer is None or "alignment" not in ended.answer:
             return {}

@@ -157,7 +157,13 @@ def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid |
 
 
 def tiepoints_text(suffix: str, points: Sequence[TiePoint], visible_grid: Grid | None = None) -> str:
-    """Return the content of a file of tie points of one of `SUFFIXES`; see `write_tiepoints`."""
+    """Return the content of a file of tie points of one of `SUFFIXES`; see `write_tiepoints`.
+
+    Args:
+        suffix: In lower case, with the dot.
+        points: Full-resolution pixels.
+        visible_grid: Gives ground coordinates in `.points` and geometries in GeoJSON; None: pixels, and no geometries.
+    """
     writers = {".points": _qgis_text, ".geojson": _geojson_text, ".csv": _csv_text}
     return writers[suffix](points, visible_grid)
 

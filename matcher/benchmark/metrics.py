@@ -102,7 +102,17 @@ def corner_error(fitted: Fit, truth: Matrix, width: int, height: int) -> float:
 
 
 def corner_error_of(estimate: Matrix | None, truth: Matrix, width: int, height: int) -> float:
-    """Return the corner error of a matrix, see `corner_error`; infinite without one."""
+    """Return the corner error of a matrix, see `corner_error`; infinite without one.
+
+    Args:
+        estimate: 3 x 3, image 0 -> image 1; None where no model could be fitted.
+        truth: 3 x 3, image 0 -> image 1.
+        width: Width of image 0, pixels.
+        height: Height of image 0, pixels.
+
+    Returns:
+        Pixels of image 1; infinite too where the estimate sends a corner to infinity.
+    """
     if estimate is None:
         return float("inf")
     corners = corners_of(width, height)

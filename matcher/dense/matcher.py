@@ -159,7 +159,18 @@ class DenseMatcher(Matcher):
     def follow(
         self, view0: MaskedImage, reference: Reference, matrix: Matrix, steps: Sequence[RefinementStep]
     ) -> Followed:
-        """Refine one hypothesis; arguments as of `refine`, but for the memory of image 1."""
+        """Refine one hypothesis, as `refine` does, and return all that the judgement of it needs.
+
+        Args:
+            view0: Image 0.
+            reference: Image 1 with the feature maps that earlier calls computed, so that several hypotheses share them.
+            matrix: The hypothesis, 3 x 3, image 0 -> image 1, pixels of both as they are given.
+            steps: What is done one after another; each starts from the result of the one before.
+
+        Returns:
+            As measured in the last step; where a step finds no window with enough data in both images, the matrix so
+            far with correlation minus infinity and no windows.
+        """
         found = Followed(matrix, -math.inf, 0.0, 0, Matches.empty())
         for step in steps:
             frame = reference.at(step.scale * reference.common_scale(found.matrix))
@@ -183,7 +194,13 @@ class DenseMatcher(Matcher):
 
 def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tuple[list[Matrix], list[float]]:
     """Return the best similarities between two images, 3 x 3, image 0 -> image 1, best first, and their scores (see
-    `search`)."""
+    `search`).
+
+    Args:
+        view0: Image 0.
+        view1: Image 1.
+        count: How many distinct similarities to return at most.
+    """
     (image0, mask0, _), (image1, mask1, _) = view0.resized(1.0), view1.resized(1.0)
     found = search(image0, mask0, image1, mask1, count)
     return list(found.matrices.cpu().numpy()), found.scores.tolist()

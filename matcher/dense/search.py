@@ -90,7 +90,12 @@ def search(image0: Tensor, mask0: Tensor, image1: Tensor, mask1: Tensor, count: 
 
 
 def search_harmonics(image: Tensor, mask: Tensor) -> Tensor:
-    """Return the harmonics, 1 x 4 x H x W, that the search correlates: reduced, they need no blur of their own."""
+    """Return the harmonics, 1 x 4 x H x W, that the search correlates: reduced, they need no blur of their own.
+
+    Args:
+        image: 1 x 3 x H x W in [0, 1].
+        mask: 1 x 1 x H x W bool, where the image holds data.
+    """
     return orientation_harmonics(image, mask, post_blur=0.0, saturated=True, window=129)
 
 

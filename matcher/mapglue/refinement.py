@@ -81,7 +81,15 @@ def refine(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1:
 
 
 def verify(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: RGBImage, matrix: Matrix) -> Refined:
-    """Match cells around a hypothesis as it is, and tell how many agree with it; arguments as of `refine`."""
+    """Match cells around a hypothesis as it is, and tell how many agree with it.
+
+    Args:
+        encode: What encodes the warped image 1.
+        view0: Image 0, encoded.
+        size0: Width and height of image 0, pixels, to which image 1 is warped.
+        image1: Image 1, not warped.
+        matrix: The hypothesis, 3 x 3, image 0 -> image 1; it is returned unchanged.
+    """
     return _agreeing(view0, encode(*warped_into(image1, matrix, size0)), matrix)
 
 

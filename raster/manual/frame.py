@@ -49,7 +49,16 @@ class Frame:
 
 
 def region_of(frame: Frame, matrix: Matrix) -> FloatArray | None:
-    """Return the corners (M, 2), map px, of the part of the map that the visible raster, somewhat grown, holds."""
+    """Return the corners (M, 2), map px, of the part of the map that the visible raster, somewhat grown, holds.
+
+    Args:
+        frame: The sizes of both rasters, and the normalisation.
+        matrix: 3 x 3, map -> visible, normalised coordinates.
+
+    Returns:
+        In order along the border. None where the map's plane crosses the horizon, where the map is folded or shrinks to
+        under a pixel, or where both rasters do not overlap in one piece.
+    """
     corners = outline(*frame.map_size)
     if (predict(matrix, frame.source(corners))[1] < MIN_DEPTH).any():
         return None
@@ -74,7 +83,16 @@ def lattice_of(frame: Frame) -> FloatArray:
 
 
 def best_place(frame: Frame, matrix: Matrix, square_error: FloatArray) -> Place | None:
-    """Return the place of the largest expected error that lies on both rasters."""
+    """Return the place of the largest expected error that lies on both rasters.
+
+    Args:
+        frame: The sizes of both rasters, and the normalisation.
+        matrix: 3 x 3, map -> visible, normalised coordinates.
+        square_error: (M,) expected square of the error at the places of `lattice_of`, in any unit.
+
+    Returns:
+        Pixels of both rasters; None where no place of the lattice lies on the visible raster.
+    """
     lattice = lattice_of(frame)
     visible = apply_homography(frame.pixels(matrix), lattice)
     inside = within(visible, *frame.visible_size)

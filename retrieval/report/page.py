@@ -200,7 +200,15 @@ def _item(items: Items, position: int, style: str, label: str) -> str:
 
 
 def data_url(image: npt.NDArray[np.uint8], side: int = _THUMBNAIL) -> str:
-    """Return a small JPEG of an image as an address that holds it."""
+    """Return a small JPEG of an image as an address that holds it.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        side: Largest length of the shorter side, pixels; a smaller image keeps its size.
+
+    Returns:
+        A `data:` address, so that the page needs no file beside it.
+    """
     factor = side / min(image.shape[:2])
     if factor < 1:
         image = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)

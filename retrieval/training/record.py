@@ -26,7 +26,15 @@ class TrainingRecord:
     lonlat: npt.NDArray[np.float64]
 
     def knows(self, ids: Sequence[str], lonlat: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Tell which of some landmarks were trained on, by name or by place."""
+        """Tell which of some landmarks were trained on, by name or by place.
+
+        Args:
+            ids: (N,) names, as the training dataset writes them.
+            lonlat: (N, 2) WGS84 degrees.
+
+        Returns:
+            (N,) bool; by place means within 25 m, as one landmark may have other names in other datasets.
+        """
         by_name = np.isin(np.array(ids, object).astype(str), list(self.ids)) if len(ids) else np.zeros(0, bool)
         if not len(self.lonlat) or not len(ids):
             return by_name

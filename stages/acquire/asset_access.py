@@ -35,7 +35,12 @@ class AssetAccess:
     missing = "the file is missing; check the catalog"
 
     def address(self, href: str, client: BlockingClient) -> str:
-        """Return the address to ask for, which may hold a secret: it is neither logged nor kept."""
+        """Return the address to ask for, which may hold a secret: it is neither logged nor kept.
+
+        Args:
+            href: The asset's address as the catalog's item has it.
+            client: Sends the request to a token service, where the way of signing needs one.
+        """
         return href
 
     def headers(self, url: str) -> Mapping[str, str]:

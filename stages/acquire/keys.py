@@ -47,8 +47,16 @@ def without_key(address: str) -> str:
 def credentials_of(address: str, headers: Mapping[str, str], variable: str) -> Credentials | None:
     """Return what the catalog's host is sent with every request; None for a catalog without a key.
 
+    Args:
+        address: Of the catalog; values of its query may hold {key}.
+        headers: Header name -> value with {key} in place of the secret.
+        variable: Name of the environment variable that holds the key; "" for a catalog without one.
+
+    Returns:
+        The parameters and headers with the key filled in; only this process holds them.
+
     Raises:
-        PermanentError: The environment variable is not set.
+        PermanentError: The environment variable is not set, or its value has characters that no header may have.
     """
     if not variable:
         return None

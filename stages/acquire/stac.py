@@ -272,7 +272,17 @@ def _driver(head: bytes, name: str) -> str:
 
 @contextmanager
 def asset_failures(name: str, remote: RemoteFile | None) -> Iterator[None]:
-    """Say which item failed and why: GDAL knows only that a read failed, and its messages may hold the URL."""
+    """Say which item failed and why: GDAL knows only that a read failed, and its messages may hold the URL.
+
+    Args:
+        name: Item and asset. It has no effect here: the errors that are passed on name them already.
+        remote: The file that GDAL reads by range requests; None for a local one. Its own error takes precedence, even
+            where GDAL went on without the bytes that failed.
+
+    Raises:
+        PermanentError: The file cannot be read.
+        TransientError: The host failed so often that the file was given up for now.
+    """
     try:
         yield
     except (RasterError, PermanentError) as error:

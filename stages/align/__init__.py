@@ -124,7 +124,15 @@ class AlignStage(Stage[AlignParams]):
 
 
 def tiepoint_files(workspace: Path, name: str) -> list[Path]:
-    """Return the files of manual tie points of a site, in order."""
+    """Return the files of manual tie points of a site, ordered by suffix.
+
+    Args:
+        workspace: Folder of the run; the files lie in its `tiepoints/`.
+        name: Site, such as "001/1", which is also the file's name without suffix below that folder.
+
+    Returns:
+        The files that exist, at most one for each of `SUFFIXES`; empty where nobody has marked points.
+    """
     base = workspace / "tiepoints" / name
     return [path for suffix in sorted(SUFFIXES) if (path := base.with_name(base.name + suffix)).is_file()]
 

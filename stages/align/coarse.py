@@ -142,7 +142,15 @@ def _by_matcher(pair: RasterPair, prior: FloatArray | None, name: str) -> FloatA
 
 
 def gsd_ratio(homography: FloatArray, visible: RasterReader) -> float:
-    """Return how many visible pixels a map pixel spans at the visible raster's centre (the root of the area ratio)."""
+    """Return how many visible pixels a map pixel spans at the visible raster's centre (the root of the area ratio).
+
+    Args:
+        homography: 3x3, map -> visible, full-resolution pixels.
+        visible: Gives the size, and so the centre where the ratio is taken; its pixels are not read.
+
+    Returns:
+        Above 1 where the map is the coarser raster; not finite where the homography is degenerate at the centre.
+    """
     centre = np.array([[visible.width / 2, visible.height / 2]])
     here = apply_homography(inverse(homography), centre)
     square = apply_homography(homography, here + np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))

@@ -76,6 +76,11 @@ def write_evidence(folder: Path, evidence: Evidence, pair: RasterPair) -> list[P
     """Write alignment.json, alignment.parquet, regions.parquet and alignment.jpg into `folder`; return their paths.
 
     The same evidence gives the same bytes.
+
+    Args:
+        folder: The unit's folder; files of the same names are replaced.
+        evidence: What is written; `alignment.parquet` holds the windows of all passes, also where it is refused.
+        pair: The rasters of the picture. The CRS of the visible one gives the columns `east` and `north`.
     """
     paths = [folder / name for name in ("alignment.json", "alignment.parquet", "alignment.jpg", "regions.parquet")]
     write_json(paths[0], summary(evidence))

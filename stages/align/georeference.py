@@ -20,6 +20,13 @@ def align_by_georeference(map_grid: Grid, visible_grid: Grid) -> Alignment:
 
     Where the CRSs differ so much that one homography is off by more than `TOLERANCE_PX`, patches of `PATCH_PX` have
     their own. Raises PermanentError if the rasters do not overlap on the ground.
+
+    Args:
+        map_grid: Grid of the map raster at full resolution.
+        visible_grid: Grid of the visible raster; its CRS may be another.
+
+    Returns:
+        Accepted, with the share of overlap; neither tie points nor regions.
     """
     outline = project(map_grid.corners(), map_grid, visible_grid)
     overlap = overlap_share(outline, visible_grid.corners())

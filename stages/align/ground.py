@@ -48,7 +48,13 @@ class Ground:
 
 
 def has_many_blocks(visible: RasterReader, reduce: int, limits: GroundLimits) -> bool:
-    """Return whether a raster is large enough to average surfaces all over it."""
+    """Return whether a raster is large enough to average surfaces all over it.
+
+    Args:
+        visible: Gives the size; its pixels are not read.
+        reduce: Visible pixels a working pixel.
+        limits: Largest side of a block in working pixels, and the least number of blocks.
+    """
     return len(_blocks(visible, reduce, limits)[1]) >= limits.min_blocks
 
 

@@ -47,7 +47,17 @@ class Local:
         return _smooth(points, self.points, self.moves, self.reach) if self.bends else np.zeros_like(points)
 
     def patches(self, matrix: FloatArray, visible: RasterReader, windows: Windows, fitted: Fitted) -> list[Patch]:
-        """Return a transform for each patch of the visible raster: the whole one, bent as the neighbours say."""
+        """Return a transform for each patch of the visible raster: the whole one, bent as the neighbours say.
+
+        Args:
+            matrix: The accepted homography of the whole pair, 3x3, map -> visible, full-resolution pixels.
+            visible: Gives the size that patches of `PATCH_PX` cover row by row; those at the border reach beyond it.
+            windows: The tie points that tell the residual of each patch.
+            fitted: The correction to `windows.expected`, of which the residual field is what remains.
+
+        Returns:
+            All with `matrix` itself where the field does not bend it. A residual is None where no inlier lies near.
+        """
         moved = apply_homography(fitted.matrix, windows.expected)
         inliers = windows.reliable & fitted.inliers
         misses = np.linalg.norm(windows.found - moved - self.at(moved), axis=1)
@@ -68,7 +78,17 @@ class Local:
 
 
 def local_field(windows: Windows, fitted: Fitted, reduce: int) -> Local:
-    """Let neighbours vote on the residuals of the reliable windows that agree with the model."""
+    """Let neighbours vote on the residuals of the reliable windows that agree with the model.
+
+    Args:
+        windows: Tie points of the last pass, full-resolution pixels.
+        fitted: The model, which takes `windows.expected` to `windows.found`; its inliers vote.
+        reduce: Visible pixels a working pixel; without effect, as the field is in visible pixels.
+
+    Returns:
+        A field that bends nothing where there are fewer than 30 such windows, or where their leave-one-out prediction
+        does not lower the mean square of the residuals enough (`WORTHWHILE`).
+    """
     moved = apply_homography(fitted.matrix, windows.expected)
     inliers = windows.reliable & fitted.inliers
     points, moves = moved[inliers], (windows.found - moved)[inliers]

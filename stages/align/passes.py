@@ -134,13 +134,29 @@ def _close(
 
 
 def working_reduction(homography: FloatArray, visible: RasterReader) -> int:
-    """Return how many visible pixels a pixel of the coarser raster spans, to the nearest whole number."""
+    """Return how many visible pixels a pixel of the coarser raster spans, to the nearest whole number.
+
+    Args:
+        homography: 3x3, map -> visible, full-resolution pixels.
+        visible: The visible raster, at whose centre the ratio is taken.
+
+    Returns:
+        At least 1, which it is where the visible raster is the coarser one or the homography is degenerate.
+    """
     ratio = gsd_ratio(homography, visible)
     return max(1, round(ratio)) if np.isfinite(ratio) else 1
 
 
 def leads_to(homography: FloatArray, answer: FloatArray, visible: RasterReader, limits: Limits) -> bool:
-    """Return whether a candidate lies so close to an answer, all over the visible raster, that it would lead there."""
+    """Return whether a candidate lies so close to an answer, all over the visible raster, that it would lead there.
+
+    Args:
+        homography: The candidate: 3x3, map -> visible, full-resolution pixels.
+        answer: Homography of an answer that another candidate gave, in the same frame.
+        visible: The raster at whose corners both are compared.
+        limits: The search radius of the rough pass, counted in working pixels, is the largest distance: half of what
+            that pass reaches.
+    """
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [visible.width, visible.height]
     apart = corner_distance(homography, answer, apply_homography(inverse(answer), corners))
     return apart <= limits.windows.rough.radius * working_reduction(answer, visible)
@@ -151,9 +167,13 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
 
     An answer that merely stays where it was put does not come back.
 
+    Args:
+        pair: The map and the visible raster.
+        answer: The answer to be tested; windows are placed between its own, with the same masking of small components.
+
     Returns:
         This second answer, if there is one, and how far it lies from the first: working pixels, at the corners of what
-        the windows cover.
+        the windows cover; infinite where no similarity could be fitted.
     """
     reduce, limits = answer.reduce, answer.limits
     again = limits.windows.restart
@@ -182,6 +202,11 @@ def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list
     Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
     water and fields are not, so the map is matched once more without its small connected components. No shift where
     this is not reliable or nothing says how large a pixel is.
+
+    Args:
+        pair: The map and the visible raster, whose georeference gives the size of a pixel in metres.
+        answer: The answer of all windows, which building lean may have shifted.
+        limits: Largest area of a component that counts as a building, number of windows, and tests of the shift.
 
     Returns:
         The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).

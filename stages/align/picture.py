@@ -27,7 +27,13 @@ Image = NDArray[np.uint8]
 
 
 def write_picture(path: Path, evidence: Evidence, pair: RasterPair) -> None:
-    """Write the picture (JPEG): before (by the prior) and after, as chequers and edges; below, the residuals."""
+    """Write the picture (JPEG): before (by the prior) and after, as chequers and edges; below, the residuals.
+
+    Args:
+        path: The JPEG; written atomically.
+        evidence: Its prior may be None; then the panels "before" show the visible raster alone.
+        pair: The rasters, read at about `WIDTH` pixels on the longer side.
+    """
     view, to_view = reduced_view(pair.visible, WIDTH)
     visible = view.image
     height, width = visible.shape[:2]

@@ -172,7 +172,14 @@ def _judge_region(
 
 
 def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:
-    """Return the cells of `side` visible px, all refused for one reason: what further evidence may carry."""
+    """Return the cells of `side` visible px, all refused for one reason: what further evidence may carry.
+
+    Args:
+        pair: Its visible raster is divided into cells, row by row.
+        side: Side of a cell, full-resolution visible pixels; those at the right and lower border reach beyond the
+            raster.
+        reason: Why each of them is refused.
+    """
     return [Region(bounds, False, reason, None, 0, 0.0, None, "") for bounds in _cells(pair, side)]
 
 

@@ -68,7 +68,12 @@ class Alignment:
 
     def at(self, x: float, y: float) -> Transform:
         """Return the transform that holds at a visible pixel: that of its region where manual points carry it, that of
-        its patch, else that of the whole pair."""
+        its patch, else that of the whole pair.
+
+        Args:
+            x: Column, full-resolution visible pixels; 0 is the centre of the left column.
+            y: Row; 0 is the centre of the top row.
+        """
         region = self.region_at(x, y)
         if region is not None and region.homography is not None:
             return Transform(np.reshape(region.homography, (3, 3)), region.residual_px, region.inliers)
@@ -79,7 +84,15 @@ class Alignment:
         return self.transform
 
     def region_at(self, x: float, y: float) -> Region | None:
-        """Return the region that holds a visible pixel, or None."""
+        """Return the region that holds a visible pixel, or None.
+
+        Args:
+            x: Column, full-resolution visible pixels; 0 is the centre of the left column.
+            y: Row; 0 is the centre of the top row.
+
+        Returns:
+            None outside all regions, and everywhere where the verdict is of the whole raster.
+        """
         for region in self.regions:
             x0, y0, x1, y1 = region.bounds
             if x0 <= x < x1 and y0 <= y < y1:

@@ -20,6 +20,11 @@ RIM = 0.08
 def find_small_components(image: Image, area: float) -> Mask:
     """Return which pixels (height, width) of a map (height, width, 3) belong to regions of less than `area` pixels that
     are darker or lighter than all around them: what area closings and openings (Vincent, 1993) would level.
+
+    Args:
+        image: RGB uint8, the map as it is compared, that is warped to working resolution.
+        area: Limit in square pixels of this image. Its square root sets the width of lines that are kept although they
+            are small, and how far the mask grows around a component.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = np.zeros(grey.shape, np.uint8)

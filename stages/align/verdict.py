@@ -71,13 +71,27 @@ def judge(
 
 
 def apart(name: str, distance: float, limit: float) -> Check:
-    """Test the distance, in working pixels, between two answers."""
+    """Test the distance, in working pixels, between two answers.
+
+    Args:
+        name: Of the test; a key of `checks` in `alignment.json`.
+        distance: Working pixels; infinite where there was no second answer, which fails the test.
+        limit: Largest distance that passes, working pixels.
+    """
     text = f"{name}: {distance:.1f} working px apart, at most {limit:.1f} are allowed"
     return Check(name, distance, limit, distance <= limit, text)
 
 
 def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:
-    """Return the smallest number of chosen points in a quadrant of the extent of all points."""
+    """Return the smallest number of chosen points in a quadrant of the extent of all points.
+
+    Args:
+        points: (N, 2) x, y in pixels of any frame; all of them set the extent, whose middle divides the quadrants.
+        chosen: (N,) bool, which points are counted.
+
+    Returns:
+        0 without points. A high number means that the chosen ones do not all lie on one side.
+    """
     if not len(points):
         return 0
     middle = (points.min(0) + points.max(0)) / 2
@@ -86,7 +100,16 @@ def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:
 
 
 def corner_distance(first: FloatArray, second: FloatArray, corners: FloatArray) -> float:
-    """Return the largest distance between two corrections at `corners` (N, 2)."""
+    """Return the largest distance between two corrections at `corners` (N, 2).
+
+    Args:
+        first: 3x3, from the frame of `corners` to another.
+        second: 3x3, between the same frames.
+        corners: (N, 2) pixels, such as the corners of what windows cover.
+
+    Returns:
+        Pixels of the target frame.
+    """
     apart = apply_homography(first, corners) - apply_homography(second, corners)
     return float(np.linalg.norm(apart, axis=1).max())
 

@@ -56,7 +56,14 @@ class Reach:
     def check_address(self, host: str, port: int, address: str) -> None:
         """Raise `UnsafeResponse` if a host's address is not public and the user did not name the host.
 
+        Args:
+            host: Name or address, as the URL has it: what the user may have named.
+            port: The port, 0 if the URL's scheme has none.
+            address: The IP address that the host stands for. An IPv6 address that holds an IPv4 address (mapped, 6to4)
+                is judged by the latter; a zone such as "%eth0" does not count.
+
         Raises:
+            UnsafeResponse: The address is loopback, private, link-local, multicast or reserved.
             ValueError: `address` is not an IP address.
         """
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -82,7 +89,13 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a host. Raises `UnsafeResponse` if one of them is out of reach."""
+        """Return the addresses of a host. Raises `UnsafeResponse` if one of them is out of reach.
+
+        Args:
+            host: Name of the host.
+            port: Where a connection is to be made; the user may have allowed the host at one port only.
+            family: Which addresses are asked for: IPv4, IPv6, or both by `AF_UNSPEC`.
+        """
         results = await self._resolver.resolve(host, port, family)
         for result in results:
             self._reach.check_address(host, port, result["host"])

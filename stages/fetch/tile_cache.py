@@ -69,7 +69,12 @@ class TileCache:
             self._committed = time.monotonic()
 
     def delete(self, x: int, y: int) -> None:
-        """Delete a tile that turned out damaged, so that it is requested again."""
+        """Delete a tile that turned out damaged, so that it is requested again.
+
+        Args:
+            x: Column of the tile.
+            y: Row of the tile.
+        """
         self._database.execute("DELETE FROM tiles WHERE x = ? AND y = ?", (x, y))
 
     def delete_absences(self) -> None:

@@ -131,5 +131,11 @@ def write_chips(
 
 
 def image_outputs(workspace: Path, rows: Sequence[Mapping[str, Any]], table: Path) -> tuple[Output, ...]:
-    """Return the outputs of a unit: its images, then their table."""
+    """Return the outputs of a unit: its images, then their table.
+
+    Args:
+        workspace: What paths of outputs are relative to.
+        rows: Rows of `IMAGES`, whose files exist.
+        table: The unit's `images.parquet`.
+    """
     return tuple(output(workspace, path) for path in [*(workspace / row["path"] for row in rows), table])

@@ -163,6 +163,11 @@ def grouped_by_year(items: Iterator[StacItem], footprint: BaseGeometry, asset: s
     """Return the items that touch a footprint and have an asset, by year, ordered by id.
 
     The year is the item's own (`naip:year`), else that of its first moment; items without either are left out.
+
+    Args:
+        items: Items of a search; the outline of each is compared with the footprint again.
+        footprint: WGS84 degrees.
+        asset: Key of the asset that holds the pixels, such as "image".
     """
     found: dict[int, list[StacItem]] = defaultdict(list)
     for item in items:
@@ -173,7 +178,17 @@ def grouped_by_year(items: Iterator[StacItem], footprint: BaseGeometry, asset: s
 
 
 def centred_grid(lon: float, lat: float, size: int, gsd: float) -> Grid:
-    """Return the grid of `size` x `size` pixels of `gsd` metres centred on a place, in its UTM zone."""
+    """Return the grid of `size` x `size` pixels of `gsd` metres centred on a place, in its UTM zone.
+
+    Args:
+        lon: WGS84 longitude of the centre, degrees.
+        lat: WGS84 latitude of the centre, degrees.
+        size: Side in pixels.
+        gsd: Side of a pixel, metres of the projection (UTM; UPS near the poles).
+
+    Returns:
+        North up. The place is the corner that the four middle pixels share where `size` is even.
+    """
     crs = local_crs(lon, lat)
     ((x, y),) = reproject(np.array([[lon, lat]]), "EPSG:4326", crs)
     half = size * gsd / 2
@@ -181,7 +196,16 @@ def centred_grid(lon: float, lat: float, size: int, gsd: float) -> Grid:
 
 
 def ground_square(lon: float, lat: float, width_m: float) -> shapely.Polygon:
-    """Return a square on the ground about a place, WGS84 degrees, longitudes unwrapped."""
+    """Return a square on the ground about a place, WGS84 degrees, longitudes unwrapped.
+
+    Args:
+        lon: WGS84 longitude of the centre, degrees.
+        lat: WGS84 latitude of the centre, degrees.
+        width_m: Side on the ground, metres along the ellipsoid.
+
+    Returns:
+        A box along meridians and parallels.
+    """
     _, north, _ = _GEOD.fwd(lon, lat, 0, width_m / 2)
     east, _, _ = _GEOD.fwd(lon, lat, 90, width_m / 2)
     across, up = abs(east - lon), abs(north - lat)

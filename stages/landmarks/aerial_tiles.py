@@ -91,7 +91,17 @@ class TilesAerial(AerialSource):
 
 
 def resampled(image: Image, source: Grid, target: Grid) -> Image:
-    """Return an RGBA image on another grid, bilinear; transparent where it has no data."""
+    """Return an RGBA image on another grid, bilinear; transparent where it has no data.
+
+    Args:
+        image: (H, W, 4) uint8, alpha 0 is no data.
+        source: Grid of the image.
+        target: Grid of the result; its CRS may be another.
+
+    Returns:
+        (target.height, target.width, 4) uint8. A pixel next to one without data is transparent too, as its colours are
+        mixed with those of nothing.
+    """
     columns, rows = np.meshgrid(np.arange(target.width), np.arange(target.height))
     points = project(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float), target, source)
     places = points.reshape(target.height, target.width, 2).astype(np.float32)

@@ -153,13 +153,27 @@ class GroundStage(Stage[GroundParams]):
 
 
 def flags_of(title: str, categories: Iterable[str]) -> list[str]:
-    """Return what a photograph seems to be, by its title and categories."""
+    """Return what a photograph seems to be, by its title and categories.
+
+    Args:
+        title: Name of the file; underscores, dots and hyphens divide words.
+        categories: What the source files it under.
+
+    Returns:
+        Names of `_FLAGS` in their order, such as "interior"; empty for a plain photograph.
+    """
     text = " | ".join([re.sub(r"[_.-]+", " ", title), *categories]).lower()
     return [flag for flag, pattern in _FLAGS if re.search(pattern, text)]
 
 
 def flag_near_duplicates(rows: Sequence[dict[str, Any]], bits: int) -> None:
-    """Flag every row whose hash differs in at most `bits` bits from that of an earlier row without this flag."""
+    """Flag every row whose hash differs in at most `bits` bits from that of an earlier row without this flag.
+
+    Args:
+        rows: Rows of `IMAGES`, whose `flags` are changed in place; the order decides which one of a group stays. A row
+            with hash 0 (a flat image) is never flagged.
+        bits: Largest Hamming distance of two perceptual hashes of 64 bits.
+    """
     kept: list[int] = []
     for row in rows:
         near = any(int(row["hash"] ^ other).bit_count() <= bits for other in kept) if row["hash"] else False
@@ -192,14 +206,27 @@ def _size_of(body: bytes) -> tuple[int, int] | None:
 
 
 def reduced(image: np.ndarray, longest: int) -> np.ndarray:
-    """Return an RGB image (H, W, 3) with its longer side at most `longest` pixels, by area averages."""
+    """Return an RGB image (H, W, 3) with its longer side at most `longest` pixels, by area averages.
+
+    Args:
+        image: uint8.
+        longest: Pixels; a smaller image is returned as it is.
+    """
     factor = min(1.0, longest / max(image.shape[:2]))
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
     return image if factor == 1 else np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def encoded(image: np.ndarray, quality: int) -> bytes:
-    """Encode RGB as JPEG."""
+    """Encode RGB as JPEG.
+
+    Args:
+        image: (H, W, 3) uint8.
+        quality: 0 to 100, as JPEG encoders have it.
+
+    Returns:
+        The file's bytes; the same image gives the same bytes with one version of OpenCV.
+    """
     done, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     return bytes(code.tobytes())
@@ -219,7 +246,19 @@ def per_landmark(
     seconds: float,
     written: float,
 ) -> Estimate | None:
-    """Estimate a stage that has a unit a landmark, from the landmarks that an earlier stage propagates."""
+    """Estimate a stage that has a unit a landmark, from the landmarks that an earlier stage propagates.
+
+    Args:
+        before: Estimates of the stages before, by name.
+        stage: The one whose number of landmarks is taken.
+        source: Tells what each of its hosts is asked for; or the loads themselves, by host.
+        seconds: Computing time a landmark, in seconds.
+        written: Bytes that a landmark takes on disk.
+
+    Returns:
+        Its seconds are the larger of computing time and the slowest host's time by its rate limits, as both go on side
+        by side. None where the number of landmarks is not known or 0.
+    """
     propagated = before[stage].propagated if stage in before else {}
     count = propagated.get("landmarks", 0)
     if not count:

@@ -140,7 +140,15 @@ def drawn_points(places: np.ndarray, count: int, spread_km: float, seed: int) ->
 
 
 def nearest_m(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the distance on a sphere from each point (N, 2) to the nearest of the places (M, 2), metres."""
+    """Return the distance on a sphere from each point (N, 2) to the nearest of the places (M, 2), metres.
+
+    Args:
+        points: WGS84 longitude and latitude, degrees.
+        places: The same; indexed by a k-d tree of their unit vectors.
+
+    Returns:
+        (N,) float64; within 0.6% of the distance on the ellipsoid.
+    """
     if not len(points):
         return np.zeros(0)
     chords, _ = cKDTree(_unit(places)).query(_unit(points))

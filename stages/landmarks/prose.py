@@ -74,7 +74,15 @@ def cleaned_sections(sections: Mapping[str, str]) -> dict[str, str]:
 
 
 def first_sentence(text: str, language: str = "en") -> str:
-    """Return the first sentence of a text; abbreviations such as "St." do not end it."""
+    """Return the first sentence of a text; abbreviations such as "St." do not end it.
+
+    Args:
+        text: Plain text of one language; line breaks count as spaces.
+        language: Code by which Wikipedia names it, such as "en"; it chooses the abbreviations that are known.
+
+    Returns:
+        One line; "" of an empty text.
+    """
     for sentence in sentencex.segment(language, " ".join(text.split())):
         if stripped := str(sentence).strip():
             return stripped

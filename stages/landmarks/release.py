@@ -133,7 +133,15 @@ class Tables:
 
     @classmethod
     def read(cls, workspace: Path, paths: Mapping[str, Sequence[str]]) -> Tables:
-        """Read and join. Raises PermanentError naming a table that cannot be read."""
+        """Read and join. Raises PermanentError naming a table that cannot be read.
+
+        Args:
+            workspace: What paths are relative to.
+            paths: Paths of the tables by the names of `_TABLES`; all names must be there, a name may have no table.
+
+        Returns:
+            Texts in English only. An image that the split did not judge has null verdict and split.
+        """
         schemas = {
             "landmarks": LANDMARKS, "texts": TEXTS, "ground": IMAGES, "aerial": IMAGES, "index": IMAGES,
             "split_landmarks": SPLIT_LANDMARKS, "split_images": SPLIT_IMAGES, "outdoor": SCORES,

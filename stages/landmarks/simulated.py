@@ -52,7 +52,15 @@ def _landmark(seed: int, number: int) -> Landmark:
 
 
 def candidate_row(seed: int, number: int) -> dict[str, Any]:
-    """Return a landmark as a row of `stages.landmarks.tables.LANDMARKS`."""
+    """Return a landmark as a row of `stages.landmarks.tables.LANDMARKS`.
+
+    Args:
+        seed: Seed of the synthetic country.
+        number: Which of its landmarks, from 0; each can be computed without the others.
+
+    Returns:
+        The box is that of the outline, in WGS84 degrees by a local scale; `edge_m` its longer side.
+    """
     landmark = _landmark(seed, number)
     west, south, east, north = landmark.outline.bounds
     (lon, lat), (x, y) = landmark.lonlat, landmark.centre

@@ -141,7 +141,16 @@ class PageSource(LandmarkSource):
 
     @abstractmethod
     def resolved(self, candidates: Sequence[Row], workspace: Path) -> tuple[Sequence[Row], Sequence[Row]]:
-        """Return the candidates that are landmarks, completed, and the others as rows of `tables.REJECTED`."""
+        """Return the candidates that are landmarks, completed, and the others as rows of `tables.REJECTED`.
+
+        Args:
+            candidates: Rows of `tables.LANDMARKS` as the stage select wrote them; `places` may be null.
+            workspace: Folder of the run, in whose `cache/` a service's answers are kept.
+
+        Raises:
+            TransientError: A service is busy or out of reach.
+            PermanentError: A service refuses the question.
+        """
 
 
 class GivenPages(PageSource):
@@ -159,7 +168,15 @@ class GroundSource(LandmarkSource):
 
     @abstractmethod
     def photographs(self, landmark: Row, workspace: Path) -> Iterator[Photograph]:
-        """Yield the photographs, in an order that does not change. Raises TransientError or PermanentError."""
+        """Yield the photographs, in an order that does not change. Raises TransientError or PermanentError.
+
+        Args:
+            landmark: A row of `tables.LANDMARKS` after the stage resolve.
+            workspace: Folder of the run, in whose `cache/` downloads are kept.
+
+        Yields:
+            Also those that cannot be had, with `fault`, so that they are counted.
+        """
 
 
 class TextSource(LandmarkSource):
@@ -167,7 +184,16 @@ class TextSource(LandmarkSource):
 
     @abstractmethod
     def articles(self, landmarks: Sequence[Row], workspace: Path) -> Mapping[str, Sequence[Article]]:
-        """Return landmark_id -> its articles; landmarks without one are missing."""
+        """Return landmark_id -> its articles; landmarks without one are missing.
+
+        Args:
+            landmarks: Rows of `tables.LANDMARKS` after the stage resolve.
+            workspace: Folder of the run, in whose `cache/` a service's answers are kept.
+
+        Raises:
+            TransientError: A service is busy or out of reach.
+            PermanentError: A service refuses the question.
+        """
 
 
 class AerialSource(LandmarkSource):

@@ -157,7 +157,16 @@ def judged_images(images: pa.Table) -> list[dict[str, Any]]:
 
 
 def missing_sides(landmarks: Sequence[str], rows: Sequence[Mapping[str, Any]], texts: set[str]) -> dict[str, str]:
-    """Return for each landmark which of its sides is missing, "" if none."""
+    """Return for each landmark which of its sides is missing, "" if none.
+
+    Args:
+        landmarks: Ids of all landmarks, the keys of the result.
+        rows: Images with landmark_id, modality and verdict; only accepted ones count.
+        texts: Ids of the landmarks that have a text.
+
+    Returns:
+        Landmark id -> a reason for people, such as "no photograph and no text".
+    """
     sides: dict[str, set[str]] = {landmark: {"text"} if landmark in texts else set() for landmark in landmarks}
     for row in rows:
         if row["verdict"] == "accepted" and row["landmark_id"] in sides:
@@ -172,6 +181,11 @@ def reject_near_duplicates(rows: Sequence[dict[str, Any]], bits: int) -> None:
 
     Hashes that differ in at most `bits` bits agree wholly in one of `bits` + 1 parts (multi-index hashing; Norouzi,
     Punjani and Fleet, CVPR 2012), so only those that share a part are compared.
+
+    Args:
+        rows: As of `judged_images`, with `split`; verdict and reasons are changed in place. Rejected ones and those
+            with hash 0 (flat images) are neither compared nor changed.
+        bits: Largest Hamming distance of two perceptual hashes of 64 bits that counts as nearly the same.
     """
     live = [row for row in rows if row["verdict"] == "accepted" and row["hash"]]
     hashes = np.array([row["hash"] for row in live], np.uint64)

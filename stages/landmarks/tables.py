@@ -108,12 +108,29 @@ def short_id(*what: Any) -> str:
 
 
 def outputs_named(results: dict[str, Result] | Any, name: str) -> list[Any]:
-    """Return the outputs of a stage's units whose file has a name, in the order of the units."""
+    """Return the outputs of a stage's units whose file has a name, in the order of the units.
+
+    Args:
+        results: Unit name -> its result, as `RunView.read` gives them for a stage.
+        name: File name without folder, such as "images.parquet".
+
+    Returns:
+        Entries with path (relative to the workspace) and digest.
+    """
     made = (entry for result in results.values() for entry in result.outputs)
     return [entry for entry in made if entry.path.rpartition("/")[2] == name]
 
 
 def rows_of(workspace: Path, paths: Sequence[str], schema: pa.Schema) -> list[dict[str, Any]]:
-    """Read tables of one schema, one after the other, as rows."""
+    """Read tables of one schema, one after the other, as rows.
+
+    Args:
+        workspace: What paths are relative to.
+        paths: Of Parquet files.
+        schema: Which all of them must have.
+
+    Raises:
+        PermanentError: A file is absent or damaged; it is named.
+    """
     rows: list[dict[str, Any]] = read_tables([workspace / path for path in paths], schema).to_pylist()
     return rows

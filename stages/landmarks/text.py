@@ -83,7 +83,12 @@ class TextStage(Stage[TextParams]):
 
 
 def text_row(landmark: Row, article: Article) -> dict[str, Any] | None:
-    """Return an article as a row of `TEXTS`; None if it has no lead."""
+    """Return an article as a row of `TEXTS`; None if it has no lead.
+
+    Args:
+        landmark: Row of `LANDMARKS`; its name stays in the first sentence, its places and its state are removed.
+        article: Plain text by section; sections such as references are left out (`cleaned_sections`).
+    """
     sections = cleaned_sections(article.sections)
     if not sections.get(""):
         return None

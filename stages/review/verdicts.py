@@ -86,13 +86,29 @@ class TileVerdict:
 
 
 def site_file(workspace: Path, name: str) -> Path:
-    """Return the file of the verdict on a raster pair ("001/1")."""
+    """Return the file of the verdict on a raster pair ("001/1").
+
+    Args:
+        workspace: Folder of the run.
+        name: Point and site, such as "001/1".
+
+    Returns:
+        `verdicts/001/1.json` below the workspace; it exists only where a person has judged.
+    """
     point, _, site = name.partition("/")
     return workspace / FOLDER / point / f"{site}.json"
 
 
 def tiles_file(workspace: Path, name: str) -> Path:
-    """Return the file of the verdicts on the pairs of tiles of a site ("001/1")."""
+    """Return the file of the verdicts on the pairs of tiles of a site ("001/1").
+
+    Args:
+        workspace: Folder of the run.
+        name: Point and site, such as "001/1".
+
+    Returns:
+        `verdicts/001/1.tiles.csv` below the workspace; it exists only where a person has judged.
+    """
     point, _, site = name.partition("/")
     return workspace / FOLDER / point / f"{site}.tiles.csv"
 
@@ -110,7 +126,12 @@ def read_site_verdict(path: Path) -> SiteVerdict | None:
 
 
 def site_verdict_from_json(value: Any, where: str) -> SiteVerdict:
-    """Return a verdict on a raster pair from JSON. Raises PermanentError naming `where` and what is wrong."""
+    """Return a verdict on a raster pair from JSON. Raises PermanentError naming `where` and what is wrong.
+
+    Args:
+        value: Parsed JSON of unknown origin: a file that a person may have edited, or a browser's request.
+        where: What messages start with, such as the file's path.
+    """
     known = {field.name for field in fields(SiteVerdict)}
     if not isinstance(value, dict) or not value.keys() <= known or not {"verdict", "operator", "date"} <= value.keys():
         raise PermanentError(f"{where}: not a verdict: it needs verdict, operator and date, and knows {sorted(known)}")
@@ -134,7 +155,12 @@ def site_verdict_from_json(value: Any, where: str) -> SiteVerdict:
 
 
 def write_site_verdict(path: Path, verdict: SiteVerdict) -> None:
-    """Write a verdict on a raster pair; the same verdict gives the same bytes."""
+    """Write a verdict on a raster pair; the same verdict gives the same bytes.
+
+    Args:
+        path: See `site_file`; written atomically, its folder is made where it is missing.
+        verdict: As `site_verdict_from_json` accepts it; it is not checked again.
+    """
     write_saved(path, (json.dumps(asdict(verdict), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
@@ -158,7 +184,12 @@ def read_tile_verdicts(path: Path) -> list[TileVerdict]:
 
 def write_tile_verdicts(path: Path, verdicts: Iterable[TileVerdict]) -> None:
     """Write the verdicts on pairs of tiles of a site, in the order of their ids; remove the file where there are
-    none."""
+    none.
+
+    Args:
+        path: See `tiles_file`; written atomically.
+        verdicts: All that hold for the site; what the file held before is replaced.
+    """
     data = tile_verdicts_bytes(verdicts)
     if data is None:
         path.unlink(missing_ok=True)

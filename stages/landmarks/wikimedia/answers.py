@@ -82,7 +82,12 @@ def renamed(document: Json) -> dict[str, str]:
 
 
 def is_set(page: Json, name: str) -> bool:
-    """Tell whether a page has a flag: true in format version 2, an empty text in version 1."""
+    """Tell whether a page has a flag: true in format version 2, an empty text in version 1.
+
+    Args:
+        page: Of `action=query`.
+        name: Of the flag, such as "missing".
+    """
     return name in page and page[name] is not False
 
 
@@ -133,7 +138,12 @@ def plain_text(markup: str) -> str:
 
 
 def labels_of(entity: Json, language: str) -> str:
-    """Return the label of a Wikidata entity in a language, else in English, "" without one."""
+    """Return the label of a Wikidata entity in a language, else in English, "" without one.
+
+    Args:
+        entity: Of `wbgetentities` with `props=labels`.
+        language: Code, such as "de". After English, the label for all languages ("mul") is tried.
+    """
     labels = _object(entity.get("labels"))
     return next(
         (text for name in (language, "en", "mul") if (text := _text(_object(labels.get(name)).get("value")))), ""
@@ -141,7 +151,12 @@ def labels_of(entity: Json, language: str) -> str:
 
 
 def sitelink(entity: Json, site: str) -> str:
-    """Return the title of an entity's page on a wiki such as "enwiki", "" without one."""
+    """Return the title of an entity's page on a wiki such as "enwiki", "" without one.
+
+    Args:
+        entity: Of `wbgetentities` with `props=sitelinks`.
+        site: Wikidata's id of the wiki: language and "wiki", or "commonswiki".
+    """
     return _text(_object(_object(entity.get("sitelinks")).get(site)).get("title"))
 
 
@@ -149,6 +164,13 @@ def values(entity: Json, name: str) -> list[Any]:
     """Return the values of a property: of the preferred statements if there are any, else of the normal ones.
 
     Deprecated statements, and those that say "no value" or "unknown value", give nothing.
+
+    Args:
+        entity: Of `wbgetentities` with `props=claims`.
+        name: Id of the property, such as "P625".
+
+    Returns:
+        Of the type that the property's data type has in JSON: text, or an object such as {"id": "Q42"}.
     """
     statements = _object(entity.get("claims")).get(name)
     found: dict[str, list[Any]] = {rank: [] for rank in _RANKS}
@@ -161,7 +183,15 @@ def values(entity: Json, name: str) -> list[Any]:
 
 
 def items(entity: Json, name: str) -> list[str]:
-    """Return the ids of the items that a property names."""
+    """Return the ids of the items that a property names.
+
+    Args:
+        entity: Of `wbgetentities` with `props=claims`.
+        name: Id of a property whose values are items, such as "P31" (instance of).
+
+    Returns:
+        "Q" and a number each, in the order of the statements; values of another kind are left out.
+    """
     ids = (_text(_object(value).get("id")) for value in values(entity, name))
     return [each for each in ids if re.fullmatch(r"Q[1-9]\d*", each)]
 

@@ -140,6 +140,10 @@ class Session:
     async def call(self, api: str, parameters: Mapping[str, str]) -> Json:
         """Return one answer, from the store if it was given before.
 
+        Args:
+            api: Address of the API (`Wikimedia.wikidata`, `commons` or `wiki(language)`).
+            parameters: Of the question, without format. Their order does not matter for what the store knows.
+
         Raises:
             PermanentError: The API says that the question is wrong, or refuses it.
             TransientError: It fails, or is too busy for too long.
@@ -152,7 +156,16 @@ class Session:
         return document
 
     async def query(self, api: str, parameters: Mapping[str, str]) -> AsyncIterator[Json]:
-        """Yield the answers to `action=query`, each continuation by the whole object that the one before gives."""
+        """Yield the answers to `action=query`, each continuation by the whole object that the one before gives.
+
+        Args:
+            api: Address of the API.
+            parameters: `prop`, `titles` and the like; `action` and `redirects` are added.
+
+        Raises:
+            PermanentError: See `call`; or an answer goes on for more than `_MOST_PAGES` parts.
+            TransientError: See `call`.
+        """
         more: dict[str, str] = {}
         for _ in range(_MOST_PAGES):
             document = await self.call(api, {"action": "query", "redirects": "1", **parameters, **more})
@@ -164,7 +177,16 @@ class Session:
         raise PermanentError(f"{_shown(api)}: an answer goes on after {_MOST_PAGES} parts")
 
     async def ask(self, api: str, parameters: Mapping[str, str]) -> Json:
-        """Return an answer that is not kept: for questions whose answers are kept in parts."""
+        """Return an answer that is not kept: for questions whose answers are kept in parts.
+
+        Args:
+            api: Address of the API.
+            parameters: Of the question, without format.
+
+        Raises:
+            PermanentError: See `call`.
+            TransientError: See `call`.
+        """
         body = await self._api.get(self.request(api, parameters))
         if body is None:
             raise PermanentError(f"{_shown(api)}: there is no such API; check the address")
@@ -200,7 +222,16 @@ class Session:
             return PermanentError(str(error))
 
     def request(self, api: str, parameters: Mapping[str, str]) -> Request[bytes]:
-        """Return the request of a question."""
+        """Return the request of a question.
+
+        Args:
+            api: Address of the API.
+            parameters: Of the question. Format, its version and `maxlag` (seconds of database lag above which the API
+                refuses work) are added; a value given here takes precedence.
+
+        Returns:
+            It is not sent. Its check accepts a JSON answer of the API without an error.
+        """
         given = {"format": "json", "formatversion": "2", "maxlag": "5", **parameters}
         what = parameters.get("prop") or parameters.get("list") or parameters.get("action", "")
         return Request(

@@ -219,7 +219,15 @@ class WikidataPages(PageSource):
 
 
 def article_title(tag: str, default: str) -> tuple[str, str]:
-    """Return language and title that a tag `wikipedia` names: "en:Title", "Title", or the address of an article."""
+    """Return language and title that a tag `wikipedia` names: "en:Title", "Title", or the address of an article.
+
+    Args:
+        tag: Value of the OpenStreetMap tag.
+        default: Language where the tag names none.
+
+    Returns:
+        The title with spaces in place of underscores. A colon that follows no language code belongs to the title.
+    """
     if "://" in tag:
         parts = urlsplit(tag)
         language = (parts.hostname or default).partition(".")[0]
@@ -231,7 +239,16 @@ def article_title(tag: str, default: str) -> tuple[str, str]:
 
 
 def box_distance_m(row: Row, lon: float, lat: float) -> float:
-    """Return the distance on the ground from a place to an object's box, 0 within it."""
+    """Return the distance on the ground from a place to an object's box, 0 within it.
+
+    Args:
+        row: Has min_lon, min_lat, max_lon and max_lat, WGS84 degrees; the box does not cross the antimeridian.
+        lon: WGS84 longitude of the place, degrees.
+        lat: WGS84 latitude of the place, degrees.
+
+    Returns:
+        Metres along the geodesic to the box's nearest point in degrees.
+    """
     near = (min(max(lon, row["min_lon"]), row["max_lon"]), min(max(lat, row["min_lat"]), row["max_lat"]))
     return float(_GEOD.line_length([lon, near[0]], [lat, near[1]]))
 

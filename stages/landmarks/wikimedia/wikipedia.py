@@ -78,7 +78,15 @@ async def _page(session: Session, language: str, title: str) -> Mapping[str, Any
 
 
 def article_of(page: Json, language: str) -> Article:
-    """Return the article that a page of `prop=extracts|info` holds."""
+    """Return the article that a page of `prop=extracts|info` holds.
+
+    Args:
+        page: With its text under `extract`, headings in wiki markup.
+        language: Of the Wikipedia that it comes from.
+
+    Returns:
+        Its source_url names the revision that was read, so that it can be looked up after later edits.
+    """
     title, revision = str(page.get("title", "")), str(page.get("lastrevid", ""))
     address = str(page.get("fullurl", ""))
     return Article(
