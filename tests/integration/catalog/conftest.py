@@ -72,7 +72,8 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
         rasters.append(
             RasterPair(
                 point, site, files["map"], files["visible"], _footprint(transform, SIZE * GRID), 1.0,
-                (1.0, 0.0, 0.5, 0.0, 1.0, -0.25, 0.0, 0.0, 1.0), "georeference", 0.8, 12, "city", (evidence,),
+                (1.0, 0.0, 0.5, 0.0, 1.0, -0.25, 0.0, 0.0, 1.0), "georeference", 0.8, 12, "city",
+                evidence=(evidence,),
             )
         )  # fmt: skip
         stacks: dict[str, list[np.ndarray]] = {"map": [], "visible": []}
@@ -85,6 +86,7 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                     "split": split, "verdict": "accepted", "reasons": [], "format": tile_format, "crs": "EPSG:3857",
                     "transform": list(tile)[:6], "gsd": 1.0, "homography": rasters[-1].homography, "residual_px": 0.8,
                     "predicted_px": 1.6, "inliers": 12, "method": "georeference", "geometry": _footprint(tile, SIZE),
+                    "operators": [], "operator_px": [],
                 }  # fmt: skip
                 if (row, col) == (GRID - 1, GRID - 1):
                     record |= {"verdict": "rejected", "reasons": ["map: no data on 31%"]}
