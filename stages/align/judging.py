@@ -72,7 +72,7 @@ def judge_by_ground(pair: RasterPair, roofs: Answer, reduce: int, manual: Points
     *_, answer = seen
     windows, halves = answer.windows, split_half_distance(answer)
     checks = [
-        *judge(windows, answer.agreeing, limits, limits.min_ground_agreement, limits.min_ground_windows_agreement),
+        *judge(windows, answer.agreeing, limits, limits.min_ground_agreement),
         apart("split halves", halves, limits.max_disagreement_px),
     ]
     building_lean = _mean_move(roofs, answer)

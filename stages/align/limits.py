@@ -106,10 +106,6 @@ class Limits(BaseModel):
     min_ground_agreement: Share = Field(
         default=0.75, description="The same where it is found. Regions are judged one by one besides."
     )
-    min_ground_windows_agreement: Share = Field(
-        default=0.4,
-        description="Least share of all windows of the ground alone that agree. Without buildings many show little.",
-    )
     min_per_quadrant: Count = Field(default=2, description="Reliable windows that agree in every quadrant.")
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
     max_building_lean_px: Pixels = Field(default=6.0, description="By which building lean may shift windows.")

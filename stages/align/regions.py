@@ -155,13 +155,11 @@ def _judge_region(
     own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
     scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
     predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95) * limits.predicted_factor)
-    least = limits.min_ground_windows_agreement if name == GROUND else limits.region_agreement
-    least_reliable = limits.min_ground_agreement if name == GROUND else limits.region_reliable_agreement
     tests = (
         (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
         (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
-        (share >= least, f"{share:.0%} of the windows agree"),
-        (reliable_share >= least_reliable, f"{reliable_share:.0%} of the reliable windows agree"),
+        (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
+        (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
         (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
         (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
     )

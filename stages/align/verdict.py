@@ -30,13 +30,7 @@ class Check:
     text: str
 
 
-def judge(
-    windows: Windows,
-    agreeing: NDArray[np.bool_],
-    limits: Limits,
-    min_reliable_agreement: float,
-    min_agreement: float | None = None,
-) -> list[Check]:
+def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits, min_reliable_agreement: float) -> list[Check]:
     """Run the tests of an answer that its windows alone allow.
 
     Args:
@@ -44,19 +38,17 @@ def judge(
         agreeing: Which of them (N,) agree with the answer.
         limits: Of the tests.
         min_reliable_agreement: Least share of the reliable windows that agree.
-        min_agreement: Least share of all windows that agree; that of the limits if None.
     """
     reliable = windows.reliable
     share = float(agreeing.mean()) if len(agreeing) else 0.0
     reliable_share = float(agreeing[reliable].mean()) if reliable.any() else 0.0
     quadrant = fewest_in_quadrant(windows.expected, agreeing & reliable)
     count = int(reliable.sum())
-    least = limits.min_agreement if min_agreement is None else min_agreement
     return [
         _at_least(
             "windows", len(windows), limits.min_windows, "{value:.0f} windows hold structure, {limit:.0f} needed"
         ),
-        _at_least("agreement", share, least, "{value:.0%} of all windows agree, {limit:.0%} needed"),
+        _at_least("agreement", share, limits.min_agreement, "{value:.0%} of all windows agree, {limit:.0%} needed"),
         _at_least("reliable", count, limits.min_reliable, "{value:.0f} windows are reliable, {limit:.0f} needed"),
         _at_least(
             "reliable agreement",

@@ -25,7 +25,7 @@ def plan(config: Path) -> dict[str, Any]:
 
 def test_every_stage_of_the_demo_says_what_it_costs(tmp_path: Path) -> None:
     stages = plan(CONFIGS / "demo.yaml")
-    assert list(stages) == ["sample", "acquire", "align", "tile", "clean", "split", "release"]
+    assert list(stages) == ["sample", "acquire", "align", "review", "tile", "clean", "split", "release"]
     for name, row in stages.items():
         assert row["units"] >= 1, name
         assert row["seconds"] >= 0, name
