@@ -97,7 +97,7 @@ def benchmark(
 
     Where CONFIG is one of landmarks, a model of retrieval is measured on all tasks instead, as `mapdata evaluate` does.
 
-    Examples: `mapdata benchmark configs/demo.yaml --workspace work/demo --matcher rootsift`,
+    Examples: `mapdata benchmark measure configs/demo.yaml --workspace work/demo --matcher rootsift`,
     `mapdata benchmark configs/landmarks-demo.yaml --workspace work/landmarks --model baseline`,
     `mapdata benchmark --pairs Optical-Map --layout srif --matcher rootsift --level easy --out work/srif`
     """

@@ -35,6 +35,8 @@ def make_row(point: str, site: str, row: int, col: int, **changes: Any) -> dict[
         "predicted_px": None,
         "inliers": None,
         "method": "georeference",
+        "operators": [],
+        "operator_px": [],
         "geometry": shapely.to_wkb(shapely.box(west, north - 0.01, west + 0.01, north)),
     }
     for side in ("map", "visible"):
