@@ -1,4 +1,4 @@
-"""The verdict on an answer: by the ground alone where it shows enough, else by all windows; then region by region."""
+"""The verdict on an answer: as a whole, by all of its windows and the shift of the ground; then region by region."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raster.homography import FloatArray, apply_homography
+from raster.homography import FloatArray
 from raster.pair import RasterPair
 from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
 from stages.align.limits import Limits
-from stages.align.passes import Answer, Points, approach_ground, ground_shift, perturbed_restart, split_half_distance
+from stages.align.passes import Answer, ground_shift, perturbed_restart, split_half_distance
 from stages.align.regions import (
-    GROUND,
     Residuals,
     Witnesses,
     common_error,
@@ -48,49 +47,6 @@ class Judged:
     def accepted(self) -> bool:
         """Whether nothing failed and a region is accepted."""
         return not self.failed and any(region.accepted for region in self.regions)
-
-
-def judge_by_ground(pair: RasterPair, roofs: Answer, reduce: int, manual: Points | None, limits: Limits) -> Judged:
-    """Judge what the ground alone says, starting at an answer of all windows.
-
-    In a large raster the search starts where correlation surfaces averaged all over it put the ground. Roofs may only
-    confirm: they must lie within `max_building_lean_px`, and speak for regions where the ground shows too little.
-
-    Args:
-        pair: The map and the visible raster.
-        roofs: The answer of all windows.
-        reduce: Visible pixels a working pixel.
-        manual: Manual tie points, or None.
-        limits: Of the acceptance tests.
-    """
-    averaged = NO_GROUND
-    if has_many_blocks(pair.visible, reduce, limits.ground):
-        averaged = measure_ground(pair, roofs.homography, reduce, limits.ground)
-    seen = approach_ground(pair, averaged.matrix @ roofs.homography, reduce, manual, limits)
-    if not seen:
-        return Judged(roofs, roofs.homography, roofs.agreeing, (), ["the ground shows too little"])
-    *_, answer = seen
-    windows, halves = answer.windows, split_half_distance(answer)
-    checks = [
-        *judge(windows, answer.agreeing, limits, limits.min_ground_agreement),
-        apart("split halves", halves, limits.max_disagreement_px),
-    ]
-    building_lean = _mean_move(roofs, answer)
-    checks.append(apart("ground", float(np.linalg.norm(building_lean)) / reduce, limits.max_building_lean_px))
-    if all(check.passed for check in checks):
-        again, distance = perturbed_restart(pair, answer)
-        seen = [*seen, *again]
-        checks.append(apart("perturbed restart", distance, limits.max_disagreement_px))
-    failed = [check.text for check in checks if not check.passed]
-    ground = Ground(building_lean, halves * reduce, True)
-    regions: list[Region] = []
-    if not failed:
-        own = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
-        others = residuals_of(roofs.windows, answer.homography, ground, reduce, limits)
-        common = common_error(halves * reduce, ground, 0.0, limits)
-        both = Witnesses(GROUND, windows, own), Witnesses("all windows", roofs.windows, others)
-        regions = judge_regions(pair, both, common, reduce, limits)
-    return Judged(answer, answer.homography, answer.agreeing, checks, failed, ground, regions, seen[:-1])
 
 
 def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence[str], limits: Limits) -> Judged:
@@ -140,10 +96,3 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
         regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing
     return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)
-
-
-def _mean_move(first: Answer, second: Answer) -> FloatArray:
-    """Return the mean move (2,) from one answer to another where the windows of the first lie, visible px."""
-    source = first.windows.source
-    moves = apply_homography(second.homography, source) - apply_homography(first.homography, source)
-    return np.asarray(moves.mean(axis=0))

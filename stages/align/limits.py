@@ -32,11 +32,6 @@ class WindowLimits(BaseModel):
     rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, at half the resolution.")
     close: Pass = Field(default=Pass(size=296, radius=12, count=180), description="Second pass, repeated till settled.")
     restart: Pass = Field(default=Pass(size=240, radius=24, count=48), description="Windows of the perturbed restart.")
-    ground_restart_count: int = Field(
-        default=120,
-        ge=8,
-        description="Windows of the perturbed restart of the ground alone, of which fewer are reliable.",
-    )
     ground: Pass = Field(
         default=Pass(size=296, radius=12, count=100, spacing=1.0),
         description="Windows of the ground alone, in rasters too small to average over.",

@@ -16,8 +16,8 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground
-from stages.align.judging import Judged, judge_by_all, judge_by_ground
+from stages.align.ground import NO_GROUND, Ground, has_many_blocks
+from stages.align.judging import Judged, judge_by_all
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import carry_regions, judge_manual
@@ -122,7 +122,7 @@ def _best(
             continue
         if not answers[-1].hopeless:
             known.append(answers[-1].homography)
-        evidence = _judged(pair, answers, reduce, method, best.prior, manual, limits)
+        evidence = _judged(pair, answers, reduce, method, best.prior, limits)
         if evidence.accepted:
             return evidence
         if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
@@ -136,23 +136,15 @@ def _judged(
     reduce: int,
     method: str,
     prior: FloatArray | None,
-    manual: Points | None,
     limits: Limits,
 ) -> Evidence:
-    """Judge the last answer; one of a coarser pass than the working resolution's has failed already.
-
-    What the ground alone says decides. Where it shows too little, all windows do, roofs among them.
-    """
+    """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
     *earlier, answer = answers
     failed: list[str] = []
     if answer.reduce != reduce:
         failed.append("not looked at more closely than at half the resolution")
-    elif answer.agreeing.mean() >= limits.windows.hopeless_agreement:
-        found = judge_by_ground(pair, answer, reduce, manual, limits)
-        if found.accepted:
-            return _evidence(pair, found, [*answers, *found.seen], method, prior, limits)
-        earlier += found.seen
-    return _evidence(pair, judge_by_all(pair, answer, reduce, failed, limits), earlier, method, prior, limits)
+    found = judge_by_all(pair, answer, reduce, failed, limits)
+    return _evidence(pair, found, [*earlier, *found.seen], method, prior, limits)
 
 
 def _evidence(
@@ -166,7 +158,8 @@ def _evidence(
     used = found.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    if np.linalg.norm(found.ground.shift) > answer.reduce and not answer.min_component:
+    averaged = has_many_blocks(pair.visible, answer.reduce, limits.ground)
+    if averaged and np.linalg.norm(found.ground.shift) > answer.reduce:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""

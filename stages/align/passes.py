@@ -28,8 +28,7 @@ SHIFT_DIRECTION = np.array([0.8, -0.6])
 class Answer:
     """What a pass of windows says: measured around `start`, `fitted` is the correction to it in the visible frame.
 
-    `step` names the pass; `reduce`: visible pixels a pixel that it was measured in; `min_component`: connected
-    components of the map of less than so many square pixels were masked.
+    `step` names the pass; `reduce`: visible pixels a pixel that it was measured in.
     """
 
     step: str
@@ -38,7 +37,6 @@ class Answer:
     fitted: Fitted
     reduce: int
     limits: Limits
-    min_component: float = 0.0
 
     @property
     def homography(self) -> FloatArray:
@@ -81,32 +79,7 @@ def approach(
     answers = _rough(pair, homography, 2 * reduce, limits)
     if not answers or answers[0].hopeless:
         return answers, reduce
-    return answers + _close("close", pair, answers[-1].homography, reduce, manual, limits, 0.0), reduce
-
-
-def approach_ground(
-    pair: RasterPair, homography: FloatArray, reduce: int, manual: Points | None, limits: Limits
-) -> list[Answer]:
-    """Measure the ground around an answer that roofs may have displaced, until what it says stays where it is.
-
-    Roofs are displaced away from the camera, all to one side and by their own heights. Roads, water and fields are not,
-    so the map is compared without its small connected components (buildings, symbols, letters).
-
-    Args:
-        pair: The map and the visible raster.
-        homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
-        reduce: Visible pixels a working pixel.
-        manual: Manual tie points that are fitted too, or None.
-        limits: Of the acceptance tests.
-
-    Returns:
-        The answers, the last one being the one that counts; none where nothing says how large a pixel is.
-    """
-    grid = pair.visible.located
-    if grid is None:
-        return []
-    component = limits.ground.max_building_m2 / (grid.gsd * reduce) ** 2
-    return _close("ground", pair, homography, reduce, manual, limits, component)
+    return answers + _close("close", pair, answers[-1].homography, reduce, manual, limits), reduce
 
 
 def _close(
@@ -116,16 +89,14 @@ def _close(
     reduce: int,
     manual: Points | None,
     limits: Limits,
-    component: float,
 ) -> list[Answer]:
     """Measure at the working resolution until the answer stays where it is."""
     layout = _layout(limits.windows.close, pair.visible, reduce, limits.max_windows)
-    layout = replace(layout, min_component=component)
     answers: list[Answer] = []
     for number in range(1, limits.windows.max_close + 1):
         windows = measure(pair, homography, layout, limits.windows)
         closer = _answer(f"{name} {number}", homography, windows, reduce, manual, limits)
-        answers += [replace(each, min_component=component) for each in closer]
+        answers += closer
         settled = not closer or closer[0].moved <= limits.windows.settled_px
         if settled or closer[0].agreeing.mean() < limits.min_agreement / 2:
             break
@@ -169,7 +140,7 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
 
     Args:
         pair: The map and the visible raster.
-        answer: The answer to be tested; windows are placed between its own, with the same masking of small components.
+        answer: The answer to be tested; windows are placed between its own.
 
     Returns:
         This second answer, if there is one, and how far it lies from the first: working pixels, at the corners of what
@@ -177,15 +148,14 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
     """
     reduce, limits = answer.reduce, answer.limits
     again = limits.windows.restart
-    count = limits.windows.ground_restart_count if answer.min_component else again.count
     centres = answer.windows.expected / reduce
-    chosen = np.random.default_rng(0).permutation(len(centres))[:count]
+    chosen = np.random.default_rng(0).permutation(len(centres))[: again.count]
     step = np.min(np.ptp(centres, axis=0)) / np.sqrt(len(centres)) / 2
     size = min(again.size, *(np.array([pair.visible.width, pair.visible.height]) // reduce - 1).tolist())
     limit = np.array([pair.visible.width, pair.visible.height]) // reduce - size
     corners = np.clip(np.rint(centres[chosen] - size / 2 + step).astype(np.intp), 0, limit)
     there = _displacement(answer.windows.expected, reduce, limits) @ answer.homography
-    layout = Layout(reduce, size, again.radius, np.unique(corners, axis=0), 1, answer.min_component)
+    layout = Layout(reduce, size, again.radius, np.unique(corners, axis=0), 1)
     found = measure(pair, there, layout, limits.windows)
     expected = apply_homography(answer.homography, found.source)
     weights = np.where(found.reliable, 1.0, limits.windows.unreliable_weight)

@@ -19,9 +19,6 @@ from stages.align.result import Region
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 
-GROUND = "ground"
-"""Name of the windows that compare the map without its buildings."""
-
 RAYLEIGH_95 = 2.45
 """Standard deviations of one axis within which 95% of two-dimensional normal errors lie."""
 
