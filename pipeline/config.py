@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,15 +28,6 @@ from pipeline.stage import Stage
 from pipeline.yaml_file import Location, YamlFile, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
-
-
-def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return folder / path.expanduser() if folder is not None else path.expanduser()
-
-
-ConfigPath = Annotated[Path, AfterValidator(_from_config_folder)]
-"""A path in a configuration: relative to the folder of the configuration's file."""
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from matcher.mapglue.config import SIZES
 from matcher.registry import matcher_names, weights_files
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from raster.config_path import ConfigPath
 from stages.matchers import MatcherName
 from stages.tables import write_table
 

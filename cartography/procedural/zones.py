@@ -1,7 +1,6 @@
 """What fills a superblock: streets, blocks, lots and buildings of a city, houses and gardens, halls, parks, fields.
 
-Every zone is a function of (quad (4, 2), half widths of the roads along its sides (4,), random) that writes into a
-`Draft`.
+Every public function here is a `Zone`, whose parameters are explained there.
 """
 
 from __future__ import annotations
@@ -17,18 +16,16 @@ from cartography.procedural.lots import Random, build, line_trees, lots, place_p
 from cartography.scene import AreaKind, BuildingKind
 
 Zone: TypeAlias = Callable[[np.ndarray, np.ndarray, Random, Draft], None]
+"""Fills a superblock: `zone(quad, sides, random, draft)`.
+
+`quad` (4, 2) are its corners in street space, metres: the centre lines of its roads. `sides` (4,) are half widths in
+metres of the roads along its sides, side k from corner k to corner k + 1; 0 where there is no road. `random` is drawn
+from in a fixed order, so the same state gives the same content. `draft` is added to.
+"""
 
 
 def dense(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Inner city of small lots, nearly filled, of very different heights (the fabric of Tokyo or Seoul).
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Inner city of small lots, nearly filled, of very different heights (the fabric of Tokyo or Seoul)."""
     tall = random.uniform(7, 22)
     width, depth = random.uniform(9, 20), random.uniform(14, 24)
     for block in streets(quad, sides, random.uniform(2000, 6000), random.uniform(4.5, 9), random, draft):
@@ -50,15 +47,7 @@ def dense(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> 
 
 
 def perimeter(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Closed blocks round courtyards (the fabric of Berlin or Rome).
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Closed blocks round courtyards (the fabric of Berlin or Rome)."""
     tall = random.uniform(14, 24)
     for block in streets(quad, sides, random.uniform(6000, 14000), random.uniform(8, 14), random, draft):
         draft.areas.append((block, "residential"))
@@ -104,15 +93,7 @@ def perimeter(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft)
 
 
 def towers(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Large free-standing buildings: slabs, towers, malls, with parking and lawns.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Large free-standing buildings: slabs, towers, malls, with parking and lawns."""
     for block in streets(quad, sides, random.uniform(9000, 22000), random.uniform(8, 14), random, draft):
         draft.areas.append((block, "commercial" if random.random() < 0.5 else "residential"))
         lot, _ = lots(
@@ -136,15 +117,7 @@ def towers(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def houses(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Detached or terraced houses in gardens.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Detached or terraced houses in gardens."""
     width, depth = random.uniform(11, 24), random.uniform(22, 36)
     front, tree_rate = random.uniform(2.5, 8), random.uniform(0.3, 2.2)
     for block in streets(quad, sides, random.uniform(4500, 11000), random.uniform(5, 8), random, draft):
@@ -173,15 +146,7 @@ def houses(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def industry(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Halls, yards and parking.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Halls, yards and parking."""
     for block in streets(quad, sides, random.uniform(14000, 35000), 9.0, random, draft):
         draft.areas.append((block, "industrial"))
         lot, _ = lots(
@@ -198,15 +163,7 @@ def industry(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) 
 
 
 def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Lawns, trees, paths, a pond, a playing field.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Lawns, trees, paths, a pond, a playing field."""
     block = q.inset(quad[None], sides[None])[0]
     draft.areas.append((block, "park"))
     area = float(q.areas(block[None])[0])
@@ -236,15 +193,7 @@ def park(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> N
 
 
 def campus(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """A school, hospital or barracks: one large building, pitch, parking, lawn; sometimes a church and graveyard.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """A school, hospital or barracks: one large building, pitch, parking, lawn; sometimes a church and graveyard."""
     block = q.inset(quad[None], sides[None])[0]
     if random.random() < 0.3:
         draft.areas.append((block, "cemetery"))
@@ -265,15 +214,7 @@ def campus(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) ->
 
 
 def village(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Farmsteads and houses strung along the roads, meadows behind.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Farmsteads and houses strung along the roads, meadows behind."""
     block = q.inset(quad[None], sides[None])[0]
     fields(quad, sides, random, draft)
     strip = q.inset(block[None], np.full((1, 4), random.uniform(32, 48)))[0]
@@ -295,15 +236,7 @@ def village(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -
 
 
 def fields(quad: np.ndarray, sides: np.ndarray, random: Random, draft: Draft) -> None:
-    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a single farm.
-
-    Args:
-        quad: (4, 2) corners of the superblock in street space, metres: the centre lines of its roads.
-        sides: (4,) half widths in metres of the roads along its sides, side k from corner k to corner k + 1; 0 where
-            there is no road.
-        random: Drawn from in a fixed order: the same state gives the same content.
-        draft: Is added to.
-    """
+    """Parcels of arable land, meadow, orchard, vineyard; hedges, tracks, a single farm."""
     block = q.inset(quad[None], sides[None])[0]
     columns, rows = random.integers(1, 6), random.integers(1, 4)
     u = np.linspace(0, 1, columns + 1) + np.pad(random.uniform(-0.3, 0.3, columns - 1) / columns, 1)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from matcher.benchmark.levels import HomographyRange
 from matcher.mapglue.config import SIZES, MapGlueConfig
+from raster.config_path import RecordedPath
 
 StageName = Literal["extractor", "matcher", "feature-map"]
-
-
-def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return folder / path.expanduser() if folder is not None else path.expanduser()
-
-
-# The record beside the weights says which data were read, not where they lay on the machine that trained.
-ConfigPath = Annotated[Path, AfterValidator(_from_config_folder), PlainSerializer(lambda path: path.name)]
-"""A path in a training configuration: relative to the folder of the configuration's file."""
 
 
 class _Model(BaseModel):
@@ -30,7 +20,7 @@ class _Model(BaseModel):
 class Tiles(_Model):
     """A rectangle of XYZ tiles of one zoom level in a folder `{zoom}/{x}/{y}.*`; y grows southward."""
 
-    folder: ConfigPath = Field(description="Folder of the layer.")
+    folder: RecordedPath = Field(description="Folder of the layer.")
     zoom: int = Field(ge=0, le=24, description="Zoom level.")
     x: tuple[int, int] = Field(description="First and last column, both included.")
     y: tuple[int, int] = Field(description="First and last row, both included.")
@@ -40,11 +30,11 @@ class SyntheticScenes(_Model):
     """Scenes rendered as a map and as a simulated aerial image, from OSM extracts and procedural towns."""
 
     weight: float = Field(1.0, gt=0, description="How often a pair comes from here, relative to the other sources.")
-    folder: ConfigPath = Field(
+    folder: RecordedPath = Field(
         description="Folder that keeps the rendered scenes; scenes that are missing are rendered."
     )
     count: int = Field(2000, ge=1, description="How many scenes to render.")
-    osm: ConfigPath | None = Field(None, description="Folder of OSM extracts (*.osm.pbf) for half of the scenes.")
+    osm: RecordedPath | None = Field(None, description="Folder of OSM extracts (*.osm.pbf) for half of the scenes.")
     textures: tuple[Tiles, ...] = Field(
         (), description="Real imagery that gives half of the simulated images their texture; a folder keeps one sort."
     )
@@ -69,7 +59,7 @@ class ReleasedPairs(_Model):
     """The accepted pairs of a release of this project."""
 
     weight: float = Field(1.0, gt=0, description="As for synthetic scenes.")
-    folder: ConfigPath = Field(description="Folder of the release.")
+    folder: RecordedPath = Field(description="Folder of the release.")
     split: Literal["train", "val"] = Field("train", description="Split; the test split is for the benchmark.")
 
 
@@ -121,9 +111,9 @@ class TrainingConfig(_Model):
         "extractor", description="What is trained: extractor, matcher (extractor and graphs) or feature-map."
     )
     seed: int = Field(0, ge=0, description="Seed of the first weights and of every batch.")
-    output: ConfigPath = Field(description="Folder of checkpoints, metrics and weights.")
-    start: ConfigPath | None = Field(None, description="Weights file to start from; default: random weights.")
-    validation: ConfigPath | None = Field(
+    output: RecordedPath = Field(description="Folder of checkpoints, metrics and weights.")
+    start: RecordedPath | None = Field(None, description="Weights file to start from; default: random weights.")
+    validation: RecordedPath | None = Field(
         None, description="Folder in SRIF's layout; its development pairs choose the checkpoint. Default: the last one."
     )
     sources: Sources

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from raster.config_path import RecordedPath
 
 PIXELS_NAME = "pixels"
 """In place of an encoder's name: a small network is trained on the pixels themselves."""
-
-
-def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return folder / path.expanduser() if folder is not None else path.expanduser()
-
-
-# The record beside the weights says what was read, not where it lay on the machine that trained.
-ConfigPath = Annotated[Path, AfterValidator(_from_config_folder), PlainSerializer(lambda path: path.name)]
-"""A path in a training configuration: relative to the folder of the configuration's file."""
 
 
 class _Model(BaseModel):
@@ -90,8 +81,8 @@ class TrainingConfig(_Model):
     """One training of the baseline."""
 
     kind: Literal["retrieval"] = Field(description="Says that this is a training of retrieval.")
-    release: ConfigPath = Field(description="Folder of a release of landmarks; its split `train` is used.")
-    output: ConfigPath = Field(description="Folder of checkpoint, cached features, history and weights.")
+    release: RecordedPath = Field(description="Folder of a release of landmarks; its split `train` is used.")
+    output: RecordedPath = Field(description="Folder of checkpoint, cached features, history and weights.")
     seed: int = Field(0, ge=0, description="Of everything drawn.")
     towers: TowerInputs = Field(
         default_factory=lambda: TowerInputs.model_validate({}), description="What each tower reads."

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.config_path import ConfigPath
 from raster.grid import Grid
 from raster.image import Image
 from raster.reader import ROWS, RasterReader

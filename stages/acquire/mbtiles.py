@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.config_path import ConfigPath
 from raster.image import Image
 from stages.acquire.source import Site, Source, Strips, missing_files
 from stages.acquire.tiles import TileMatrix, TileWindow

@@ -26,8 +26,8 @@ from cartography.frame import Frame
 from cartography.mapnik_renderer import MapnikRenderer
 from cartography.osm import VectorFileError, read_scene
 from cartography.scene import Scene
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.config_path import ConfigPath
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.image import Image

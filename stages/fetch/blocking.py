@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,13 +23,14 @@ class BlockingClient:
         folder: Where the rate limiters of the run keep their state.
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to.
-        credentials: What one of the hosts is sent with every request.
+        credentials: What one of the hosts is sent with every request that has none of its own.
     """
 
     def __init__(
         self, folder: Path, rate_limits: RateLimits, reach: Reach, credentials: Credentials | None = None
     ) -> None:
-        self._client = Client(folder, rate_limits, reach, credentials, waits=current_progress().waits)
+        self._client = Client(folder, rate_limits, reach, waits=current_progress().waits)
+        self._credentials = credentials
 
     def __enter__(self) -> BlockingClient:
         self._runner = asyncio.Runner()
@@ -45,5 +47,5 @@ class BlockingClient:
 
     def get(self, request: Request[T]) -> T | None:
         """Send a request until there is a valid response; see `Client.get`."""
-        response = self._client.get(request)
-        return self._runner.run(response)
+        known: Request[T] = replace(request, credentials=request.credentials or self._credentials)
+        return self._runner.run(self._client.get(known))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,7 +86,7 @@ class Request(Generic[T]):
         is_absence: Tells whether a body says that there is nothing, such as a 'no imagery' picture.
         asks_to_wait: Returns for how many seconds a response with a good status asks to send nothing, as services do
             that report their load in the body; None for a response that is an answer.
-        token_variable: Environment variable that holds a bearer token for the request's own host; "" for none.
+        credentials: What one host is sent with the request, and after redirects no other; None for nothing.
         redirect_hosts: Hosts, with their port unless it is the usual one, to which a redirect may lead besides its own.
         confirmations: Responses in a row that must say that there is nothing.
     """
@@ -100,7 +99,7 @@ class Request(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     is_absence: Callable[[bytes], bool] = _never
     asks_to_wait: Callable[[Response], float | None] = _no_wait
-    token_variable: str = ""
+    credentials: Credentials | None = None
     redirect_hosts: frozenset[str] = frozenset()
     confirmations: int = _CONFIRMATIONS
 
@@ -120,7 +119,6 @@ class Client:
         folder: Where the rate limiters of the run keep their state.
         rate_limits: Limits towards each host.
         reach: Which hosts may be connected to; every host by default, for addresses that the user gave.
-        credentials: What one of the hosts is sent with every request.
         share: Names one rate limiter for all hosts together, of a service that counts them so; by default each host
             has its own.
         waits: Is told of every failed attempt: which host is waited for, and why.
@@ -131,11 +129,9 @@ class Client:
         folder: Path,
         rate_limits: RateLimits,
         reach: Reach | None = None,
-        credentials: Credentials | None = None,
         share: str = "",
         waits: Callable[[str], None] = lambda what: None,
     ) -> None:
-        self._credentials = credentials
         self._folder = folder
         self._rate_limits = rate_limits
         self._reach = reach
@@ -223,15 +219,14 @@ class Client:
     async def _send(self, request: Request[T]) -> Response | None:
         """Return one response, following the redirects that are allowed; None if it says that there is nothing."""
         url = request.url
-        own = _host(url)
         for _ in range(_MAX_REDIRECTS + 1):
             if self._reach:
                 self._reach.check_url(url)
             limiter = self._limiter(url)
-            sent, keys = self._credentials.added(url) if self._credentials else (url, {})
+            sent, keys = request.credentials.added(url) if request.credentials else (url, {})
             async with limiter.slot():
                 try:
-                    headers = {**request.headers, **(_bearer(request) if _host(url) == own else {}), **keys}
+                    headers = {**request.headers, **keys}
                     async with self._session.get(sent, headers=headers, allow_redirects=False) as response:
                         target = response.headers.get("Location") if 300 <= response.status < 400 else None
                         if target is None:
@@ -301,18 +296,6 @@ def _tls_problem(error: aiohttp.ClientSSLError) -> str:
     """Return what is wrong with a connection, such as 'self-signed certificate'."""
     cause = getattr(error, "certificate_error", None) or error.__cause__ or error
     return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__)
-
-
-def _bearer(request: Request[T]) -> dict[str, str]:
-    """Return the header with the request's token, which is read here and kept nowhere."""
-    if not request.token_variable:
-        return {}
-    token = os.environ.get(request.token_variable, "").strip()
-    if not token or not token.isascii() or not token.isprintable():
-        raise PermanentError(
-            f"{request.label}: the environment variable {request.token_variable} holds no token; set it, or name none"
-        )
-    return {"Authorization": f"Bearer {token}"}
 
 
 async def _read_bounded(response: aiohttp.ClientResponse, limit: int, limiter: RateLimiter) -> bytes:

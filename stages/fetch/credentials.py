@@ -1,10 +1,13 @@
-"""A user's key for one host: sent with every request to it, and to no other."""
+"""A user's key for one host: sent with requests to it, and to no other."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pipeline.errors import PermanentError
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -51,3 +54,19 @@ class Credentials:
         if own.scheme == other.scheme:
             return (own.port or _PORTS.get(own.scheme)) == (other.port or _PORTS.get(other.scheme))
         return (own.scheme, other.scheme) == ("http", "https") and other.port in (None, 443)
+
+
+def bearer_token(url: str, variable: str) -> Credentials:
+    """Return a bearer token of the environment for the host of a URL.
+
+    Args:
+        url: An address of the host.
+        variable: Name of the environment variable that holds the token.
+
+    Raises:
+        PermanentError: The variable is not set, or what it holds cannot be a token.
+    """
+    token = os.environ.get(variable, "").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise PermanentError(f"the environment variable {variable} holds no token; set it, or name none")
+    return Credentials(url, headers={"Authorization": f"Bearer {token}"})

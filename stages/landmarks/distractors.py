@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, write_bytes
+from raster.config_path import ConfigPath
 from stages.landmarks.ground import decoded, encoded, hash_of, reduced
 from stages.landmarks.licences import refusal, spdx_of
 from stages.landmarks.tables import short_id

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
+from raster.config_path import ConfigPath
 from stages.landmarks.sources import Article, GroundSource, Photograph, Row, TextSource
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")

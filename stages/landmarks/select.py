@@ -14,10 +14,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from raster.config_path import ConfigPath
 from stages.landmarks.osm_areas import OsmArea, longest_edge_m, wiki_areas
 from stages.landmarks.tables import LANDMARKS, REJECTED, short_id
 from stages.tables import write_table

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pyproj import Geod
 from shapely import Polygon, box
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.config_path import ConfigPath
 from raster.longitude import ground_polygon, surrounds_pole, wrapped, wrapped_ring
 from stages.rasters import files_of, open_any
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.config import ConfigPath
 from pipeline.errors import PermanentError
+from raster.config_path import ConfigPath
 from raster.longitude import wrapped_ring
 from stages.sample.earth_data import EarthData, load_earth_data
 from stages.sample.footprints import Choice, SampledFootprint, SizeRange, place_sites

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.attempt import Kind
-from pipeline.config import ConfigPath, load_config
+from pipeline.config import load_config
 from pipeline.errors import PermanentError, PipelineError, TransientError
 from pipeline.files import digest_file, write_bytes, write_json
 from pipeline.recipe import Recipe
@@ -27,6 +27,7 @@ from pipeline.retry import RetryPolicy
 from pipeline.run import Request, Stopped, run
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
 from pipeline.workspace import Workspace
+from raster.config_path import ConfigPath
 
 QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05)
 

@@ -13,6 +13,9 @@ ROOMS = sorted(path.parent for path in PROJECT.glob("*/__init__.py") if path.par
 COMMANDS = PROJECT / "mapdata" / "commands"
 """Commands explain their parameters by `help=`, which `--help` shows."""
 
+EXPLAINED_BY_TYPE = {PROJECT / "cartography/procedural/zones.py"}
+"""Every public function is of one type, which explains the parameters once."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Classes = Mapping[str, ast.ClassDef]
 
@@ -62,7 +65,7 @@ def test_public_functions_explain_their_parameters() -> None:
     found = [
         f"{path.relative_to(PROJECT)}: {name}"
         for path, tree in trees.items()
-        if COMMANDS not in path.parents
+        if COMMANDS not in path.parents and path not in EXPLAINED_BY_TYPE
         for name in unexplained(tree, classes)
     ]
     assert not found, "these docstrings need an Args section:\n" + "\n".join(found)

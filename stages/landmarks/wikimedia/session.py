@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pipeline.errors import PermanentError
 from stages.acquire.contact import PLACEHOLDER
 from stages.fetch.client import Client, RateLimits, Request, Response, UnsafeError
+from stages.fetch.credentials import bearer_token
 from stages.fetch.headers import retry_after
 from stages.fetch.responses import InvalidResponse, unsupported_format
 from stages.fetch.store import Store, get_stored
@@ -241,7 +242,7 @@ class Session:
             _MAX_ANSWER,
             headers={"Accept-Encoding": "gzip"},
             asks_to_wait=_busy,
-            token_variable=self.rules.token_variable,
+            credentials=bearer_token(api, variable) if (variable := self.rules.token_variable) else None,
         )
 
 

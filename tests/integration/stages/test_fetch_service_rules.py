@@ -16,6 +16,7 @@ from file_server import FileServer
 
 from pipeline.errors import PermanentError
 from stages.fetch.client import Client, RateLimits, Request, Response, UnsafeError
+from stages.fetch.credentials import bearer_token
 from stages.fetch.store import Store, get_stored
 
 pytestmark = pytest.mark.integration
@@ -105,12 +106,14 @@ def test_a_token_goes_to_its_host_and_not_along_a_redirect(
 
         server.special, other.special = here, there
         url = f"{server.url}/x"
-        allowed = Request(url, "x", body_of, token_variable="SERVICE_TOKEN", redirect_hosts=frozenset({elsewhere}))
+        allowed = Request(
+            url, "x", body_of, credentials=bearer_token(url, "SERVICE_TOKEN"), redirect_hosts=frozenset({elsewhere})
+        )
         assert get(tmp_path, allowed) == [b"fine"]
         assert seen == [("here", "Bearer abc-123"), ("there", "")]
         seen.clear()
         with pytest.raises(UnsafeError, match="a redirect"):
-            get(tmp_path, Request(url, "x", body_of, token_variable="SERVICE_TOKEN"))
+            get(tmp_path, Request(url, "x", body_of, credentials=bearer_token(url, "SERVICE_TOKEN")))
         assert [place for place, _ in seen] == ["here"]
 
 
@@ -120,7 +123,7 @@ def test_a_token_that_is_none_is_named_and_not_shown(
 ) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", value)
     with pytest.raises(PermanentError, match="SERVICE_TOKEN holds no token") as caught:
-        get(tmp_path, Request(f"{server.url}/x", "x", body_of, token_variable="SERVICE_TOKEN"))
+        bearer_token(server.url, "SERVICE_TOKEN")
     assert not value.strip() or value.strip() not in str(caught.value)
     assert server.log == []
 
