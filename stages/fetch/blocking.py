@@ -48,4 +48,5 @@ class BlockingClient:
     def get(self, request: Request[T]) -> T | None:
         """Send a request until there is a valid response; see `Client.get`."""
         known: Request[T] = replace(request, credentials=request.credentials or self._credentials)
-        return self._runner.run(self._client.get(known))
+        response = self._client.get(known)
+        return self._runner.run(response)
