@@ -28,5 +28,5 @@ benchmark: run ; $(MAPDATA) benchmark $(CONFIG) --workspace $(WORKSPACE) --limit
 train: ; $(MAPDATA) train $(TRAINING)
 gallery: ; $(MAPDATA) gallery --out docs/images/gallery.jpg
 lint: ; .ci/lint
-test: lint ; $(PYTHON) -m pytest -rs tests/unit tests/integration tests/end_to_end
+test: lint ; $(PYTHON) -m pytest -rs -n auto --maxprocesses 4 --dist loadfile tests/unit tests/integration tests/end_to_end
 lock: ; $(PYTHON) .ci/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock

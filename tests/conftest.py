@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from small_demo import small_demo_config
 from typer.testing import CliRunner
@@ -37,8 +38,19 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Whoever changes something takes a copy.
     """
-    folder = tmp_path_factory.mktemp("demo")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "small-demo"
+    # Of the processes that share a run of the tests, the first makes the demo.
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "work" / "release").is_dir():
+            folder.mkdir(exist_ok=True)
+            _run_small_demo(folder)
+    return folder
 
+
+def _run_small_demo(folder: Path) -> None:
     def refused(*_: object) -> None:
         raise AssertionError("the demo asked for a network connection")
 
@@ -49,4 +61,3 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arguments = ["run", str(config), "--workers", "0", "--workspace", str(folder / "work")]
         ran = CliRunner().invoke(build_app(), arguments)
     assert ran.exit_code == 0, ran.output
-    return folder
