@@ -150,6 +150,6 @@ def test_the_command_says_that_it_was_stopped(config: Path, number: signal.Signa
             break
     # Not `communicate`, which does not know what the loop has read ahead.
     rest = running.stderr.read()
-    assert running.wait(60) == 128 + number
+    assert running.wait(300) == 128 + number
     assert rest.splitlines()[-1] == "stopped; what has ended is kept, the same command goes on where it was"
     assert "Traceback" not in rest

@@ -24,7 +24,7 @@ def test_notebook_runs(path: Path, place: Path, monkeypatch: pytest.MonkeyPatch)
     assert not [cell for cell in code if cell.outputs], "a notebook is kept without its outputs"
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}})
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(place)}})
     client.execute()
     printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
     assert "error:" not in printed, printed

@@ -152,7 +152,7 @@ def test_workers_without_the_program_are_named(tmp_path: Path) -> None:
 def both_workers_of(address: str) -> Iterator[None]:
     """Wait until two workers have joined."""
     with Client(address) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         yield
 
 

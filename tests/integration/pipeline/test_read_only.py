@@ -42,7 +42,7 @@ def start(workspace: Path, config: Path, **draw: Any) -> subprocess.Popen[bytes]
 def test_a_finished_workspace_is_inspected_and_verified(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "size=16m"):
         workspace = tmp_path / "disk" / "w"
-        assert start(workspace, tmp_path / "run.yaml").wait(60) == 0
+        assert start(workspace, tmp_path / "run.yaml").wait(300) == 0
         before = mapdata("status", "--workspace", workspace)
         make_read_only(tmp_path / "disk")
         assert mapdata("status", "--workspace", workspace) == before

@@ -27,7 +27,7 @@ def server(workspace: Path) -> Iterator[Server]:
 def raw(server: Server, *lines: str, body: str = "") -> tuple[int, str]:
     """Send lines as they are; return the status and the whole answer."""
     text = "\r\n".join([*lines, f"Content-Length: {len(body)}", "Connection: close", "", body])
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(text.encode("latin-1"))
         answer = b""
         while part := connection.recv(65536):

@@ -177,13 +177,13 @@ def test_two_workers_and_a_restart_keep_the_limit(server: TileServer, tmp_path: 
         return subprocess.Popen([sys.executable, "-c", SCRIPT, task])
 
     first, second = start("1"), start("2")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(server.times) < 25 and time.monotonic() < deadline:
         time.sleep(0.01)
     first.kill()
-    first.wait(20)
+    first.wait(300)
     again = start("1")
-    assert [process.wait(60) for process in (second, again)] == [0, 0]
+    assert [process.wait(300) for process in (second, again)] == [0, 0]
     assert server.most_in_window(1.0) <= 22  # 20, and chance of scheduling
     # Only what the killed worker had not yet stored is asked twice: a second's worth and those under way.
     assert len(server.times) <= 60 + 20 + 8

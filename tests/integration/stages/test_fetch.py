@@ -268,13 +268,13 @@ def test_two_processes_and_a_kill_keep_to_one_limit(server: TileServer, tmp_path
         return subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *half])
 
     first, second = start(halves[0]), start(halves[1])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(server.times) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
     first.kill()
-    first.wait(20)
+    first.wait(300)
     again = start(halves[0])
-    assert [process.wait(60) for process in (second, again)] == [0, 0]
+    assert [process.wait(300) for process in (second, again)] == [0, 0]
     assert set(server.asked) == {str(n) for n in range(60)}
     # Requests start 25 ms apart; what arrives within a second may be a few more by chance of scheduling.
     assert server.most_in_window(1.0) <= 43
