@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +31,7 @@ class Matches:
         points0: (N, 2) float32, pixels (x, y) in image 0, (0, 0) the centre of the top-left pixel.
         points1: (N, 2) float32, the same in image 1.
         scores: (N,) float32, higher is better, comparable within one matcher only.
+        confidence: Probability that a homography fitted to them is right, of matchers that judge it; NaN of others.
 
     Raises:
         MatcherError: The shapes disagree or a value is not finite.
@@ -38,6 +40,7 @@ class Matches:
     points0: npt.NDArray[np.float32]
     points1: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+    confidence: float = math.nan
 
     def __post_init__(self) -> None:
         for name, width in (("points0", 2), ("points1", 2), ("scores", 0)):
@@ -58,7 +61,7 @@ class Matches:
 
     def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Matches:
         """Return the chosen correspondences, in the order chosen."""
-        return Matches(self.points0[index], self.points1[index], self.scores[index])
+        return Matches(self.points0[index], self.points1[index], self.scores[index], self.confidence)
 
 
 class Matcher(ABC):
@@ -140,7 +143,7 @@ class Matcher(ABC):
         matches = [Matches.empty()] * len(small0)
         for i, pair in zip(usable, found, strict=True):
             points0, points1 = _enlarged(pair.points0, factors0[i]), _enlarged(pair.points1, factors1[i])
-            matches[i] = Matches(points0, points1, pair.scores)
+            matches[i] = replace(pair, points0=points0, points1=points1)
         return matches
 
 

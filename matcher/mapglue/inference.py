@@ -9,17 +9,19 @@ to sub-pixel accuracy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from matcher.dense.feature_map import ENERGY_FLOOR, FeatureMapNetwork
 from matcher.dense.masked_image import MaskedImage, data_mask
-from matcher.dense.matcher import FINAL_STEPS, FOLLOWING_STEPS, DenseMatcher, initial_hypotheses
+from matcher.dense.matcher import FINAL_STEPS, FOLLOWING_STEPS, DenseMatcher, Followed, initial_hypotheses
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
 from matcher.mapglue.encoding import Encoder, reduced
 from matcher.mapglue.initial import unsearched_hypothesis
+from matcher.mapglue.judgement import MIN_CONFIDENCE, Evidence, confidence
 from matcher.mapglue.model import MapGlue
 from matcher.mapglue.refinement import Refined, refine, verify
 from matcher.mapglue.single_pass import match_once_batch
@@ -36,9 +38,8 @@ chance where the search gave those after it less than this share of the best one
 
 MIN_MATCHES = 20
 MIN_SCORE = 0.09
-"""A homography with a lower score is taken for chance. Chosen on 32 negative pairs of maps and images (SRIF,
-development part), the best of which reached 0.082 from three hypotheses; of all 56 such pairs two reached more, 0.11
-and 0.14. Ten hypotheses give chance more to choose from: then four of the 56 are declared matched."""
+"""Of a homography that the cells alone found, and a score below which the next hypothesis is tried in any case. Chosen
+on 32 negative pairs of maps and images (SRIF, development part), whose best reached 0.082 from three hypotheses."""
 
 
 class MapGlueMatcher(Matcher):
@@ -46,9 +47,9 @@ class MapGlueMatcher(Matcher):
 
     In mode "full" the network finds the homography; the dense matcher, on its learned feature map, chooses the
     hypotheses that the network refines, refines the network's homography, and finds it alone where the network finds
-    none. Mode "network" leaves the dense matcher out. Mode "single-pass" is the bare network: the fastest, for images
-    that are rotated and scaled little. Images of which too few cells and too few windows agree on a homography have no
-    matches.
+    none. What both say together gives the confidence of the answer; images without an answer that is more likely right
+    than wrong have no matches. Mode "network" leaves the dense matcher out. Mode "single-pass" is the bare network: the
+    fastest, for images that are rotated and scaled little. These two know no confidence.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class MapGlueMatcher(Matcher):
         reference = self.dense.reference(views[1]) if self.dense else None
         size0 = image0.shape[1], image0.shape[0]
         best: Refined | None = None
+        found_by = 0.0
         for hypothesis, score in zip(found, likely, strict=True):
             if best and (
                 best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])
@@ -129,20 +131,49 @@ class MapGlueMatcher(Matcher):
                 refined = verify(self.encode, encoded0, size0, image1, followed.matrix)
             else:
                 refined = refine(self.encode, encoded0, size0, image1, hypothesis)
-            best = refined if best is None or refined.score > best.score else best
+            if best is None or refined.score > best.score:
+                best, found_by = refined, score
         if best is None:
             return Matches.empty()
         if self.dense is None or reference is None:
             return best.matches if _agreed(best) else Matches.empty()
         final = self.dense.follow(views[0], reference, best.matrix, FINAL_STEPS)
         verified = verify(self.encode, encoded0, size0, image1, final.matrix)
-        if _agreed(verified):
-            return verified.matches
-        return final.matches if final.reliable else Matches.empty()
+        return judged(verified, final, found_by)
+
+
+def judged(verified: Refined, final: Followed, search_score: float) -> Matches:
+    """Return the matches of an answer with its confidence; none where it is more likely wrong than right.
+
+    Args:
+        verified: What the cells say to it.
+        final: What the windows say to it.
+        search_score: Score that the search gave the hypothesis from which it was found.
+    """
+    evidence, matches = weighed(verified, final, search_score)
+    return replace(matches, confidence=found) if (found := confidence(evidence)) >= MIN_CONFIDENCE else Matches.empty()
+
+
+def weighed(verified: Refined, final: Followed, search_score: float) -> tuple[Evidence, Matches]:
+    """Return what speaks for an answer, and its matches: those of the cells, or of the windows where cells are few.
+
+    Args:
+        verified: What the cells say to it.
+        final: What the windows say to it.
+        search_score: Score that the search gave the hypothesis from which it was found.
+    """
+    evidence = Evidence(
+        cells=verified.score,
+        margin=float(verified.matches.scores.mean()) if len(verified.matches) else 0.0,
+        windows=final.score,
+        near=len(final.matches) / max(final.windows, 1),
+        search=search_score,
+    )
+    return evidence, verified.matches if len(verified.matches) >= MIN_MATCHES else final.matches
 
 
 def _agreed(found: Refined) -> bool:
-    """Whether enough cells agree that it is not taken for chance."""
+    """Whether enough cells agree that it is not taken for chance, where there is no other evidence."""
     return len(found.matches) >= MIN_MATCHES and found.score >= MIN_SCORE
 
 
@@ -154,7 +185,7 @@ def _dense(features: FeatureMapNetwork, device: torch.device) -> DenseMatcher:
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:
     """Take matches of reduced images to the originals' pixels."""
     points0 = apply_homography(matrix0, matches.points0).astype(np.float32)
-    return Matches(points0, apply_homography(matrix1, matches.points1).astype(np.float32), matches.scores)
+    return replace(matches, points0=points0, points1=apply_homography(matrix1, matches.points1).astype(np.float32))
 
 
 def _best(matches: Matches, count: int) -> Matches:

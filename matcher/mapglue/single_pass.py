@@ -70,7 +70,8 @@ def match_once_batch(network: MapGlue, views: list[tuple[EncodedImage, EncodedIm
         points0 = sides[0].points[number][index0]
         near = sides[1].points[number][index1]
         points1 = peak_near(sides[0].descriptors[number][index0], view1.features.descriptors, near)
-        results.append(Matches(*(x.float().cpu().numpy() for x in (points0, points1, probability[number][found]))))
+        kept = [values.float().cpu().numpy() for values in (points0, points1, probability[number][found])]
+        results.append(Matches(kept[0], kept[1], kept[2]))
     return results
 
 

@@ -1,0 +1,201 @@
+"""The confidence of `fast-mapglue`: evidence of positive and negative pairs, and the regression on it.
+
+    python benchmarks/confidence.py --json > benchmarks/results/confidence.json
+
+Development pairs only: SRIF Optical-Map 1 to 8, two random homographies a level, and all negative pairs of them; and
+windows of the raster pairs of a run of the demo (`--rasters`), whose truth is known: two positive and three negative
+pairs a site, the latter of the same site, so that both sides are of one kind of ground. A homography counts as right
+within 20 px of mean corner error: confidence tells an answer from chance, not how precise it is. The figures are by
+cross-validation over images. `figures.weights` and `figures.bias` are what `matcher/mapglue/judgement.py` holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import torch
+from _machine import report
+from scipy.optimize import minimize
+
+from cartography.misregistration import Misregistration
+from matcher.benchmark.levels import at_level
+from matcher.benchmark.metrics import score_pair
+from matcher.benchmark.pairs import ImagePair, srif_pairs
+from matcher.mapglue import inference
+from matcher.mapglue.judgement import Evidence, features
+from matcher.registry import load_matcher
+from matcher.types import Matches
+from stages.acquire.simulated import read_truth
+
+LEVELS = ("easy", "normal", "hard")
+SIDE, APART = 448, 60
+RIGHT_PX = 20.0
+FOLDS = 6
+L2 = 0.02
+Row = dict[str, Any]
+
+
+def srif_samples(folder: Path) -> Iterator[tuple[ImagePair, bool]]:
+    """Yield the pairs of SRIF's development part, and whether they are positive."""
+    pairs = [files.load() for files in srif_pairs(folder, "development")]
+    for first, second in product(pairs, pairs):
+        if first is not second:
+            yield ImagePair(f"{first.name}|{second.name}", first.image0, second.image1, np.eye(3)), False
+    for seed, level, pair in product(range(2), LEVELS, pairs):
+        yield at_level(ImagePair(f"{pair.name}#d{seed}", pair.image0, pair.image1, pair.homography), level), True
+
+
+def site_samples(folder: Path, seed: int) -> Iterator[tuple[ImagePair, bool]]:
+    """Yield windows of a drawn site, three negative pairs and two positive ones, as far as it has room for them."""
+    chart, seen = (read_image(folder / f"{side}.tif") for side in ("map", "visible"))
+    truth, generator = read_truth(folder / "truth.json"), np.random.default_rng(seed)
+    name = "/".join(folder.parts[-2:])
+    for number in range(3):
+        here, there = place(seen, generator), place(seen, generator)
+        if here is None or there is None:
+            continue
+        if near(here, there):  # the middle of the image away, in both directions
+            width, height = seen.shape[1], seen.shape[0]
+            there = (here[0] + width // 2) % (width - SIDE), (here[1] + height // 2) % (height - SIDE)
+        corner = on_map(here, truth)
+        window = chart[max(corner[1], 0) : corner[1] + SIDE, max(corner[0], 0) : corner[0] + SIDE]
+        if window.shape[:2] != (SIDE, SIDE) or near(here, there):
+            continue
+        label = f"{name}#{number}"
+        yield ImagePair(label, window, cut(seen, there), np.eye(3)), False
+        if number < 2:
+            grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, 5)] * 2), -1).reshape(-1, 2)
+            homography, _ = cv2.findHomography(grid, truth.to_visible(grid + corner) - np.array(here))
+            yield at_level(ImagePair(label, window, cut(seen, here), homography), LEVELS[1 + number]), True
+
+
+def near(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    """Tell whether two windows overlap or almost do."""
+    return max(abs(first[0] - second[0]), abs(first[1] - second[1])) < SIDE + APART
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Return a raster's H x W x 3."""
+    with rasterio.open(path) as dataset:
+        return np.ascontiguousarray(np.moveaxis(dataset.read([1, 2, 3]), 0, 2))
+
+
+def cut(image: npt.NDArray[np.uint8], corner: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Return the window with its top left pixel (x, y) at `corner`."""
+    return np.ascontiguousarray(image[corner[1] : corner[1] + SIDE, corner[0] : corner[0] + SIDE])
+
+
+def place(image: npt.NDArray[np.uint8], generator: np.random.Generator) -> tuple[int, ...] | None:
+    """Return the top left pixel of a window with data and some structure, None where fifty tries find none."""
+    for _ in range(50):
+        corner = tuple(int(generator.integers(0, length - SIDE)) for length in image.shape[1::-1])
+        window = cut(image, corner)
+        edges = cv2.Laplacian(cv2.cvtColor(window, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+        if (window.max(2) > 0).mean() > 0.98 and edges.std() > 8:
+            return corner
+    return None
+
+
+def on_map(corner: tuple[int, ...], truth: Misregistration) -> tuple[int, int]:
+    """Return the top left pixel of the map's window whose centre truly shows that of the image's window at `corner`."""
+    centre = np.array([corner]) + SIDE / 2
+    found = centre.copy()
+    for _ in range(5):
+        found = found - (truth.to_visible(found) - centre)
+    x, y = (found[0] - SIDE / 2).round().astype(int)
+    return int(x), int(y)
+
+
+def measured(samples: Iterator[tuple[ImagePair, bool]]) -> Iterator[Row]:
+    """Yield the evidence of each pair's answer, and whether it is right."""
+    matcher = load_matcher("fast-mapglue", "cpu")
+    kept: list[tuple[Evidence, Matches]] = []
+
+    def recorded(verified: inference.Refined, final: inference.Followed, search_score: float) -> Matches:
+        evidence, matches = inference.weighed(verified, final, search_score)
+        kept.append((evidence, matches))
+        return matches
+
+    with patch.object(inference, "judged", recorded):
+        for pair, positive in samples:
+            kept.clear()
+            matches = matcher.match(pair.image0, pair.image1)
+            if not kept:
+                continue
+            error = score_pair(matches, pair).corner_error_px if positive else np.inf
+            row = {"pair": pair.name, "positive": positive, "right": bool(error <= RIGHT_PX), **kept[0][0]._asdict()}
+            print(row, file=sys.stderr, flush=True)
+            yield row
+
+
+def fitted(values: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the weights of N x 5 features and the bias, 6, by which both classes weigh alike."""
+    mean, spread = values.mean(0), values.std(0)
+    scaled = np.column_stack([(values - mean) / spread, np.ones(len(values))])
+    share = np.where(right, 0.5 / right.sum(), 0.5 / (~right).sum())
+
+    def loss(weights: npt.NDArray[np.float64]) -> float:
+        agreement = (2.0 * right - 1) * (scaled @ weights)
+        return float((share * np.logaddexp(0, -agreement)).sum() + L2 * np.square(weights[:-1]).sum())
+
+    found = minimize(loss, np.zeros(scaled.shape[1]), method="BFGS").x
+    weights = found[:-1] / spread
+    return np.append(weights, found[-1] - weights @ mean)
+
+
+def regression(rows: list[Row]) -> dict[str, Any]:
+    """Return the regression on all rows, and how it does on images that it was not fitted to."""
+    values = np.array([features(Evidence(*(row[name] for name in Evidence._fields))) for row in rows])
+    right = np.array([row["right"] for row in rows])
+    negative = ~np.array([row["positive"] for row in rows])
+    images = np.array([row["pair"].split("#")[0].split("|")[0] for row in rows])
+    confidence = np.zeros(len(rows))
+    for fold in range(FOLDS):
+        left_out = np.isin(images, np.unique(images)[fold::FOLDS])
+        weights = fitted(values[~left_out], right[~left_out])
+        confidence[left_out] = 1 / (1 + np.exp(-values[left_out] @ weights[:-1] - weights[-1]))
+    *weights, bias = fitted(values, right)
+    return {
+        "weights": dict(zip(Evidence._fields, np.round(weights, 3).tolist(), strict=True)),
+        "bias": round(float(bias), 3),
+        "negative_pairs": int(negative.sum()),
+        "negative_pairs_over_half": int((confidence[negative] >= 0.5).sum()),
+        "right_answers": int(right.sum()),
+        "right_answers_over_half": int((confidence[right] >= 0.5).sum()),
+        "evidence": [[row["pair"], row["positive"], row["right"], *_rounded(row)] for row in rows],
+    }
+
+
+def _rounded(row: Row) -> list[float]:
+    return [round(row[name], 4) for name in Evidence._fields]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rasters", type=Path, nargs="*", default=[Path("work/demo/rasters")])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    rows = list(measured(srif_samples(arguments.data / "pairs/srif/Optical-Map")))
+    sites = sorted(path.parent for folder in arguments.rasters for path in folder.glob("*/*/truth.json"))
+    for seed, site in enumerate(sites):
+        rows += measured(site_samples(site, seed))
+    workload = {"srif": "Optical-Map 1 to 8", "drawn_sites": len(sites), "side_px": SIDE}
+    report("confidence", workload, regression(rows), as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""How likely a homography that was found is right: a logistic regression on what speaks for it.
+
+A search always finds something, and on regular ground, such as the blocks of a city, a wrong answer agrees with much of
+an image. No single figure tells it from a right one on other ground; five together do. The weights were fitted by
+`benchmarks/confidence.py` on pairs that serve development only: positive pairs at three levels and negative pairs, with
+equal weight for both. So the confidence is the share of right answers where right and wrong ones are equally many.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+MIN_CONFIDENCE = 0.5
+"""A homography of less confidence is taken for chance."""
+
+CELLS_FLOOR = 0.02
+"""Added to the cells' score before its logarithm is taken."""
+
+
+class Evidence(NamedTuple):
+    """What speaks for a homography.
+
+    Attributes:
+        cells: Hypothesis score of the cells, in [0, 1] (see `matcher.mapglue.refinement.Refined`).
+        margin: Mean peak margin of the cells that agree.
+        windows: Hypothesis score of the windows (see `matcher.dense.matcher.Followed`).
+        near: Share of the windows that peak near the homography.
+        search: Score that the search gave the hypothesis from which it was found, a cosine.
+    """
+
+    cells: float
+    margin: float
+    windows: float
+    near: float
+    search: float
+
+
+WEIGHTS = Evidence(cells=1.085, margin=13.357, windows=8.225, near=2.755, search=28.787)
+"""Change of the log odds by the logarithm of the cells' score, and by the others as they are."""
+
+BIAS = -5.562
+
+
+def features(evidence: Evidence) -> Evidence:
+    """Return what the regression weighs: the cells' score by its logarithm, the rest as it is, finite in any case."""
+    return evidence._replace(cells=math.log(evidence.cells + CELLS_FLOOR), windows=max(evidence.windows, 0.0))
+
+
+def confidence(evidence: Evidence) -> float:
+    """Return the probability, in [0, 1], that a homography with this evidence is right."""
+    terms = zip(WEIGHTS, features(evidence), strict=True)
+    return 1 / (1 + math.exp(-BIAS - sum(weight * value for weight, value in terms)))
