@@ -243,7 +243,7 @@ def gallery(folder: Path) -> dict[str, Any]:
 
 
 def _small_workspace(folder: Path) -> tuple[Path, Path]:
-    from review_server import run_config, write_config, write_rasters
+    from generated_run import run_config, write_config, write_rasters
 
     if not (folder / "run.yaml").exists():
         write_rasters(folder)

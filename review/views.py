@@ -173,7 +173,7 @@ class Views:
 
 
 def _unbuffered(path: str, mode: str = "rb") -> io.FileIO:
-    return open(path, "rb", buffering=0)  # noqa: SIM115 (GDAL closes it)
+    return open(path, "rb", buffering=0)
 
 
 def _begin_reading() -> None:

@@ -112,13 +112,16 @@ export async function showPair(main, { name, about, go }) {
 
   async function history() {
     await saver.flush();
-    const number = await askHistory(name);
-    if (!number) return;
+    const entry = await askHistory(name, writable);
+    if (!entry) return;
     try {
-      const said = await call("POST", `${path}/revert`, { number }, { "If-Match": `"${saver.tag}"` });
-      adopt(said);
-      points.edit(said.document.points);
-      toast(`Back at state ${number}`, "good");
+      if (entry.action === "tiles") await post("/api/pairs/revert", { steps: [{ site: name, back_to: entry.number, present: entry.latest }] });
+      else {
+        const said = await call("POST", `${path}/revert`, { number: entry.number }, { "If-Match": `"${saver.tag}"` });
+        adopt(said);
+        points.edit(said.document.points);
+      }
+      toast(`Back at state ${entry.number}`, "good");
     } catch (error) {
       toast(error.message, "bad");
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from generated_run import run_config
 from review_browser import PAIR, enter, open_site, saved, wait
-from review_server import Client, Server, run_config, serving, tie_point
+from review_server import Client, Server, serving, tie_point
 
 from stages.tiepoints import TiePoint, read_tiepoints
 
