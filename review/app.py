@@ -83,7 +83,6 @@ class Reviews:
     async def show(self, request: web.Request) -> web.Response:
         """Give all that the page shows of a raster pair but its pixels."""
         site = self._site(request)
-        request[SESSION].site = site.name
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
         limits = self._sites.align_params().manual
@@ -114,7 +113,6 @@ class Reviews:
     async def tag(self, request: web.Request) -> web.Response:
         """Give the present document and its tag: what somebody else may have changed."""
         site = self._site(request)
-        request[SESSION].site = site.name
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
         return web.json_response(_state(site, document))

@@ -137,13 +137,15 @@ def build_app(
 
     async def about(request: web.Request) -> web.Response:
         session = request[SESSION]
+        at = request.query.get("at", "")
+        session.site = at if at in sites.all() else ""
         return web.json_response(
             {
                 "operator": session.operator,
                 "workspace": workspace.root.name,
                 "writable": journal is not None,
                 "reasons": REASONS,
-                "present": sessions.present(),
+                "present": sessions.beside(session),
                 "run": (workspace.holder() or {}).get("since"),
             }
         )

@@ -184,7 +184,7 @@ export async function showPair(main, { name, about, go }) {
   settling.draw();
   draw();
   requestAnimationFrame(() => closed || panels.settle());
-  main.pair = { views: panels.views, points, saver, overlay: panels.overlay, homography: () => fit.homography(), fit: () => fit.value }; // for whoever looks from the console
+  main.pair = { views: panels.views, sizes: panels.sizes, points, saver, overlay: panels.overlay, homography: () => fit.homography(), fit: () => fit.value }; // for whoever looks from the console
 
   return async () => {
     clearInterval(looking);

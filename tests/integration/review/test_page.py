@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from review_browser import PAIR, Watched, browser, enter, open_site, place_point, saved, screen, show, wait
-from review_scenarios import disk_screen_journal, points_on_disk, random_edits, two_browsers
+from review_scenarios import (
+    ZOOMS,
+    disk_screen_journal,
+    placed_and_dragged,
+    points_on_disk,
+    random_edits,
+    two_browsers,
+)
 from review_server import Server, serving
 
 pytestmark = pytest.mark.integration
@@ -37,45 +44,10 @@ def watched(chrome: Any, server: Server) -> Iterator[Watched]:
     found.page.context.close()
 
 
-@pytest.mark.parametrize("resolution", [4, 1, 0.125])
-def test_points_are_stored_where_they_were_placed_and_dragged(
-    watched: Watched, workspace: Path, resolution: float
-) -> None:
-    page = watched.page
-    open_site(page, "001/1")
-    page.keyboard.press("a")
-    rng = np.random.default_rng(7)
-    wanted = {}
-    for number in range(4):
-        on_map, on_image = (tuple(rng.uniform(150, 750, 2)) for _ in range(2))
-        place_point(page, on_map, on_image, resolution)
-        name = page.evaluate(f"{PAIR}.points.list.at(-1).name")
-        wanted[name] = [*on_map, *on_image]
-        if number % 2:
-            panel, at = ("map", 0) if number == 1 else ("visible", 2)
-            x, y = wanted[name][at : at + 2]
-            show(page, panel, x, y, resolution)
-            to = x + 40 * resolution, y - 25 * resolution
-            page.mouse.move(*screen(page, panel, x, y))
-            page.mouse.down()
-            page.mouse.move(*screen(page, panel, x + 9 * resolution, y), steps=3)
-            page.mouse.move(*screen(page, panel, *to), steps=3)
-            page.mouse.up()
-            wanted[name][at : at + 2] = to
-    saved(page)
-    stored = points_on_disk(workspace, "001/1")
-    found = {name: [p.map_x, p.map_y, p.visible_x, p.visible_y] for name, p in stored.items()}
-    assert found.keys() == wanted.keys()
-    allowed = 0.1 if resolution == 0.125 else resolution / 2 + 1e-9
-    errors = np.abs(np.array([found[name] for name in wanted]) - np.array(list(wanted.values())))
-    assert errors.max() <= allowed
-    for level in (8, 0.5, 0.0625):
-        show(page, "map", 400, 400, level)
-    page.reload()
-    page.wait_for_selector("#room.site")
-    open_site(page, "001/1")
-    assert points_on_disk(workspace, "001/1") == stored
-    assert page.evaluate(f"{PAIR}.points.list.map(point => point.map_x)") == [p.map_x for p in stored.values()]
+def test_points_are_stored_where_they_were_placed_and_dragged(watched: Watched, workspace: Path) -> None:
+    open_site(watched.page, "001/1")
+    for resolution, error in placed_and_dragged(watched.page, workspace, "001/1", 2 * ZOOMS, seed=7):
+        assert error <= (0.1 if resolution == 0.125 else resolution / 2 + 1e-9), resolution
 
 
 def test_a_side_that_only_the_fit_predicts_is_no_point(watched: Watched, workspace: Path) -> None:
