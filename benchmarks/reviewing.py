@@ -3,9 +3,9 @@
     python benchmarks/reviewing.py --json [--part points --part settling --part edits --part browsers --part runs]
         [--demo WORKSPACE]
 
-All but `runs` drive a headless Chromium. `points`: twelve points placed and dragged at every zoom. `settling`: each site
-of the demo that the run refused is carried from the page to the release, by twelve points that are off by a person's
-half a pixel; the demo is run first, which takes its time, or a copy of the workspace of a finished run is taken.
+All but `runs` drive a headless Chromium. `points`: twelve points placed and dragged at every zoom. `settling`: each
+site of the demo that the run refused is carried from the page to the release, by twelve points that are off by a
+person's half a pixel; the demo is run first, which takes its time, or a copy of a finished run's workspace is taken.
 `edits`: random edits, undos, reloads and a kill of the server. `browsers`: two people on one raster pair. `runs`: runs
 started while points are saved without a pause.
 """

@@ -3,7 +3,7 @@
     python benchmarks/reviewing_size.py --json [--part pyramid --part server --part gallery]
 
 `pyramid`: the smaller versions of one raster, made in a process of its own, killed half way, made on; raw reads (calls
-of read and pread, by the kernel's count) a tile of the pyramid and a tile of full resolution. `server`: `mapdata review`
+of read and pread, by the kernel's count) a tile of the pyramid and one of full resolution. `server`: `mapdata review`
 itself on such a raster pair, asked for tiles as by a browser, killed while it makes the smaller versions, and how much
 memory it takes at most (the kernel's VmHWM). `gallery` drives a headless Chromium; with the time of every filter the
 machine's load at that moment is noted.

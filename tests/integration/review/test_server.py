@@ -273,3 +273,14 @@ def test_verdicts_on_pairs_go_back_and_forth_unless_somebody_judged_since(client
     assert whats[-3:] == ["keep 1 pairs", "reject 2 pairs: poor map", "before the first change here"]
     foreign = [first["steps"][0] | {"site": "003/1"}]
     assert client.ask("POST", "/api/pairs/revert", {"steps": foreign})[0] == 404
+
+
+def test_presence_says_who_else_is_where(client: Client, server: Server) -> None:
+    _, said = client.ask("POST", "/api/invite", {"operator": "Bob"})
+    other = Client(server.origin + said["path"])
+    assert other.get("/api/about?at=002/1")["operator"] == "Bob"
+    assert client.get("/api/about?at=001/1")["present"] == [{"operator": "Bob", "site": "002/1"}]
+    other.get("/api/about")
+    assert client.get("/api/about")["present"] == [{"operator": "Bob", "site": ""}]
+    other.get("/api/about?at=../../etc")
+    assert client.get("/api/about")["present"] == [{"operator": "Bob", "site": ""}]
