@@ -8,7 +8,7 @@ import { askReason } from "/settle.js";
 const WIDTH = 300; // of a card, at least, px
 const GAP = 8;
 const PAGE = 60; // rows asked for at once
-const BEYOND = 2; // rows of cards beyond what is seen
+const BEYOND = 1; // rows of cards beyond what is seen
 const KEPT = 40; // pages kept
 const TOGETHER = 4; // pictures loaded at once
 const remembered = { query: {} };

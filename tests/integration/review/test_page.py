@@ -79,7 +79,8 @@ def test_escape_ends_a_drag_where_it_began(watched: Watched, workspace: Path) ->
     page.mouse.move(*screen(page, "map", 300, 300))
     page.mouse.down()
     page.mouse.move(*screen(page, "map", 320, 310), steps=4)
-    assert page.locator("[data-panel=map] .loupe:not([hidden]) small").text_content() == "320.00, 310.00"
+    shown = page.locator("[data-panel=map] .loupe:not([hidden]) small").text_content()
+    assert np.allclose([float(value) for value in shown.split(",")], [320, 310], atol=0.2)
     page.keyboard.press("Escape")
     assert page.locator(".loupe:not([hidden])").count() == 0
     page.mouse.move(*screen(page, "map", 330, 310), steps=2)
