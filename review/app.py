@@ -83,7 +83,6 @@ class Reviews:
     async def show(self, request: web.Request) -> web.Response:
         """Give all that the page shows of a raster pair but its pixels."""
         site = self._site(request)
-        request[SESSION].site = site.name
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
         limits = self._sites.align_params().manual
@@ -102,6 +101,7 @@ class Reviews:
                 "review": site.review,
                 "prior": prior,
                 "automatic": await asyncio.to_thread(_automatic, site),
+                "regions": await asyncio.to_thread(_regions, site),
                 "cut": self._cuts.layout(site),
                 **_state(site, document),
                 "fit": fit,
@@ -113,7 +113,6 @@ class Reviews:
     async def tag(self, request: web.Request) -> web.Response:
         """Give the present document and its tag: what somebody else may have changed."""
         site = self._site(request)
-        request[SESSION].site = site.name
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
         return web.json_response(_state(site, document))
@@ -271,6 +270,18 @@ def _automatic(site: Site) -> list[list[float]]:
     found = [row for row in rows if row["origin"] == "automatic" and row["step"] == "last"]
     every = max(1, -(-len(found) // MAX_AUTOMATIC))
     return [[*(row[name] for name in columns[2:6]), float(bool(row["used"]))] for row in found[::every]]
+
+
+def _regions(site: Site) -> list[list[Any]]:
+    """Return what was decided of each region: left, top, right, bottom (visible px), whether it is accepted, reason."""
+    if site.alignment is None:
+        return []
+    path = site.alignment[0].with_name("regions.parquet")
+    if not path.is_file():
+        return []
+    columns = ["left", "top", "right", "bottom", "verdict", "reason"]
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    return [[*(row[name] for name in columns[:4]), row["verdict"] == "accepted", row["reason"]] for row in rows]
 
 
 def _whole(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,13 +79,25 @@ class Gallery:
         self._version = 0
         self._find = lru_cache(maxsize=8)(self._filtered)
 
-    def summary(self, query: Query) -> dict[str, Any]:
-        """Return how many pairs there are, how many a query finds, and what can be chosen."""
+    def prepare(self) -> None:
+        """Read the table."""
         with self._lock:
             self._refresh()
-            table = self._table
-            found = {"total": table.num_rows, "found": len(self._find(query, self._version))}
-            return found | self._choices | {"judged": len(self._verdicts)}
+
+    def summary(self, query: Query, count: int = 0) -> dict[str, Any]:
+        """Return how many pairs there are, what a query finds of them, and what can be chosen.
+
+        Args:
+            query: Which pairs, and their order.
+            count: How many of the first rows to give.
+
+        Returns:
+            JSON-able: `total`, `found`, `rows` (see `rows`), `judged` by people, and the choices of filters.
+        """
+        with self._lock:
+            self._refresh()
+            found = {"total": self._table.num_rows, "found": len(self._find(query, self._version))}
+            return found | self._choices | {"judged": len(self._verdicts), "rows": self.rows(query, 0, count)}
 
     def rows(self, query: Query, offset: int, count: int) -> list[dict[str, Any]]:
         """Return some of the rows that a query finds, at most `MAX_ROWS`.
@@ -178,17 +189,13 @@ class Gallery:
             table = table.append_column(name, other[name].take(where))
         self._table = table
         self._site = pc.binary_join_element_wise(table["point_id"], table["site_id"], "/")
-        reasons = [[text.split(":")[0] for text in found or ()] for found in table["reasons"].to_pylist()]
-        most = max(map(len, reasons), default=0)
-        self._rules_of = np.array([found + [""] * (most - len(found)) for found in reasons], dtype=object)
-        self._rules_of = self._rules_of.reshape(len(reasons), most)
+        self._rejected_by = _by_rule(table["reasons"])
         self._number = {pair_id: number for number, pair_id in enumerate(table["pair_id"].to_pylist())}
         sites = pc.unique(self._site).to_pylist()
-        rules = Counter(name for found in reasons for name in found)
         self._choices = {
             "sites": sorted(sites),
             "splits": [name for name in pc.unique(table["split"]).to_pylist() if name],
-            "rules": dict(sorted(rules.items())),
+            "rules": {rule: len(rows) for rule, rows in self._rejected_by.items()},
             "statistics": STATISTICS,
         }
         self._verdicts = {said.pair_id: said for name in sites for said in self.judged(name)}
@@ -206,7 +213,9 @@ class Gallery:
         if query.text:
             chosen &= _true(pc.match_substring(table["pair_id"], query.text))
         if query.rule:
-            chosen &= (self._rules_of == query.rule).any(axis=1)
+            rejected = np.zeros(len(chosen), bool)
+            rejected[self._rejected_by.get(query.rule, [])] = True
+            chosen &= rejected
         if query.person:
             chosen &= self._by_people(query.person)
         if not query.statistic:
@@ -231,6 +240,14 @@ class Gallery:
             if pair_id in self._number and person in (said.verdict, "any", "none"):
                 judged[self._number[pair_id]] = True
         return ~judged if person == "none" else judged
+
+
+def _by_rule(reasons: pa.ChunkedArray) -> dict[str, NDArray[np.intp]]:
+    """Return the numbers of the rows that each rule rejects, by its name: what reasons start with, up to a colon."""
+    together = reasons.combine_chunks()
+    rows = pc.list_parent_indices(together).to_numpy()
+    names = pc.replace_substring_regex(pc.list_flatten(together), ":.*", "").to_numpy(zero_copy_only=False)
+    return {str(rule): np.unique(rows[names == rule]) for rule in sorted(set(names))}
 
 
 def _true(values: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab+")
         self.entries: list[Entry] = []
-        self._last: dict[str, Entry] = {}
+        self._last: dict[tuple[str, bool], Entry] = {}
         end = 0
         for offset, line in self._lines():
             try:
@@ -64,9 +64,14 @@ class Journal:
         """Close the file."""
         self._file.close()
 
-    def last(self, site: str) -> Entry | None:
-        """Return the latest entry about the document of a site."""
-        return self._last.get(site)
+    def last(self, site: str, tiles: bool = False) -> Entry | None:
+        """Return the latest entry of a site.
+
+        Args:
+            site: The raster pair.
+            tiles: About its pairs of tiles; else about its document.
+        """
+        return self._last.get((site, tiles))
 
     def of(self, site: str | None) -> list[Entry]:
         """Return the entries of a site, or all, the latest first."""
@@ -107,6 +112,5 @@ class Journal:
         texts = {key: str(value[key]) for key in ("time", "operator", "site", "action", "before", "after", "summary")}
         entry = Entry(number=int(value["number"]), offset=offset, **texts)
         self.entries.append(entry)
-        if entry.action != "tiles":
-            self._last[entry.site] = entry
+        self._last[entry.site, entry.action == "tiles"] = entry
         return entry

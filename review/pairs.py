@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.workspace import now
 from review.errors import Refused
 from review.gallery import Gallery, Query
 from review.guard import SESSION, body_of
+from review.journal import Journal
 from review.sites import Sites
 from review.store import Store
 from stages.rasters import SIDES
@@ -42,12 +43,14 @@ class Pairs:
             web.get("/api/pairs/rows", self.rows),
             web.get("/api/pairs/ids", self.ids),
             web.put("/api/pairs", self.judge),
+            web.post("/api/pairs/revert", self.revert),
             web.get("/pair/{id}/{side}", self.image),
         ]
 
     async def summary(self, request: web.Request) -> web.Response:
-        """Say how many pairs a query finds."""
-        return web.json_response(await asyncio.to_thread(self._gallery.summary, _query(request.query)))
+        """Say how many pairs a query finds, and give the first rows."""
+        count = _whole(request.query.get("count", "0"), "count")
+        return web.json_response(await asyncio.to_thread(self._gallery.summary, _query(request.query), count))
 
     async def rows(self, request: web.Request) -> web.Response:
         """Give some rows of a query."""
@@ -62,15 +65,16 @@ class Pairs:
         return web.json_response(found)
 
     async def judge(self, request: web.Request) -> web.Response:
-        """Keep, reject, or take back what was said, of many pairs at once."""
-        journal = self._store.writable()
+        """Keep, reject, or take back what was said, of many pairs at once; say by which steps one can go back."""
+        self._store.writable()
         ids, verdict, reason = _judgement(await body_of(request))
         operator = request[SESSION].operator
         async with self._writing:
             rows: dict[str, list[Mapping[str, Any]]] = {}
             for pair_id in ids:
-                row = self._gallery.row(pair_id)
+                row = await asyncio.to_thread(self._gallery.row, pair_id)
                 rows.setdefault(f"{row['point_id']}/{row['site_id']}", []).append(row)
+            steps = []
             for name, judged in rows.items():
                 self._sites.get(name)
                 said = {each.pair_id: each for each in self._gallery.judged(name)}
@@ -79,19 +83,45 @@ class Pairs:
                     if verdict is not None:
                         digests = row["map_digest"], row["visible_digest"]
                         said[row["pair_id"]] = TileVerdict(row["pair_id"], verdict, reason, operator, now(), *digests)
-                state = [vars(each) for each in said.values()]
                 what = f"{verdict or 'take back'} {len(judged)} pairs" + (f": {reason}" if reason else "")
-                journal.append(operator, name, "tiles", "", "", state, what)
-                write_tile_verdicts(tiles_file(self._sites.root, name), said.values())
-                self._gallery.said(name, list(said.values()))
-        return web.json_response({"judged": len(ids)})
+                steps.append(self._change(name, list(said.values()), operator, what))
+        return web.json_response({"judged": len(ids), "steps": steps})
+
+    async def revert(self, request: web.Request) -> web.Response:
+        """Give the pairs of sites what was said of them at former steps, where nobody has said anything since."""
+        journal = self._store.writable()
+        asked, operator = (await body_of(request)).get("steps"), request[SESSION].operator
+        if not isinstance(asked, list) or not all(isinstance(step, dict) for step in asked):
+            raise Refused(422, "steps must be a list of site, back_to and present")
+        async with self._writing:
+            found = []
+            for step in asked:
+                name = self._sites.get(str(step.get("site"))).name
+                states = [_tiles_state(journal, name, step.get(key)) for key in ("back_to", "present")]
+                if _ordered(self._gallery.judged(name)) != _ordered(states[1]):
+                    raise Refused(409, f"somebody judged pairs of {name} since; look at its history")
+                found.append((name, states[0], f"back to {step['back_to']}"))
+            steps = [self._change(name, said, operator, what) for name, said, what in found]
+        return web.json_response({"steps": steps})
+
+    def _change(self, name: str, said: list[TileVerdict], operator: str, what: str) -> dict[str, Any]:
+        """Journal and write the verdicts of a site; return the numbers of the journal's states before and after."""
+        journal = self._store.writable()
+        present, last = self._gallery.judged(name), journal.last(name, tiles=True)
+        if last is None or _ordered(_tiles_state(journal, name, last.number)) != _ordered(present):
+            outside = "before the first change here" if last is None else "changed outside the page"
+            last = journal.append("", name, "tiles", "", "", [vars(each) for each in present], outside)
+        entry = journal.append(operator, name, "tiles", "", "", [vars(each) for each in said], what)
+        write_tile_verdicts(tiles_file(self._sites.root, name), said)
+        self._gallery.said(name, said)
+        return {"site": name, "back_to": last.number, "present": entry.number}
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         """Give one side of a pair, from its file or out of the array that holds it."""
         side = request.match_info["side"]
         if side not in SIDES:
             raise Refused(404, "a pair has a map and a visible image")
-        row = self._gallery.row(request.match_info["id"])
+        row = await asyncio.to_thread(self._gallery.row, request.match_info["id"])
         path = self._sites.within(row[f"{side}_path"])
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         if row["format"] == "npy":
@@ -107,6 +137,18 @@ def _of_array(path: Any, index: int) -> bytes:
     array = np.load(path, mmap_mode="r")
     tile = np.ascontiguousarray(array[index])
     return encode(tile, TileFormat.PNG, 0)
+
+
+def _tiles_state(journal: Journal, name: str, number: Any) -> list[TileVerdict]:
+    """Return the verdicts of a site after an entry of the journal. Raises Refused (404) where there is none."""
+    found = journal.state(number) if isinstance(number, int) else None
+    if found is None or (found[0].site, found[0].action) != (name, "tiles"):
+        raise Refused(404, "there is no such state of the pairs of this raster pair")
+    return [TileVerdict(**each) for each in found[1]]
+
+
+def _ordered(said: Sequence[TileVerdict]) -> list[TileVerdict]:
+    return sorted(said, key=lambda each: each.pair_id)
 
 
 def _judgement(value: Any) -> tuple[list[str], str | None, str]:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,8 @@ def build_app(
     sites = Sites(workspace)
     store = Store(sites, journal)
     reviews = Reviews(sites, store, Views(folder / "pyramids"))
-    pairs = Pairs(sites, Gallery(sites), store)
+    gallery = Gallery(sites)
+    pairs = Pairs(sites, gallery, store)
     app = web.Application(middlewares=[guarded(sessions, port, settings.allow_hosts)], client_max_size=MAX_BODY)
     files = {f"/{path.relative_to(PAGE).as_posix()}": path for path in sorted(PAGE.rglob("*")) if path.is_file()}
     files["/"] = PAGE / "index.html"
@@ -136,13 +137,15 @@ def build_app(
 
     async def about(request: web.Request) -> web.Response:
         session = request[SESSION]
+        at = request.query.get("at", "")
+        session.site = at if at in sites.all() else ""
         return web.json_response(
             {
                 "operator": session.operator,
                 "workspace": workspace.root.name,
                 "writable": journal is not None,
                 "reasons": REASONS,
-                "present": sessions.present(),
+                "present": sessions.beside(session),
                 "run": (workspace.holder() or {}).get("since"),
             }
         )
@@ -157,10 +160,13 @@ def build_app(
     app.add_routes([*reviews.routes(), *pairs.routes()])
     app.add_routes([web.get(path, page) for path in files])
 
-    async def close(_: web.Application) -> None:
-        await reviews.close()
+    async def beside(_: web.Application) -> AsyncIterator[None]:
+        # The table of pairs takes seconds to read where there are many: it is there before somebody looks.
+        reading = asyncio.create_task(asyncio.to_thread(gallery.prepare))
+        yield
+        await asyncio.gather(reading, reviews.close(), return_exceptions=True)
 
-    app.on_cleanup.append(close)
+    app.cleanup_ctx.append(beside)
     return app
 
 

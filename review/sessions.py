@@ -64,9 +64,10 @@ class Sessions:
             session.seen = time.monotonic()
         return session
 
-    def present(self) -> list[dict[str, str]]:
-        """Return who was heard of in the last seconds, and which raster pair each has open."""
-        recent = [s for s in self._sessions.values() if s.seen and time.monotonic() - s.seen < PRESENT_SECONDS]
+    def beside(self, own: Session) -> list[dict[str, str]]:
+        """Return who else was heard of in the last seconds, and which raster pair each has open."""
+        others = [session for session in self._sessions.values() if session is not own and session.seen]
+        recent = [session for session in others if time.monotonic() - session.seen < PRESENT_SECONDS]
         return [{"operator": session.operator, "site": session.site} for session in recent]
 
     def _keep(self) -> None:

@@ -14,6 +14,9 @@ export function h(tag, given = {}, ...children) {
   return element;
 }
 
+/** Make a button that says which key does the same, where one does. */
+export const button = (words, key, action, given = {}) => h("button", { onclick: action, title: key ? `${words} (${key})` : words, ...given }, words, key ? h("kbd", {}, key) : null);
+
 export const byId = (id) => document.getElementById(id);
 
 let fading;

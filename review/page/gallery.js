@@ -1,14 +1,16 @@
 // The gallery of pairs of tiles: a grid of which only what is seen exists, filters, and verdicts on many at once.
-import { get, put } from "/api.js";
+import { get, post, put } from "/api.js";
 import { ask, h, toast } from "/dom.js";
 import { setKeys } from "/keys.js";
+import { loader } from "/pictures.js";
 import { askReason } from "/settle.js";
 
 const WIDTH = 300; // of a card, at least, px
 const GAP = 8;
 const PAGE = 60; // rows asked for at once
-const BEYOND = 2; // rows of cards beyond what is seen
+const BEYOND = 1; // rows of cards beyond what is seen
 const KEPT = 40; // pages kept
+const TOGETHER = 4; // pictures loaded at once
 const remembered = { query: {} };
 
 export async function showGallery(main, { about, go }) {
@@ -21,11 +23,13 @@ export async function showGallery(main, { about, go }) {
   let height = 200;
   let asked = 0;
   let closed = false;
+  const [undone, done] = [[], []]; // steps of the journal that this person can go forth and back by
 
   const sheet = h("div", { class: "sheet" });
   const grid = h("div", { class: "grid", tabIndex: 0, role: "grid", "aria-label": "Pairs", onscroll: () => requestAnimationFrame(draw) }, sheet);
   const filters = h("div", { class: "filters" });
   const act = h("div", { class: "act" });
+  const pictures = loader(grid, TOGETHER);
   main.append(filters, act, grid);
 
   const parameters = (more = {}) => new URLSearchParams(Object.entries({ ...query, ...more }).filter(([, value]) => value !== "" && value !== undefined)).toString();
@@ -63,13 +67,13 @@ export async function showGallery(main, { about, go }) {
   async function load(stay = false) {
     const number = (asked += 1);
     try {
-      const said = await get(`/api/pairs?${parameters()}`);
+      const said = await get(`/api/pairs?${parameters({ count: PAGE })}`);
       if (number !== asked || closed) return;
       summary = said;
     } catch (error) {
       return toast(error.message, "bad");
     }
-    pages = new Map();
+    pages = new Map([[0, summary.rows]]);
     if (!stay) {
       chosen = new Set();
       at = 0;
@@ -134,7 +138,9 @@ export async function showGallery(main, { about, go }) {
     const why = row.person ? `${row.person.verdict === "keep" ? "kept" : "rejected"} by ${row.person.operator}${row.person.lapsed ? " (lapsed)" : ""}${row.person.reason ? `: ${row.person.reason}` : ""}` : (row.reasons ?? []).join("; ");
     made.dataset.pair = row.pair_id;
     made.title = `${row.pair_id}\n${row.split ?? ""} ${row.verdict ?? ""}\n${why}`;
-    made.append(h("div", { class: "images" }, ["map", "visible"].map((side) => h("img", { src: image(row, side), alt: side, loading: "lazy", decoding: "async" }))), h("div", { class: "said" }, h("span", {}, row.pair_id), h("span", { class: "why" }, why || row.split || "")));
+    const images = ["map", "visible"].map((side) => h("img", { "data-src": image(row, side), alt: side, decoding: "async" }));
+    made.append(h("div", { class: "images" }, images), h("div", { class: "said" }, h("span", {}, row.pair_id), h("span", { class: "why" }, why || row.split || "")));
+    images.forEach(pictures.watch);
     return made;
   }
 
@@ -173,8 +179,23 @@ export async function showGallery(main, { about, go }) {
     const pairs = [...chosen];
     if (!pairs.length || about.writable === false) return;
     try {
-      await put("/api/pairs", { pairs, verdict, reason });
+      const said = await put("/api/pairs", { pairs, verdict, reason });
+      done.push(said.steps);
+      undone.length = 0;
       toast(`${pairs.length} pairs: ${verdict === null ? "taken back" : verdict === "keep" ? "kept" : "rejected"}. The next run takes it up.`, "good");
+      await load(true);
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+  }
+  /** Go back by the last step of `from`, and let one go forth again by `to`. */
+  async function again(from, to) {
+    const steps = from.pop();
+    if (!steps) return;
+    try {
+      await post("/api/pairs/revert", { steps });
+      to.push(steps.map(({ site, back_to: before, present }) => ({ site, back_to: present, present: before })));
+      toast(from === done ? "undone" : "done again", "good");
       await load(true);
     } catch (error) {
       toast(error.message, "bad");
@@ -224,6 +245,7 @@ export async function showGallery(main, { about, go }) {
     ["PageDown", "", () => move(3 * columns)], ["PageUp", "", () => move(-3 * columns)],
     [" ", "choose this pair, or not", () => choose(at, { ctrlKey: true })], ["Enter", "look at it closely", () => compare(at)],
     ["k", "keep, whatever the rules say", keep], ["b", "reject", reject], ["u", "take back what was said", () => here() && judge(null)],
+    ["Ctrl+z", "undo", () => again(done, undone)], ["Ctrl+y Ctrl+Shift+z", "redo", () => again(undone, done)],
     ["Ctrl+a", "choose all that the filter finds", all], ["Escape", "choose none", () => (chosen.clear(), draw())], ["/", "search by id", () => filters.querySelector("input[type=search]").focus()],
   ]);
   const resized = new ResizeObserver(() => layout());
@@ -233,5 +255,6 @@ export async function showGallery(main, { about, go }) {
   return () => {
     closed = true;
     resized.disconnect();
+    pictures.stop();
   };
 }

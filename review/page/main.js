@@ -30,7 +30,7 @@ async function route() {
 }
 
 function drawTop() {
-  const others = about.present.filter((each) => each.site || each.operator !== about.operator).map((each) => `${each.operator}${each.site ? ` at ${each.site}` : ""}`);
+  const others = about.present.map((each) => `${each.operator}${each.site ? ` at ${each.site}` : ""}`);
   byId("top").replaceChildren(...[
     h("a", { class: "brand", href: "#/queue" }, h("b", {}, "MapData"), " review"),
     h("nav", {}, h("a", { href: "#/queue", "data-room": "queue" }, "Queue"), h("a", { href: "#/gallery", "data-room": "gallery" }, "Gallery")),
@@ -64,7 +64,8 @@ async function invite() {
 
 async function refresh() {
   try {
-    const said = await get("/api/about");
+    const [room, ...rest] = location.hash.replace(/^#\//, "").split("/");
+    const said = await get(room === "site" ? `/api/about?at=${encodeURIComponent(rest.join("/"))}` : "/api/about");
     const changed = JSON.stringify(said) !== JSON.stringify(about);
     Object.assign(about, said);
     if (changed) drawTop();
@@ -83,6 +84,9 @@ setGlobalKeys([
 
 await refresh();
 drawTop();
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => {
+  route();
+  refresh().catch(() => {});
+});
 await route();
 setInterval(() => document.hidden || refresh().catch(() => {}), 4000);

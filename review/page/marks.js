@@ -1,6 +1,6 @@
 // What is drawn over the rasters: tie points, residuals, automatic tie points, the expected error; and placing points.
 /* global ol */
-import { apply, toPixel, toView } from "/geometry.js";
+import { apply, inverse, toPixel, toView } from "/geometry.js";
 
 const HIT = 10; // screen px around a point that are its own
 const KEYS = { map: ["map_x", "map_y"], visible: ["visible_x", "visible_y"] };
@@ -29,13 +29,13 @@ export class Marks {
       map.addLayer(made);
       return made;
     };
+    this.regions = layer(4);
     this.heat = layer(5);
     this.automatic = layer(6);
     this.arrows = layer(7);
     this.points = layer(9);
     this.hint = layer(8);
-    this.automatic.setVisible(false);
-    this.heat.setVisible(false);
+    for (const each of [this.automatic, this.regions, this.heat]) each.setVisible(false);
   }
 
   /** Draw the points; `fit` says what stands of each. */
@@ -81,6 +81,20 @@ export class Marks {
     this.automatic.getSource().addFeatures(rows.map((row) => {
       const feature = new ol.Feature({ geometry: new ol.geom.Point(toView([row[at], row[at + 1]])) });
       feature.setStyle(style[row[4] ? 1 : 0]);
+      return feature;
+    }));
+  }
+
+  /** Draw what was decided of each region: [left, top, right, bottom (image px), accepted, reason]. */
+  drawRegions(rows, homography) {
+    const styles = [["#ff5252", "#ff525233"], ["#4cc38a", "#4cc38a14"]].map(([color, fill]) => new ol.style.Style({ stroke: new ol.style.Stroke({ color, width: 1.5 }), fill: new ol.style.Fill({ color: fill }) }));
+    const back = this.side === "map" ? homography && inverse(homography) : null;
+    if (this.side === "map" && !back) return;
+    this.regions.getSource().addFeatures(rows.map(([left, top, right, bottom, accepted]) => {
+      const corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
+      const there = back ? corners.map((corner) => apply(back, corner)).filter((corner) => corner) : corners;
+      const feature = new ol.Feature({ geometry: new ol.geom.Polygon([[...there, there[0]].map(toView)]) });
+      feature.setStyle(styles[accepted ? 1 : 0]);
       return feature;
     }));
   }

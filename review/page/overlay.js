@@ -12,9 +12,12 @@ export const MODES = [
 ];
 const BLINK_MS = 600;
 const SQUARE = 96; // screen px
+const COARSEST = 4; // image px a screen px at which pairs are cut: each is work for the server
 
 export class Overlay {
-  constructor(map, site, projection) {
+  /** `note` is the element that says why nothing is shown. */
+  constructor(map, site, projection, note) {
+    this._note = note;
     this._map = map;
     this._site = site;
     this._projection = projection;
@@ -26,10 +29,11 @@ export class Overlay {
     const extent = [0, -height, width, 0];
     this.drawn = new ol.layer.Tile({ extent, className: "drawn" });
     this.edges = new ol.layer.Tile({ extent, visible: false });
-    this.cut = new ol.layer.Tile({ extent, visible: false, className: "cut", maxResolution: 4 });
+    this.cut = new ol.layer.Tile({ extent, visible: false, className: "cut", maxResolution: COARSEST });
     this.drawn.on("prerender", (event) => this._clip(event));
     this.drawn.on("postrender", (event) => event.context.restore());
     for (const layer of [this.drawn, this.edges, this.cut]) map.addLayer(layer);
+    map.getView().on("change:resolution", () => this._say());
     this._timer = setInterval(() => this.mode === "blink" && this.drawn.setVisible(!this.drawn.getVisible()), BLINK_MS);
   }
 
@@ -52,6 +56,13 @@ export class Overlay {
   _cutAgain() {
     this._cutNumber = (this._cutNumber ?? 0) + 1;
     this.cut.setSource(this.mode === "cut" ? this._asCut() : null);
+    this._say();
+  }
+
+  _say() {
+    const far = this._map.getView().getResolution() >= COARSEST;
+    this._note.hidden = this.mode !== "cut" || (!far && this.cut.getSource() !== null);
+    this._note.textContent = far ? "Zoom in (+) to have pairs cut." : "There is no alignment to cut by yet.";
   }
 
   saved() {
@@ -82,11 +93,11 @@ export class Overlay {
 
   _asCut() {
     const { size, stride, columns, rows, to_visible: matrix, possible } = this._site.cut;
-    if (size !== stride || (!possible && this._of !== "points")) return null;
+    if (!possible && this._of !== "points") return null;
     const step = matrix[0][0]; // the grid of tiles is the image's own, or one of another sample distance over it
     const origin = [matrix[0][2] + 0.5 - step / 2, -(matrix[1][2] + 0.5 - step / 2)];
-    const extent = [origin[0], origin[1] - rows * size * step, origin[0] + columns * size * step, origin[1]];
-    const grid = new ol.tilegrid.TileGrid({ origin, extent, resolutions: [step], tileSize: size });
+    const extent = [origin[0], origin[1] - rows * stride * step, origin[0] + columns * stride * step, origin[1]];
+    const grid = new ol.tilegrid.TileGrid({ origin, extent, resolutions: [step], tileSize: stride });
     return new ol.source.TileImage({
       projection: this._projection,
       tileGrid: grid,
@@ -94,6 +105,7 @@ export class Overlay {
       wrapX: false,
       transition: 0,
       tileUrlFunction: ([, x, y]) => (x >= 0 && y >= 0 && x < columns && y < rows ? `/cut/${this._site.name}/map/${this._of}/${x}/${y}?of=${this._cutNumber}` : undefined),
+      ...(size === stride ? {} : { tileLoadFunction: (tile, address) => cropped(tile, address, stride) }),
     });
   }
 
@@ -113,4 +125,14 @@ export class Overlay {
       context.clip();
     }
   }
+}
+
+/** Load a pair that overlaps the next ones, or lies apart from them: what is shown of it is `side` px from its top left. */
+async function cropped(tile, address, side) {
+  const response = await fetch(address);
+  if (!response.ok) return tile.setState(3); // ERROR, as an image that is not there
+  const picture = await createImageBitmap(await response.blob());
+  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  tile.setImage(canvas);
 }

@@ -2,6 +2,7 @@
 import { get } from "/api.js";
 import { fixed, h } from "/dom.js";
 import { setKeys } from "/keys.js";
+import { loader } from "/pictures.js";
 
 const WORDS = { "needs-manual": "needs a person", lapsed: "verdict lapsed", pending: "not aligned yet", accepted: "accepted", rejected: "rejected" };
 const OPEN = ["needs-manual", "lapsed"];
@@ -14,43 +15,6 @@ export async function nextSite(name = "") {
   return (open.find((row) => rows.indexOf(row) > at) ?? open[0])?.name;
 }
 
-const TOGETHER = 2;
-
-/** Load pictures as they come into view, two at a time: a browser has few connections, and views come first. */
-function loader(root) {
-  const waiting = [];
-  const loading = new Set();
-  let stopped = false;
-  const next = () => {
-    while (!stopped && loading.size < TOGETHER && waiting.length) {
-      const image = waiting.shift();
-      if (!image.isConnected) continue;
-      loading.add(image);
-      image.onload = image.onerror = () => {
-        loading.delete(image);
-        next();
-      };
-      image.src = image.dataset.src;
-    }
-  };
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
-      waiting.push(entry.target);
-    }
-    next();
-  }, { root, rootMargin: "200px" });
-  return {
-    watch: (image) => seen.observe(image),
-    stop: () => {
-      stopped = true;
-      seen.disconnect();
-      for (const image of loading) image.removeAttribute("src");
-    },
-  };
-}
-
 const remembered = { text: "", status: "", at: "" };
 
 export async function showQueue(main, { go }) {
@@ -60,7 +24,7 @@ export async function showQueue(main, { go }) {
   const search = h("input", { type: "search", placeholder: "Search site, reason, operator  ( / )", value: remembered.text, oninput: () => ((remembered.text = search.value), draw()) });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Status" });
   const list = h("div", { class: "list", role: "listbox", "aria-label": "Raster pairs", tabIndex: 0 });
-  const pictures = loader(list);
+  const pictures = loader(list, 2);
   main.append(h("div", { class: "tools" }, h("h1", {}, "Raster pairs"), chips, search), list);
 
   const fits = (row) => {

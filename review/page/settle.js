@@ -49,14 +49,15 @@ export async function askConflict(conflicts) {
   return theirs ?? [];
 }
 
-/** Show who changed what; resolves to the number of the state to go back to, or null. */
-export async function askHistory(name) {
+/** Show who changed what; resolves to the entry to go back to, with `latest`, the newest of its kind, or null. */
+export async function askHistory(name, writable) {
   const entries = await get(`/api/sites/${name}/history`);
+  const latest = (tiles) => entries.find((entry) => (entry.action === "tiles") === tiles);
   const words = { points: "points", verdict: "verdict", revert: "reverted", outside: "outside the page", tiles: "pairs of tiles" };
   return ask(`History of ${name}`, (close) => h("div", {},
-    entries.length ? h("div", { class: "scroll" }, h("table", { class: "history" }, h("thead", {}, h("tr", {}, ["when", "who", "what", "", ""].map((word) => h("th", {}, word)))), h("tbody", {}, entries.map((entry, at) => h("tr", {},
+    entries.length ? h("div", { class: "scroll" }, h("table", { class: "history" }, h("thead", {}, h("tr", {}, ["when", "who", "what", "", ""].map((word) => h("th", {}, word)))), h("tbody", {}, entries.map((entry) => h("tr", {},
       h("td", {}, entry.time.replace("T", " ").slice(0, 19)), h("td", {}, entry.operator || "–"), h("td", {}, words[entry.action] ?? entry.action), h("td", {}, entry.summary),
-      h("td", {}, entry.action !== "tiles" && at > 0 ? h("button", { onclick: () => close(entry.number) }, "Go back to this") : "")))))) : h("p", {}, "Nothing was changed here yet."),
+      h("td", {}, !writable || entry === latest(entry.action === "tiles") ? "" : h("button", { onclick: () => close({ ...entry, latest: latest(entry.action === "tiles").number }) }, "Go back to this"))))))) : h("p", {}, "Nothing was changed here yet."),
     h("menu", {}, h("button", { onclick: () => close(null), autofocus: true }, "Close"))), "wide");
 }
 

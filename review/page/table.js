@@ -11,6 +11,7 @@ const COLUMNS = [
 const WORDS = { map_x: "map x", map_y: "map y", visible_x: "image x", visible_y: "image y" };
 
 export class Table {
+  /** `actions.chosen(name)`, and `actions.typed(name, key, number)` or null where nothing may be changed. */
   constructor(points, actions) {
     this._points = points;
     this._actions = actions;
@@ -44,9 +45,9 @@ export class Table {
     if (this.typed.contains(document.activeElement)) return;
     const point = this._points.get(this._points.selected);
     if (!point) return this.typed.replaceChildren(h("small", {}, "Select a point to type its coordinates."));
-    this.typed.replaceChildren(...PLACES.map((key) => h("label", {}, WORDS[key], h("input", { type: "number", step: "any", value: point[key].toFixed(3), "data-key": key, onchange: (event) => {
+    this.typed.replaceChildren(...PLACES.map((key) => h("label", {}, WORDS[key], h("input", { type: "number", step: "any", value: point[key].toFixed(3), "data-key": key, disabled: !this._actions.typed, onchange: (event) => {
       const number = Number(event.target.value);
-      if (event.target.value !== "" && Number.isFinite(number)) this._points.move(point.name, { [key]: number });
+      if (event.target.value !== "" && Number.isFinite(number)) this._actions.typed(point.name, key, number);
       else event.target.value = point[key].toFixed(3);
     } }))));
   }

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from review_browser import PAIR, enter, open_site, saved, wait
-from review_server import Client, Server, run_config, serving, tie_point
+import pyarrow.parquet as pq
+from generated_run import run_config
+from review_browser import PAIR, enter, open_site, place_point, saved, screen, show, wait
+from review_server import Client, Server, serving, tie_point
 
+from catalog.verify import verify_release
+from pipeline.ledger import Ledger, State
+from raster.homography import apply_homography
+from raster.pixels import outline
+from stages.acquire.simulated import read_truth
+from stages.rasters import open_raster
 from stages.tiepoints import TiePoint, read_tiepoints
 
 
@@ -30,6 +39,136 @@ def disk_screen_journal(page: Any, workspace: Path, name: str) -> None:
     lines = (workspace / "review/journal.jsonl").read_text().splitlines()
     entries = [entry for entry in map(json.loads, lines) if entry["site"] == name and entry["action"] != "tiles"]
     assert not shown or entries[-1]["state"]["points"] == disk
+
+
+ZOOMS = (4, 2, 1, 0.5, 0.25, 0.125)
+"""Raster px a screen px: zooms 1/4 to 8x."""
+
+
+def placed_and_dragged(page: Any, workspace: Path, name: str, resolutions: Sequence[float], seed: int) -> Any:
+    """Place a point at each resolution and drag one of its sides, zoom about, and come again.
+
+    Args:
+        page: At the raster pair, whose rasters have 900 px a side; it has no points yet.
+        workspace: Where the points are stored.
+        name: The raster pair.
+        resolutions: Raster px a screen px, a point each; at most 16.
+        seed: Of the places.
+
+    Returns:
+        Rows of resolution and the greatest distance, raster px along an axis, of what is stored from where the mouse
+        was. Zooming and coming again have changed nothing.
+    """
+    rng = np.random.default_rng(seed)
+    page.keyboard.press("a")
+    wanted = []
+    for number, resolution in enumerate(resolutions):
+        # Apart from each other by more than a point's own surroundings, at the coarsest zoom too.
+        on_map = np.array([150 + number % 4 * 200, 150 + number // 4 * 200]) + rng.uniform(-40, 40, 2)
+        places = [on_map, on_map + rng.uniform(-9, 9, 2)]
+        place_point(page, tuple(places[0]), tuple(places[1]), resolution)
+        side = number % 2
+        panel = ("map", "visible")[side]
+        to = places[side] + np.array([14, -9]) * resolution
+        show(page, panel, *places[side], resolution)
+        page.mouse.move(*screen(page, panel, *places[side]))
+        page.mouse.down()
+        page.mouse.move(*screen(page, panel, *(places[side] + [9 * resolution, 0])), steps=3)
+        page.mouse.move(*screen(page, panel, *to), steps=3)
+        page.mouse.up()
+        places[side] = to
+        wanted.append(np.concatenate(places))
+    saved(page)
+    stored = points_on_disk(workspace, name)
+    for resolution in (8, 0.5, 0.0625):
+        for panel in ("map", "visible"):
+            show(page, panel, 400, 400, resolution)
+    page.reload()
+    page.wait_for_selector("#room.site")
+    open_site(page, name)
+    assert points_on_disk(workspace, name) == stored
+    found = [[p.map_x, p.map_y, p.visible_x, p.visible_y] for p in stored.values()]
+    keys = "[point.map_x, point.map_y, point.visible_x, point.visible_y]"
+    assert page.evaluate(f"{PAIR}.points.list.map(point => {keys})") == found
+    return list(zip(resolutions, np.abs(np.array(found) - wanted).max(axis=1).tolist(), strict=True))
+
+
+def settled_from_page(chrome: Any, server: Server, name: str, to_visible: Any, noise_px: float, seed: int) -> None:
+    """Carry a refused raster pair as a person does: from the queue, twelve points all over it, accepted.
+
+    Args:
+        chrome: The browser.
+        server: Of the workspace.
+        name: The raster pair, the first of the queue.
+        to_visible: Where places of the map (N, 2) truly lie on the image, px.
+        noise_px: How far off the person clicks: standard deviation along each axis, image px.
+        seed: Of what is off.
+    """
+    watched = enter(chrome, server.address)
+    page = watched.page
+    wait(page, "name => document.querySelector('.list .card.at')?.dataset.name === name", name)
+    page.keyboard.press("Enter")
+    wait(page, "document.querySelector('#room.site')?.pair")
+    assert page.locator(".bar .badge").text_content() == "needs a person"
+    (width, height), image = (page.evaluate(f"{PAIR}.sizes.{side}") for side in ("map", "visible"))
+    places = np.array([[x * width, y * height] for y in (0.08, 0.5, 0.92) for x in (0.08, 0.36, 0.64, 0.92)])
+    clicked = to_visible(places) + np.random.default_rng(seed).normal(0, noise_px, places.shape)
+    assert ((clicked > 0) & (clicked < np.array(image) - 1)).all()
+    page.keyboard.press("a")
+    for on_map, on_image in zip(places, clicked, strict=True):
+        place_point(page, tuple(on_map), tuple(on_image))
+    saved(page)
+    wait(page, f"{PAIR}.fit().accepted === true")
+    page.keyboard.press("Escape")
+    page.keyboard.press("y")
+    wait(page, "document.querySelector('.bar .badge').textContent === 'accepted by a person'")
+    assert (watched.complaints, watched.elsewhere) == ([], [])
+    page.context.close()
+
+
+def refused_sites_to_release(chrome: Any, config: Path, workspace: Path, noise_px: float) -> dict[str, Any]:
+    """Carry each site that a finished run of simulated rasters refused from the page to the release.
+
+    Args:
+        chrome: The browser.
+        config: Of the run.
+        workspace: Of the run; it is changed.
+        noise_px: How far off the person clicks: standard deviation along each axis, image px.
+
+    Returns:
+        By site: the units that ran again, faults of the release, whose word the manifest says it is, and how far the
+        corners of the map lie from the truth, px.
+    """
+    rows: dict[str, Any] = {}
+    while left := [name for name in refused_sites(workspace) if name not in rows]:
+        with serving(workspace) as server:
+            name = Client(server.address).get("/api/sites")["rows"][0]["name"]
+            assert name in left, "the queue begins with what is refused"
+            rasters = workspace / "rasters" / name
+            truth = read_truth(rasters / "truth.json")
+            settled_from_page(chrome, server, name, truth.to_visible, noise_px, seed=len(rows))
+        done = run_config(config, workspace)
+        aligned = json.loads((workspace / "alignment" / name / "alignment.json").read_text())
+        with open_raster(rasters / "map.tif") as reader:
+            corners = outline(reader.width, reader.height)
+        apart = apply_homography(np.array(aligned["homography"]), corners) - truth.to_visible(corners)
+        manifest = pq.read_table(workspace / "release" / "manifest.parquet").to_pylist()
+        of_site = [row for row in manifest if f"{row['point_id']}/{row['site_id']}" == name]
+        rows[name] = {
+            "verdict": aligned["verdict"],
+            "units_run_again": sorted(done),
+            "faults_of_the_release": [str(fault) for fault in verify_release(workspace / "release")],
+            "pairs": len(of_site),
+            "review": sorted({f"{row['review']} by {row['reviewed_by']}" for row in of_site}),
+            "corners_px": round(float(np.linalg.norm(apart, axis=1).max()), 2),
+        }
+    return rows
+
+
+def refused_sites(workspace: Path) -> list[str]:
+    """Return the sites whose alignment a run refused."""
+    with Ledger(workspace / "engine" / "ledger.sqlite", read_only=True) as ledger:
+        return [name for name, record in ledger.records("align").items() if record.state == State.REJECTED]
 
 
 def random_edits(chrome: Any, server: Server, name: str, edits: int, seed: int) -> None:

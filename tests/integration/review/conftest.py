@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from review_server import run_config, write_config, write_rasters
+from generated_run import run_config, write_config, write_rasters
 
 
 @pytest.fixture(scope="session")

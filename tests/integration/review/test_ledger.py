@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from review_server import run_config
+from generated_run import run_config
 
 from catalog.checksums import digest, files_below
 from catalog.verify import verify_release

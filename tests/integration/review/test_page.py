@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from review_browser import PAIR, Watched, browser, enter, open_site, place_point, saved, screen, show, wait
-from review_scenarios import disk_screen_journal, points_on_disk, random_edits, two_browsers
-from review_server import Server, serving
+from review_scenarios import (
+    ZOOMS,
+    disk_screen_journal,
+    placed_and_dragged,
+    points_on_disk,
+    random_edits,
+    two_browsers,
+)
+from review_server import Server, serving, tie_point
 
 pytestmark = pytest.mark.integration
 
@@ -37,45 +44,10 @@ def watched(chrome: Any, server: Server) -> Iterator[Watched]:
     found.page.context.close()
 
 
-@pytest.mark.parametrize("resolution", [4, 1, 0.125])
-def test_points_are_stored_where_they_were_placed_and_dragged(
-    watched: Watched, workspace: Path, resolution: float
-) -> None:
-    page = watched.page
-    open_site(page, "001/1")
-    page.keyboard.press("a")
-    rng = np.random.default_rng(7)
-    wanted = {}
-    for number in range(4):
-        on_map, on_image = (tuple(rng.uniform(150, 750, 2)) for _ in range(2))
-        place_point(page, on_map, on_image, resolution)
-        name = page.evaluate(f"{PAIR}.points.list.at(-1).name")
-        wanted[name] = [*on_map, *on_image]
-        if number % 2:
-            panel, at = ("map", 0) if number == 1 else ("visible", 2)
-            x, y = wanted[name][at : at + 2]
-            show(page, panel, x, y, resolution)
-            to = x + 40 * resolution, y - 25 * resolution
-            page.mouse.move(*screen(page, panel, x, y))
-            page.mouse.down()
-            page.mouse.move(*screen(page, panel, x + 9 * resolution, y), steps=3)
-            page.mouse.move(*screen(page, panel, *to), steps=3)
-            page.mouse.up()
-            wanted[name][at : at + 2] = to
-    saved(page)
-    stored = points_on_disk(workspace, "001/1")
-    found = {name: [p.map_x, p.map_y, p.visible_x, p.visible_y] for name, p in stored.items()}
-    assert found.keys() == wanted.keys()
-    allowed = 0.1 if resolution == 0.125 else resolution / 2 + 1e-9
-    errors = np.abs(np.array([found[name] for name in wanted]) - np.array(list(wanted.values())))
-    assert errors.max() <= allowed
-    for level in (8, 0.5, 0.0625):
-        show(page, "map", 400, 400, level)
-    page.reload()
-    page.wait_for_selector("#room.site")
-    open_site(page, "001/1")
-    assert points_on_disk(workspace, "001/1") == stored
-    assert page.evaluate(f"{PAIR}.points.list.map(point => point.map_x)") == [p.map_x for p in stored.values()]
+def test_points_are_stored_where_they_were_placed_and_dragged(watched: Watched, workspace: Path) -> None:
+    open_site(watched.page, "001/1")
+    for resolution, error in placed_and_dragged(watched.page, workspace, "001/1", 2 * ZOOMS, seed=7):
+        assert error <= (0.1 if resolution == 0.125 else resolution / 2 + 1e-9), resolution
 
 
 def test_a_side_that_only_the_fit_predicts_is_no_point(watched: Watched, workspace: Path) -> None:
@@ -107,7 +79,10 @@ def test_escape_ends_a_drag_where_it_began(watched: Watched, workspace: Path) ->
     page.mouse.move(*screen(page, "map", 300, 300))
     page.mouse.down()
     page.mouse.move(*screen(page, "map", 320, 310), steps=4)
+    shown = page.locator("[data-panel=map] .loupe:not([hidden]) small").text_content()
+    assert np.allclose([float(value) for value in shown.split(",")], [320, 310], atol=0.2)
     page.keyboard.press("Escape")
+    assert page.locator(".loupe:not([hidden])").count() == 0
     page.mouse.move(*screen(page, "map", 330, 310), steps=2)
     page.mouse.up()
     page.wait_for_timeout(500)
@@ -169,6 +144,55 @@ def test_a_rejection_by_its_reason_and_back(watched: Watched, workspace: Path) -
     assert not (workspace / "verdicts/003/1.json").exists()
 
 
+FAULTS = """() => {
+    const found = [];
+    const kinds = 'button, select, input, h1, .badge, .count, th, td, dt, dd, p, small, b';
+    const seen = [...document.querySelectorAll(kinds)].filter((each) =>
+        each.checkVisibility() && each.getClientRects().length && !each.closest('.scroll, .list, .grid'));
+    const boxes = seen.map((each) => each.getBoundingClientRect());
+    const name = (each) => each.textContent.trim().slice(0, 40) || each.getAttribute('aria-label') || each.placeholder;
+    seen.forEach((each, i) => {
+        const box = boxes[i];
+        const off = Math.max(-box.left, -box.top, box.right - innerWidth, box.bottom - innerHeight);
+        if (off > 1) found.push(`off the screen: ${name(each)}`);
+        const cut = each.matches('button, h1, .badge') && each.scrollWidth > each.clientWidth + 1;
+        if (cut) found.push(`cut off: ${name(each)}`);
+        if (parseFloat(getComputedStyle(each).fontSize) < 10) found.push(`tiny: ${name(each)}`);
+        seen.forEach((other, j) => {
+            if (j <= i || each.contains(other) || other.contains(each)) return;
+            const across = Math.min(box.right, boxes[j].right) - Math.max(box.left, boxes[j].left);
+            const down = Math.min(box.bottom, boxes[j].bottom) - Math.max(box.top, boxes[j].top);
+            if (across > 2 && down > 2) found.push(`${name(each)} over ${name(other)}`);
+        });
+    });
+    return found;
+}"""
+"""What lies off the screen, is cut off, tiny, or over something else."""
+
+
+def test_nothing_overlaps_or_is_cut_off(watched: Watched) -> None:
+    page = watched.page
+    for width, height in ((1280, 800), (1920, 1080)):
+        page.set_viewport_size({"width": width, "height": height})
+        for room, shown in (("queue", ".list .card"), ("site/001/1", ".points"), ("gallery", ".tile[data-pair]")):
+            page.evaluate("room => { location.hash = `#/${room}` }", room)
+            page.wait_for_selector(shown)
+            assert page.evaluate(FAULTS) == [], (width, room)
+
+
+def test_coordinates_can_be_typed_and_say_by_whom(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    point = tie_point("Bob-1", 100.0, 200.0, 101.0, 201.0, "Bob")
+    page.evaluate(f"point => {PAIR}.points.edit([point])", point)
+    page.locator(".points tbody tr").click()
+    page.locator(".typed [data-key=visible_y]").fill("207.25")
+    page.keyboard.press("Enter")
+    saved(page)
+    (stored,) = points_on_disk(workspace, "001/1").values()
+    assert (stored.visible_y, stored.operator) == (207.25, "Ada")
+
+
 def test_random_edits_undos_reloads_and_a_kill(chrome: Any, workspace: Path) -> None:
     with serving(workspace) as server:
         random_edits(chrome, server, "001/1", edits=24, seed=1)
@@ -212,6 +236,12 @@ def test_the_gallery_makes_only_the_cards_that_are_seen(watched: Watched, worksp
     table = (workspace / "verdicts/002/1.tiles.csv").read_text().splitlines()
     assert len(table) == 4
     assert all(",reject,wrong place,Ada," in line for line in table[1:])
+    page.keyboard.press("Control+z")
+    wait(page, "document.querySelectorAll('.tile.person').length === 0")
+    assert not (workspace / "verdicts/002/1.tiles.csv").exists()
+    page.keyboard.press("Control+y")
+    page.wait_for_selector(".tile.person.rejected")
+    assert (workspace / "verdicts/002/1.tiles.csv").read_text().splitlines() == table
     page.locator(".tile.rejected").first.dblclick()
     page.wait_for_selector("dialog[open] .compare img")
     page.keyboard.press("2")

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+from generated_run import run_config, write_config, write_rasters
 from review_scenarios import runs_beside_saves
-from review_server import Client, Server, run_config, serving, tie_point, write_config, write_rasters
+from review_server import Client, Server, serving, tie_point
 
 from catalog.checksums import digest
 
@@ -248,3 +249,38 @@ def test_the_gallery_reads_arrays_like_files(tmp_path: Path) -> None:
             pixels = raster.read().transpose(1, 2, 0)
         shown = picture(client.get("/pair/001_1_0001_0002/visible"))
         assert (shown == pixels[256:512, 512:768]).all()
+
+
+def test_verdicts_on_pairs_go_back_and_forth_unless_somebody_judged_since(client: Client, workspace: Path) -> None:
+    ids = [name for site in ("001/1", "002/1") for name in client.get(f"/api/pairs/ids?site={site}")[:2]]
+    path = workspace / "verdicts/001/1.tiles.csv"
+    _, first = client.ask("PUT", "/api/pairs", {"pairs": ids, "verdict": "reject", "reason": "poor map"})
+    rejected = path.read_bytes()
+    _, second = client.ask("PUT", "/api/pairs", {"pairs": ids[:1], "verdict": "keep"})
+    assert [step["site"] for step in first["steps"]] == ["001/1", "002/1"]
+    for said in (second, first):
+        assert client.ask("POST", "/api/pairs/revert", {"steps": said["steps"]})[0] == 200
+    assert client.get("/api/pairs?person=any")["found"] == 0
+    assert not path.exists()
+    forth = [step | {"back_to": step["present"], "present": step["back_to"]} for step in first["steps"]]
+    assert client.ask("POST", "/api/pairs/revert", {"steps": forth})[0] == 200
+    assert path.read_bytes() == rejected
+    status, said = client.ask("POST", "/api/pairs/revert", {"steps": second["steps"]})
+    assert status == 409
+    assert "001/1" in said["error"]
+    assert path.read_bytes() == rejected
+    whats = [entry["summary"] for entry in client.get("/api/sites/001/1/history")]
+    assert whats[-3:] == ["keep 1 pairs", "reject 2 pairs: poor map", "before the first change here"]
+    foreign = [first["steps"][0] | {"site": "003/1"}]
+    assert client.ask("POST", "/api/pairs/revert", {"steps": foreign})[0] == 404
+
+
+def test_presence_says_who_else_is_where(client: Client, server: Server) -> None:
+    _, said = client.ask("POST", "/api/invite", {"operator": "Bob"})
+    other = Client(server.origin + said["path"])
+    assert other.get("/api/about?at=002/1")["operator"] == "Bob"
+    assert client.get("/api/about?at=001/1")["present"] == [{"operator": "Bob", "site": "002/1"}]
+    other.get("/api/about")
+    assert client.get("/api/about")["present"] == [{"operator": "Bob", "site": ""}]
+    other.get("/api/about?at=../../etc")
+    assert client.get("/api/about")["present"] == [{"operator": "Bob", "site": ""}]

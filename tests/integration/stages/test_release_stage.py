@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from textwrap import dedent
 
-import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import rasterio
-from affine import Affine
+from generated_run import run_config, write_config, write_rasters
 from typer.testing import CliRunner
 
 from catalog.checksums import digest, files_below
@@ -30,66 +28,17 @@ from stages.tables import CLEAN, PAIRS, SPLIT, read_tables
 
 pytestmark = pytest.mark.integration
 
-POINTS = 3
-SIDE = 900  # px: nine tiles of 256 px, with a rest
-
-CONFIG = """
-name: release-test
-seed: 3
-stages:
-  sample:
-    sites:
-{sites}
-  acquire:
-    map: {{kind: geotiff, path: "{{point_id}}_map.tif", source: drawn map, licence: CC0-1.0, attribution: the test}}
-    visible:
-      kind: geotiff
-      path: "{{point_id}}_visible.tif"
-      source: noise
-      licence: CC-BY-4.0
-      attribution: the test
-      date: "2024"
-  align: {{method: georeference}}
-  tile: {{size: 256, format: {tiles}}}
-  split: {{shares: {{train: 0.34, val: 0.33, test: 0.33}}, distance_km: 5}}
-  release: {{title: Release test, formats: {formats}}}
-"""
-
-
-def _write(path: Path, image: np.ndarray, transform: Affine) -> None:
-    profile = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
-    with rasterio.open(path, "w", transform=transform, **profile) as file:
-        file.write(image.transpose(2, 0, 1))
-
 
 @pytest.fixture(scope="module")
 def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rasters")
-    for point in range(POINTS):
-        rng = np.random.default_rng(point)
-        visible = cv2.resize(rng.integers(0, 256, (90, 90, 3), dtype=np.uint8), (SIDE, SIDE))
-        edges = cv2.Canny(visible, 80, 160)[..., None]
-        transform = Affine(0.5, 0, 500_000 + 60_000 * point, 0, -0.5, 5_200_000)
-        _write(folder / f"{point + 1:03d}_visible.tif", visible, transform)
-        drawn = np.where(edges > 0, np.uint8(90), np.uint8(245)) + rng.integers(0, 9, (SIDE, SIDE, 3), dtype=np.uint8)
-        _write(folder / f"{point + 1:03d}_map.tif", drawn, transform)
+    write_rasters(folder)
     return folder
 
 
-def _config(rasters: Path, name: str, tiles: str, formats: str) -> Path:
-    sites = "\n".join(
-        f'      - {{point: "{n + 1:03d}", site: "1", raster: "{n + 1:03d}_visible.tif"}}' for n in range(POINTS)
-    )
-    config = rasters / f"{name}.yaml"
-    config.write_text(dedent(CONFIG).format(sites=sites, tiles=tiles, formats=formats))
-    return config
-
-
-def _run(rasters: Path, workspace: Path, tiles: str = "png", formats: str = "[folders]") -> Path:
-    config = _config(rasters, workspace.name, tiles, formats)
-    loaded = load_recipe(config)
-    summary = run(loaded.stages, Workspace(workspace, create=True), Request(loaded.resolved, loaded.seed))
-    assert not summary.failures
+def _run(rasters: Path, workspace: Path, **given: str) -> Path:
+    config = write_config(rasters, name=workspace.name, **given)
+    run_config(config, workspace)
     return config
 
 
@@ -140,7 +89,7 @@ def test_a_workspace_without_a_release_says_so(rasters: Path, tmp_path: Path) ->
     place = Workspace(tmp_path / "begun", create=True)
     with pytest.raises(WorkspaceError, match="no run has begun"):
         export_release(place, ["zarr"])
-    loaded = load_recipe(_config(rasters, "begun", "png", "null"))
+    loaded = load_recipe(write_config(rasters, name="begun", formats="null"))
     run(loaded.stages, place, Request(loaded.resolved, loaded.seed, only=["sample"]))
     with pytest.raises(WorkspaceError, match="no release yet"):
         export_release(place, ["zarr"])

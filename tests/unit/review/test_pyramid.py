@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from raster.reader import RasterReader
 from review.errors import ReviewError
 from review.journal import Journal
 from review.pyramid import TILE, Pyramid, levels_of, tiles_of
+from review.sites import Side
+from review.views import Views
 from stages.rasters import open_raster, write_raster
 
 pytestmark = pytest.mark.unit
@@ -83,6 +86,30 @@ def test_a_tile_is_one_read(raster: RasterReader, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "pread", lambda *given: calls.append(given) or read(*given))
     assert pyramid.tile(2, 1, 0)
     assert len(calls) == 1
+
+
+def test_a_tile_of_full_resolution_is_at_most_three_reads(pixels: np.ndarray, tmp_path: Path) -> None:
+    counter = Path("/proc/self/io")
+    if not counter.is_file():
+        pytest.skip("this system does not count reads")
+    grid = Grid("EPSG:32632", Affine(1, 0, 0, 0, -1, 0), WIDTH, HEIGHT)
+    mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mask[:700, :1200] = 0
+    write_raster(tmp_path / "raster.tif", grid, [np.dstack([pixels, mask])], {})
+    views, side = Views(tmp_path / "views"), Side(tmp_path / "raster.tif", "0" * 64, grid)
+    places = [(column, row) for column in range(5) for row in range(3)]
+
+    async def reads() -> int:
+        for column, row in places:
+            await views.tile(side, 0, column, row)
+        before = int(counter.read_text().split("syscr: ")[1].split()[0])
+        for column, row in places:
+            await views.tile(side, 0, column, row)
+        return int(counter.read_text().split("syscr: ")[1].split()[0]) - before
+
+    count = asyncio.run(reads())
+    views.close()
+    assert count <= 3 * len(places)
 
 
 def test_the_journal_forgets_a_line_that_was_cut_off_and_names_one_that_is_damaged(tmp_path: Path) -> None:
