@@ -66,7 +66,7 @@ def build_release(
         raise CatalogError("a release without pixels: choose at least one of the formats folders and zarr")
     manifest = make_manifest(schema, contents.records)
     sources = conform(contents.sources, schema.sources, "the table of sources")
-    lost = pc.sum(pc.is_null(pc.index_in(published(manifest)[schema.key], sources[schema.key]))).as_py()
+    lost = pc.sum(pc.is_null(pc.index_in(published(manifest, [schema.key])[schema.key], sources[schema.key]))).as_py()
     if lost:
         raise CatalogError(
             f"{lost} accepted {schema.name} have no source of pixels; "
@@ -155,6 +155,6 @@ def count(schema: Schema[Any], manifest: pa.Table) -> dict[str, int]:
     Returns:
         The splits, then "rejected" and "all", the rejected ones included.
     """
-    rows = published(manifest)
+    rows = published(manifest, ["split"])
     splits = {name: pc.sum(pc.equal(rows["split"], name)).as_py() or 0 for name in schema.splits}
     return {**splits, "rejected": manifest.num_rows - rows.num_rows, "all": manifest.num_rows}
