@@ -99,7 +99,7 @@ def _fill(
     for name, table in schema.tables(contents).items():
         pq.write_table(table, new / name, compression="zstd", store_schema=True)
     if folders:
-        digests |= write_folders(schema, manifest, sources, root, new)
+        digests = write_folders(schema, manifest, sources, root, new)
         write_hub_tables(schema, manifest, new)
     if Format.FOOTPRINTS in formats:
         write_footprints(schema, manifest, new / FOOTPRINTS_NAME)
@@ -118,7 +118,8 @@ def _fill(
     write_card(schema, new / CARD_NAME, contents, manifest, formats)
     write_croissant(schema, new / CROISSANT_NAME, contents, manifest, formats)
     rest = [name for name in files_below(new) if name not in digests]
-    write_checksums(new / CHECKSUMS_NAME, digests | {name: digest(new / name) for name in rest})
+    digests.update((name, digest(new / name)) for name in rest)
+    write_checksums(new / CHECKSUMS_NAME, digests)
 
 
 def _place(source: Path, path: str, known: str | None, new: Path) -> Placed:

@@ -35,8 +35,7 @@ def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     Raises:
         CatalogError: Records occur twice, or have verdicts, splits or formats that are not known.
     """
-    order = [(name, "ascending") for name in schema.order]
-    table = conform(records, schema.columns, f"the table of {schema.name}").sort_by(order).combine_chunks()
+    table = in_order(schema, conform(records, schema.columns, f"the table of {schema.name}"))
     _check(schema, table)
     accepted = pc.equal(table["verdict"], "accepted").to_numpy(zero_copy_only=False)
     geometry, boxes = _footprints(table["geometry"])
@@ -50,6 +49,17 @@ def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     }
     columns = [derived[name] if name in derived else table[name] for name in schema.manifest.names]
     return pa.table(columns, schema=schema.manifest)
+
+
+def in_order(schema: Schema[Any], records: pa.Table) -> pa.Table:
+    """Return records in the order of the manifest; the very table, not a copy, if they are in that order.
+
+    Args:
+        schema: Names the columns that order them.
+        records: One row a record, with those columns.
+    """
+    order = pc.sort_indices(records, [(name, "ascending") for name in schema.order])
+    return records if (order.to_numpy() == np.arange(len(order))).all() else records.take(order)
 
 
 def layout_path(table: pa.Table, role: Role) -> pa.ChunkedArray:

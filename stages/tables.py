@@ -137,7 +137,7 @@ def read_tables(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str]
     for path in paths:
         try:
             with pq.ParquetFile(path) as file:
-                parts.append(file.read(wanted.names).select(wanted.names).cast(wanted))
+                parts.append(file.read(wanted.names, use_threads=False).select(wanted.names).cast(wanted))
         except (OSError, pa.ArrowInvalid, KeyError) as error:
             raise PermanentError(f"{path}: cannot read this table ({error}); delete it and run again") from error
         if len(parts) == _PARTS:
