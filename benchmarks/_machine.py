@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -46,7 +47,7 @@ def commit() -> str:
 def report(name: str, workload: Mapping[str, Any], figures: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Print and return one benchmark's figures with its workload, machine and commit.
 
-    `as_json` prints one JSON object and nothing else, else a readable list.
+    `as_json` prints one JSON object and nothing else, a list of plain values on one line; else a readable list.
     """
     entry: dict[str, Any] = {
         "benchmark": name,
@@ -56,7 +57,7 @@ def report(name: str, workload: Mapping[str, Any], figures: Mapping[str, Any], *
         "figures": dict(figures),
     }
     if as_json:
-        print(json.dumps(entry, indent=1))
+        print(re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(entry, indent=1)))
         return entry
     print(f"{name} at commit {entry['commit']}")
     for section in ("workload", "machine", "figures"):

@@ -8,12 +8,11 @@ The control is trained in the same way on wrong correspondence. Protocol: whole 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 from pathlib import Path
 from typing import Any
 
-from _machine import commit, machine
+from _machine import report
 
 from retrieval.encoders import load_encoder
 from retrieval.measure import encoded, measure, tasks_of
@@ -22,6 +21,10 @@ from retrieval.training.config import TrainingConfig
 from retrieval.training.run import train_baseline
 
 SEEDS = (0, 1, 2)
+KEPT = ("median rank", "R@10", "within 750 km")
+"""Figures of the record; `results.json` in the folder of each run has all."""
+_CHANCE = "median rank by chance"
+Tasks = dict[str, dict[str, dict[str, float]]]
 
 
 def main() -> None:
@@ -33,24 +36,38 @@ def main() -> None:
     given = parser.parse_args()
     (given.out / "features").mkdir(parents=True, exist_ok=True)
     benchmark = read_release(given.release)
-    runs = [_run(given.release, given.out, benchmark, seed, shuffled) for seed in SEEDS for shuffled in (False, True)]
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    record = {
-        "workload": {
-            "release": benchmark.name,
-            "digest": benchmark.digest(),
-            "seeds": SEEDS,
-            "protocol": "whole-gallery",
-        },
-        "machine": machine(),
-        "commit": commit(),
-        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
-        "runs": runs,
+    models = {
+        name: [_run(given.release, given.out, benchmark, seed, name == "control") for seed in SEEDS]
+        for name in ("baseline", "control")
     }
-    print(json.dumps(record, indent=None if given.json else 1))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    figures = {"processor_seconds": round(used.ru_utime + used.ru_stime, 1), "tasks": summary(models)}
+    workload = {
+        "release": benchmark.name, "digest": benchmark.digest(), "seeds": list(SEEDS), "protocol": "whole-gallery",
+        "figures": "a list a seed: value, low and high end of its 95% interval by landmark",
+    }  # fmt: skip
+    report("retrieval_baseline", workload, figures, as_json=given.json)
 
 
-def _run(release: Path, out: Path, benchmark: Any, seed: int, shuffled: bool) -> dict[str, Any]:
+def summary(models: dict[str, list[Tasks]]) -> dict[str, Any]:
+    """Return what a reader needs of the runs: task -> figure -> model -> values of its seeds.
+
+    Args:
+        models: Name of a model -> a run a seed: task -> figure -> value, low and high.
+    """
+    (first, *_), *_ = models.values()
+    return {
+        task: {
+            figure: {name: [list(run[task][figure].values()) for run in runs] for name, runs in models.items()}
+            for figure in KEPT
+            if figure in found
+        }
+        | ({"median rank by chance": found[_CHANCE]["value"]} if _CHANCE in found else {})
+        for task, found in first.items()
+    }
+
+
+def _run(release: Path, out: Path, benchmark: Any, seed: int, shuffled: bool) -> Tasks:
     folder = out / f"{seed}{'-shuffled' if shuffled else ''}"
     folder.mkdir(exist_ok=True)
     if not (folder / "features").exists():
@@ -63,11 +80,7 @@ def _run(release: Path, out: Path, benchmark: Any, seed: int, shuffled: bool) ->
     found = measure(
         benchmark, vectors, tasks_of(benchmark, vectors), ["whole-gallery"], folder / "results", pooled=True
     )
-    return {
-        "seed": seed,
-        "shuffled": shuffled,
-        "tasks": {each["task"]: each["figures"] for each in found["results"]},
-    }
+    return {each["task"]: each["figures"] for each in found["results"]}
 
 
 if __name__ == "__main__":

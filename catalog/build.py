@@ -66,7 +66,7 @@ def build_release(
         raise CatalogError("a release without pixels: choose at least one of the formats folders and zarr")
     manifest = make_manifest(schema, contents.records)
     sources = conform(contents.sources, schema.sources, "the table of sources")
-    lost = pc.sum(pc.is_null(pc.index_in(published(manifest)[schema.key], sources[schema.key]))).as_py()
+    lost = pc.sum(pc.is_null(pc.index_in(published(manifest, [schema.key])[schema.key], sources[schema.key]))).as_py()
     if lost:
         raise CatalogError(
             f"{lost} accepted {schema.name} have no source of pixels; "
@@ -99,7 +99,7 @@ def _fill(
     for name, table in schema.tables(contents).items():
         pq.write_table(table, new / name, compression="zstd", store_schema=True)
     if folders:
-        digests |= write_folders(schema, manifest, sources, root, new)
+        digests = write_folders(schema, manifest, sources, root, new)
         write_hub_tables(schema, manifest, new)
     if Format.FOOTPRINTS in formats:
         write_footprints(schema, manifest, new / FOOTPRINTS_NAME)
@@ -118,7 +118,8 @@ def _fill(
     write_card(schema, new / CARD_NAME, contents, manifest, formats)
     write_croissant(schema, new / CROISSANT_NAME, contents, manifest, formats)
     rest = [name for name in files_below(new) if name not in digests]
-    write_checksums(new / CHECKSUMS_NAME, digests | {name: digest(new / name) for name in rest})
+    digests.update((name, digest(new / name)) for name in rest)
+    write_checksums(new / CHECKSUMS_NAME, digests)
 
 
 def _place(source: Path, path: str, known: str | None, new: Path) -> Placed:
@@ -155,6 +156,6 @@ def count(schema: Schema[Any], manifest: pa.Table) -> dict[str, int]:
     Returns:
         The splits, then "rejected" and "all", the rejected ones included.
     """
-    rows = published(manifest)
+    rows = published(manifest, ["split"])
     splits = {name: pc.sum(pc.equal(rows["split"], name)).as_py() or 0 for name in schema.splits}
     return {**splits, "rejected": manifest.num_rows - rows.num_rows, "all": manifest.num_rows}

@@ -57,7 +57,7 @@ def write_card(
 
 
 def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]) -> str:
-    count = published(manifest).num_rows
+    count = published(manifest, ["verdict"]).num_rows
     bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     matter: Json = {
         "pretty_name": contents.about.title,
@@ -71,7 +71,7 @@ def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Tab
 
 
 def _counts(schema: Schema[Any], manifest: pa.Table) -> str:
-    rows = published(manifest)
+    rows = published(manifest, ["split", schema.group])
     lines = [f"| split | {schema.group.removesuffix('_id')}s | {schema.name} |", "|---|---:|---:|"]
     for name in schema.splits:
         chosen = rows.filter(pc.equal(rows["split"], name))
@@ -117,7 +117,7 @@ def _splits(schema: Schema[Any], benchmark: Benchmark) -> str:
 
 
 def _rejected(schema: Schema[Any], manifest: pa.Table) -> str:
-    rejected = manifest.filter(pc.equal(manifest["verdict"], "rejected"))
+    rejected = manifest.select(["reasons"]).filter(pc.equal(manifest["verdict"], "rejected"))
     # Figures differ from record to record ("no data on 31%"): what counts is the rule, the words around them.
     reasons = Counter(
         NUMBER.sub("…", reason) for row in rejected["reasons"].to_pylist() for reason in dict.fromkeys(row)

@@ -41,7 +41,8 @@ def write_checksums(path: Path, digests: Mapping[str, str]) -> None:
         path: Where to; an existing file is replaced.
         digests: BLAKE3 in hexadecimal by path relative to the release, without the file of checksums itself.
     """
-    path.write_text("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)), encoding="utf-8")
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{digests[name]}  {name}\n" for name in sorted(digests))
 
 
 def read_checksums(path: Path) -> dict[str, str]:
@@ -50,18 +51,20 @@ def read_checksums(path: Path) -> dict[str, str]:
     Raises:
         CatalogError: The file cannot be read, is too large, or has a malformed line, which is named.
     """
+    digests = {}
     try:
         if inside(path.parent, path.name).stat().st_size > _MAX_BYTES:
             raise CatalogError(f"{path}: has more than {_MAX_BYTES} bytes; build the release again")
-        lines = path.read_text(encoding="utf-8").split("\n")
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                hexadecimal, _, name = line.removesuffix("\n").partition("  ")
+                if len(hexadecimal) != 64 or not name:
+                    raise CatalogError(
+                        f"{path}, line {number}: not `<64 hexadecimal digits>  <path>`; build the release again"
+                    )
+                digests[name] = hexadecimal
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path}: cannot read the checksums ({error}); build the release again") from error
-    digests = {}
-    for number, line in enumerate(lines[: -1 if lines[-1] == "" else None], start=1):
-        hexadecimal, _, name = line.partition("  ")
-        if len(hexadecimal) != 64 or not name:
-            raise CatalogError(f"{path}, line {number}: not `<64 hexadecimal digits>  <path>`; build the release again")
-        digests[name] = hexadecimal
     return digests
 
 

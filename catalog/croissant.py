@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog.manifest import published
 from catalog.model import IMAGE_TYPES, MANIFEST_NAME, Contents, Format, Json
@@ -73,7 +74,7 @@ def write_croissant(
     about = contents.about
     distribution, records = [_manifest_file(schema, path.parent / MANIFEST_NAME)], [_records(schema)]
     if Format.FOLDERS in formats and manifest.num_rows:
-        kinds = sorted(set(published(manifest)["format"].to_pylist()))
+        kinds = sorted(pc.unique(published(manifest, ["format"])["format"]).to_pylist())
         for role in schema.roles:
             distribution.append(_images_file_set(schema, role, kinds))
             records.append(_images_records(schema, role.name))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog.errors import CatalogError
-from catalog.manifest import published
+from catalog.manifest import published, published_batches
 from catalog.schema import Schema
 
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES}
@@ -56,17 +57,17 @@ def write_folders(
     Raises:
         CatalogError: Records have no image files of their own, or a file is missing.
     """
-    rows = published(manifest)
-    if "npy" in rows["format"].to_pylist():
+    if "npy" in pc.unique(published(manifest, ["format"])["format"]).to_pylist():
         raise CatalogError(
             "the folder layout needs image files, but these images were made with format none; "
             "publish them as zarr, or make them again as png, jpeg or webp"
         )
     digests = {}
-    for role in schema.images:
-        files = dict(zip(sources[schema.key].to_pylist(), sources[f"{role}_file"].to_pylist(), strict=True))
-        columns = (rows[name].to_pylist() for name in (schema.key, f"{role}_path", f"{role}_digest"))
-        for key, path, digest in zip(*columns, strict=True):
-            place(root / files[key], release / path)
-            digests[path] = digest
+    for rows in published_batches(manifest):
+        files = sources.take(pc.index_in(rows[schema.key], sources[schema.key]))
+        for role in schema.images:
+            columns = (files[f"{role}_file"], rows[f"{role}_path"], rows[f"{role}_digest"])
+            for file, path, digest in zip(*(column.to_pylist() for column in columns), strict=True):
+                place(root / file, release / path)
+                digests[path] = digest
     return digests

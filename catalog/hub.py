@@ -5,6 +5,7 @@ Its image folder builder reads tables whose columns `<role>_file_name` name imag
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
-from catalog.manifest import published
+from catalog.manifest import published, published_batches
 from catalog.model import Json
 from catalog.schema import Schema
 
-_LEFT_OUT = {"verdict", "reasons", "geometry", "zarr_index"}
+_LEFT_OUT = {"split", "verdict", "reasons", "geometry", "zarr_index"}
 
 
 def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> None:
@@ -28,15 +29,16 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
         manifest: As `make_manifest` returns it; rejected records are left out.
         release: Folder that is being built; the tables lie beside its manifest.
     """
-    rows = published(manifest)
-    columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
-    for role in schema.images:
-        columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
-    columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
-    table = pa.table(columns)
-    for split in _splits(schema, rows):
-        chosen = table.filter(pc.equal(table["split"], split))
-        pq.write_table(chosen.drop_columns("split"), release / _table(schema, split), compression="zstd")
+    with ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for rows in published_batches(manifest):
+            table = _hub_table(schema, rows)
+            for split in _splits(schema, rows):
+                part = table.filter(pc.equal(rows["split"], split))
+                if split not in writers:
+                    path = release / _table(schema, split)
+                    writers[split] = stack.enter_context(pq.ParquetWriter(path, part.schema, compression="zstd"))
+                writers[split].write_table(part)
 
 
 def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
@@ -49,13 +51,21 @@ def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
     Returns:
         One configuration, in the form of dataset hubs; none where no record is published.
     """
-    rows = published(manifest)
+    rows = published(manifest, ["split", "format"])
     splits = _splits(schema, rows)
-    kinds = sorted(set(rows["format"].to_pylist()))
+    kinds = sorted(pc.unique(rows["format"]).to_pylist())
     images = [role.pattern(kind) for role in schema.roles for kind in kinds]
     data = [{"split": split, "path": [_table(schema, split), *images]} for split in splits]
     tables = [_table(schema, split) for split in splits]
     return [{"config_name": "default", "data_files": data, "metadata_filenames": tables}] if splits else []
+
+
+def _hub_table(schema: Schema[Any], rows: pa.Table) -> pa.Table:
+    columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
+    for role in schema.images:
+        columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
+    columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
+    return pa.table(columns)
 
 
 def _splits(schema: Schema[Any], rows: pa.Table) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -20,6 +21,9 @@ from catalog.model import EXTENSIONS, MANIFEST_NAME
 from catalog.schema import Role, Schema, conform
 from catalog.untrusted import read_table
 
+ROW_GROUP = 16384
+"""Rows of a row group, and of what is worked on at once."""
+
 
 def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     """Return the manifest of a table of `schema.columns`: ordered, with paths, Zarr positions and bounds added.
@@ -31,21 +35,31 @@ def make_manifest(schema: Schema[Any], records: pa.Table) -> pa.Table:
     Raises:
         CatalogError: Records occur twice, or have verdicts, splits or formats that are not known.
     """
-    order = [(name, "ascending") for name in schema.order]
-    table = conform(records, schema.columns, f"the table of {schema.name}").sort_by(order).combine_chunks()
+    table = in_order(schema, conform(records, schema.columns, f"the table of {schema.name}"))
     _check(schema, table)
     accepted = pc.equal(table["verdict"], "accepted").to_numpy(zero_copy_only=False)
-    shapes = footprints(table["geometry"])
+    geometry, boxes = _footprints(table["geometry"])
     filed = pc.and_(accepted, pc.not_equal(table["format"], "npy"))
     derived = {
-        "geometry": to_wkb(shapes),
+        "geometry": geometry,
         "split": pc.if_else(accepted, table["split"], None),
         **{f"{role.name}_path": pc.if_else(filed, layout_path(table, role), None) for role in schema.roles},
         "zarr_index": pa.array(np.cumsum(accepted) - 1, pa.int32(), mask=~accepted),
-        "bbox": _boxes(bounds(shapes), schema.manifest.field("bbox").type),
+        "bbox": _boxes(boxes, schema.manifest.field("bbox").type),
     }
     columns = [derived[name] if name in derived else table[name] for name in schema.manifest.names]
     return pa.table(columns, schema=schema.manifest)
+
+
+def in_order(schema: Schema[Any], records: pa.Table) -> pa.Table:
+    """Return records in the order of the manifest; the very table, not a copy, if they are in that order.
+
+    Args:
+        schema: Names the columns that order them.
+        records: One row a record, with those columns.
+    """
+    order = pc.sort_indices(records, [(name, "ascending") for name in schema.order])
+    return records if (order.to_numpy() == np.arange(len(order))).all() else records.take(order)
 
 
 def layout_path(table: pa.Table, role: Role) -> pa.ChunkedArray:
@@ -75,7 +89,7 @@ def write_manifest(manifest: pa.Table, path: Path) -> None:
     """
     geo = json.dumps(_geo_metadata(manifest), sort_keys=True)
     table = manifest.replace_schema_metadata({"geo": geo})
-    pq.write_table(table, path, compression="zstd", row_group_size=16384, store_schema=True)
+    pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP, store_schema=True)
 
 
 def read_manifest(schema: Schema[Any], release: Path) -> pa.Table:
@@ -91,9 +105,23 @@ def read_manifest(schema: Schema[Any], release: Path) -> pa.Table:
     return conform(read_table(release, MANIFEST_NAME), schema.manifest, str(release / MANIFEST_NAME))
 
 
-def published(manifest: pa.Table) -> pa.Table:
-    """Return the rows of the accepted records, in the order of the Zarr store."""
-    return manifest.filter(pc.equal(manifest["verdict"], "accepted"))
+def published(manifest: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of the accepted records, in the order of the Zarr store.
+
+    Args:
+        manifest: As `make_manifest` returns it.
+        columns: Names of the columns that are wanted; the rows are copies, and those of all columns may be large.
+    """
+    rows = manifest if columns is None else manifest.select(list(columns))
+    return rows.filter(pc.equal(manifest["verdict"], "accepted"))
+
+
+def published_batches(manifest: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of `published` in parts of some thousand, so that they need not all be copied at once."""
+    for start in range(0, manifest.num_rows, ROW_GROUP):
+        rows = published(manifest.slice(start, ROW_GROUP))
+        if rows.num_rows:
+            yield rows
 
 
 def _check(schema: Schema[Any], table: pa.Table) -> None:
@@ -119,6 +147,21 @@ def _check(schema: Schema[Any], table: pa.Table) -> None:
         raise CatalogError(f"{unsplit} accepted {schema.name} have no split; give each train, val or test")
 
 
+def _geometry_types(wkb: pa.ChunkedArray) -> list[str]:
+    parts = (wkb.slice(start, ROW_GROUP).to_numpy() for start in range(0, len(wkb), ROW_GROUP))
+    return sorted({shape.geom_type for part in parts for shape in shapely.from_wkb(part)})
+
+
+def _footprints(wkb: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return footprints as the manifest has them, and their bounds (N, 4). Not all are objects at once."""
+    made, boxes = [pa.array([], pa.binary())], [np.empty((0, 4))]
+    for start in range(0, len(wkb), ROW_GROUP):
+        shapes = footprints(wkb.slice(start, ROW_GROUP))
+        made.append(to_wkb(shapes))
+        boxes.append(bounds(shapes))
+    return pa.chunked_array(made), np.concatenate(boxes)
+
+
 def _boxes(boxes: np.ndarray[Any, np.dtype[np.float64]], kind: pa.DataType) -> pa.Array:
     return pa.StructArray.from_arrays([pa.array(boxes[:, index]) for index in range(4)], fields=list(kind))
 
@@ -130,7 +173,7 @@ def _geo_metadata(manifest: pa.Table) -> dict[str, Any]:
     covering = {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}
     geometry: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": sorted({shape.geom_type for shape in shapely.from_wkb(manifest["geometry"].to_numpy())}),
+        "geometry_types": _geometry_types(manifest["geometry"]),
         "crs": pyproj.CRS.from_user_input("OGC:CRS84").to_json_dict(),
         "covering": {"bbox": covering},
     }

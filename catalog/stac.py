@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,15 @@ CODE = re.compile(r"[A-Za-z]+:\w+")
 """An authority and its code ("EPSG:3857"); any other CRS is WKT."""
 
 
+@dataclass(frozen=True)
+class _Listed:
+    """What the collection says of an item: its link, its bounds, and the properties that are summed up."""
+
+    id: str
+    bbox: list[float]
+    summed: Json
+
+
 def table_path(schema: Schema[Any]) -> str:
     """Return the place of the table of items in the release."""
     return f"{STAC_NAME}/{schema.name}.parquet"
@@ -69,9 +79,12 @@ def write_stac(
     """
     folder = release / STAC_NAME
     (folder / "items").mkdir(parents=True)
-    items = list(schema.items(contents, manifest, placed))
-    for item in items:
+    items = []
+    for item in schema.items(contents, manifest, placed):
         _write(folder / "items" / f"{item['id']}.json", item)
+        items.append(
+            _Listed(item["id"], item["bbox"], {name: item["properties"].get(name) for name in schema.summaries})
+        )
     _write(folder / "collection.json", _collection(schema, release, contents, manifest, items))
     _write(folder / "catalog.json", _catalog(contents.about))
 
@@ -147,12 +160,12 @@ def time_properties(interval: Interval | None) -> Json:
 
 
 def _collection(
-    schema: Schema[Any], release: Path, contents: Contents[Any], manifest: pa.Table, items: Sequence[Json]
+    schema: Schema[Any], release: Path, contents: Contents[Any], manifest: pa.Table, items: Sequence[_Listed]
 ) -> Json:
     about, credits = contents.about, sorted(set(schema.credits(contents)))
-    rows = published(manifest)
+    rows = published(manifest, ["split", "bbox"])
     interval = union(credit.date for credit in credits)
-    summaries = {name: sorted({item["properties"].get(name) for item in items} - {None}) for name in schema.summaries}
+    summaries = {name: sorted({item.summed[name] for item in items} - {None}) for name in schema.summaries}
     summaries["mapdata:split"] = sorted(pc.unique(rows["split"]).to_pylist())
     return {
         "type": "Collection",
@@ -175,7 +188,7 @@ def _collection(
             _link("root", "./catalog.json", about.title),
             _link("parent", "./catalog.json", about.title),
             _link("license", f"../{CARD_NAME}", _LICENCES, "text/markdown"),
-            *(_link("item", f"./items/{item['id']}.json", item["id"], "application/geo+json") for item in items),
+            *(_link("item", f"./items/{item.id}.json", item.id, "application/geo+json") for item in items),
         ],
         "assets": _collection_assets(schema, release),
     }
@@ -228,8 +241,8 @@ def _providers(about: About, credits: Iterable[Credit]) -> list[Json]:
     return [*licensors, creator | ({"url": about.url} if about.url else {})]
 
 
-def _extent(rows: pa.Table, items: Sequence[Json]) -> list[float]:
-    boxes = [item["bbox"] for item in items] or [list(box.values()) for box in rows["bbox"].to_pylist()]
+def _extent(rows: pa.Table, items: Sequence[_Listed]) -> list[float]:
+    boxes = [item.bbox for item in items] or [list(box.values()) for box in rows["bbox"].to_pylist()]
     return enclosing(np.array(boxes)) if boxes else [-180.0, -90.0, 180.0, 90.0]
 
 

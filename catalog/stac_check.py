@@ -100,7 +100,7 @@ def _check_table(
     except (CatalogError, KeyError) as error:
         yield Problem(path, f"no readable table of items ({error})", _REMEDY)
         return
-    if manifest is not None and ids != published(manifest)[schema.key].to_pylist():
+    if manifest is not None and ids != published(manifest, [schema.key])[schema.key].to_pylist():
         what = f"its items are not the accepted {schema.name} of the manifest, in their order"
         yield Problem(path, what, _REMEDY)
     for batch in table.to_batches(max_chunksize=8192):

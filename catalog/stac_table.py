@@ -12,7 +12,7 @@ from stac_geoparquet.arrow import to_parquet
 
 from catalog.checksums import MULTIHASH_BLAKE3
 from catalog.dates import union
-from catalog.manifest import published
+from catalog.manifest import published_batches
 from catalog.model import IMAGE_TYPES, STORE_NAME
 from catalog.schema import Schema
 from catalog.stac import COLLECTION_ID, FILE, NO_DATE, STAC_VERSION, ZARR, table_path
@@ -30,7 +30,20 @@ def write_table(schema: Schema[Any], manifest: pa.Table, release: Path, *, folde
         folders: Whether the image files are published: each is an asset.
         store: Whether the Zarr store is: it is an asset, and `mapdata:zarr_index` the record's place in it.
     """
-    rows = published(manifest).combine_chunks()
+    path = release / table_path(schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = _items(schema, manifest.slice(0, 0), folders=folders, store=store).schema
+    batches = (
+        batch  # each becomes a row group
+        for rows in published_batches(manifest)
+        for batch in _items(schema, rows, folders=folders, store=store).to_batches()
+    )
+    to_parquet(pa.RecordBatchReader.from_batches(columns, batches), path, compression="zstd")
+
+
+def _items(schema: Schema[Any], rows: pa.Table, *, folders: bool, store: bool) -> pa.Table:
+    """Return the items of accepted records, in one chunk."""
+    rows = rows.combine_chunks()
     count = rows.num_rows
     known, start, end = _times(schema, rows)
     columns: dict[str, Any] = {
@@ -51,11 +64,7 @@ def write_table(schema: Schema[Any], manifest: pa.Table, release: Path, *, folde
     }
     if store:
         columns["mapdata:zarr_index"] = rows["zarr_index"]
-    table = pa.table(columns)
-    path = release / table_path(schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    batches = table.combine_chunks().to_batches(max_chunksize=16384)  # each becomes a row group
-    to_parquet(pa.RecordBatchReader.from_batches(table.schema, batches), path, compression="zstd")
+    return pa.table(columns).combine_chunks()
 
 
 def _times(schema: Schema[Any], rows: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:

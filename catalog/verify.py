@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from catalog.build import LAYOUT_VERSION, count
 from catalog.checksums import digest, files_below, read_checksums
 from catalog.errors import CatalogError
-from catalog.manifest import make_manifest, published, read_manifest
+from catalog.manifest import make_manifest, published, published_batches, read_manifest
 from catalog.model import (
     CHECKSUMS_NAME,
     CROISSANT_NAME,
@@ -165,7 +165,7 @@ def check_manifest(schema: Schema[Any], manifest: pa.Table) -> Iterator[Problem]
             yield Problem(MANIFEST_NAME, f"column {name!r} or the order of rows is not what the others imply", _RESTORE)
     for what in schema.faults(manifest):
         yield Problem(MANIFEST_NAME, what, "reject it and build the release again")
-    rows = published(manifest)
+    rows = published(manifest, [schema.group, "split"])
     splits = rows.group_by(schema.group).aggregate([("split", "count_distinct")])
     mixed = splits.filter(pc.greater(splits["split_count_distinct"], 1))[schema.group].to_pylist()
     if mixed:
@@ -184,22 +184,21 @@ def check_images(schema: Schema[Any], path: Path, manifest: pa.Table, digests: M
     """
     folders = sorted({role.path.partition("/")[0] for role in schema.roles})
     present = {f"{folder}/{name}" for folder in folders for name in files_below(path / folder)}
-    rows = published(manifest)
-    keys = rows[schema.key].to_pylist()
     expected = set()
-    for role in schema.images:
-        columns = (rows[f"{role}_{name}"].to_pylist() for name in ("path", "digest"))
-        for key, name, content in zip(keys, *columns, strict=True):
-            if name is None:
-                yield Problem(MANIFEST_NAME, f"{schema.noun} {key} names no file for its {role} image", _RESTORE)
-                continue
-            expected.add(name)
-            if name not in present:
-                what = f"the {role} image of {schema.noun} {key} is missing: the {schema.noun} is not whole"
-                yield Problem(name, what, _RESTORE)
-            if digests.get(name, content) != content:
-                what = f"manifest and checksums give {schema.noun} {key} different {role} digests"
-                yield Problem(name, what, _RESTORE)
+    for rows in published_batches(manifest):
+        for role in schema.images:
+            columns = (rows[name].to_pylist() for name in (schema.key, f"{role}_path", f"{role}_digest"))
+            for key, name, content in zip(*columns, strict=True):
+                if name is None:
+                    yield Problem(MANIFEST_NAME, f"{schema.noun} {key} names no file for its {role} image", _RESTORE)
+                    continue
+                expected.add(name)
+                if name not in present:
+                    what = f"the {role} image of {schema.noun} {key} is missing: the {schema.noun} is not whole"
+                    yield Problem(name, what, _RESTORE)
+                if digests.get(name, content) != content:
+                    what = f"manifest and checksums give {schema.noun} {key} different {role} digests"
+                    yield Problem(name, what, _RESTORE)
     for name in sorted(present - expected):
         yield Problem(name, f"belongs to no accepted {schema.noun} of the manifest", "remove it")
 

@@ -98,6 +98,9 @@ SPLIT = pa.schema(
 )
 """`split/split.parquet`: one row a pair, rejected ones included, ordered by pair_id."""
 
+_PARTS = 256
+"""Tables that are joined at a time: one of a few rows takes many times the memory of its rows."""
+
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write a table as Parquet, atomically.
@@ -129,11 +132,15 @@ def read_tables(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str]
     Raises:
         PermanentError: A file is absent or damaged; the message names it.
     """
-    parts = []
+    wanted = pa.schema([schema.field(name) for name in columns]) if columns is not None else schema
+    joined, parts = [wanted.empty_table()], []
     for path in paths:
         try:
-            parts.append(pq.read_table(path, schema=schema, columns=columns, partitioning=None))
-        except (OSError, pa.ArrowInvalid) as error:
+            with pq.ParquetFile(path) as file:
+                parts.append(file.read(wanted.names, use_threads=False).select(wanted.names).cast(wanted))
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
             raise PermanentError(f"{path}: cannot read this table ({error}); delete it and run again") from error
-    wanted = pa.schema([schema.field(name) for name in columns]) if columns is not None else schema
-    return pa.concat_tables(parts) if parts else wanted.empty_table()
+        if len(parts) == _PARTS:
+            joined.append(pa.concat_tables(parts).combine_chunks())
+            parts = []
+    return pa.concat_tables([*joined, *parts])

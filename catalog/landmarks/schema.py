@@ -14,6 +14,7 @@ from catalog.dates import union
 from catalog.errors import CatalogError
 from catalog.landmarks.columns import IMAGES
 from catalog.landmarks.model import Landmark
+from catalog.manifest import published
 from catalog.model import Contents, Format, Json, Placed
 from catalog.schema import Credit, Role, Schema
 from catalog.stac import make_item, time_properties
@@ -67,7 +68,7 @@ class LandmarkSchema(Schema[Landmark]):
         """Raise CatalogError if an image may not be published, or belongs to no landmark that is given."""
         for fault in self.faults(manifest):
             raise CatalogError(f"{fault}; reject it")
-        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted"))
+        rows = published(manifest, ["landmark_id", "distractor"])
         own = rows.filter(pc.invert(rows["distractor"]))
         lost = sorted(set(pc.unique(own["landmark_id"]).to_pylist()) - {landmark.id for landmark in contents.originals})
         if lost:
@@ -75,7 +76,7 @@ class LandmarkSchema(Schema[Landmark]):
 
     def faults(self, manifest: pa.Table) -> Iterator[str]:
         """Yield the licences that allow no publication, and images without the facts that a licence asks for."""
-        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted"))
+        rows = published(manifest, ["image_id", "image_licence", "image_attribution", "image_source"])
         for licence in sorted(pc.unique(rows["image_licence"]).to_pylist()):
             if not is_free(licence):
                 key = rows.filter(pc.equal(rows["image_licence"], licence))["image_id"][0]
@@ -113,13 +114,12 @@ class LandmarkSchema(Schema[Landmark]):
         self, contents: Contents[Landmark], manifest: pa.Table, placed: Mapping[str, list[Placed]]
     ) -> Iterator[Json]:
         """Yield an item a landmark."""
-        rows = manifest.filter(pc.equal(manifest["verdict"], "accepted")).select(
-            ["landmark_id", "modality", "image_date"]
-        )
+        columns = ["landmark_id", "modality", "image_date"]
+        found = published(manifest, columns).group_by(columns, use_threads=False).aggregate([([], "count_all")])
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         dates: dict[str, list[str]] = defaultdict(list)
-        for row in rows.to_pylist():
-            counts[row["landmark_id"]][row["modality"]] += 1
+        for row in found.to_pylist():
+            counts[row["landmark_id"]][row["modality"]] += row["count_all"]
             dates[row["landmark_id"]].append(row["image_date"])
         for landmark in contents.originals:
             properties: Json = {
@@ -155,10 +155,8 @@ class LandmarkSchema(Schema[Landmark]):
                 landmark.text_attribution,
                 "",
             )
-        columns = ("modality", "image_licence")
-        for modality, licence in sorted(
-            set(zip(*(contents.records[name].to_pylist() for name in columns), strict=True))
-        ):
+        kinds = contents.records.group_by(["modality", "image_licence"]).aggregate([]).to_pylist()
+        for modality, licence in sorted((kind["modality"], kind["image_licence"]) for kind in kinds):
             yield Credit(modality, "see the columns of the manifest", licence, "see the column image_attribution", "")
 
     def sections(self) -> Mapping[str, str]:

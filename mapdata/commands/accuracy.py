@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mapdata.options import AsJson
+
 
 def register(app: typer.Typer) -> None:
     """Add `accuracy`."""
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def accuracy(
     workspace: Annotated[Path, typer.Option(help="Folder of a run whose map side is `simulated-map`.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare alignments with the transforms that simulated maps were drawn with; writes alignment/true-errors.json.
 

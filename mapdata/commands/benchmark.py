@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from mapdata.commands.run import report_stop
+from mapdata.options import Device, Scheduler, Workers
 
 _MANY = "May be given several times."
 
@@ -72,15 +73,15 @@ def benchmark(
     ] = None,
     levels: Annotated[list[str] | None, typer.Option("--level", help=f"Name of a level; default: all. {_MANY}")] = None,
     levels_file: Annotated[Path | None, typer.Option(help="YAML of levels, as configs/benchmark-levels.yaml.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     timeout_s: Annotated[
         float, typer.Option("--timeout", help="Seconds after which a pair is a failure of the matcher.")
     ] = 120.0,
     memory_mib: Annotated[
         int | None, typer.Option("--memory", help="MiB that each process of a matcher may allocate; default: no limit.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     model: Annotated[
         str, typer.Option(help="Of a release of landmarks: the model to measure; see `mapdata evaluate`.")
     ] = "baseline",

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mapdata.options import AsJson, RetrievalDevice
+
 
 def register(app: typer.Typer) -> None:
     """Add `evaluate` and `leaderboard`."""
@@ -30,8 +32,8 @@ def evaluate(
     task: Annotated[list[str] | None, typer.Option(help="Only this task, such as G2S; may be given again.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="official or whole-gallery; default: both.")] = None,
     pooled: Annotated[bool, typer.Option(help="Measure also with all photographs of a landmark together.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, or a torch device.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: RetrievalDevice = "cpu",
+    as_json: AsJson = False,
 ) -> None:
     """Measure a model on the tasks of a landmark benchmark: retrieval between modalities, and geolocation.
 

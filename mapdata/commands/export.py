@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mapdata.options import AsJson
+
 
 class ExportFormat(StrEnum):
     """Parts that a release may have (the manifest, GeoParquet, is always part of it)."""
@@ -42,7 +44,7 @@ def export(
             "webdataset (of landmarks): tar shards, beside the release. May be given several times.",
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add formats to a workspace's release; it is built anew with those it has and these, and swapped in whole.
 

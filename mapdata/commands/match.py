@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mapdata.options import Device
+
 if TYPE_CHECKING:
     from matcher.images import RGBImage
     from matcher.types import Matches
@@ -27,7 +29,7 @@ def match(
             help="Name of a matcher, fast-mapglue@FILE, torchscript:PATH, vismatch:NAME or package.module:Class."
         ),
     ] = "fast-mapglue",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write every correspondence and the homography as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture of the matches and the overlay (PNG).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,

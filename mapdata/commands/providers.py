@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from mapdata.options import AsJson
 
 
 def register(app: typer.Typer) -> None:
@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
     app.command()(providers)
 
 
-def providers(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def providers(as_json: AsJson = False) -> None:
     """List tile services by name: what they show, whether their terms allow bulk downloads, and where keys are read.
 
     Any service of the package xyzservices is known, too, as `xyz:NAME`, with terms unknown.

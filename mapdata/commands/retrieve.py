@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mapdata.options import RetrievalDevice
+
 if TYPE_CHECKING:
     from retrieval.encoders import Encoder
     from retrieval.training.record import TrainingRecord
@@ -41,7 +43,7 @@ def retrieve(
     allow_trained: Annotated[
         bool, typer.Option(help="Answer also from a release that the model was trained on as a whole.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, or a torch device.")] = "cpu",
+    device: RetrievalDevice = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print answers.json.")] = False,
 ) -> None:
     """Find the ten likeliest landmarks of a release, and say how much the answer is worth.

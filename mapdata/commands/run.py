@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mapdata.options import AsJson, Scheduler, Workers
+
 if TYPE_CHECKING:
     from pipeline.run import Stopped
 
@@ -29,7 +31,7 @@ def report_stop(stop: Stopped) -> typer.Exit:
 def plan(
     config: _Config,
     workspace: Annotated[Path | None, typer.Option(help="Count what is already done in this workspace.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show units, requests, bytes, time and cost before anything runs; writes nothing and needs no key.
 
@@ -52,8 +54,8 @@ def plan(
 def run(
     config: _Config,
     workspace: Annotated[Path, typer.Option(help="Folder of the run's files; made if missing.")],
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0: in this one. Default: one a core.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this stage; may be given several times.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mapdata.options import Device
+
 
 def register(app: typer.Typer) -> None:
     """Add `train`."""
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML of a training, such as configs/train-synthetic.yaml.")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train MapGlue, or the baseline of landmark retrieval if the configuration has `kind: retrieval`.
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from mapdata.options import AsJson
+
 _Workspace = Annotated[Path, typer.Option(help="Folder of an earlier `mapdata run`.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 class Resettable(StrEnum):
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(prune)
 
 
-def status(workspace: _Workspace, as_json: _Json = False) -> None:
+def status(workspace: _Workspace, as_json: AsJson = False) -> None:
     """Show how many units are in which state, and every failure with what to do; also beside a run that is going on.
 
     Lists the files that are left of sites and settings which are no longer in the configuration.
@@ -57,7 +58,7 @@ def retry(
     state: Annotated[list[Resettable] | None, typer.Option(help="Which states to set back; default: failed.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only units of this stage.")] = None,
     unit: Annotated[str, typer.Option(help="Only units whose name matches this shell pattern.")] = "*",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Set units back, so that the next `mapdata run` does them again; by default all that failed.
 
@@ -83,7 +84,7 @@ def retry(
     typer.echo(f"{len(units)} units set back" + ("; now `mapdata run` again" if units else ""))
 
 
-def verify(workspace: _Workspace, as_json: _Json = False) -> None:
+def verify(workspace: _Workspace, as_json: AsJson = False) -> None:
     """Check every file that the ledger knows by size and digest, then the release, where there is one.
 
     Needs no network. Exit status 1 if anything is wrong.
@@ -128,7 +129,7 @@ def verify(workspace: _Workspace, as_json: _Json = False) -> None:
 def prune(
     workspace: _Workspace,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, remove nothing.")] = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the files of sites and settings that left the configuration; what a person put there stays.
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -81,11 +80,11 @@ def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landma
     verdicts: dict[str, int] = defaultdict(int)
     # Landmarks come in the order of their ids, which are digests: some of them are a sample of all.
     shown = landmarks[:MOST_CARDS]
-    manifest = pq.read_table(release / MANIFEST_NAME, columns=columns)
-    for count in pc.value_counts(manifest["verdict"]).to_pylist():
+    manifest = release / MANIFEST_NAME
+    for count in pc.value_counts(pq.read_table(manifest, columns=["verdict"])["verdict"]).to_pylist():
         verdicts[count["values"]] = count["counts"]
-    chosen = pa.array([landmark.id for landmark in shown], pa.string())
-    for row in manifest.filter(pc.is_in(manifest["landmark_id"], chosen)).to_pylist():
+    chosen = pc.field("landmark_id").isin([landmark.id for landmark in shown])
+    for row in pq.read_table(manifest, columns=columns, filters=chosen).to_pylist():
         row["href"] = os.path.relpath(release / row["image_path"], path.parent) if row["image_path"] else ""
         images[row["landmark_id"]].append(row)
     for rows in images.values():

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from catalog.errors import CatalogError
 from catalog.landmarks import SCHEMA
 from catalog.landmarks.model import Landmark
+from catalog.manifest import ROW_GROUP, in_order
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
@@ -83,9 +84,7 @@ class ReleaseStage(Stage[ReleaseParams]):
         from catalog.build import build_release  # brings Zarr and more, which planning does without
         from stages.landmarks.page import write_page
 
-        tables = Tables.read(workspace, unit.payload["tables"])
-        landmarks = tables.landmark_objects()
-        records, sources = tables.records()
+        landmarks, records, sources = self._joined(workspace, unit.payload["tables"])
         if not landmarks:
             raise PermanentError("not one landmark is left to publish: nothing was published; see the stages before")
         about = About(
@@ -110,6 +109,12 @@ class ReleaseStage(Stage[ReleaseParams]):
         made = (output(workspace, target / MANIFEST_NAME), output(workspace, page))
         said = f"{len(landmarks):,} landmarks, {images:,} images, in {FOLDER}/"
         return Result(made, {"seed": unit.payload["seed"], "landmarks": len(landmarks), "said": said})
+
+    @staticmethod
+    def _joined(workspace: Path, paths: Mapping[str, Sequence[str]]) -> tuple[list[Landmark], pa.Table, pa.Table]:
+        """Return landmarks, table of images and table of sources; the tables of the run are then let go."""
+        tables = Tables.read(workspace, paths)
+        return tables.landmark_objects(), *tables.records()
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return one unit; images are links."""
@@ -162,9 +167,7 @@ class Tables:
         for name in ("split", "verdict", "reasons"):
             images = images.append_column(name, judged[name])
         texts = read["texts"].filter(pc.equal(read["texts"]["language"], "en"))
-        return cls(
-            landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images.sort_by("image_id"), read["outdoor"]
-        )
+        return cls(landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images, read["outdoor"])
 
     def kept(self) -> list[dict[str, Any]]:
         """Return the rows of the landmarks that take part."""
@@ -210,13 +213,14 @@ class Tables:
             "image_file": images["path"],
             "index": pa.array(np.zeros(images.num_rows, np.int32)),
         }
-        return pa.table(columns), pa.table(sources)
+        # The manifest is made in this order: it then needs no copy of them.
+        return in_order(SCHEMA, pa.table(columns)), pa.table(sources)
 
     def _outdoor(self) -> pa.ChunkedArray:
         """Return the score of each image, null where no classifier looked at it."""
         return self.scores["outdoor"].take(pc.index_in(self.images["image_id"], self.scores["image_id"]))
 
-    def _geometry(self, aerial: pa.ChunkedArray) -> pa.Array:
+    def _geometry(self, aerial: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return the ground of aerial images and the box of other images' landmarks, WKB.
 
         The place of a photograph that belongs to no landmark is not known: it gets the extent of all landmarks.
@@ -234,7 +238,8 @@ class Tables:
         up = width / 2 / _METRES_A_DEGREE
         across = up / np.maximum(np.cos(np.radians(lat)), 1e-6)
         corners[looks_down] = np.stack([lon - across, lat - up, lon + across, lat + up], axis=1)
-        return pa.array(shapely.to_wkb(shapely.box(*corners.T)), pa.binary())
+        parts = [corners[start : start + ROW_GROUP] for start in range(0, len(corners), ROW_GROUP)]
+        return pa.chunked_array([shapely.to_wkb(shapely.box(*part.T)) for part in parts], pa.binary())
 
 
 def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:

@@ -41,6 +41,9 @@ SPLIT_IMAGES = pa.schema(
     ]
 )
 
+_JUDGED = ["image_id", "landmark_id", "modality", "hash", "flags"]
+"""Columns of `IMAGES` that decide."""
+
 _REJECTING = frozenset({"near duplicate", "map", "coat of arms", "portrait", "document"})
 """Flags with which an image is not published; the others are kept as columns for who reads the dataset."""
 _RANK = {"query": 0, "train": 1, "index": 2}
@@ -82,8 +85,8 @@ class SplitStage(Stage[SplitParams]):
         tables = {name: [workspace / path for path in paths] for name, paths in unit.payload["tables"].items()}
         landmarks = read_tables(tables["landmarks"], LANDMARKS).sort_by("landmark_id")
         texts = set(read_tables(tables["texts"], TEXTS, ["landmark_id"])["landmark_id"].to_pylist())
-        images = read_tables([p for n in ("ground", "aerial", "index") for p in tables[n]], IMAGES).sort_by("image_id")
-        rows = judged_images(images)
+        paths = [path for name in ("ground", "aerial", "index") for path in tables[name]]
+        rows = judged_images(read_tables(paths, IMAGES, _JUDGED).sort_by("image_id"))
         lacking = missing_sides(landmarks["landmark_id"].to_pylist(), rows, texts)
         whole = landmarks.filter(
             pa.array([not lacking[each] for each in landmarks["landmark_id"].to_pylist()], pa.bool_())
@@ -98,9 +101,8 @@ class SplitStage(Stage[SplitParams]):
             for each in landmarks["landmark_id"].to_pylist()
         ]
         write_table(folder / "landmarks.parquet", table, SPLIT_LANDMARKS)
-        write_table(
-            folder / "images.parquet", [{name: row[name] for name in SPLIT_IMAGES.names} for row in rows], SPLIT_IMAGES
-        )
+        columns = [[row[name] for row in rows] for name in SPLIT_IMAGES.names]
+        write_table(folder / "images.parquet", pa.table(columns, schema=SPLIT_IMAGES), SPLIT_IMAGES)
         counts: dict[str, int] = defaultdict(int)
         for split in splits.values():
             counts[split] += 1
@@ -149,7 +151,7 @@ class SplitStage(Stage[SplitParams]):
 
 def judged_images(images: pa.Table) -> list[dict[str, Any]]:
     """Return what is known of each image, rejected where a flag says that it does not show the landmark."""
-    rows = images.select(["image_id", "landmark_id", "modality", "hash", "flags"]).to_pylist()
+    rows = images.select(_JUDGED).to_pylist()
     for row in rows:
         row["reasons"] = [f"it seems to be a {flag}" for flag in row["flags"] if flag in _REJECTING]
         row["verdict"] = "rejected" if row["reasons"] else "accepted"

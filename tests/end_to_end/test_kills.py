@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import yaml
 from kills import run_under_kills
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
+from runs import assert_same, assert_verifies, published, start_run
 
 from pipeline.files import TEMPORARY_PREFIX
 from pipeline.ledger import Ledger, State
@@ -78,30 +78,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(config: Path, workspace: Path, workers: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mapdata", "run", str(config), "--workspace", str(workspace)]
-    return subprocess.Popen([*command, "--workers", str(workers)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def release(workspace: Path) -> Mapping[str, bytes]:
-    """Return the release's files by path."""
-    folder = workspace / "release"
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.fixture(scope="module")
 def expected(config: Path) -> Mapping[str, bytes]:
     """Return the release of an uninterrupted run in one process."""
     workspace = config.parent / "uninterrupted"
-    assert start(config, workspace, 0).wait(300) == 0
-    made = release(workspace)
+    assert start_run(config, workspace, 0).wait(300) == 0
+    made = published(workspace)
     assert any(path.endswith(".png") for path in made)
     return made
-
-
-def assert_same(made: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
-    assert made.keys() == expected.keys()
-    assert [path for path in made if made[path] != expected[path]] == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -109,22 +93,16 @@ def test_the_release_does_not_depend_on_the_number_of_workers(
     config: Path, expected: Mapping[str, bytes], workers: int
 ) -> None:
     workspace = config.parent / f"workers-{workers}"
-    assert start(config, workspace, workers).wait(300) == 0
-    assert_same(release(workspace), expected)
+    assert start_run(config, workspace, workers).wait(300) == 0
+    assert_same(published(workspace), expected)
 
 
 def test_a_run_killed_at_random_ends_as_if_nothing_had_been(config: Path, expected: Mapping[str, bytes]) -> None:
-    seed = random.randrange(10_000)
-    print(f"random seed {seed}")
-    moments = random.Random(seed)
     workspace = config.parent / "killed"
-    victims = ["driver"] * DRIVER_KILLS + ["worker"] * WORKER_KILLS
-    moments.shuffle(victims)
-    killed = run_under_kills(lambda: start(config, workspace, 2), workspace, victims, moments, 0.4)
-    print(f"{killed} kills")
+    killed = run_under_kills(lambda: start_run(config, workspace, 2), workspace, DRIVER_KILLS, WORKER_KILLS, 0.4)
     assert killed >= 20
 
-    assert_same(release(workspace), expected)
+    assert_same(published(workspace), expected)
     assert not list(workspace.rglob(f"{TEMPORARY_PREFIX}*"))
     counts = []
     for each in (workspace, config.parent / "uninterrupted"):
@@ -134,8 +112,7 @@ def test_a_run_killed_at_random_ends_as_if_nothing_had_been(config: Path, expect
     assert all(
         state in (State.DONE, State.REJECTED, State.NO_DATA) for states in counts[0].values() for state in states
     )
-    verified = subprocess.run([sys.executable, "-m", "mapdata", "verify", "--workspace", str(workspace)], check=False)
-    assert verified.returncode == 0
+    assert_verifies(workspace)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,19 +5,16 @@ The server's own log is the proof: nothing is asked twice, and all limits hold o
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from runs import assert_same, assert_verifies, published, said_by, start_run
 from wikimedia import Asked, WikimediaServer, small_world
 
 pytestmark = pytest.mark.end_to_end
@@ -47,45 +44,32 @@ def write_config(folder: Path, server: WikimediaServer, extract: str) -> Path:
     return path
 
 
-def start(config: Path, workspace: Path, workers: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mapdata", "run", str(config), "--workspace", str(workspace)]
-    with (config.parent / "output.txt").open("ab") as output:
-        return subprocess.Popen(
-            [*command, "--workers", str(workers)], stdout=output, stderr=output, start_new_session=True
-        )
-
-
-def release(workspace: Path) -> Mapping[str, bytes]:
-    folder = workspace / "release"
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_a_run_of_real_sources_keeps_the_limits_and_ends_the_same_after_a_kill(tmp_path: Path) -> None:
     world, extract = small_world(LANDMARKS, PHOTOGRAPHS)
     with WikimediaServer(world, maxlag=(3, 9), throttled=(5, 21)) as server:
         config = write_config(tmp_path, server, extract)
-        run = start(config, tmp_path / "killed", 2)
+        killed, alone = tmp_path / "killed", tmp_path / "alone"
+        run = start_run(config, killed, 2)
         while len(server.asked("file")) < LANDMARKS * PHOTOGRAPHS // 2:
-            assert run.poll() is None, (tmp_path / "output.txt").read_text()
+            assert run.poll() is None, said_by(killed).read_text()
             time.sleep(0.02)
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
         killed_at = time.monotonic()
-        assert start(config, tmp_path / "killed", 2).wait(240) == 0, (tmp_path / "output.txt").read_text()
+        assert start_run(config, killed, 2).wait(240) == 0, said_by(killed).read_text()
         log = list(server.log)
         assert_limits_kept(server, log, killed_at)
-        assert start(config, tmp_path / "alone", 0).wait(240) == 0, (tmp_path / "output.txt").read_text()
-    assert release(tmp_path / "killed") == release(tmp_path / "alone")
-    images = pq.read_table(tmp_path / "killed" / "release" / "manifest.parquet").to_pylist()
+        assert start_run(config, alone, 0).wait(240) == 0, said_by(alone).read_text()
+    assert_same(published(killed), published(alone))
+    images = pq.read_table(killed / "release" / "manifest.parquet").to_pylist()
     ground = [row for row in images if row["modality"] == "ground" and row["verdict"] == "accepted"]
     assert len(ground) == LANDMARKS * PHOTOGRAPHS + 3  # of the specimens: moved, without author, with markup
     assert all(row["image_licence"] == "CC-BY-SA-4.0" and row["page_url"] and row["image_source"] for row in ground)
     assert sum("author not stated" in row["image_attribution"] for row in ground) == 1
     assert all(row["author"] or "author not stated" in row["image_attribution"] for row in ground)
-    landmarks = pq.read_table(tmp_path / "killed" / "release" / "landmarks.parquet").to_pylist()
+    landmarks = pq.read_table(killed / "release" / "landmarks.parquet").to_pylist()
     assert {row["state"] for row in landmarks} == {"Nebraska"}
-    verify = [sys.executable, "-m", "mapdata", "verify", "--workspace", str(tmp_path / "killed"), "--json"]
-    assert json.loads(subprocess.run(verify, capture_output=True, check=True).stdout)["faults"] == []
+    assert_verifies(killed)
 
 
 def assert_limits_kept(server: WikimediaServer, log: list[Asked], killed_at: float) -> None:

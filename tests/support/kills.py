@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,13 +20,18 @@ Driver = subprocess.Popen[bytes]
 
 
 def run_under_kills(
-    start: Callable[[], Driver], workspace: Path, victims: Sequence[str], moments: random.Random, longest: float
+    start: Callable[[], Driver], workspace: Path, driver_kills: int, worker_kills: int, longest: float
 ) -> int:
-    """Run to the end with one kill for each of `victims` ("driver" or "worker"); a killed driver is started again.
+    """Run to the end under so many kills of the driver and of a worker, in random order; print the random seed.
 
-    A kill comes up to `longest` seconds after units were seen in flight. Returns how many kills there were: fewer than
-    asked for if the run ended before.
+    A killed driver is started again. A kill comes up to `longest` seconds after units were seen in flight. Returns how
+    many kills there were: fewer than asked for if the run ended before.
     """
+    seed = random.randrange(10_000)
+    print(f"random seed {seed}")
+    moments = random.Random(seed)
+    victims = ["driver"] * driver_kills + ["worker"] * worker_kills
+    moments.shuffle(victims)
     driver = start()
     killed = 0
     deadline = time.monotonic() + LONGEST_SECONDS
@@ -46,6 +51,7 @@ def run_under_kills(
             killed += 1
     if driver.wait(300) != 0:
         raise AssertionError(f"the run under kills ended with status {driver.returncode}")
+    print(f"{killed} kills")
     return killed
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from aiohttp import web
+from loopback import Loopback
 from PIL import Image
 
 Answer = web.StreamResponse | None
@@ -24,6 +24,11 @@ def jpeg(seed: int, size: int = 256) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((size, size)).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
+
+
+def tile_at(path: str) -> bytes:
+    """Return the made-up tile of a path: any path has one, no two the same."""
+    return jpeg(sum(ord(letter) * 31**n for n, letter in enumerate(path)) % 10**9)
 
 
 def blank_png(size: int) -> bytes:
@@ -46,13 +51,14 @@ def of_folder(folder: Path) -> Callable[[str], bytes | None]:
     return content
 
 
-class TileServer:
+class TileServer(Loopback):
     """Serves `content(path)`, 404 where that is None, after what `fault(request, path, k)` answers to the k-th asking.
 
     A context manager. `times` logs the arrival of every request, `asked` counts them by path.
     """
 
     def __init__(self, content: Callable[[str], bytes | None]) -> None:
+        super().__init__(self._answer)
         self.content = content
         self.fault: Fault | None = None
         self.delay_s = 0.0
@@ -62,38 +68,17 @@ class TileServer:
         self.most_under_way = self._under_way = 0
 
     def __enter__(self) -> TileServer:
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(10)
+        super().__enter__()
         return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.hosts[0]}"
 
     def most_in_window(self, seconds: float) -> int:
         """Return the greatest number of requests that arrived within any span of so many seconds."""
         times = np.sort(self.times)
         return int(max(np.searchsorted(times, times + seconds) - np.arange(len(times))))
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]

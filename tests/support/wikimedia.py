@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from aiohttp import web
+from loopback import Loopback
+from osm_squares import osm_squares
 from PIL import Image
-from tile_server import jpeg
+from tile_server import tile_at
 
 WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
 FREE = {
@@ -69,7 +70,7 @@ def photograph(seed: int, size: tuple[int, int] = (960, 640)) -> bytes:
     return buffer.getvalue()
 
 
-class WikimediaServer:
+class WikimediaServer(Loopback):
     """Serves a `World`; a context manager.
 
     Attributes:
@@ -80,6 +81,7 @@ class WikimediaServer:
     """
 
     def __init__(self, world: World, maxlag: tuple[int, ...] = (), throttled: tuple[int, ...] = ()) -> None:
+        super().__init__(self._api, self._file, self._foreign)
         self.world = world
         self.maxlag, self.throttled = set(maxlag), set(throttled)
         self.log: list[Asked] = []
@@ -88,28 +90,9 @@ class WikimediaServer:
         self._count: Counter[str] = Counter()
 
     def __enter__(self) -> WikimediaServer:
-        self._loop = asyncio.new_event_loop()
-        ready = threading.Event()
-
-        async def start() -> None:
-            self._runners = [await _site(handler) for handler in (self._api, self._file, self._foreign)]
-            self.api, self.files, self.foreign = (f"127.0.0.1:{port}" for _, port in self._runners)
-            ready.set()
-
-        def serve() -> None:
-            self._loop.run_until_complete(start())
-            self._loop.run_forever()
-            for runner, _ in self._runners:
-                self._loop.run_until_complete(runner.cleanup())
-
-        self._thread = threading.Thread(target=serve, daemon=True)
-        self._thread.start()
-        assert ready.wait(10)
+        super().__enter__()
+        self.api, self.files, self.foreign = self.hosts
         return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
 
     def settings(self, **further: Any) -> dict[str, Any]:
         """Return the `wikimedia` of a configuration that asks this server."""
@@ -148,8 +131,7 @@ class WikimediaServer:
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith("/tiles/"):
-            seed = sum(ord(letter) * 31**n for n, letter in enumerate(request.path)) % 10**9
-            return web.Response(body=jpeg(seed), content_type="image/jpeg")
+            return web.Response(body=tile_at(request.path), content_type="image/jpeg")
         asked = self._begin("api", request)
         await asyncio.sleep(0.01)
         response: web.StreamResponse
@@ -275,15 +257,6 @@ class WikimediaServer:
         return {"title": title, "imageinfo": [info]}
 
 
-async def _site(handler: Any) -> tuple[web.AppRunner, int]:
-    app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return runner, int(runner.addresses[0][1])
-
-
 def statement(value: Any, rank: str = "normal", snaktype: str = "value") -> dict[str, Any]:
     """Return a Wikidata statement."""
     snak: dict[str, Any] = {"snaktype": snaktype}
@@ -295,18 +268,13 @@ def statement(value: Any, rank: str = "normal", snaktype: str = "value") -> dict
 def small_world(landmarks: int, photographs: int) -> tuple[World, str]:
     """Return a world with so many landmarks, and their OpenStreetMap extract (XML). The first has all specimens."""
     world = World()
-    nodes, ways = [], []
+    squares = []
     for n in range(landmarks):
         qid, name, category = f"Q{1000 + n}", f"Hall {n}", f"Hall {n} (building)"
         lon, lat = -100 + 0.1 * n, 40 + 0.05 * n
-        ids = []
-        for k, (dx, dy) in enumerate(((0, 0), (0.001, 0), (0.001, 0.001), (0, 0.001))):
-            ids.append(n * 10 + k + 1)
-            nodes.append(f'<node id="{ids[-1]}" lat="{lat + dy:.6f}" lon="{lon + dx:.6f}" version="1"/>')
-        refs = "".join(f'<nd ref="{each}"/>' for each in [*ids, ids[0]])
         # The last is known by its article alone.
-        wiki = f'<tag k="wikidata" v="{qid}"/>' if n < landmarks - 1 else f'<tag k="wikipedia" v="en:{name}"/>'
-        ways.append(f'<way id="{n + 1}" version="1">{refs}<tag k="building" v="yes"/>{wiki}</way>')
+        wiki = {"wikidata": qid} if n < landmarks - 1 else {"wikipedia": f"en:{name}"}
+        squares.append((lon, lat, {"building": "yes", **wiki}))
         place = {"longitude": lon + 0.0005, "latitude": lat + 0.0005, "globe": "http://www.wikidata.org/entity/Q2"}
         world.entities[qid] = {
             "labels": {"en": {"value": name}},
@@ -339,7 +307,7 @@ def small_world(landmarks: int, photographs: int) -> tuple[World, str]:
         ("Q401", "Nebraska", {"P31": [statement({"id": "Q35657"})]}),
     ):
         world.entities[qid] = {"labels": {"en": {"value": label}}, "claims": claims}
-    return world, f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}</osm>'
+    return world, osm_squares(squares)
 
 
 def _add_specimens(world: World, category: str) -> None:
