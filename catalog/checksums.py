@@ -10,7 +10,9 @@ from blake3 import blake3
 from catalog.errors import CatalogError
 from catalog.untrusted import entries_below, inside
 
-_MAX_BYTES = 2**28
+MAX_LIST_BYTES = 2**28
+"""Bytes of the longest list of checksums that is read."""
+
 MULTIHASH_BLAKE3 = "1e20"
 """Prefix that makes 32 bytes of BLAKE3 a multihash: code 0x1e, length 0x20."""
 
@@ -51,8 +53,8 @@ def read_checksums(path: Path) -> dict[str, str]:
         CatalogError: The file cannot be read, is too large, or has a malformed line, which is named.
     """
     try:
-        if inside(path.parent, path.name).stat().st_size > _MAX_BYTES:
-            raise CatalogError(f"{path}: has more than {_MAX_BYTES} bytes; build the release again")
+        if inside(path.parent, path.name).stat().st_size > MAX_LIST_BYTES:
+            raise CatalogError(f"{path}: has more than {MAX_LIST_BYTES} bytes; build the release again")
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path}: cannot read the checksums ({error}); build the release again") from error

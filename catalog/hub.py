@@ -11,13 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import shapely
 
 from catalog.manifest import published
 from catalog.model import Json
 from catalog.schema import Schema
-
-_LEFT_OUT = {"verdict", "reasons", "geometry", "zarr_index"}
 
 
 def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> None:
@@ -29,11 +26,9 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
         release: Folder that is being built; the tables lie beside its manifest.
     """
     rows = published(manifest)
-    columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
+    table = schema.described(rows)
     for role in schema.images:
-        columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
-    columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
-    table = pa.table(columns)
+        table = table.append_column(f"{role}_file_name", rows[f"{role}_path"])
     for split in _splits(schema, rows):
         chosen = table.filter(pc.equal(table["split"], split))
         pq.write_table(chosen.drop_columns("split"), release / _table(schema, split), compression="zstd")

@@ -15,7 +15,8 @@ from affine import Affine
 from blake3 import blake3
 from pyproj import Transformer
 
-from catalog.model import About, Contents
+from catalog.build import build_release
+from catalog.model import About, Contents, Format
 from catalog.pairs import SCHEMA
 from catalog.pairs.model import Raster, RasterPair
 
@@ -129,3 +130,12 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
 def make_contents_fixture() -> MakeContents:
     """Return `make_contents(root, tile_format="png")`."""
     return make_contents
+
+
+@pytest.fixture(scope="session")
+def whole_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a release with all parts, which tests read and never change."""
+    root = tmp_path_factory.mktemp("whole")
+    contents, _ = make_contents(root)
+    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
+    return root / "release"

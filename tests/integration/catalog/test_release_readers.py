@@ -35,11 +35,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, make_contents) -> Path:
-    root = tmp_path_factory.mktemp("readers")
-    contents, _ = make_contents(root)
-    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
-    return root / "release"
+def release(whole_release) -> Path:
+    return whole_release
 
 
 def test_pystac_walks_the_catalog_and_finds_every_file(release):
@@ -193,7 +190,7 @@ def test_release_summary_counts(release):
 def test_hugging_face_loads_pairs_and_splits(release, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    datasets = pytest.importorskip("datasets", reason="needs the extra `readers`")
+    datasets = pytest.importorskip("datasets", reason="needs the extra `interop`")
     loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path))
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 30, "test": 15}
     for split in ("train", "test"):
@@ -209,7 +206,7 @@ def test_hugging_face_loads_pairs_and_splits(release, tmp_path, monkeypatch):
 
 
 def test_xarray_opens_the_store(release):
-    xarray = pytest.importorskip("xarray", reason="needs the extra `readers`")
+    xarray = pytest.importorskip("xarray", reason="needs the extra `interop`")
     store = xarray.open_zarr(release / "mapdata.zarr", consolidated=True)
     assert store["map"].dims == store["visible"].dims == ("pair", "y", "x", "channel")
     assert store["split"].dims == ("pair",)

@@ -18,10 +18,8 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.build import build_release
 from catalog.checksums import digest, read_checksums, write_checksums
 from catalog.manifest import read_manifest, write_manifest
-from catalog.model import Format
 from catalog.pairs import SCHEMA
 from catalog.verify import verify_release
 
@@ -33,11 +31,8 @@ ITEM = "stac/items/001_2.json"
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory, make_contents) -> Path:
-    root = tmp_path_factory.mktemp("verify")
-    contents, _ = make_contents(root)
-    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
-    return root / "release"
+def pristine(whole_release) -> Path:
+    return whole_release
 
 
 @pytest.fixture
