@@ -172,6 +172,14 @@ class Schema(ABC, Generic[OriginalT]):
         """
         return ()
 
+    def thumbnail(self, original: OriginalT) -> bytes | None:
+        """Return a small picture of an original as JPEG; None, which is the default, if there is none.
+
+        Args:
+            original: One of `Contents.originals`.
+        """
+        return None
+
     def tables(self, contents: Contents[OriginalT]) -> Mapping[str, pa.Table]:
         """Return further tables of the release: file name -> table, written as Parquet beside the manifest."""
         return {}

@@ -83,8 +83,9 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                 tile = transform @ Affine.translation(col * SIZE, row * SIZE)
                 pair_id = f"{point}_{site}_{row:04d}_{col:04d}"
                 record: dict = {
-                    "pair_id": pair_id, "point_id": point, "site_id": site, "row": row, "col": col, "size": SIZE,
-                    "split": split, "verdict": "accepted", "reasons": [], "format": tile_format, "crs": "EPSG:3857",
+                    "pair_id": pair_id, "point_id": point, "site_id": site, "stratum": "city", "row": row, "col": col,
+                    "size": SIZE, "split": split, "verdict": "accepted", "reasons": [],
+                    "format": tile_format, "crs": "EPSG:3857",
                     "transform": list(tile)[:6], "gsd": 1.0, "homography": rasters[-1].homography, "residual_px": 0.8,
                     "predicted_px": 1.6, "inliers": 12, "method": "georeference", "geometry": _footprint(tile, SIZE),
                     "operators": [], "operator_px": [],

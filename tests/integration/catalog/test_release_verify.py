@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from catalog.checksums import digest, read_checksums, write_checksums
 from catalog.manifest import read_manifest, write_manifest
 from catalog.pairs import SCHEMA
+from catalog.stac import RENDER
 from catalog.verify import verify_release
 
 pytestmark = pytest.mark.integration
@@ -118,8 +119,10 @@ def test_everything_wrong_is_told_at_once(release):
         (ITEM, lambda v: v["assets"]["map"].update(href="/etc/passwd"), "no relative href"),
         (ITEM, lambda v: v["properties"].update({"proj:shape": [1]}), "proj:shape"),
         (ITEM, lambda v: v["properties"].update({"proj:transform": [1, 2]}), "proj:transform"),
-        (ITEM, lambda v: v["assets"]["map"].update({"raster:sampling": "line"}), "raster:sampling"),
-        (ITEM, lambda v: v["assets"]["map"].update({"raster:colour": 1}), "raster:colour"),
+        (ITEM, lambda v: v["assets"]["map"].update({"proj:colour": 1}), "proj:colour"),
+        (ITEM, lambda v: v["properties"]["renders"]["map"].pop("assets"), "assets"),
+        (ITEM, lambda v: v["stac_extensions"].remove(RENDER), "does not declare it"),
+        (ITEM, lambda v: v["stac_extensions"].append("https://example.org/schema.json"), "which no release does"),
         (ITEM, lambda v: v["properties"].update({"processing:software": {"a": 1}}), "processing:software"),
         (ITEM, lambda v: v["properties"].update(start_datetime="yesterday"), "start_datetime"),
         ("stac/collection.json", lambda v: v.pop("license"), "license"),
