@@ -59,7 +59,13 @@ class Clock:
 def simulate(
     rng: np.random.Generator, pairs: int = PAIR_COUNT, raster_pairs: int = RASTER_PAIRS
 ) -> tuple[pa.Table, pa.Table, pa.Table, list[RasterPair]]:
-    """Return tiles, verdicts, splits and raster pairs of a dataset of the paper's size."""
+    """Return tiles, verdicts, splits and raster pairs of a dataset.
+
+    Args:
+        rng: Source of the random numbers.
+        pairs: How many; by default as many as the paper's dataset has.
+        raster_pairs: What they were cut from.
+    """
     per_raster = np.full(raster_pairs, pairs // raster_pairs)
     per_raster[: pairs % raster_pairs] += 1
     owner = np.repeat(np.arange(raster_pairs), per_raster)
