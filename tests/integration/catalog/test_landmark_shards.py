@@ -24,12 +24,8 @@ from catalog.verify import verify_release
 pytestmark = pytest.mark.integration
 
 BOX = shapely.to_wkb(shapely.box(7, 46, 7.01, 46.01))
-KINDS = [
-    ("a" * 16, "ground", None),
-    ("a" * 16, "satellite", 2020),
-    ("a" * 16, "satellite", 2012),
-    (None, "satellite", 2020),
-]
+TOWER = "a" * 16
+KINDS = [(TOWER, "ground", None), (TOWER, "satellite", 2020), (TOWER, "satellite", 2012), (None, "satellite", 2020)]
 
 
 def _record(root: Path, number: int, landmark: str | None, modality: str, year: int | None) -> dict[str, object]:
