@@ -56,25 +56,17 @@ class Clock:
         return result
 
 
-def simulate(
-    rng: np.random.Generator, pairs: int = PAIR_COUNT, raster_pairs: int = RASTER_PAIRS
-) -> tuple[pa.Table, pa.Table, pa.Table, list[RasterPair]]:
-    """Return tiles, verdicts, splits and raster pairs of a dataset.
-
-    Args:
-        rng: Source of the random numbers.
-        pairs: How many; by default as many as the paper's dataset has.
-        raster_pairs: What they were cut from.
-    """
-    per_raster = np.full(raster_pairs, pairs // raster_pairs)
-    per_raster[: pairs % raster_pairs] += 1
-    owner = np.repeat(np.arange(raster_pairs), per_raster)
+def simulate(rng: np.random.Generator) -> tuple[pa.Table, pa.Table, pa.Table, list[RasterPair]]:
+    """Return tiles, verdicts, splits and raster pairs of a dataset of the paper's size."""
+    per_raster = np.full(RASTER_PAIRS, PAIR_COUNT // RASTER_PAIRS)
+    per_raster[: PAIR_COUNT % RASTER_PAIRS] += 1
+    owner = np.repeat(np.arange(RASTER_PAIRS), per_raster)
     place = np.concatenate([np.arange(count) for count in per_raster])
-    point = np.array([f"{index // 3 + 1:03d}" for index in range(raster_pairs)])[owner]
-    site = np.array([f"{index % 3 + 1}" for index in range(raster_pairs)])[owner]
+    point = np.array([f"{index // 3 + 1:03d}" for index in range(RASTER_PAIRS)])[owner]
+    site = np.array([f"{index % 3 + 1}" for index in range(RASTER_PAIRS)])[owner]
     row, col = place // 14, place % 14
     names = [f"{p}_{s}_{r:04d}_{c:04d}" for p, s, r, c in zip(point, site, row, col, strict=True)]
-    west, north = rng.uniform(-179, 178, raster_pairs), rng.uniform(-60, 70, raster_pairs)
+    west, north = rng.uniform(-179, 178, RASTER_PAIRS), rng.uniform(-60, 70, RASTER_PAIRS)
     left, top = west[owner] + col * 0.005, north[owner] - row * 0.005
     columns: dict[str, Any] = {
         "pair_id": names,
@@ -82,42 +74,42 @@ def simulate(
         "site_id": site,
         "row": row,
         "col": col,
-        "size": np.full(pairs, 512),
-        "format": ["png"] * pairs,
-        "crs": ["EPSG:3857"] * pairs,
-        "transform": [[0.8, 0.0, 1.0, 0.0, -0.8, 2.0]] * pairs,
+        "size": np.full(PAIR_COUNT, 512),
+        "format": ["png"] * PAIR_COUNT,
+        "crs": ["EPSG:3857"] * PAIR_COUNT,
+        "transform": [[0.8, 0.0, 1.0, 0.0, -0.8, 2.0]] * PAIR_COUNT,
         "geometry": shapely.to_wkb(shapely.box(left, top - 0.005, left + 0.005, top)),
-        "homography": [[1.0, 0.0, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0]] * pairs,
-        "residual_px": rng.gamma(2, 0.4, pairs),
-        "inliers": rng.integers(20, 400, pairs),
-        "method": ["tie points"] * pairs,
-        "index": np.zeros(pairs),
+        "homography": [[1.0, 0.0, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0]] * PAIR_COUNT,
+        "residual_px": rng.gamma(2, 0.4, PAIR_COUNT),
+        "inliers": rng.integers(20, 400, PAIR_COUNT),
+        "method": ["tie points"] * PAIR_COUNT,
+        "index": np.zeros(PAIR_COUNT),
     }
     for side in ("map", "visible"):
         columns[f"{side}_path"] = [f"tiles/{side}/{name}.png" for name in names]
         columns[f"{side}_digest"] = [rng.bytes(32).hex() for _ in names]
-        columns[f"{side}_bytes"] = rng.integers(50_000, 600_000, pairs)
+        columns[f"{side}_bytes"] = rng.integers(50_000, 600_000, PAIR_COUNT)
     tiles = pa.table(
         [
             pa.array(columns[kind.name], kind.type, from_pandas=True)
             if kind.name in columns
-            else pa.array(rng.integers(0, 200, pairs).astype(kind.type.to_pandas_dtype()), kind.type)
+            else pa.array(rng.integers(0, 200, PAIR_COUNT).astype(kind.type.to_pandas_dtype()), kind.type)
             for kind in PAIRS
         ],
         schema=PAIRS,
     )
-    rejected = rng.random(pairs) < 0.1
+    rejected = rng.random(PAIR_COUNT) < 0.1
     clean = pa.table(
         [
             names,
             np.where(rejected, "rejected", "accepted"),
             [["map: blank, 2% of its pixels have an edge"] if no else [] for no in rejected],
-            *(pa.nulls(pairs, pa.string()) for _ in ("review", "operator")),
+            *(pa.nulls(PAIR_COUNT, pa.string()) for _ in ("review", "operator")),
         ],
         schema=CLEAN,
     )
     split = pa.table([names, point, point, rng.choice(["train", "val", "test"], 1000)[point.astype(int)]], schema=SPLIT)
-    rasters = [_raster_pair(index, float(west[index]), float(north[index])) for index in range(raster_pairs)]
+    rasters = [_raster_pair(index, float(west[index]), float(north[index])) for index in range(RASTER_PAIRS)]
     return tiles, clean, split, rasters
 
 

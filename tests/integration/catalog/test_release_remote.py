@@ -156,8 +156,8 @@ def differing(url: str, release: Path) -> list[str]:
 
 def test_nothing_is_published_over_something_else(bucket: str, small_release: Path, tmp_path: Path) -> None:
     system = fsspec.filesystem("s3")
-    system.pipe_file(f"{bucket}/other/diary.txt", b"dear diary")
-    with pytest.raises(CatalogError, match=r"holds diary\.txt, which is not of this release"):
+    system.pipe_file(f"{bucket}/other/note.txt", b"a note")
+    with pytest.raises(CatalogError, match=r"holds note\.txt, which is not of this release"):
         publish_release(small_release, f"{bucket}/other", tmp_path / "journal")
     system.pipe_file(f"{bucket}/older/checksums.b3", b"another")
     with pytest.raises(CatalogError, match="holds another release"):
