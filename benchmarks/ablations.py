@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from _machine import report
 
-from matcher.benchmark.levels import HomographyRange
 from matcher.benchmark.metrics import auc, score_pair, share_within
 from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.statistics import bootstrap
@@ -32,6 +31,7 @@ from matcher.training.run import train
 from matcher.training.stages import ExtractorStage
 from matcher.training.validation import LEVEL, SUCCESS_PX, warped_pairs
 from pipeline.config import read_model
+from raster.levels import HomographyRange
 
 CONFIG = Path(__file__).parents[1] / "configs/train-fast-mapglue.yaml"
 """Whose sources are used."""

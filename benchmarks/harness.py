@@ -19,8 +19,8 @@ import numpy as np
 from _machine import report
 
 from matcher.benchmark.isolation import Trial, run_trial
-from matcher.benchmark.levels import LEVELS
 from matcher.benchmark.readers import PairSpec
+from raster.levels import LEVELS
 
 PAIRS = 6
 MATCHERS = ("akaze", "rootsift", "xfeat")

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from _machine import report
 
-from matcher.benchmark.levels import LEVELS, at_level, seeded
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import score_fit, share_within
 from matcher.benchmark.pairs import ImagePair, srif_pairs
 from matcher.benchmark.statistics import bootstrap
@@ -38,6 +38,7 @@ from matcher.training.config import Tiles
 from matcher.training.tiles import Mosaic, read_mosaic
 from matcher.types import Matcher
 from raster.fit import fit
+from raster.levels import LEVELS, seeded
 
 SIDE, STRIDE = 512, 256
 EAST = {"zoom": 16, "x": (34519, 34524), "y": (23054, 23062)}

@@ -104,6 +104,7 @@ def simulate(rng: np.random.Generator) -> tuple[pa.Table, pa.Table, pa.Table, li
             names,
             np.where(rejected, "rejected", "accepted"),
             [["map: blank, 2% of its pixels have an edge"] if no else [] for no in rejected],
+            *(pa.nulls(PAIR_COUNT, pa.string()) for _ in ("review", "operator")),
         ],
         schema=CLEAN,
     )

@@ -34,7 +34,7 @@ from catalog.model import (
     Placed,
 )
 from catalog.schema import Schema, conform
-from catalog.stac import write_stac
+from catalog.stac import THUMBNAILS, write_stac
 from catalog.stac_table import write_table
 from catalog.store import write_store
 from catalog.swap import recover, swap_in
@@ -111,6 +111,9 @@ def _fill(
     }
     digests |= {file.path: file.digest for files in placed.values() for file in files}
     if Format.STAC in formats:
+        for original in contents.originals:
+            name = schema.original_id(original)
+            placed[name] += _write_thumbnail(schema.thumbnail(original), f"{THUMBNAILS}/{name}.jpg", new)
         write_table(schema, manifest, new, folders=folders, store=store)
         write_stac(schema, new, contents, manifest, placed)
     summary = _summary(schema, contents, manifest, formats)
@@ -125,6 +128,14 @@ def _fill(
 def _place(source: Path, path: str, known: str | None, new: Path) -> Placed:
     place(source, new / path)
     return Placed(path, source.stat().st_size, known or digest(source))
+
+
+def _write_thumbnail(picture: bytes | None, path: str, new: Path) -> list[Placed]:
+    if picture is None:
+        return []
+    (new / path).parent.mkdir(parents=True, exist_ok=True)
+    (new / path).write_bytes(picture)
+    return [Placed(path, len(picture), digest(new / path))]
 
 
 def _summary(

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from catalog.errors import CatalogError
 from catalog.hub import hub_configs
 from catalog.manifest import published
 from catalog.model import Benchmark, Contents, Format, Json
@@ -54,6 +55,30 @@ def write_card(
         "## How it was made\n\n" + _provenance(schema, contents),
     ]
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+_OF_THE_RELEASE = ("Contents", "Loading", "The manifest")
+
+
+def card_of_shards(card: str, configs: list[Json], example: str) -> str:
+    """Return the card of a release for the shards that were made of it.
+
+    Args:
+        card: Of the release; sections on its own files are left out.
+        configs: Of the front matter, where dataset hubs find the splits.
+        example: Python by which the shards are loaded.
+
+    Raises:
+        CatalogError: The card is none of a release.
+    """
+    matter, mark, body = card.removeprefix("---\n").partition("\n---\n")
+    if not mark:
+        raise CatalogError("README.md of the release has no front matter; build the release again")
+    front = yaml.safe_dump(yaml.safe_load(matter) | {"configs": configs}, sort_keys=False, allow_unicode=True)
+    first, *sections = body.strip().split("\n\n## ")
+    kept = [each for each in sections if each.partition("\n")[0] not in _OF_THE_RELEASE]
+    kept.append(f"Loading\n\n```python\n{example}\n```")
+    return f"---\n{front}---\n\n" + "\n\n## ".join([first, *kept]) + "\n"
 
 
 def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]) -> str:

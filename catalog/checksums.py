@@ -10,7 +10,9 @@ from blake3 import blake3
 from catalog.errors import CatalogError
 from catalog.untrusted import entries_below, inside
 
-_MAX_BYTES = 2**28
+MAX_LIST_BYTES = 2**28
+"""Bytes of the longest list of checksums that is read."""
+
 MULTIHASH_BLAKE3 = "1e20"
 """Prefix that makes 32 bytes of BLAKE3 a multihash: code 0x1e, length 0x20."""
 
@@ -53,8 +55,8 @@ def read_checksums(path: Path) -> dict[str, str]:
     """
     digests = {}
     try:
-        if inside(path.parent, path.name).stat().st_size > _MAX_BYTES:
-            raise CatalogError(f"{path}: has more than {_MAX_BYTES} bytes; build the release again")
+        if inside(path.parent, path.name).stat().st_size > MAX_LIST_BYTES:
+            raise CatalogError(f"{path}: has more than {MAX_LIST_BYTES} bytes; build the release again")
         with path.open(encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 hexadecimal, _, name = line.removesuffix("\n").partition("  ")

@@ -12,13 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import shapely
 
 from catalog.manifest import published, published_batches
 from catalog.model import Json
 from catalog.schema import Schema
-
-_LEFT_OUT = {"split", "verdict", "reasons", "geometry", "zarr_index"}
 
 
 def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> None:
@@ -32,9 +29,11 @@ def write_hub_tables(schema: Schema[Any], manifest: pa.Table, release: Path) -> 
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for rows in published_batches(manifest):
-            table = _hub_table(schema, rows)
+            table = schema.described(rows)
+            for role in schema.images:
+                table = table.append_column(f"{role}_file_name", rows[f"{role}_path"])
             for split in _splits(schema, rows):
-                part = table.filter(pc.equal(rows["split"], split))
+                part = table.filter(pc.equal(table["split"], split)).drop_columns("split")
                 if split not in writers:
                     path = release / _table(schema, split)
                     writers[split] = stack.enter_context(pq.ParquetWriter(path, part.schema, compression="zstd"))
@@ -58,14 +57,6 @@ def hub_configs(schema: Schema[Any], manifest: pa.Table) -> list[Json]:
     data = [{"split": split, "path": [_table(schema, split), *images]} for split in splits]
     tables = [_table(schema, split) for split in splits]
     return [{"config_name": "default", "data_files": data, "metadata_filenames": tables}] if splits else []
-
-
-def _hub_table(schema: Schema[Any], rows: pa.Table) -> pa.Table:
-    columns = {name: rows[name] for name in rows.column_names if name not in _LEFT_OUT}
-    for role in schema.images:
-        columns[f"{role}_file_name"] = columns.pop(f"{role}_path")
-    columns["footprint"] = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
-    return pa.table(columns)
 
 
 def _splits(schema: Schema[Any], rows: pa.Table) -> list[str]:

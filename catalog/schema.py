@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic
 
 import pyarrow as pa
+import shapely
 
 from catalog.errors import CatalogError
 from catalog.model import EXTENSIONS, Contents, Format, Json, OriginalT, Placed
@@ -171,6 +172,14 @@ class Schema(ABC, Generic[OriginalT]):
         """
         return ()
 
+    def thumbnail(self, original: OriginalT) -> bytes | None:
+        """Return a small picture of an original as JPEG; None, which is the default, if there is none.
+
+        Args:
+            original: One of `Contents.originals`.
+        """
+        return None
+
     def tables(self, contents: Contents[OriginalT]) -> Mapping[str, pa.Table]:
         """Return further tables of the release: file name -> table, written as Parquet beside the manifest."""
         return {}
@@ -212,6 +221,33 @@ class Schema(ABC, Generic[OriginalT]):
     def record_fields(self, rows: pa.Table) -> Mapping[str, Any]:
         """Return further columns of the table of STAC items, one value a record."""
         return {}
+
+    def described(self, rows: pa.Table) -> pa.Table:
+        """Return what readers of images get of each record: the manifest's columns, and its footprint as WKT.
+
+        Args:
+            rows: Published rows of the manifest; where their images lie in the release is left out.
+        """
+        left_out = {"verdict", "reasons", "geometry", "zarr_index", *(f"{role}_path" for role in self.images)}
+        table = rows.drop_columns([name for name in rows.column_names if name in left_out])
+        footprint = pa.array(shapely.to_wkt(shapely.from_wkb(rows["geometry"].to_numpy())), pa.string())
+        return table.append_column("footprint", footprint).replace_schema_metadata(None)
+
+    def bundles(
+        self, release: Path, rows: pa.Table
+    ) -> Iterator[tuple[str, Json, list[tuple[str, str, Mapping[str, Any]]]]]:
+        """Yield the samples of WebDataset shards: a record each, unless overridden.
+
+        Args:
+            release: Folder of the release, for further tables.
+            rows: Published rows of the manifest, of one split.
+
+        Yields:
+            The key, the facts, and of each image its name in the sample, its role, and its row of the manifest.
+        """
+        for batch in rows.to_batches(max_chunksize=4096):
+            for row, facts in zip(batch.to_pylist(), self.described(pa.table(batch)).to_pylist(), strict=True):
+                yield row[self.key], facts, [(role, role, row) for role in self.images]
 
     def facts(self, contents: Contents[OriginalT]) -> Json:
         """Return what `release.json` says besides what it says of every schema."""

@@ -1,7 +1,7 @@
 """Checking a static STAC catalog without a network: schemas, links, assets, and the table of items.
 
-The core is checked by the STAC 1.1.0 and GeoJSON schemas that pystac carries. The extensions' schemas are published
-only on the web; the fields of theirs that a release uses are checked by the rules written here.
+The core is checked by the STAC 1.1.0 and GeoJSON schemas that pystac carries, the extensions by their own, which
+`catalog.stac_schemas` carries. A field of an extension whose use is not declared is a problem, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 import pyarrow as pa
+from pyproj.datadir import get_data_dir
 from stac_geoparquet.arrow import stac_table_to_items
 
 from catalog.checksums import files_below, multihash
@@ -22,37 +23,34 @@ from catalog.errors import CatalogError
 from catalog.manifest import published
 from catalog.model import STAC_NAME, Json, Problem
 from catalog.schema import Schema
-from catalog.stac import STAC_VERSION, table_path
+from catalog.stac import (
+    FILE,
+    PROCESSING,
+    PROJECTION,
+    RENDER,
+    STAC_VERSION,
+    TABLE,
+    VERSION,
+    table_path,
+)
 from catalog.untrusted import read_json, read_table
 
 _SCHEMAS = "https://schemas.stacspec.org/v1.1.0"
 _PARTS = ("bands", "basics", "common", "data-values", "datetime", "instrument", "licensing", "provider")
+_PROJJSON = "https://proj.org/schemas/v0.7/projjson.schema.json"
 _REMEDY = "write the catalog again: mapdata export --workspace DIR --to stac"
 
-_NUMBERS: Json = {"type": "array", "items": {"type": "number"}}
-_EXTENSION_FIELDS: Json = {
-    "type": "object",
-    "properties": {
-        "proj:code": {"type": ["string", "null"], "pattern": "^[^:]+:[^:]+$"},
-        "proj:wkt2": {"type": ["string", "null"]},
-        "proj:shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
-        "proj:transform": {"oneOf": [{**_NUMBERS, "minItems": n, "maxItems": n} for n in (6, 9)]},
-        "raster:sampling": {"enum": ["area", "point"]},
-        "file:size": {"type": "integer", "minimum": 0},
-        "file:checksum": {"type": "string", "pattern": "^[a-f0-9]+$"},
-        "processing:lineage": {"type": "string"},
-        "processing:software": {"type": "object", "additionalProperties": {"type": "string"}},
-    },
-    "patternProperties": {"^(?!(proj|raster|file|processing):)": {}},
-    "additionalProperties": False,
+_EXTENSIONS = {
+    "file": FILE,
+    "processing": PROCESSING,
+    "proj": PROJECTION,
+    "renders": RENDER,
+    "table": TABLE,
 }
-_EXTENSIONS: Json = {
-    "type": "object",
-    "properties": {
-        "properties": _EXTENSION_FIELDS,
-        "assets": {"type": "object", "additionalProperties": _EXTENSION_FIELDS},
-    },
-}
+"""Prefix of fields, or a field -> extension that defines it."""
+
+_FILES = {url: url.split("/")[-3] for url in (*_EXTENSIONS.values(), VERSION)}
+"""Extension -> stem of its schema's file."""
 
 
 def check_stac(
@@ -103,12 +101,28 @@ def _check_table(
     if manifest is not None and ids != published(manifest, [schema.key])[schema.key].to_pylist():
         what = f"its items are not the accepted {schema.name} of the manifest, in their order"
         yield Problem(path, what, _REMEDY)
+    elif manifest is not None:
+        yield from _check_columns(schema, path, table, published(manifest))
     for batch in table.to_batches(max_chunksize=8192):
         for item in stac_table_to_items(batch):
             item.setdefault("assets", {})
             where = f"{path}, item {item['id']}"
             yield from _check_schema(where, item)
             yield from _check_asset_files(where, path, item, digests)
+
+
+def _check_columns(schema: Schema[Any], path: str, table: pa.Table, rows: pa.Table) -> Iterator[Problem]:
+    """Yield columns of the table of items that say something else of a record than the manifest does."""
+    for name, values in schema.record_fields(rows).items():
+        implied = pa.chunked_array([values]) if isinstance(values, pa.Array) else values
+        if name in table.column_names and table[name].type == implied.type and table[name].equals(implied):
+            continue
+        found = table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
+        both = enumerate(zip(found, implied.to_pylist(), strict=True))
+        differing = [index for index, (stated, true) in both if stated != true]
+        if differing:
+            where = f"{path}, item {table['id'][differing[0]].as_py()}"
+            yield Problem(where, f"has another {name} than the manifest, as {len(differing)} items have", _REMEDY)
 
 
 def _load(release: Path, path: str) -> tuple[Json, Problem | None]:
@@ -126,8 +140,14 @@ def _check_schema(where: str, value: Json) -> Iterator[Problem]:
     if kind is None or value.get("stac_version") != STAC_VERSION:
         yield Problem(where, f"is no STAC {STAC_VERSION} catalog, collection or item", _REMEDY)
         return
+    declared = value.get("stac_extensions")
+    names = [name for name in declared if isinstance(name, str)] if isinstance(declared, list) else []
+    for name in sorted(set(names) - _FILES.keys()):
+        yield Problem(where, f"uses the extension {name}, which no release does and cannot be checked here", _REMEDY)
+    for name in sorted(_used(value) - set(names)):
+        yield Problem(where, f"has fields of the extension {name} and does not declare it", _REMEDY)
     try:
-        for validator in (_core(kind), _extensions()):
+        for validator in (_core(kind), *(_extension(name) for name in names if name in _FILES)):
             # is_valid is many times faster than collecting errors, and nearly always enough.
             if not validator.is_valid(value):
                 for error in validator.iter_errors(value):
@@ -196,8 +216,39 @@ def _resolve(path: str, href: Any) -> str | None:
     return "/".join(parts)
 
 
+def _used(value: Json) -> set[str]:
+    """Return the extensions of whose fields there are any in a catalog, collection or item."""
+    within = [value.get(name) for name in ("assets", "item_assets")]
+    parts = [
+        value,
+        value.get("properties"),
+        *(part for each in within if isinstance(each, dict) for part in each.values()),
+    ]
+    fields = {field for part in parts if isinstance(part, dict) for field in part}
+    return {_EXTENSIONS[prefix] for field in fields if (prefix := field.partition(":")[0]) in _EXTENSIONS}
+
+
 @cache
 def _core(kind: str) -> jsonschema_rs.Validator:
+    known = _known()
+    schema = known[f"{_SCHEMAS}/{kind}-spec/json-schema/{kind}.json"]
+    return jsonschema_rs.Draft7Validator(schema, registry=_registry(), validate_formats=True)
+
+
+@cache
+def _extension(url: str) -> jsonschema_rs.Validator:
+    text = resources.files("catalog.stac_schemas").joinpath(f"{_FILES[url]}.json").read_text(encoding="utf-8")
+    return jsonschema_rs.Draft7Validator(json.loads(text), registry=_registry(), validate_formats=True)
+
+
+@cache
+def _registry() -> jsonschema_rs.Registry:
+    return jsonschema_rs.Registry(list(_known().items()))
+
+
+@cache
+def _known() -> dict[str, Json]:
+    """Return the schemas that others refer to, by address."""
     folder = resources.files("pystac.validation.jsonschemas")
 
     def schema(name: str) -> Json:
@@ -210,12 +261,8 @@ def _core(kind: str) -> jsonschema_rs.Validator:
         known[f"{_SCHEMAS}/item-spec/json-schema/{name}.json"] = schema(f"stac-spec/v1.1.0/{name}.json")
     for name in ("item", "catalog", "collection"):
         known[f"{_SCHEMAS}/{name}-spec/json-schema/{name}.json"] = schema(f"stac-spec/v1.1.0/{name}.json")
-    registry = jsonschema_rs.Registry(list(known.items()))
-    return jsonschema_rs.Draft7Validator(
-        known[f"{_SCHEMAS}/{kind}-spec/json-schema/{kind}.json"], registry=registry, validate_formats=True
-    )
-
-
-@cache
-def _extensions() -> jsonschema_rs.Validator:
-    return jsonschema_rs.Draft7Validator(_EXTENSIONS)
+    # PROJ brings the schema of its JSON; a release names its CRS by code or WKT instead.
+    projjson = Path(get_data_dir()) / "projjson.schema.json"
+    known[_PROJJSON] = json.loads(projjson.read_text(encoding="utf-8")) if projjson.exists() else {}
+    known[_PROJJSON].pop("$id", None)  # whichever version this PROJ has
+    return known

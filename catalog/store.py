@@ -10,12 +10,13 @@ since records lie in the manifest's order, a split made by group reads long runs
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -32,6 +33,9 @@ from catalog.manifest import published
 from catalog.schema import Schema
 from catalog.untrusted import entries_below
 
+if TYPE_CHECKING:
+    from catalog.remote import RemoteFolder
+
 Image = NDArray[np.uint8]
 
 SHARD = 100
@@ -40,7 +44,9 @@ SHARD = 100
 MAX_PIXELS = 2**26
 """Pixels of the largest image that is read: 192 MiB."""
 
-_MAX_FILE_BYTES = 2**29
+MAX_FILE_BYTES = 2**29
+"""Bytes of the largest image file that is read."""
+
 _MAX_SHARD = 2**16
 _CODECS = {"sharding_indexed", "bytes", "zstd", "crc32c"}
 
@@ -105,43 +111,63 @@ def read_image(path: Path, index: int = 0) -> Image:
             stored = np.load(path, mmap_mode="r")[index]
             _refuse_larger(path, stored.size // 3, 0)
             return np.asarray(stored)
-        with PIL.Image.open(path, formats=("PNG", "JPEG", "WEBP")) as header:  # reads no pixels
-            _refuse_larger(path, header.width * header.height, path.stat().st_size)
+        _refuse_larger(path, 0, path.stat().st_size)
+        content = path.read_bytes()
+    except (OSError, ValueError, IndexError) as error:
+        raise CatalogError(f"{path}: cannot be read ({error}); make it again") from error
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, name: str | Path) -> Image:
+    """Return an image (H, W, 3) uint8 RGB of the content of a PNG, JPEG or WebP file.
+
+    Args:
+        content: Of the file, perhaps a stranger's.
+        name: How messages call it.
+
+    Raises:
+        CatalogError: It is damaged or would take more than `MAX_PIXELS`.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as header:  # decodes no pixels
+            _refuse_larger(name, header.width * header.height, len(content))
         # imdecode of bytes, not imread: it copes with any path and tells a missing file from a damaged one.
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     except PIL.UnidentifiedImageError:
         image = None
-    except (OSError, ValueError, IndexError, SyntaxError, PIL.Image.DecompressionBombError, cv2.error) as error:
-        raise CatalogError(f"{path}: cannot be read ({error}); make it again") from error
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError, cv2.error) as error:
+        raise CatalogError(f"{name}: cannot be read ({error}); make it again") from error
     if image is None:
-        raise CatalogError(f"{path}: cannot be decoded as an image; make it again")
+        raise CatalogError(f"{name}: cannot be decoded as an image; make it again")
     return np.asarray(image, np.uint8)
 
 
-def _refuse_larger(path: Path, pixels: int, size: int) -> None:
-    if pixels > MAX_PIXELS or size > _MAX_FILE_BYTES:
+def _refuse_larger(name: str | Path, pixels: int, size: int) -> None:
+    if pixels > MAX_PIXELS or size > MAX_FILE_BYTES:
         raise CatalogError(
-            f"{path}: would take {pixels} pixels and {size} bytes, more than an image of a release does; "
+            f"{name}: would take {pixels} pixels and {size} bytes, more than an image of a release does; "
             "verify the release"
         )
 
 
-def open_store(schema: Schema[Any], path: Path) -> zarr.Group:
+def open_store(schema: Schema[Any], path: Path | RemoteFolder) -> zarr.Group:
     """Open a store for reading.
 
     Args:
         schema: Names the arrays that must be there: one a role, the key and `split`.
-        path: Folder of the store. Links in it are refused, because they may lead out of the release.
+        path: Folder of the store. Links in a local one are refused, because they may lead out of the release.
 
     Raises:
         CatalogError: It is absent, damaged or lacks one of its arrays.
     """
     needed = [*schema.images, schema.key, "split"]
     try:
-        _, links = entries_below(path)
-        if links or path.is_symlink():
-            raise CatalogError(f"{path}: {', '.join(links[:3]) or 'it'} is no plain file; verify the release")
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        if isinstance(path, Path):
+            _, links = entries_below(path)
+            if links or path.is_symlink():
+                raise CatalogError(f"{path}: {', '.join(links[:3]) or 'it'} is no plain file; verify the release")
+        place = path if isinstance(path, Path) else path.store()
+        group = zarr.open_group(place, mode="r", zarr_format=3, use_consolidated=False)
         missing = [name for name in needed if name not in group]
     except (OSError, ValueError, KeyError) as error:
         raise CatalogError(f"{path}: is no readable Zarr store ({error}); export it again") from error

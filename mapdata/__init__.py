@@ -2,7 +2,8 @@
 
 What a user needs from Python:
 
-- `open_dataset(folder, ...)`: the pairs of a release, for PyTorch;
+- `open_dataset(place, ...)`: the pairs of a release in a folder, on a server or in a bucket, for PyTorch;
+- `RandomWarp(level)`, a transform for it that makes training pairs, and `collate`, which batches them;
 - `load_matcher(name)`: a matcher by name, with `match` and `match_batch`;
 - `match(image0, image1, matcher=...)`: correspondences and homography of two images;
 - `align(map, visible)`: the homography of two rasters, with its verdict and the reason;
@@ -18,17 +19,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from catalog.collate import collate
     from catalog.dataset import open_dataset
+    from catalog.pairs.warp import RandomWarp
     from mapdata.api import align, match
     from matcher.registry import load_matcher
     from raster.fit import fit
 
 __version__: str = version("mapdata")
 
-__all__ = ["__version__", "align", "fit", "load_matcher", "match", "open_dataset"]
+__all__ = ["RandomWarp", "__version__", "align", "collate", "fit", "load_matcher", "match", "open_dataset"]
 
 _HOMES = {
+    "RandomWarp": "catalog.pairs.warp",
     "align": "mapdata.api",
+    "collate": "catalog.collate",
     "fit": "raster.fit",
     "load_matcher": "matcher.registry",
     "match": "mapdata.api",

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
-from matcher.benchmark.levels import LEVELS, Level, read_levels
+from matcher.benchmark.levels import read_levels
 from matcher.benchmark.measured import Batch, batches_in, check_rows, read_rows, schema_of
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import PairLayout, PairSpec, Split, open_pairs, release_pairs
@@ -32,6 +32,7 @@ from pipeline.errors import PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from raster.config_path import ConfigPath
+from raster.levels import LEVELS, Level
 from stages.matchers import MatcherName
 from stages.tables import write_table
 

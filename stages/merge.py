@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from matcher.benchmark.levels import Level
 from matcher.benchmark.measured import Batch, joined, read_rows
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.report import write_report
 from matcher.benchmark.summary import summarise
 from matcher.errors import InputError
+from raster.levels import Level
 from stages.benchmark import FOLDER, levels_of
 
 

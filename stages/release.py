@@ -74,7 +74,7 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     Params: ClassVar[type[BaseModel]] = ReleaseParams
     reads: ClassVar[tuple[str, ...]] = ("sample", "acquire", "align", "review", "tile", "clean", "split")
     roles: ClassVar[tuple[str, ...]] = ("map", "visible")
@@ -333,7 +333,7 @@ def _raster(facts: Mapping[str, Any], workspace: Path) -> Raster:
 
 def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
     rows = [
-        {"id": pair.id}
+        {"id": pair.id, "stratum": pair.stratum}
         | {"review": pair.review or None, "reviewed_by": pair.reviewed_by or None}
         | {"operators": pair.operators, "operator_px": pair.operator_px, "inter_operator_px": pair.inter_operator_px}
         | {
@@ -350,7 +350,7 @@ def _raster_table(rasters: Iterable[RasterPair]) -> pa.Table:
         for pair in rasters
     ]
     facts = [name for name in SCHEMA.columns.names if name.endswith(("_source", "_licence", "_attribution", "_date"))]
-    names = ["id", *facts, "map_raster", "visible_raster"]
+    names = ["id", "stratum", *facts, "map_raster", "visible_raster"]
     measured = [(name, SCHEMA.columns.field(name).type) for name in _OF_PEOPLE]
     return pa.Table.from_pylist(rows, pa.schema([*((name, pa.string()) for name in names), *measured]))
 

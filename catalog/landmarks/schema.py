@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from catalog.dates import union
 from catalog.errors import CatalogError
+from catalog.landmarks.bundles import landmark_bundles
 from catalog.landmarks.columns import IMAGES
 from catalog.landmarks.model import Landmark
 from catalog.manifest import published
@@ -140,6 +142,12 @@ class LandmarkSchema(Schema[Landmark]):
         """Return what is known of each image."""
         names = ("landmark_id", "modality", "split", "year", "author", "flags")
         return {f"mapdata:{name}": rows[name] for name in names}
+
+    def bundles(
+        self, release: Path, rows: pa.Table
+    ) -> Iterator[tuple[str, Json, list[tuple[str, str, Mapping[str, Any]]]]]:
+        """Yield a sample a landmark with all its images, and one a distractor; see `catalog.landmarks.bundles`."""
+        return landmark_bundles(release, rows)
 
     def facts(self, contents: Contents[Landmark]) -> Json:
         """Return the number of landmarks by split."""

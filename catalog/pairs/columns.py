@@ -15,6 +15,7 @@ PAIRS = pa.schema(
         column("pair_id", _TEXT, "unique: point, site, row and column, joined by underscores"),
         column("point_id", _TEXT, "sampling point"),
         column("site_id", _TEXT, "site of that point; each has one raster pair"),
+        column("stratum", _TEXT, "kind of place that the point was drawn for; empty if not known"),
         column("row", _INT, "row of the tile in its raster pair's grid"),
         column("col", _INT, "column of the tile in its raster pair's grid"),
         column("size", _INT, "width and height of both images, pixels"),

@@ -20,7 +20,8 @@ from catalog.stac import (
     GEOTIFF,
     PROCESSING,
     PROJECTION,
-    RASTER,
+    RENDER,
+    THUMBNAILS,
     make_asset,
     make_item,
     projection,
@@ -31,7 +32,7 @@ _PAIR_FACTS = (
     *("point_id", "site_id", "row", "col", "split", "homography"),
     *("residual_px", "predicted_px", "inliers", "method"),
     *("review", "reviewed_by", "operators", "operator_px", "inter_operator_px"),
-    *("map_nodata", "visible_nodata"),
+    *("map_nodata", "visible_nodata", "stratum"),
 )
 _TITLES = {"map": "Electronic map", "visible": "Visible image"}
 
@@ -46,9 +47,7 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
             none.
         about: Gives the title of the dataset and the versions of the software.
     """
-    assets = {
-        Path(file.path).stem if Path(file.path).suffix == ".tif" else Path(file.path).name: file for file in files
-    }
+    assets = {_asset_name(file): file for file in files}
     has_rasters = all(side in assets for side in SIDES)
     properties: Json = {
         **time_properties(union([pair.map.date, pair.visible.date])),
@@ -69,14 +68,27 @@ def raster_pair_item(pair: RasterPair, counts: Mapping[str, int], files: Iterabl
         "mapdata:method": pair.method,
         "mapdata:review": pair.review or None,
         "mapdata:reviewed_by": pair.reviewed_by or None,
-        "mapdata:operators": dict(zip(pair.operators, pair.operator_px, strict=True)),
+        "mapdata:operators": list(pair.operators),
+        "mapdata:operator_px": list(pair.operator_px),
         "mapdata:inter_operator_px": pair.inter_operator_px,
-        "mapdata:regions": dict(pair.regions),
-        "mapdata:pairs": dict(sorted(counts.items())),
+        **({"mapdata:regions": dict(pair.regions)} if pair.regions else {}),
+        "mapdata:pairs": {name: counts.get(name, 0) for name in ("train", "val", "test", "rejected")},
     }
-    extensions = [PROJECTION, *([RASTER] if has_rasters else []), FILE, PROCESSING]
+    if has_rasters:
+        properties["renders"] = {
+            side: {"title": _TITLES[side], "assets": [side], "rescale": [[0, 255]] * 3, "resampling": "bilinear"}
+            for side in SIDES
+        }
+    extensions = [PROJECTION, *([RENDER] if has_rasters else []), FILE, PROCESSING]
     made = {name: _asset(name, file, pair) for name, file in assets.items()}
     return make_item(pair.id, pair.footprint, properties, made, extensions, about.title)
+
+
+def _asset_name(file: Placed) -> str:
+    path = Path(file.path)
+    if file.path.startswith(f"{THUMBNAILS}/"):
+        return "thumbnail"
+    return path.stem if path.suffix == ".tif" else path.name
 
 
 def count_by_raster_pair(manifest: pa.Table) -> dict[str, Counter[str]]:
@@ -117,7 +129,6 @@ def _asset(name: str, file: Placed, pair: RasterPair) -> Json:
         "proj:shape": [raster.height, raster.width],
         "proj:transform": list(raster.transform),
         "data_type": "uint8",
-        "raster:sampling": "area",
         "bands": [{"name": name} for name in ("red", "green", "blue")],
         "mapdata:source": raster.source,
         "mapdata:licence": raster.licence,

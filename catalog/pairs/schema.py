@@ -15,6 +15,7 @@ from catalog.pairs.agreement import operator_agreement
 from catalog.pairs.columns import PAIRS
 from catalog.pairs.items import count_by_raster_pair, pair_fields, raster_pair_item
 from catalog.pairs.model import RasterPair
+from catalog.pairs.thumbnail import pair_thumbnail
 from catalog.schema import Credit, Role, Schema
 from catalog.stac import PROJECTION
 
@@ -40,7 +41,7 @@ class PairSchema(Schema[RasterPair]):
         Role("visible", "MapData/{point_id}/{site_id}/R/{pair_id}"),
     )
     extensions: ClassVar[tuple[str, ...]] = (PROJECTION,)
-    summaries: ClassVar[tuple[str, ...]] = ("proj:code", "mapdata:method")
+    summaries: ClassVar[tuple[str, ...]] = ("proj:code", "mapdata:method", "mapdata:stratum")
     splitting: ClassVar[str] = (
         "Pairs are split by sampling point, never by tile, so that no ground is seen in two splits."
     )
@@ -76,6 +77,10 @@ class PairSchema(Schema[RasterPair]):
         if Format.STAC in formats:
             for path in original.evidence:
                 yield path, f"alignment/{folder}/{path.name}", None
+
+    def thumbnail(self, original: RasterPair) -> bytes | None:
+        """Return the map and the visible raster side by side."""
+        return pair_thumbnail(original)
 
     def original_id(self, original: RasterPair) -> str:
         """Return the raster pair's id."""

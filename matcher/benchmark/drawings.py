@@ -7,10 +7,10 @@ import base64
 import cv2
 import numpy as np
 
-from matcher.benchmark.levels import corners_of
 from matcher.benchmark.pairs import ImagePair, Matrix
 from matcher.images import RGBImage
 from raster.homography import apply_homography
+from raster.levels import corners_of
 from raster.warp import warp
 
 SIDE = 256

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matcher.benchmark.levels import corners_of
 from matcher.benchmark.pairs import ImagePair
 from matcher.types import Matches
 from raster.fit import Estimator, Fit, Model, fit
 from raster.homography import Matrix, apply_homography
+from raster.levels import corners_of
 
 Errors = Sequence[float] | npt.NDArray[np.float64]
 

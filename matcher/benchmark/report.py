@@ -24,10 +24,11 @@ from matcher.benchmark.leaderboard import (
     ranked,
     write_leaderboard,
 )
-from matcher.benchmark.levels import Level, at_level
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.pairs import PairSource
 from matcher.benchmark.plots import cumulative_errors, runtime_and_accuracy, success_by_level
 from matcher.benchmark.summary import Json, write_results
+from raster.levels import Level
 
 DRAWN = 3
 """Pairs drawn of the best and of the worst, for the best matcher of each level."""

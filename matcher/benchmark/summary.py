@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from matcher.benchmark.levels import CornerPerturbation, Level
 from matcher.benchmark.metrics import auc, auc_step, share_within
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.benchmark.statistics import ConfidenceInterval, Values, bootstrap, compare
+from raster.levels import CornerPerturbation, Level
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 AUC_PX = (3, 5, 10, 20)

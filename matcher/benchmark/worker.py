@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from matcher.benchmark.levels import LEVELS, Level, at_level, read_levels
+from matcher.benchmark.levels import at_level, read_levels
 from matcher.benchmark.metrics import score_fit, score_pair
 from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.readers import PairSpec, open_pairs
@@ -31,6 +31,7 @@ from matcher.errors import MatcherError
 from matcher.registry import load_matcher
 from matcher.types import Matcher, Matches
 from raster.fit import fit
+from raster.levels import LEVELS, Level
 
 WARM_UP_PX = 128
 

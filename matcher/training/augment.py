@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from matcher.benchmark.levels import HomographyRange, Matrix
 from matcher.images import RGBImage
 from matcher.training.aligned import UNLABELLED, AlignedPair
+from raster.homography import Matrix
+from raster.levels import HomographyRange
 from raster.warp import antialiased, shrinkage
 
 LOCAL_WARP_PX = 2.0

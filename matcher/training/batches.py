@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matcher.benchmark.levels import HomographyRange
 from matcher.training.augment import TrainingPair, training_pair
 from matcher.training.config import Schedule
 from matcher.training.sources import TrainingSource
+from raster.levels import HomographyRange
 
 AHEAD = 2
 """Batches prepared while the trainer works on one."""

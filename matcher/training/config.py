@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from matcher.benchmark.levels import HomographyRange
 from matcher.mapglue.config import SIZES, MapGlueConfig
 from raster.config_path import RecordedPath
+from raster.levels import HomographyRange
 
 StageName = Literal["extractor", "matcher", "feature-map"]
 

@@ -15,7 +15,8 @@ from affine import Affine
 from blake3 import blake3
 from pyproj import Transformer
 
-from catalog.model import About, Contents
+from catalog.build import build_release
+from catalog.model import About, Contents, Format
 from catalog.pairs import SCHEMA
 from catalog.pairs.model import Raster, RasterPair
 
@@ -82,8 +83,9 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
                 tile = transform @ Affine.translation(col * SIZE, row * SIZE)
                 pair_id = f"{point}_{site}_{row:04d}_{col:04d}"
                 record: dict = {
-                    "pair_id": pair_id, "point_id": point, "site_id": site, "row": row, "col": col, "size": SIZE,
-                    "split": split, "verdict": "accepted", "reasons": [], "format": tile_format, "crs": "EPSG:3857",
+                    "pair_id": pair_id, "point_id": point, "site_id": site, "stratum": "city", "row": row, "col": col,
+                    "size": SIZE, "split": split, "verdict": "accepted", "reasons": [],
+                    "format": tile_format, "crs": "EPSG:3857",
                     "transform": list(tile)[:6], "gsd": 1.0, "homography": rasters[-1].homography, "residual_px": 0.8,
                     "predicted_px": 1.6, "inliers": 12, "method": "georeference", "geometry": _footprint(tile, SIZE),
                     "operators": [], "operator_px": [],
@@ -129,3 +131,12 @@ def make_contents(root: Path, tile_format: str = "png") -> tuple[Contents, Path]
 def make_contents_fixture() -> MakeContents:
     """Return `make_contents(root, tile_format="png")`."""
     return make_contents
+
+
+@pytest.fixture(scope="session")
+def whole_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a release with all parts, which tests read and never change."""
+    root = tmp_path_factory.mktemp("whole")
+    contents, _ = make_contents(root)
+    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
+    return root / "release"

@@ -11,6 +11,7 @@ import geopandas
 import markdown_it
 import mlcroissant
 import numpy as np
+import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
@@ -35,11 +36,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, make_contents) -> Path:
-    root = tmp_path_factory.mktemp("readers")
-    contents, _ = make_contents(root)
-    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
-    return root / "release"
+def release(whole_release) -> Path:
+    return whole_release
 
 
 def test_pystac_walks_the_catalog_and_finds_every_file(release):
@@ -48,7 +46,8 @@ def test_pystac_walks_the_catalog_and_finds_every_file(release):
     assert [item.id for item in items] == ["001_1", "001_2", "002_1"]
     for item in items:
         assert item.collection_id == "mapdata"
-        assert item.properties["mapdata:pairs"] == {("test" if item.id == "002_1" else "train"): 15, "rejected": 1}
+        counted = {"train": 0, "val": 0, "test": 0} | {("test" if item.id == "002_1" else "train"): 15, "rejected": 1}
+        assert item.properties["mapdata:pairs"] == counted
         for asset in item.assets.values():
             path = Path(asset.get_absolute_href())
             assert path.stat().st_size == FileExtension.ext(asset).size
@@ -193,7 +192,7 @@ def test_release_summary_counts(release):
 def test_hugging_face_loads_pairs_and_splits(release, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    datasets = pytest.importorskip("datasets", reason="needs the extra `readers`")
+    datasets = pytest.importorskip("datasets", reason="needs the extra `interop`")
     loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path))
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 30, "test": 15}
     for split in ("train", "test"):
@@ -209,7 +208,7 @@ def test_hugging_face_loads_pairs_and_splits(release, tmp_path, monkeypatch):
 
 
 def test_xarray_opens_the_store(release):
-    xarray = pytest.importorskip("xarray", reason="needs the extra `readers`")
+    xarray = pytest.importorskip("xarray", reason="needs the extra `interop`")
     store = xarray.open_zarr(release / "mapdata.zarr", consolidated=True)
     assert store["map"].dims == store["visible"].dims == ("pair", "y", "x", "channel")
     assert store["split"].dims == ("pair",)
@@ -264,6 +263,34 @@ def test_unknown_dates_match_no_search_for_a_period(make_contents, tmp_path):
     frame = geopandas.read_parquet(release / "stac/pairs.parquet")
     assert not frame["mapdata:date_known"].any()
     assert (frame["end_datetime"] < "2000-01-01T00:00:00Z").all()
+
+
+def test_stac_has_thumbnails_renders_item_assets_and_a_mirror(release):
+    collection = json.loads((release / "stac/collection.json").read_text())
+    assert collection["item_assets"]["visible"] == {
+        "type": "image/tiff; application=geotiff", "title": "Visible image", "roles": ["data"],
+    }  # fmt: skip
+    assert collection["item_assets"]["thumbnail"]["roles"] == ["thumbnail"]
+    assert collection["summaries"]["mapdata:stratum"] == ["city"]
+    columns = collection["assets"]["manifest"]["table:columns"]
+    assert [column["name"] for column in columns] == pq.read_schema(release / "manifest.parquet").names
+    mirror = collection["assets"]["items"]
+    assert mirror["roles"] == ["collection-mirror"]
+    mirrored = {item["id"]: item for item in stac_table_to_items(pq.read_table(release / "stac" / mirror["href"]))}
+    for path in (release / "stac/items").glob("*.json"):
+        item, copy = json.loads(path.read_text()), mirrored.pop(path.stem)
+        with PIL.Image.open(path.parent / item["assets"]["thumbnail"]["href"]) as picture:
+            assert picture.format == "JPEG"
+            assert max(picture.size) <= 512
+        assert item["properties"]["renders"]["map"]["assets"] == ["map"]
+        assert copy["properties"]["mapdata:homography"] == item["properties"]["mapdata:homography"]
+        assert copy["properties"]["mapdata:stratum"] == item["properties"]["mapdata:stratum"]
+        for kind in ("links", "assets"):
+            entries = item[kind].items() if kind == "assets" else enumerate(item[kind])
+            for key, entry in entries:
+                there = (release / "stac" / copy[kind][key]["href"]).resolve()
+                assert there == (path.parent / entry["href"]).resolve()
+    assert not mirrored
 
 
 def test_stac_links_have_titles_and_lead_to_the_licences(release):

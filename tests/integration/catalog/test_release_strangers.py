@@ -19,12 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
-from catalog.build import build_release
 from catalog.checksums import digest, read_checksums, write_checksums
 from catalog.dataset import open_dataset
 from catalog.errors import CatalogError
 from catalog.manifest import read_manifest, write_manifest
-from catalog.model import Format
 from catalog.pairs import SCHEMA
 from catalog.verify import verify_apart, verify_release
 
@@ -35,11 +33,8 @@ MEMORY = 2**31  # bytes; what a release of 48 pairs needs many times over
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory, make_contents) -> Path:
-    root = tmp_path_factory.mktemp("strangers")
-    contents, _ = make_contents(root)
-    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
-    return root / "release"
+def pristine(whole_release) -> Path:
+    return whole_release
 
 
 @pytest.fixture

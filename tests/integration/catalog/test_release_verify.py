@@ -18,11 +18,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.build import build_release
 from catalog.checksums import digest, read_checksums, write_checksums
 from catalog.manifest import read_manifest, write_manifest
-from catalog.model import Format
 from catalog.pairs import SCHEMA
+from catalog.stac import RENDER
 from catalog.verify import verify_release
 
 pytestmark = pytest.mark.integration
@@ -33,11 +32,8 @@ ITEM = "stac/items/001_2.json"
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory, make_contents) -> Path:
-    root = tmp_path_factory.mktemp("verify")
-    contents, _ = make_contents(root)
-    build_release(SCHEMA, contents, root, root / "release", tuple(Format))
-    return root / "release"
+def pristine(whole_release) -> Path:
+    return whole_release
 
 
 @pytest.fixture
@@ -123,8 +119,10 @@ def test_everything_wrong_is_told_at_once(release):
         (ITEM, lambda v: v["assets"]["map"].update(href="/etc/passwd"), "no relative href"),
         (ITEM, lambda v: v["properties"].update({"proj:shape": [1]}), "proj:shape"),
         (ITEM, lambda v: v["properties"].update({"proj:transform": [1, 2]}), "proj:transform"),
-        (ITEM, lambda v: v["assets"]["map"].update({"raster:sampling": "line"}), "raster:sampling"),
-        (ITEM, lambda v: v["assets"]["map"].update({"raster:colour": 1}), "raster:colour"),
+        (ITEM, lambda v: v["assets"]["map"].update({"proj:colour": 1}), "proj:colour"),
+        (ITEM, lambda v: v["properties"]["renders"]["map"].pop("assets"), "assets"),
+        (ITEM, lambda v: v["stac_extensions"].remove(RENDER), "does not declare it"),
+        (ITEM, lambda v: v["stac_extensions"].append("https://example.org/schema.json"), "which no release does"),
         (ITEM, lambda v: v["properties"].update({"processing:software": {"a": 1}}), "processing:software"),
         (ITEM, lambda v: v["properties"].update(start_datetime="yesterday"), "start_datetime"),
         ("stac/collection.json", lambda v: v.pop("license"), "license"),

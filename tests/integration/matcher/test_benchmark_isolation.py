@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from matcher.benchmark.isolation import Trial, run_trial
-from matcher.benchmark.levels import LEVELS, at_level
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import corner_error
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import ROWS
 from matcher.errors import InputError, MatcherUnavailable
 from raster.fit import Fit
+from raster.levels import LEVELS
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +31,8 @@ MATCHERS = """
 import ctypes, os, sys, time
 from pathlib import Path
 import numpy as np
-from matcher.benchmark.levels import LEVELS, at_level
+from matcher.benchmark.levels import at_level
+from raster.levels import LEVELS
 from matcher.benchmark.readers import PairSpec, open_pairs
 from raster.homography import apply_homography
 from matcher.types import Matcher, Matches

@@ -33,6 +33,7 @@ def make_row(point: str, site: str, row: int, col: int, **changes: Any) -> dict[
         "homography": [1.0, 0, 0, 0, 1, 0, 0, 0, 1],
         "residual_px": None,
         "predicted_px": None,
+        "stratum": "",
         "inliers": None,
         "method": "georeference",
         "operators": [],

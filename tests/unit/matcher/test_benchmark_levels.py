@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.benchmark.levels import LEVELS, CornerPerturbation, HomographyRange, at_level, corners_of, seeded
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.pairs import ImagePair
 from raster.homography import apply_homography
+from raster.levels import LEVELS, CornerPerturbation, HomographyRange, corners_of, seeded
 
 pytestmark = pytest.mark.unit
 

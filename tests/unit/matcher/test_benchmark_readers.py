@@ -19,10 +19,11 @@ from blake3 import blake3
 from scipy.io import savemat
 
 from matcher.benchmark.leakage import read_record, refuse_trained
-from matcher.benchmark.levels import LEVELS, at_level, read_levels
+from matcher.benchmark.levels import at_level, read_levels
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError
 from raster.homography import apply_homography
+from raster.levels import LEVELS
 
 pytestmark = pytest.mark.unit
 

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pytest
 
 from matcher.benchmark.leaderboard import write_leaderboard
-from matcher.benchmark.levels import LEVELS
 from matcher.benchmark.pairs import PairFiles
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.report import write_report
 from matcher.benchmark.rows import FAILED, ROWS, make_row
 from matcher.benchmark.summary import summarise, write_results
+from raster.levels import LEVELS
 
 pytestmark = pytest.mark.unit
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from rectangles import scene
 
-from matcher.benchmark.levels import corners_of
 from matcher.mapglue.inference import MapGlueMatcher
 from matcher.precision import mixed_precision
 from raster.fit import fit
 from raster.homography import apply_homography
+from raster.levels import corners_of
 
 CPU = torch.device("cpu")
 
