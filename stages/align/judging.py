@@ -91,7 +91,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     failed = [*(check.text for check in checks if not check.passed), *failed]
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits) if averaged else 0.0
+        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
         common = common_error(halves * reduce, ground, missed, limits)
         regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing
