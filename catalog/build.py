@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +113,10 @@ def _fill(
     }
     digests |= {file.path: file.digest for files in placed.values() for file in files}
     if Format.STAC in formats:
-        for original in contents.originals:
-            name = schema.original_id(original)
-            placed[name] += _write_thumbnail(schema.thumbnail(original), f"{THUMBNAILS}/{name}.jpg", new)
+        # A thumbnail of 20,000 x 15,000 pixels unpacks all of them: seconds, in which GDAL lets other threads run.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for name, picture in zip(placed, pool.map(schema.thumbnail, contents.originals), strict=True):
+                placed[name] += _write_thumbnail(picture, f"{THUMBNAILS}/{name}.jpg", new)
         write_table(schema, manifest, new, folders=folders, store=store)
         write_stac(schema, new, contents, manifest, placed)
     summary = _summary(schema, contents, manifest, formats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from catalog.remote import RemoteFolder
 
 Layout = Literal["folders", "zarr"]
+
+_OPENING = threading.Lock()
 
 
 class Pixels:
@@ -96,12 +99,14 @@ class Pixels:
         return path.read_bytes()
 
     def _array(self, role: str, size: int) -> zarr.Array[Any]:
-        # A store opened before a fork shares its event loop with the parent, which then hangs in the child.
-        if self._store is None or self._store[0] != os.getpid():
-            group = open_store(self.schema, self.release / STORE_NAME)
-            shape = self.stored, size, size, 3
-            self._store = os.getpid(), {each: image_array(group, each, shape) for each in self.schema.images}
-        return self._store[1][role]
+        # A store opened before a fork shares its event loop with the parent, which then hangs in the child. Threads
+        # that come together wait for the first: a remote store is opened by several requests.
+        with _OPENING:
+            if self._store is None or self._store[0] != os.getpid():
+                group = open_store(self.schema, self.release / STORE_NAME)
+                shape = self.stored, size, size, 3
+                self._store = os.getpid(), {each: image_array(group, each, shape) for each in self.schema.images}
+            return self._store[1][role]
 
 
 def read_summary(path: Path) -> tuple[Schema[Any], list[Layout]]:

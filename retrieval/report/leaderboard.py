@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from retrieval.errors import RetrievalError
+from retrieval.statistics import compare_by_landmark
 
 _FORMAT = "mapdata retrieval results 1"
 _FIGURES = (
@@ -27,7 +30,7 @@ _SAME = 1e-6
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read a `results.json`, or that of a folder.
+    """Read a `results.json`, or that of a folder; `folder` is where the tables of its queries lie.
 
     Raises:
         RetrievalError: It is missing or no such file.
@@ -39,7 +42,7 @@ def read_results(path: Path) -> dict[str, Any]:
         raise RetrievalError(f"{file}: cannot be read ({error}); `mapdata evaluate` writes it") from error
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         raise RetrievalError(f"{file}: no results of retrieval of this version; measure again")
-    return value
+    return {**value, "folder": file.parent}
 
 
 def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
@@ -47,6 +50,7 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
 
     There is a table for every dataset, protocol and task, so that only what can be compared stands together. A model
     that was measured on several machines has one row if the figures agree, and a row each with a note if they do not.
+    Each model is compared with the first one on the same queries (see `compare_by_landmark`), where both have tables.
 
     Args:
         results: What `read_results` gave, in any order.
@@ -62,7 +66,8 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
             protocol = entry["protocol"] if "R@1" in entry["figures"] else ""
             dataset = each["dataset"]
             key = (dataset["name"], dataset["digest"], entry["task"], protocol)
-            tables[key].append((each["model"], each["machine"]["name"], entry))
+            table = each["folder"] / f"{entry['task'].replace(' ', '-')}-{entry['protocol']}.parquet"
+            tables[key].append((each["model"], each["machine"]["name"], {**entry, "queries_of": table}))
     lines = ["# Leaderboard", ""]
     for (name, digest, task, protocol), entries in sorted(tables.items()):
         first = entries[0][2]
@@ -81,11 +86,29 @@ def _table(entries: Sequence[tuple[str, str, dict[str, Any]]]) -> list[str]:
     columns = [name for name in _FIGURES if name in entries[0][2]["figures"]]
     by = columns[0] if columns[0] in _ASCENDING else columns[-1]
     rows = sorted(_merged(entries, columns), key=lambda row: (_value(row[2], by), row[0], row[1]))
-    lines = [f"| model | {' | '.join(columns)} | machines |", f"|---|{'---:|' * len(columns)}---|"]
+    figure = "MRR" if "MRR" in entries[0][2]["figures"] else "error_km"
+    lines = [
+        f"| model | {' | '.join(columns)} | {figure} less the first's | machines |",
+        f"|---|{'---:|' * (len(columns) + 1)}---|",
+    ]
     for model, machines, entry in rows:
         cells = [_cell(entry["figures"][name], name) for name in columns]
+        cells.append("" if entry is rows[0][2] else _compared(entry["queries_of"], rows[0][2]["queries_of"], figure))
         lines.append(f"| {model} | {' | '.join(cells)} | {machines} |")
     return lines
+
+
+def _compared(table: Path, first: Path, figure: str) -> str:
+    """Return how far a model is from the first on the same queries, or nothing where a table of queries is missing."""
+    try:
+        own, other = (pq.read_table(file, columns=["query", "landmark", figure]) for file in (table, first))
+    except (OSError, ValueError):
+        return ""
+    if not (own["query"].equals(other["query"]) and own["landmark"].equals(other["landmark"])):
+        return ""
+    test = compare_by_landmark(own[figure].to_numpy(), other[figure].to_numpy(), own["landmark"].to_numpy())
+    gap = test.difference
+    return f"{gap.value:+.3g} ({gap.low:+.3g} to {gap.high:+.3g}), p {test.p_value:.2g}"
 
 
 def _merged(

@@ -35,9 +35,8 @@ class Evidence:
 
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
     pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
-    (`window_agreeing`); the manual `points`, which of them are `agreeing`, their residuals (visible px), and what they
-    say alone (`manual`). `reduce`: visible pixels a pixel that the windows were measured in; `limits`: what it was
-    judged by.
+    (`window_agreeing`); the manual `points`, which of them are `agreeing`, and what they say alone (`manual`).
+    `reduce`: visible pixels a pixel that the windows were measured in; `limits`: what it was judged by.
     """
 
     alignment: Alignment
@@ -51,7 +50,6 @@ class Evidence:
     window_agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     points: Sequence[TiePoint] = ()
     agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    point_residuals: FloatArray = field(default_factory=lambda: np.zeros(0))
     manual: PointVerdict | None = None
     reduce: int = 1
     limits: Limits = DEFAULTS
@@ -95,7 +93,7 @@ def align_pair(
         best = _best(pair, coarse_candidates(pair, prior, matcher), best, None, limits)
     if not points:
         return best
-    best = replace(best, points=points, agreeing=manual.agreeing, point_residuals=manual.residuals, manual=manual)
+    best = replace(best, points=points, agreeing=manual.agreeing, manual=manual)
     if not best.accepted:
         judged = _carried(best, manual)
     else:
@@ -255,7 +253,7 @@ def _confirmed(evidence: Evidence, reach_px: float) -> Evidence:
     """Name the manual points further than `reach_px` from accepted windows; if most of them are, refuse the pair."""
     source, target = arrays(evidence.points)
     residuals = np.linalg.norm(apply_homography(evidence.alignment.transform.homography, source) - target, axis=1)
-    evidence = replace(evidence, agreeing=residuals <= reach_px, point_residuals=residuals)
+    evidence = replace(evidence, agreeing=residuals <= reach_px)
     if 2 * evidence.agreeing.sum() >= len(residuals):
         reason = "; ".join(filter(None, [evidence.alignment.reason, _contradicting(evidence)]))
         return replace(evidence, alignment=replace(evidence.alignment, reason=reason))

@@ -139,6 +139,7 @@ def test_results_of_machines_are_merged(folder: Path, model: str, tmp_path: Path
     rows = [line for line in text.splitlines() if line.startswith("| baseline") or line.startswith("| colour")]
     assert len(rows) == 2, "one row a model where the machines agree"
     assert "other" in next(row for row in rows if row.startswith("| baseline"))
+    assert sum(", p " in row for row in rows) == 1, "the second is compared with the first on the same queries"
     for entry in value["results"]:
         entry["figures"]["median rank"]["value"] += 3
     (tmp_path / "c" / "results.json").write_text(json.dumps(value | {"machine": value["machine"] | {"name": "other"}}))

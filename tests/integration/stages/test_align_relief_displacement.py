@@ -65,7 +65,7 @@ def test_the_map_stays_on_the_ground_where_roofs_are_displaced(tmp_path: Path) -
 
 
 def test_roofs_of_one_height_that_all_agree_are_not_taken_for_the_ground(tmp_path: Path) -> None:
-    # Little ground is seen between towers; windows, halves and a second start agree on the roofs, 9 px off at a corner.
+    # Little ground is seen between towers; windows, halves and the perturbed restart agree on roofs, 9 px off.
     conditions = Conditions(seed=1, relief_displacement=(0.25, 0.0), sun_azimuth=180.0, sun_elevation=40.0)
     city = SyntheticScene(1, "city")
     write(
