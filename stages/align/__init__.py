@@ -42,7 +42,11 @@ class AlignParams(BaseModel):
         description="`georeference`: trust the CRS and geotransform of both rasters, measure nothing. "
         "`structure`: start there, find what the rasters themselves and manual tie points say, and judge it.",
     )
-    matcher: MatcherName = Field("cfog", description="Name of the matcher of the coarse step, for `method: structure`.")
+    matcher: MatcherName = Field(
+        "cfog",
+        description="Name of the matcher that finds the first initial hypothesis, for `method: structure`; the "
+        "correlation `cfog` finds the others.",
+    )
     limits: Limits = Field(default=Limits(), description="Limits of the acceptance tests, for `method: structure`.")
     manual: PointLimits = Field(
         default_factory=PointLimits,
@@ -55,7 +59,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     Params: ClassVar[type[BaseModel]] = AlignParams
     reads: ClassVar[tuple[str, ...]] = ("acquire",)
     roles: ClassVar[tuple[str, ...]] = SIDES

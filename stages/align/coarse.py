@@ -14,7 +14,6 @@ from matcher import load_matcher
 from matcher.dense.hypotheses import distinct_hypotheses, refine_hypothesis, search_similarities
 from matcher.dense.masked_image import MaskedImage
 from matcher.dense.matcher import DenseMatcher, RefinementStep
-from matcher.dense.windows import window_grid
 from raster.fit import fit
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.pair import RasterPair
@@ -53,9 +52,6 @@ STEPS = (
 )
 """How an initial hypothesis is followed to the resolution of this step."""
 
-TILE = 512
-"""Side of the overlapping windows that a sparse matcher is given."""
-
 
 def coarse_candidates(pair: RasterPair, prior: FloatArray | None, matcher: str) -> Iterator[tuple[str, FloatArray]]:
     """Yield initial hypotheses, the likeliest first.
@@ -66,23 +62,32 @@ def coarse_candidates(pair: RasterPair, prior: FloatArray | None, matcher: str) 
     Args:
         pair: The map and the visible raster.
         prior: Homography map -> visible that the georeferences imply, or None.
-        matcher: Name of a matcher (see `matcher.load_matcher`); "cfog" searches hypotheses by correlation.
+        matcher: Name of a matcher (see `matcher.load_matcher`), which is asked first, once for the whole pair; "cfog"
+            searches hypotheses by correlation, which all others fall back to.
 
     Yields:
         The method that found the hypothesis, and the homography map -> visible, full-resolution pixels.
     """
-    if matcher != "cfog":
-        pooled = _by_matcher(pair, prior, matcher)
-        if pooled is not None:
-            yield matcher, pooled
-        return
     map_view, visible, to_view, to_visible = _views(pair, prior)
     if not map_view.mask.any() or not visible.mask.any():
         return
-    for search in (ANY_SIMILARITY,) if prior is None else (NEAR_PRIOR, ANY_ROTATION):
+    for method, matrix in _between_views(map_view, visible, prior is not None, matcher):
+        homography = inverse(to_visible) @ matrix @ to_view
+        yield method, homography / homography[2, 2]
+
+
+def _between_views(
+    map_view: MaskedImage, visible: MaskedImage, placed: bool, matcher: str
+) -> Iterator[tuple[str, FloatArray]]:
+    """Yield methods and hypotheses between the views: the matcher's, and after it those of the correlation."""
+    if matcher != "cfog":
+        matched = load_matcher(matcher, "auto").match(map_view.image, visible.image)
+        fitted = fit(matched.points0, matched.points1, "similarity", threshold_px=6.0)
+        if fitted.matrix is not None:
+            yield matcher, fitted.matrix
+    for search in (NEAR_PRIOR, ANY_ROTATION) if placed else (ANY_SIMILARITY,):
         for matrix in _by_hypotheses(map_view, visible, search):
-            homography = inverse(to_visible) @ matrix @ to_view
-            yield "cfog", homography / homography[2, 2]
+            yield "cfog", matrix
 
 
 def _views(pair: RasterPair, prior: FloatArray | None) -> tuple[MaskedImage, MaskedImage, FloatArray, FloatArray]:
@@ -114,31 +119,6 @@ def _by_hypotheses(map_view: MaskedImage, visible: MaskedImage, search: Search) 
         matrix, score = matcher.refine(map_view, visible, hypothesis.matrix, STEPS)
         if math.isfinite(score):
             yield matrix
-
-
-def _by_matcher(pair: RasterPair, prior: FloatArray | None, name: str) -> FloatArray | None:
-    """Match overlapping windows of both views, pool all correspondences, fit once."""
-    map_view, visible, to_view, to_visible = _views(pair, prior)
-    matcher = load_matcher(name, "auto")
-    offset = (map_view.image.shape[0] - visible.image.shape[0]) // 2 if prior is not None else 0
-    pairs = []
-    for x, y in window_grid(visible.image.shape[0], visible.image.shape[1], TILE, TILE // 2).tolist():
-        if prior is None:
-            pairs.append(((0, 0), (x, y), map_view.image))
-        else:
-            corner = max(0, x + offset - TILE // 2), max(0, y + offset - TILE // 2)
-            pairs.append((corner, (x, y), map_view.image[corner[1] :, corner[0] :][: 2 * TILE, : 2 * TILE]))
-    found = matcher.match_batch(
-        [np.ascontiguousarray(image) for _, _, image in pairs],
-        [np.ascontiguousarray(visible.image[y : y + TILE, x : x + TILE]) for _, (x, y), _ in pairs],
-    )
-    points0 = np.concatenate([m.points0 + np.array(c, np.float32) for m, (c, _, _) in zip(found, pairs, strict=True)])
-    points1 = np.concatenate([m.points1 + np.array(c, np.float32) for m, (_, c, _) in zip(found, pairs, strict=True)])
-    fitted = fit(points0, points1, "similarity", threshold_px=6.0)
-    if fitted.matrix is None:
-        return None
-    homography = inverse(to_visible) @ fitted.matrix @ to_view
-    return np.asarray(homography / homography[2, 2])
 
 
 def gsd_ratio(homography: FloatArray, visible: RasterReader) -> float:

@@ -105,6 +105,9 @@ class Limits(BaseModel):
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
     max_building_lean_px: Pixels = Field(default=6.0, description="By which building lean may shift windows.")
     max_windows: int = Field(default=2400, ge=100, description="Windows of a pass, spread evenly, about at most.")
+    max_early_windows: int = Field(
+        default=600, ge=100, description="The same of the passes whose answer the next one only starts from."
+    )
     region_px: int = Field(default=1024, ge=64, description="Side of a region, working px.")
     region_windows: Count = Field(default=12, description="Reliable windows that must agree in and around a region.")
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")

@@ -24,6 +24,10 @@ SHIFT_DIRECTION = np.array([0.8, -0.6])
 """Of the shift of the perturbed restart: along neither axis."""
 
 
+LATTICE = np.array([0.7548776662466927, 0.5698402909980532])
+"""Generator of a rank-1 lattice of low discrepancy in two dimensions: powers of the inverse of the plastic number."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a pass of windows says: measured around `start`, `fitted` is the correction to it in the visible frame.
@@ -90,16 +94,23 @@ def _close(
     manual: Points | None,
     limits: Limits,
 ) -> list[Answer]:
-    """Measure at the working resolution until the answer stays where it is."""
-    layout = _layout(limits.windows.close, pair.visible, reduce, limits.max_windows)
+    """Measure at the working resolution until the answer stays where it is: a part of the windows, and all at last."""
+    layout, last = _layout(limits.windows.close, pair.visible, reduce, limits.max_windows), limits.windows.max_close
+    part = layout
+    if last > 1:
+        part = replace(layout, corners=layout.corners[_in_part(layout, limits.max_early_windows)])
     answers: list[Answer] = []
-    for number in range(1, limits.windows.max_close + 1):
-        windows = measure(pair, homography, layout, limits.windows)
+    for number in range(1, last + 1):
+        windows = measure(pair, homography, part, limits.windows)
         closer = _answer(f"{name} {number}", homography, windows, reduce, manual, limits)
         answers += closer
-        settled = not closer or closer[0].moved <= limits.windows.settled_px
-        if settled or closer[0].agreeing.mean() < limits.min_agreement / 2:
+        if not closer or closer[0].agreeing.mean() < limits.min_agreement / 2:
             break
+        settled = closer[0].moved <= limits.windows.settled_px
+        if settled and len(part.corners) == len(layout.corners):
+            break
+        if settled or number == last - 1:
+            part = layout
         homography = closer[0].homography
     return answers
 
@@ -224,25 +235,26 @@ def split_half_distance(answer: Answer) -> float:
 def _rough(pair: RasterPair, homography: FloatArray, reduce: int, limits: Limits) -> list[Answer]:
     """Measure all over the raster at half the working resolution and return the one answer, or none.
 
-    Of many windows a part is measured first, in blocks spread evenly; where it says that the candidate is hopeless, the
-    rest is left.
+    Of many windows a part is measured first; where it says that the candidate is hopeless, no more are.
     """
     layout = _layout(limits.windows.rough, pair.visible, reduce, limits.max_windows)
-    first = _spread_blocks(layout, limits.windows.probe)
+    first, used = (_in_part(layout, count) for count in (limits.windows.probe, limits.max_early_windows))
     windows = measure(pair, homography, replace(layout, corners=layout.corners[first]), limits.windows)
     answers = _answer("rough", homography, windows, reduce, None, limits)
-    if first.all() or not answers or answers[0].hopeless:
+    rest = used & ~first
+    if not rest.any() or not answers or answers[0].hopeless:
         return answers
-    rest = measure(pair, homography, replace(layout, corners=layout.corners[~first]), limits.windows)
-    return _answer("rough", homography, windows.joined(rest), reduce, None, limits)
+    more = measure(pair, homography, replace(layout, corners=layout.corners[rest]), limits.windows)
+    return _answer("rough", homography, windows.joined(more), reduce, None, limits)
 
 
-def _spread_blocks(layout: Layout, count: int) -> NDArray[np.bool_]:
-    """Return which corners (N,) lie in blocks that are spread evenly and hold about `count` of them; all, if half of
-    them would not do."""
+def _in_part(layout: Layout, count: int) -> NDArray[np.bool_]:
+    """Return which corners (N,) lie in some blocks that hold about `count` of them and are spread evenly (a rank-1
+    lattice); all, if half of the blocks would not do. More count, and those of less are among them."""
     keys, owner = np.unique(layout.corners // layout.block, axis=0, return_inverse=True)
-    every = int(len(layout.corners) / max(count, 1))
-    return np.asarray(owner.ravel() % every == every // 2) if 2 <= every <= len(keys) else np.ones(len(owner), bool)
+    blocks = -(-len(keys) * count // max(len(owner), 1))
+    chosen = np.argsort((keys @ LATTICE) % 1)[: blocks if 2 * blocks <= len(keys) else None]
+    return np.isin(owner.ravel(), chosen)
 
 
 def _answer(

@@ -63,7 +63,8 @@ def unexplained_building_lean(
 
     Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
     roofs lie from the ground on average, as heights vary in proportion to their mean; what the measured shift of the
-    ground falls short of that is not explained. Where hardly any ground is seen between towers, it is much.
+    ground falls short of that is not explained. Where hardly any ground is seen between towers, it is much. The spread
+    is that of the middle 80%: a few outliers do not count, but windows on high buildings do, however far off they lie.
 
     Args:
         windows: What the windows measured.
@@ -76,12 +77,12 @@ def unexplained_building_lean(
         Visible px, 0 where the residuals are spread alike in all directions.
     """
     vectors = (windows.found - apply_homography(answer, windows.source))[windows.reliable] / reduce
-    vectors = vectors[np.linalg.norm(vectors, axis=1) <= limits.tolerance_px]
-    if len(vectors) < limits.min_reliable:
+    near = vectors[np.linalg.norm(vectors, axis=1) <= 2 * limits.tolerance_px]
+    if len(near) < limits.min_reliable:
         return 0.0
-    small, large = np.linalg.eigvalsh(np.cov(vectors.T))
-    chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what eigenvalues of few samples differ by, however they lie
-    spread = float(np.sqrt(max(large - chance * small - limits.building_lean_anisotropy_px**2, 0.0)))
+    across, along = _middle_deviation(vectors @ np.linalg.eigh(np.cov(near.T))[1])
+    chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what variances of few samples differ by, however they lie
+    spread = float(np.sqrt(max(along**2 - chance * across**2 - limits.building_lean_anisotropy_px**2, 0.0)))
     return max(0.0, limits.building_lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
 
 
@@ -182,6 +183,12 @@ def _cells(pair: RasterPair, side: int) -> Iterator[Bounds]:
     for y in range(0, pair.visible.height, side):
         for x in range(0, pair.visible.width, side):
             yield x - 0.5, y - 0.5, x + side - 0.5, y + side - 0.5
+
+
+def _middle_deviation(values: FloatArray) -> FloatArray:
+    """Return the standard deviation of each column that the middle 80% of normal values would have."""
+    low, high = np.percentile(values, [10, 90], axis=0)
+    return np.asarray((high - low) / 2.563)
 
 
 def _scale(values: FloatArray) -> float:

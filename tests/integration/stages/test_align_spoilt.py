@@ -111,12 +111,14 @@ def test_ground_without_structure_needs_a_person(
     assert evidence.alignment.reason
 
 
-def test_a_sparse_matcher_can_make_the_coarse_step(image: np.ndarray, chart: np.ndarray, tmp_path: Path) -> None:
-    crop = slice(0, 768)
-    map_path = save(tmp_path / "m.tif", np.ascontiguousarray(chart[crop, crop]), PLACE)
-    evidence = aligned(map_path, save(tmp_path / "v.tif", np.ascontiguousarray(image[crop, crop]), PLACE), "rootsift")
-    assert evidence.alignment.method.startswith("rootsift")
-    assert not evidence.accepted or move_against_georeference(evidence) < WRONG_PX
+@pytest.mark.parametrize(("matcher", "method"), [("fast-mapglue", "fast-mapglue+cfog"), ("rootsift", "cfog")])
+def test_a_matcher_is_asked_first_and_the_correlation_helps_where_it_fails(
+    image: np.ndarray, chart: np.ndarray, tmp_path: Path, matcher: str, method: str
+) -> None:
+    evidence = aligned(save(tmp_path / "m.tif", chart, PLACE), save(tmp_path / "v.tif", image, PLACE), matcher)
+    assert evidence.accepted
+    assert evidence.alignment.method == method
+    assert move_against_georeference(evidence) < WRONG_PX
 
 
 def test_palettes_and_sixteen_bits_are_read_as_colours(tmp_path: Path) -> None:

@@ -93,6 +93,20 @@ def test_building_lean_that_the_ground_does_not_explain_is_estimated_from_the_sp
     assert unexplained_building_lean(even, np.eye(3), NO_GROUND, 1, DEFAULTS) == 0.0
 
 
+def test_high_buildings_count_for_the_building_lean_and_a_few_outliers_do_not() -> None:
+    generator = np.random.default_rng(8)
+
+    def with_towers(share: float) -> Windows:
+        def displaced(at: np.ndarray) -> np.ndarray:
+            heights = np.where(generator.random(len(at)) < share, generator.uniform(3, 9, len(at)), 0.0)
+            return at + generator.normal(0, 0.3, at.shape) + np.column_stack([0 * heights, heights])
+
+        return windows(displaced)
+
+    assert unexplained_building_lean(with_towers(0.3), np.eye(3), NO_GROUND, 1, DEFAULTS) > DEFAULTS.max_common_px
+    assert unexplained_building_lean(with_towers(0.04), np.eye(3), NO_GROUND, 1, DEFAULTS) == 0.0
+
+
 def test_the_predicted_error_holds_for_the_share_that_it_claims() -> None:
     generator = np.random.default_rng(5)
     sigma = 0.8
