@@ -101,7 +101,7 @@ def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple
     if len(both) < MIN_WINDOWS:
         return None
     windows = both[torch.linspace(0, len(both) - 1, min(WINDOWS, len(both)), device=both.device).long()]
-    volume = correlation_volume(view0.descriptors, view1.descriptors, view1.cells, radius).flatten(1)[:, windows]
+    volume = correlation_volume(view0, view1, radius).flatten(1)[:, windows]
     real = volume > -1
     mean = (volume * real).sum(0) / real.sum(0).clamp(min=1)
     surfaces = torch.where(real, volume - mean, 0.0).T.unflatten(1, (side, side))
@@ -118,8 +118,7 @@ def _agreeing(view0: EncodedImage, view1: EncodedImage, matrix: Matrix) -> Refin
     Where a map is generalised, a match of cells is off by a few pixels, and a homography fitted to such matches would
     follow their errors to the corners.
     """
-    grids, cells = (view0.descriptors, view1.descriptors), (view0.cells, view1.cells)
-    points0, points1, scores = local_matches(grids, cells, view0.matchable, RADIUS, SUPPORT)
+    points0, points1, scores = local_matches(view0, view1, RADIUS, SUPPORT)
     agreeing = (points1 - points0).norm(dim=1) < AGREEING_PX
     kept0 = points0[agreeing].cpu().numpy()
     matches = Matches(kept0, apply_homography(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
