@@ -13,7 +13,6 @@ from torch import Tensor
 
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.encoding import LEARNED_SHARE, PATCH, EncodedImage
-from matcher.mapglue.semantic import cell_centres
 from raster.box import box_sums
 from raster.peak import vertex
 
@@ -149,7 +148,7 @@ def displacements(volume: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
     return moved.unflatten(0, shape), (peak - rival).unflatten(0, shape), inside.unflatten(0, shape)
 
 
-def local_matches(view0: EncodedImage, view1: EncodedImage, radius: int, support: int) -> tuple[Tensor, Tensor, Tensor]:
+def cell_shifts(view0: EncodedImage, view1: EncodedImage, radius: int, support: int) -> tuple[Tensor, Tensor, Tensor]:
     """Match two nearly aligned images cell by cell.
 
     Args:
@@ -159,12 +158,9 @@ def local_matches(view0: EncodedImage, view1: EncodedImage, radius: int, support
         support: Side of the neighbourhood over which similarities are averaged, cells.
 
     Returns:
-        Points in image 0 and in image 1 (N x 2 pixels), and scores (N), which are peak margins.
+        For each cell of image 0 its shift to image 1, h x w x 2 (x, y) in pixels, and its score, h x w, which is a peak
+        margin; and h x w bool, whether it has data and a peak that lies inside the search window.
     """
     volume = aggregate(correlation_volume(view0, view1, radius), view0.cells, view0.matchable, support)
     moved, margin, inside = displacements(volume, radius)
-    height, width = view0.cells.shape
-    kept = (view0.cells & inside & (margin > 0)).flatten()
-    centres = cell_centres(height, width, STRIDE, moved.device)
-    points1 = centres + moved.flatten(0, 1)
-    return centres[kept], points1[kept], margin.flatten()[kept]
+    return moved, margin, view0.cells & inside & (margin > 0)
