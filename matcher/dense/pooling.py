@@ -97,7 +97,7 @@ def pool_surfaces(
     scores = _sample(pyramid[-1], _shifts(parameters, windows)[0])[0].mean(1)
     normalise = torch.eye(3, dtype=torch.float64, device=surfaces.device)
     normalise[:2] = torch.cat([torch.eye(2, dtype=torch.float64, device=surfaces.device), -origin[:, None]], 1) / extent
-    matrices = torch.linalg.inv(normalise) @ _matrices(parameters, extent) @ normalise.expand(batch, 3, 3)
+    matrices = torch.linalg.inv_ex(normalise).inverse @ _matrices(parameters, extent) @ normalise.expand(batch, 3, 3)
     return matrices / matrices[:, 2:, 2:], scores
 
 
@@ -145,7 +145,7 @@ def _climb(surfaces: Tensor, windows: _Windows, start: Tensor, penalties: Tensor
         bent = (jacobian[..., None] * curvature[:, None]).sum(-2).flatten(2)
         bend = torch.diag(2 * penalties) - bent @ flat.transpose(1, 2) / height[:, None, None]
         size = bend.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-9)
-        step = torch.linalg.solve(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope)
+        step = torch.linalg.solve_ex(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope).result
         moved = torch.einsum("bknc,bk->bnc", jacobian, step).abs().flatten(1).amax(1) * surfaces.shape[1]
         step = step * (reach / moved.clamp(min=1e-12)).clamp(max=1.0)[:, None]
         tried = torch.cat([parameters[:, :free] + step, parameters[:, free:]], 1)

@@ -94,7 +94,7 @@ def search(image0: Tensor, mask0: Tensor, image1: Tensor, mask1: Tensor, count: 
         matrices = _matrices(places, turned[larger].side, still, (sides[larger], sides[1 - larger]))
         angles = torch.arange(ROTATIONS, device=scores.device) * (2 * math.pi / ROTATIONS)
         if larger:
-            matrices, angles = torch.linalg.inv(matrices), -angles
+            matrices, angles = torch.linalg.inv_ex(matrices).inverse, -angles
         found.append(_Correlated(scores, angles, matrices))
         scales.append(torch.full_like(scores, math.log(scale)))
     scores, angles, matrices = (torch.cat(values) for values in zip(*found, strict=True))
@@ -193,7 +193,7 @@ def _matrices(places: Tensor, square: int, still: Tensor, sides: tuple[Tensor, T
     turn = torch.eye(3, dtype=torch.float64, device=places.device).repeat(len(places), 1, 1)
     turn[:, :2, :2] = linear
     turn[:, :2, 2] = places + (square - 1) / 2 - linear @ centre
-    return torch.linalg.inv(second) @ turn @ first
+    return torch.linalg.inv_ex(second).inverse @ turn @ first
 
 
 def _resizing(full: Tensor, size: Sequence[int]) -> Tensor:
@@ -209,7 +209,7 @@ def _distinct(scores: Tensor, angles: Tensor, scales: Tensor, count: int) -> Ten
     for _ in range(count):
         best = scores.argmax()
         kept.append(best)
-        turn = (angles - angles[best] + math.pi).remainder(2 * math.pi) - math.pi
-        near = (turn.abs() <= NEIGHBOUR_ANGLE) & ((scales - scales[best]).abs() <= NEIGHBOUR_SCALE)
+        turn = (angles - angles.take(best) + math.pi).remainder(2 * math.pi) - math.pi
+        near = (turn.abs() <= NEIGHBOUR_ANGLE) & ((scales - scales.take(best)).abs() <= NEIGHBOUR_SCALE)
         scores = scores.masked_fill(near, -math.inf)
     return torch.stack(kept)

@@ -54,12 +54,12 @@ def structure_similarities(cells0: Tensor, cells1: Tensor, radius: int) -> Tenso
     """
     count = len(cells0) * PATCH**2
     mean0, mean1 = (_patch_sums(cells.sum(0)) / count for cells in (cells0, cells1))
-    norm0, norm1 = (
-        (_patch_sums(cells.square().sum(0)) - count * mean.square()).clamp(min=FLAT_ENERGY).sqrt()
+    scale0, scale1 = (
+        (_patch_sums(cells.square().sum(0)) - count * mean.square()).clamp(min=FLAT_ENERGY).rsqrt()
         for cells, mean in ((cells0, mean0), (cells1, mean1))
     )
     products = _patch_sums(shifted_products(cells0, cells1, radius)) - count * mean0 * _shifted(mean1, radius)
-    return (products / (norm0 * _shifted(norm1, radius).clamp(min=FLAT_ENERGY**0.5))).float()
+    return (products * scale0 * _shifted(scale1, radius)).float()
 
 
 def _patch_sums(values: Tensor) -> Tensor:
