@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
@@ -43,9 +42,6 @@ RELIABLE_SCORE, RELIABLE_SHARE = 0.35, 0.5
 nothing else confirms it. On the learned feature map, none of 34 negative pairs of maps and images reached both after
 three steps."""
 
-FILLED = 0.99
-"""Least share of data, where a mask was interpolated, of a pixel that holds data."""
-
 PEAK_TOLERANCE_PX = 4.0
 """Largest distance, in pixels of the compared images, of a window's own peak from the pooled transformation."""
 
@@ -64,8 +60,6 @@ class RefinementStep:
         radius: Radius of the search, as a share of the longer side.
         models: Transformation models that may explain the windows' shifts, in the order of their degrees of freedom.
         full_penalty_px: In images of more pixels the complexity penalty shrinks in proportion: there is more evidence.
-        moves_features: Whether image 0's feature map of the step before, if at the same resolution, is moved by what
-            that step found, instead of computed anew: enough where steps find a few pixels only.
     """
 
     scale: float
@@ -73,7 +67,6 @@ class RefinementStep:
     radius: float
     models: tuple[Model, ...]
     full_penalty_px: float = math.inf
-    moves_features: bool = False
 
     def penalty(self, view1: MaskedImage) -> float:
         """Return the complexity penalty (see `pool_surfaces`) where image 1 is `view1`.
@@ -95,8 +88,7 @@ STEPS = (
 FOLLOWING_STEPS = (STEPS[0],) * 3
 """The steps by which an initial hypothesis is followed, before it is judged."""
 
-_LARGE = replace(STEPS[3], scale=1.4, full_penalty_px=300.0**2)
-FINAL_STEPS = (STEPS[1], _LARGE, replace(_LARGE, moves_features=True))
+FINAL_STEPS = (STEPS[1], *(replace(step, scale=1.4, full_penalty_px=300.0**2) for step in STEPS[2:]))
 """The steps of the final refinement. The learned feature map has half the resolution of the images, so enlarged images
 give better sub-pixel shifts. The limits of reliable homographies were chosen with `STEPS`."""
 
@@ -179,13 +171,9 @@ class DenseMatcher(Matcher):
             As measured in the last step; where a step finds no window with enough data in both images, the matrix so
             far with correlation minus infinity and no windows.
         """
-        aligned, change = None, np.eye(3)
         for step in steps:
             frame = reference.at(step.scale * reference.common_scale(matrix))
-            if step.moves_features and aligned and aligned.frame is frame:
-                aligned = aligned.moved(change)
-            else:
-                aligned = _align(view0, frame, matrix, self.describe)
+            aligned = _align(view0, frame, matrix, self.describe)
             longest, stride = max(frame.features.shape[1:]), frame.stride
             size, radius = max(24 // stride, round(longest * step.size)), max(6 // stride, round(longest * step.radius))
             corners = aligned.corners(size, max(8 // stride, round(size * WINDOW_STEP)))
@@ -199,7 +187,6 @@ class DenseMatcher(Matcher):
             *values, correlation = torch.cat([pooled.flatten(), correlations]).tolist()
             change = np.reshape(values, (3, 3))
             matrix = normalised(inverse(frame.to_features) @ change @ aligned.to_features0)
-        assert aligned is not None, "a hypothesis is followed by one step or more"
         matches = aligned.matches_near(surfaces, centres, change)
         return Followed(matrix, correlation, float(aligned.data.mean()), len(centres), matches)
 
@@ -292,14 +279,6 @@ class _Aligned:
     data: Mask
     to_features0: Matrix
 
-    def moved(self, change: Matrix) -> _Aligned:
-        """Return it with the feature map of image 0 moved by `change`, from its pixels to its pixels."""
-        height, width = self.data.shape
-        channels = torch.cat([self.features0, torch.from_numpy(self.data).to(self.features0)[None]])
-        moved = warp_features(channels, inverse(change), height, width)
-        data = (moved[-1] > FILLED).cpu().numpy() & self.frame.data
-        return _Aligned(moved[:-1], self.frame, data, change @ self.to_features0)
-
     def corners(self, size: int, step: int) -> npt.NDArray[np.intp]:
         """Return the windows that hold enough data in both images."""
         height, width = self.data.shape
@@ -328,23 +307,3 @@ def _align(view0: MaskedImage, frame: Frame, matrix: Matrix, describe: Describe)
     rows, columns = (slice(stride // 2, length * stride, stride) for length in features0.shape[1:])
     data = mask[rows, columns] & frame.data
     return _Aligned(features0, frame, data, frame.to_features @ matrix)
-
-
-def warp_features(features: torch.Tensor, to_source: Matrix, height: int, width: int) -> torch.Tensor:
-    """Return a feature map warped by a homography, by cubic interpolation; zero beyond its border.
-
-    Args:
-        features: C x H x W.
-        to_source: 3 x 3, pixels of the result -> pixels of `features`.
-        height: Of the result, pixels.
-        width: Of the result, pixels.
-
-    Returns:
-        C x height x width.
-    """
-    y, x = np.mgrid[:height, :width]
-    u, v, w = np.einsum("ij,jhw->ihw", to_source, np.stack([x, y, np.ones_like(x)]))
-    # Sampled in coordinates in which the feature map spans -1 to 1.
-    grid = np.stack([(2 * u / w + 1) / features.shape[2] - 1, (2 * v / w + 1) / features.shape[1] - 1], -1)
-    places = torch.from_numpy(grid).to(features)[None]
-    return F.grid_sample(features[None], places, mode="bicubic", padding_mode="zeros", align_corners=False)[0]

@@ -21,9 +21,9 @@ from matcher.registry import load_matcher
 
 pytestmark = pytest.mark.unit
 
-MOST = 13
-"""Where the search is clear: one for its hypotheses, one for each of three resolutions, one for each of six steps, two
-for a moved mask and the windows' peaks, one for the cells' shifts."""
+MOST = 12
+"""Where the search is clear: one for its hypotheses, one for each of three resolutions, one for each of six steps, one
+for the windows' peaks, one for the cells' shifts."""
 
 COPIES = ("cpu", "tolist", "item")
 WAITING = ("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten._linalg_check_errors")
