@@ -216,7 +216,7 @@ def _agreed(found: Refined) -> bool:
 
 def _placed(network: N, device: torch.device) -> N:
     """Return a copy of a network on its device, as convolutions are fastest."""
-    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:
