@@ -32,11 +32,12 @@ def correlate(template: Tensor, search: Tensor, floor: float = 0.0) -> Tensor:
     size = next_fast_len(height, real=True), next_fast_len(width, real=True)
     spectrum = (torch.fft.rfft2(template, s=size).conj() * torch.fft.rfft2(search, s=size)).sum(1)
     product = torch.fft.irfft2(spectrum, s=size)[:, : height - rows + 1, : width - columns + 1]
-    energy1 = box_sums(F.pad(search.square().sum(1), (1, 0, 1, 0)), rows, columns).to(product.dtype)
+    energies = search.square().sum(1)
+    energy1 = box_sums(F.pad(energies, (1, 0, 1, 0)), rows, columns).to(product.dtype)
     energy0 = template.square().sum((1, 2, 3)).view(-1, 1, 1)
     extra = floor * rows * columns
     norm = ((energy0 + extra) * (energy1 + extra)).clamp(min=1e-30).sqrt()
-    valid = (energy1 > 1e-6 * search.square().sum((1, 2, 3)).view(-1, 1, 1)) & (energy0 > 0)
+    valid = (energy1 > 1e-6 * energies.sum((1, 2), keepdim=True)) & (energy0 > 0)
     return torch.where(valid, product / norm, 0.0).clamp(-1, 1)
 
 

@@ -55,7 +55,8 @@ class FeatureMapNetwork(nn.Module):
         angles = torch.arange(ORIENTATIONS) * (2 * math.pi / ORIENTATIONS)
         harmonics = torch.stack([angles.cos(), angles.sin(), (2 * angles).cos(), (2 * angles).sin()])
         self.harmonics: Tensor
-        self.register_buffer("harmonics", harmonics[..., None, None], persistent=False)
+        taps = torch.tensor([1.0, 2.0, 2.0, 1.0]) / 6  # means over three pixels, then over two
+        self.register_buffer("harmonics", harmonics[..., None, None] * taps[:, None] * taps, persistent=False)
         self.stem = nn.Sequential(_block(ORIENTATIONS, width, STRIDE), _block(width, width))
         widths = [width * (level + 1) for level in range(4)]  # at strides 2, 4, 8, 16
         steps = list(pairwise(widths))
@@ -93,7 +94,7 @@ class FeatureMapNetwork(nn.Module):
             above = F.interpolate(self.lateral[level](x), scale_factor=2.0, mode="bilinear", align_corners=False)
             x = self.merge[level](levels[level] + above)
         weights, learned = self.head(x).float().split([2, self.config.channels], 1)
-        edges = F.avg_pool2d(F.conv2d(F.avg_pool2d(gradients, 3, 1, 1), self.harmonics), STRIDE)
+        edges = F.conv2d(gradients, self.harmonics, stride=STRIDE, padding=1)
         weighed = edges * F.softplus(weights).repeat_interleave(2, 1)
         inside = F.avg_pool2d(mask.float(), STRIDE) > 0.99
         return (torch.cat([weighed, learned], 1) * inside)[..., :height, :width]

@@ -21,7 +21,7 @@ from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
 from raster.box import window_means
 from raster.fit import Model
-from raster.homography import Matrix, apply_homography, inverse
+from raster.homography import Matrix, apply_homography, inverse, normalised
 from raster.pixels import resizing
 from raster.warp import warp
 
@@ -171,25 +171,24 @@ class DenseMatcher(Matcher):
             As measured in the last step; where a step finds no window with enough data in both images, the matrix so
             far with correlation minus infinity and no windows.
         """
-        found = Followed(matrix, -math.inf, 0.0, 0, Matches.empty())
         for step in steps:
-            frame = reference.at(step.scale * reference.common_scale(found.matrix))
-            aligned = _align(view0, frame, found.matrix, self.describe)
+            frame = reference.at(step.scale * reference.common_scale(matrix))
+            aligned = _align(view0, frame, matrix, self.describe)
             longest, stride = max(frame.features.shape[1:]), frame.stride
             size, radius = max(24 // stride, round(longest * step.size)), max(6 // stride, round(longest * step.radius))
             corners = aligned.corners(size, max(8 // stride, round(size * WINDOW_STEP)))
             if not len(corners):
-                return Followed(found.matrix, -math.inf, 0.0, 0, Matches.empty())
+                return Followed(matrix, -math.inf, 0.0, 0, Matches.empty())
             surfaces = correlation_surfaces(aligned.features0, frame.features, corners, size, radius, self.energy_floor)
             centres = corners.astype(np.float64) + (size - 1) / 2
             pooled, correlations = pool_surfaces(
                 surfaces[None], torch.from_numpy(centres), step.models, step.penalty(reference.view)
             )
-            change, correlation = pooled[0].cpu().numpy(), float(correlations[0])
-            refined = inverse(frame.to_features) @ change @ aligned.to_features0
-            matches = aligned.matches_near(surfaces, centres, change)
-            found = Followed(refined / refined[2, 2], correlation, float(aligned.data.mean()), len(centres), matches)
-        return found
+            *values, correlation = torch.cat([pooled.flatten(), correlations]).tolist()
+            change = np.reshape(values, (3, 3))
+            matrix = normalised(inverse(frame.to_features) @ change @ aligned.to_features0)
+        matches = aligned.matches_near(surfaces, centres, change)
+        return Followed(matrix, correlation, float(aligned.data.mean()), len(centres), matches)
 
 
 def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tuple[list[Matrix], list[float]]:
@@ -203,7 +202,8 @@ def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tu
     """
     (image0, mask0, _), (image1, mask1, _) = view0.resized(1.0), view1.resized(1.0)
     found = search(image0, mask0, image1, mask1, count)
-    return list(found.matrices.cpu().numpy()), found.scores.tolist()
+    rows = torch.cat([found.matrices.flatten(1), found.scores[:, None]], 1).cpu().numpy()
+    return list(rows[:, :9].reshape(-1, 3, 3)), rows[:, 9].tolist()
 
 
 class Followed(NamedTuple):
@@ -235,7 +235,7 @@ class Frame:
     size: tuple[int, int]
     features: torch.Tensor
     stride: int
-    data: torch.Tensor
+    data: Mask
     to_small: Matrix
     to_features: Matrix
 
@@ -263,7 +263,7 @@ class Reference:
             features = self.describe(image, mask)[0]
             stride = width // features.shape[2]
             rows, columns = (slice(stride // 2, length * stride, stride) for length in features.shape[1:])
-            data = mask[0, 0, rows, columns] & (features.abs().sum(0) > 0)
+            data = (mask[0, 0, rows, columns] & (features.abs().sum(0) > 0)).cpu().numpy()
             to_features = resizing(1 / stride, 1 / stride) @ to_small
             self._frames[width, height] = Frame((width, height), features, stride, data, to_small, to_features)
         return self._frames[width, height]
@@ -288,8 +288,8 @@ class _Aligned:
     def matches_near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
         """Return the correspondences by `change`, in the images' pixels, of the windows that peak near it."""
         peak = find_peak(surfaces)
-        shifts = peak.place.double().cpu().numpy() - surfaces.shape[-1] // 2
-        scores = peak.value.double().cpu().numpy()
+        found = torch.cat([peak.place, peak.value[:, None]], 1).double().cpu().numpy()
+        shifts, scores = found[:, :2] - surfaces.shape[-1] // 2, found[:, 2]
         moved = apply_homography(change, centres)
         distance = np.linalg.norm(centres + shifts - moved, axis=1)
         kept = (distance <= PEAK_TOLERANCE_PX / self.frame.stride) & (scores > 0)
@@ -305,5 +305,5 @@ def _align(view0: MaskedImage, frame: Frame, matrix: Matrix, describe: Describe)
     features0 = describe(image0, mask0)[0]
     stride = frame.stride
     rows, columns = (slice(stride // 2, length * stride, stride) for length in features0.shape[1:])
-    data = mask[rows, columns] & frame.data.cpu().numpy()
+    data = mask[rows, columns] & frame.data
     return _Aligned(features0, frame, data, frame.to_features @ matrix)

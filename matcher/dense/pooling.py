@@ -8,6 +8,8 @@ which the surfaces are soft votes.)
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,6 +47,15 @@ least."""
 ITERATIONS = 3
 """Newton steps on each level, each from where the coarser one ended."""
 
+SPLINE = (
+    ((1 / 6, 4 / 6, 1 / 6, 0), (-1 / 2, 0, 1 / 2, 0), (1, -2, 1, 0)),
+    ((-1 / 2, 0, 1 / 2, 0), (1, -2, 1, 0), (-1, 3, -3, 1)),
+    ((1 / 2, -1, 1 / 2, 0), (-1 / 2, 3 / 2, -3 / 2, 1 / 2), (0, 0, 0, 0)),
+    ((-1 / 6, 1 / 2, -1 / 2, 1 / 6), (0, 0, 0, 0), (0, 0, 0, 0)),
+)
+"""The cubic B-spline between two samples, by powers of the fraction: the weights of the four neighbours, and their
+first and second derivatives."""
+
 MARGIN = 4
 """Zeros around every surface, so that the neighbours that a spline needs exist wherever a surface is sampled."""
 
@@ -72,7 +83,7 @@ def pool_surfaces(
     centres = centres.double().to(surfaces.device)
     origin = centres.mean(0)
     extent = (centres - origin).abs().amax().clamp(min=1.0)
-    unit = (centres - origin) / extent
+    windows = _Windows.at((centres - origin) / extent, extent)
     blurs = [max(radius * share, 0.5) for share in BLUR_SHARES]
     pyramid = [_blurred(surfaces, blur) for blur in blurs]
     place = pyramid[0].mean(1).flatten(1).argmax(1)
@@ -82,12 +93,26 @@ def pool_surfaces(
     for number, model in enumerate(models):
         for level, blur in list(zip(pyramid, blurs, strict=True))[0 if number == 0 else -2 :]:
             sigma = surfaces.new_tensor(PRIOR_SIGMA[: DEGREES_OF_FREEDOM[model]], dtype=torch.float64) * extent
-            parameters = _climb(level, unit, parameters, penalty / sigma.square(), extent, blur)
-    scores = _sample(pyramid[-1], _shifts(parameters, unit, extent)[0])[0].mean(1)
+            parameters = _climb(level, windows, parameters, penalty / sigma.square(), blur)
+    scores = _sample(pyramid[-1], _shifts(parameters, windows)[0])[0].mean(1)
     normalise = torch.eye(3, dtype=torch.float64, device=surfaces.device)
     normalise[:2] = torch.cat([torch.eye(2, dtype=torch.float64, device=surfaces.device), -origin[:, None]], 1) / extent
-    matrices = torch.linalg.inv(normalise) @ _matrices(parameters, extent) @ normalise.expand(batch, 3, 3)
+    matrices = torch.linalg.inv_ex(normalise).inverse @ _matrices(parameters, extent) @ normalise.expand(batch, 3, 3)
     return matrices / matrices[:, 2:, 2:], scores
+
+
+class _Windows(NamedTuple):
+    """N windows on coordinates in [-1, 1], a unit of which is `extent` pixels: their homogeneous centres, N x 3, and
+    what a unit of each parameter adds to these, 8 x N x 3."""
+
+    centres: Tensor
+    steps: Tensor
+    extent: Tensor
+
+    @classmethod
+    def at(cls, unit: Tensor, extent: Tensor) -> _Windows:
+        centres = F.pad(unit, (0, 1), value=1.0)
+        return cls(centres, centres @ _generators(unit).transpose(1, 2), extent)
 
 
 def _blurred(surfaces: Tensor, sigma: float) -> Tensor:
@@ -100,7 +125,7 @@ def _blurred(surfaces: Tensor, sigma: float) -> Tensor:
     return matrix @ surfaces @ matrix.T
 
 
-def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, penalties: Tensor, extent: Tensor, reach: float) -> Tensor:
+def _climb(surfaces: Tensor, windows: _Windows, start: Tensor, penalties: Tensor, reach: float) -> Tensor:
     """Return the parameters, B x 8, at the maximum, near `start`, of the mean surface (padded by `MARGIN`) less the
     penalty, over as many of the first parameters as have a penalty.
 
@@ -110,21 +135,21 @@ def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, penalties: Tensor, ext
     free = len(penalties)
     height = surfaces.mean(1).abs().flatten(1).amax(1).clamp(min=1e-9).double()
     parameters, damping = start, torch.full_like(height, 1e-3)
-    state = _objective(surfaces, unit, parameters, penalties, extent, height)
+    state = _objective(surfaces, windows, parameters, penalties, height)
     identity = torch.eye(free, dtype=torch.float64, device=start.device)
     for _ in range(ITERATIONS):
         _, jacobian, gradient, curvature = state
-        slope = (
-            torch.einsum("bknc,bnc->bk", jacobian, gradient) / height[:, None] - 2 * penalties * parameters[:, :free]
-        )
-        bend = torch.einsum("bknc,bncd,bmnd->bkm", jacobian, curvature, jacobian) / height[:, None, None]
-        bend = torch.diag_embed((2 * penalties).expand(len(start), -1)) - bend
+        flat = jacobian.flatten(2)  # B x K x 2 N
+        slope = (flat @ gradient.flatten(1)[..., None])[..., 0] / height[:, None]
+        slope = slope - 2 * penalties * parameters[:, :free]
+        bent = (jacobian[..., None] * curvature[:, None]).sum(-2).flatten(2)
+        bend = torch.diag(2 * penalties) - bent @ flat.transpose(1, 2) / height[:, None, None]
         size = bend.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-9)
-        step = torch.linalg.solve(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope)
-        moved = torch.einsum("bknc,bk->bnc", jacobian, step).abs().flatten(1).amax(1) * len(unit)
+        step = torch.linalg.solve_ex(bend + ((damping + 1e-9) * size)[:, None, None] * identity, slope).result
+        moved = torch.einsum("bknc,bk->bnc", jacobian, step).abs().flatten(1).amax(1) * surfaces.shape[1]
         step = step * (reach / moved.clamp(min=1e-12)).clamp(max=1.0)[:, None]
         tried = torch.cat([parameters[:, :free] + step, parameters[:, free:]], 1)
-        there = _objective(surfaces, unit, tried, penalties, extent, height)
+        there = _objective(surfaces, windows, tried, penalties, height)
         climbs = there[0] >= state[0]
         state = tuple(torch.where(_like(climbs, new), new, old) for new, old in zip(there, state, strict=True))
         parameters = torch.where(climbs[:, None], tried, parameters)
@@ -133,14 +158,14 @@ def _climb(surfaces: Tensor, unit: Tensor, start: Tensor, penalties: Tensor, ext
 
 
 def _objective(
-    surfaces: Tensor, unit: Tensor, parameters: Tensor, penalties: Tensor, extent: Tensor, height: Tensor
+    surfaces: Tensor, windows: _Windows, parameters: Tensor, penalties: Tensor, height: Tensor
 ) -> tuple[Tensor, ...]:
     """Return what is climbed, B, and what its derivatives are made of: those of the windows' shifts by the parameters,
     B x K x N x 2, divided by N; and of the surfaces by the shifts, B x N x 2 and B x N x 2 x 2, concave."""
-    shifts, derivatives = _shifts(parameters, unit, extent)
+    shifts, derivatives = _shifts(parameters, windows)
     values, gradients, curvatures = _sample(surfaces, shifts)
     penalty = (penalties * parameters[:, : len(penalties)].square()).sum(1)
-    count = len(unit)
+    count = surfaces.shape[1]
     return (
         values.mean(1) / height - penalty,
         derivatives[:, : len(penalties)] / count,
@@ -164,17 +189,17 @@ def _matrices(parameters: Tensor, extent: Tensor) -> Tensor:
     return identity + torch.einsum("bk,kij->bij", parameters / extent, _generators(parameters))
 
 
-def _shifts(parameters: Tensor, unit: Tensor, extent: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the shifts in pixels, B x N x 2, of the windows at `unit` (N x 2), and their derivatives, B x 8 x N x 2.
+def _shifts(parameters: Tensor, windows: _Windows) -> tuple[Tensor, Tensor]:
+    """Return the shifts in pixels, B x N x 2, of the windows, and their derivatives, B x 8 x N x 2.
 
     Denominators of the perspective near zero and below are set to 0.1.
     """
-    homogeneous = F.pad(unit, (0, 1), value=1.0)
-    moved = homogeneous @ _matrices(parameters, extent).transpose(1, 2)
+    centres, steps, extent = windows
+    moved = centres + ((parameters / extent) @ steps.flatten(1)).unflatten(1, centres.shape)
     depth = moved[..., 2:].clamp(min=0.1)
-    steps = homogeneous @ _generators(parameters).transpose(1, 2)  # 8 x N x 3
-    derivatives = steps[..., :2] / depth[:, None] - (moved[..., :2] / depth.square())[:, None] * steps[..., 2:]
-    return (moved[..., :2] / depth - unit) * extent, derivatives
+    places = moved[..., :2] / depth
+    derivatives = (steps[..., :2] - places[:, None] * steps[..., 2:]) / depth[:, None]
+    return (places - centres[:, :2]) * extent, derivatives
 
 
 def _sample(surfaces: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,10 +226,8 @@ def _sample(surfaces: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _spline(t: Tensor) -> Tensor:
     """Return the weights of the four neighbours and their first and second derivatives, ... x 3 x 4, given fractions
     (...)."""
-    t = t[..., None]
-    weights = torch.cat([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], -1) / 6
-    first = torch.cat([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], -1) / 2
-    return torch.stack([weights, first, torch.cat([1 - t, 3 * t - 2, 1 - 3 * t, t], -1)], -2)
+    powers = torch.stack([torch.ones_like(t), t, t * t, t * t * t], -1)
+    return (powers @ torch.tensor(SPLINE, dtype=t.dtype, device=t.device).flatten(1)).unflatten(-1, (3, 4))
 
 
 def _concave(second: Tensor) -> Tensor:

@@ -12,8 +12,11 @@ from torch import Tensor
 
 from matcher.dense.correlation import correlate, find_peak
 
-BATCH_VALUES = 8_000_000
-"""Values of one batch of windows, all channels: this bounds memory, to some 200 MB of transforms."""
+BATCH_VALUES = {"cpu": 1_000_000}
+"""Values of one batch of windows, all channels, by device: their transforms stay in a processor's caches."""
+
+BATCH_VALUES_ELSEWHERE = 8_000_000
+"""The same of other devices: this bounds memory, to some 200 MB of transforms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,8 @@ def correlation_surfaces(
     templates_from = F.pad(features0, (0, size, 0, size))
     searches_from = F.pad(features1, (radius, radius + size, radius, radius + size))
     reach = size + 2 * radius
-    per_batch = max(1, BATCH_VALUES // (features0.shape[0] * reach**2))
+    values = BATCH_VALUES.get(features0.device.type, BATCH_VALUES_ELSEWHERE)
+    per_batch = max(1, values // (features0.shape[0] * reach**2))
     parts = [features0.new_empty(0, 2 * radius + 1, 2 * radius + 1)]
     for start in range(0, len(corners), per_batch):
         batch = corners[start : start + per_batch].tolist()

@@ -51,8 +51,17 @@ class EncodedImage:
             D x h x w float32 for h x w cells of `STRIDE` pixels, D that of both together.
         """
         share = LEARNED_SHARE**0.5
-        structure = structure_descriptor(self.features.gradients[0])
+        structure = structure_descriptor(self.cell_gradients)
         return torch.cat([self.features.descriptors[0] * share, structure * (1 - share**2) ** 0.5])
+
+    @cached_property
+    def cell_gradients(self) -> Tensor:
+        """Return the oriented gradients averaged over each cell.
+
+        Returns:
+            O x h x w float32.
+        """
+        return F.avg_pool2d(self.features.gradients, STRIDE)[0]
 
     @property
     def matchable(self) -> Tensor:
@@ -64,23 +73,21 @@ class EncodedImage:
         return 1 - self.features.detection[0].softmax(0)[-1]
 
 
-def structure_descriptor(gradients: Tensor) -> Tensor:
-    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients (O x H x W) of the cells around each cell.
+def structure_descriptor(cells: Tensor) -> Tensor:
+    """Return O * PATCH^2 x h x w unit vectors: the oriented gradients of the cells around each cell.
 
     These are the histograms of oriented gradients (Dalal and Triggs, 2005) that classical map matching uses, with
     soft-binned orientations and without any training.
 
     Args:
-        gradients: O x H x W float32, as `Features.gradients` of one image.
+        cells: O x h x w float32, the oriented gradients of each cell.
 
     Returns:
-        (O * PATCH^2) x h x w, h = H / STRIDE and w = W / STRIDE; zeros where nothing varies around a cell. Beyond the
-        border gradients count as zero.
+        (O * PATCH^2) x h x w; zeros where nothing varies around a cell. Beyond the border gradients count as zero.
     """
-    cells = F.avg_pool2d(gradients[None], STRIDE)
-    patches = F.unfold(cells, PATCH, padding=PATCH // 2)
+    patches = F.unfold(cells[None], PATCH, padding=PATCH // 2)
     patches = F.normalize(patches - patches.mean(1, keepdim=True), dim=1)
-    return patches[0].unflatten(1, (cells.shape[2], cells.shape[3]))
+    return patches[0].unflatten(1, (cells.shape[1], cells.shape[2]))
 
 
 class Encoder:

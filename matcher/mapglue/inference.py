@@ -8,15 +8,25 @@ to sub-pixel accuracy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from matcher.dense.feature_map import ENERGY_FLOOR, FeatureMapNetwork
 from matcher.dense.masked_image import MaskedImage, data_mask
-from matcher.dense.matcher import FINAL_STEPS, FOLLOWING_STEPS, DenseMatcher, Followed, initial_hypotheses
+from matcher.dense.matcher import (
+    FINAL_STEPS,
+    FOLLOWING_STEPS,
+    DenseMatcher,
+    Followed,
+    RefinementStep,
+    initial_hypotheses,
+)
+from matcher.folding import folded
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
 from matcher.mapglue.encoding import Encoder, reduced
@@ -28,6 +38,8 @@ from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.weights import load_feature_map, load_model
 from matcher.types import Matcher, Matches
 from raster.homography import Matrix, apply_homography
+
+N = TypeVar("N", bound=nn.Module)
 
 HYPOTHESES = 3
 """Initial hypotheses that are followed and judged, at most."""
@@ -84,9 +96,10 @@ class MapGlueMatcher(Matcher):
         """
         self.name, self.device, self.num_keypoints = name, device, num_keypoints
         self.mode, self.search = mode, search
-        self.dense = _dense(features or load_feature_map(), device) if mode == "full" else None
-        network = network or load_model(name.partition(":")[0])
-        self.network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dense: DenseMatcher | None = None
+        if mode == "full":
+            self.dense = DenseMatcher(device, _placed(features or load_feature_map(), device), ENERGY_FLOOR)
+        self.network = _placed(network or load_model(name.partition(":")[0]), device)
         if compiled:  # the extractor alone: the graphs prune by what they find, and their shapes change between layers
             self.network.extractor.compile(dynamic=True)
         self.encode = Encoder(self.network.extractor, device)
@@ -109,7 +122,11 @@ class MapGlueMatcher(Matcher):
         ]
 
     def _match_one(self, image0: RGBImage, image1: RGBImage) -> Matches:
-        """Follow the best hypotheses, take the one that most cells agree with, and refine it once more."""
+        """Follow the best hypotheses, take the one that most cells agree with, and refine it once more.
+
+        A first hypothesis that the search finds far likelier than the others is refined to the end at once: it is
+        compared with the others only if it turns out wrong.
+        """
         encoded0 = self.encode(image0)
         views = MaskedImage(image0, data_mask(image0), self.device), MaskedImage(image1, data_mask(image1), self.device)
         if self.search:
@@ -117,29 +134,49 @@ class MapGlueMatcher(Matcher):
         else:
             found = unsearched_hypothesis(encoded0, self.encode(image1))
             likely = [1.0] * len(found)
-        reference = self.dense.reference(views[1]) if self.dense else None
         size0 = image0.shape[1], image0.shape[0]
-        best: Refined | None = None
-        found_by = 0.0
-        for hypothesis, score in zip(found, likely, strict=True):
-            if best and (
-                best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])
-            ):
-                break
-            if self.dense and reference:
-                followed = self.dense.follow(views[0], reference, hypothesis, FOLLOWING_STEPS)
-                refined = verify(self.encode, encoded0, size0, image1, followed.matrix)
-            else:
-                refined = refine(self.encode, encoded0, size0, image1, hypothesis)
-            if best is None or refined.score > best.score:
-                best, found_by = refined, score
+        if self.dense is None:
+            best, _ = _best_of(found, likely, lambda matrix: refine(self.encode, encoded0, size0, image1, matrix))
+            return best.matches if best and _agreed(best) else Matches.empty()
+        dense, reference = self.dense, self.dense.reference(views[1])
+
+        def followed(matrix: Matrix, steps: Sequence[RefinementStep]) -> tuple[Followed, Refined]:
+            found = dense.follow(views[0], reference, matrix, steps)
+            return found, verify(self.encode, encoded0, size0, image1, found.matrix)
+
+        if clear(likely):
+            final, verified = followed(found[0], (*FOLLOWING_STEPS, *FINAL_STEPS))
+            matches = judged(verified, final, likely[0])
+            if len(matches) or verified.score >= MIN_SCORE:
+                return matches
+        best, score = _best_of(found, likely, lambda matrix: followed(matrix, FOLLOWING_STEPS)[1])
         if best is None:
             return Matches.empty()
-        if self.dense is None or reference is None:
-            return best.matches if _agreed(best) else Matches.empty()
-        final = self.dense.follow(views[0], reference, best.matrix, FINAL_STEPS)
-        verified = verify(self.encode, encoded0, size0, image1, final.matrix)
-        return judged(verified, final, found_by)
+        final, verified = followed(best.matrix, FINAL_STEPS)
+        return judged(verified, final, score)
+
+
+def clear(likely: Sequence[float]) -> bool:
+    """Whether the search found the first hypothesis far likelier than all others.
+
+    Args:
+        likely: Scores of the search, the best first.
+    """
+    return bool(likely) and all(score < CLEAR_RATIO * likely[0] for score in likely[1:])
+
+
+def _best_of(
+    found: Sequence[Matrix], likely: Sequence[float], refined: Callable[[Matrix], Refined]
+) -> tuple[Refined | None, float]:
+    """Return the refined hypothesis that most cells agree with, and the score that the search gave it."""
+    best, best_score = None, 0.0
+    for matrix, score in zip(found, likely, strict=True):
+        if best and (best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])):
+            break
+        each = refined(matrix)
+        if best is None or each.score > best.score:
+            best, best_score = each, score
+    return best, best_score
 
 
 def judged(verified: Refined, final: Followed, search_score: float) -> Matches:
@@ -177,9 +214,9 @@ def _agreed(found: Refined) -> bool:
     return len(found.matches) >= MIN_MATCHES and found.score >= MIN_SCORE
 
 
-def _dense(features: FeatureMapNetwork, device: torch.device) -> DenseMatcher:
-    features = features.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return DenseMatcher(device, features, ENERGY_FLOOR)
+def _placed(network: N, device: torch.device) -> N:
+    """Return a copy of a network on its device, as convolutions are fastest."""
+    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:

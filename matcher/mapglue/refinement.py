@@ -16,11 +16,11 @@ from matcher.dense.pooling import pool_surfaces
 from matcher.images import RGBImage
 from matcher.mapglue.config import STRIDE
 from matcher.mapglue.encoding import EncodedImage, Encoder, warped_into
-from matcher.mapglue.local import correlation_volume, local_matches
+from matcher.mapglue.local import cell_shifts, correlation_volume
 from matcher.types import Matches
 from raster.fit import Model
 from raster.homography import Matrix, apply_homography
-from raster.pixels import resizing
+from raster.pixels import rescaled, resizing
 
 PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
     (5, ("similarity",)),
@@ -101,7 +101,7 @@ def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple
     if len(both) < MIN_WINDOWS:
         return None
     windows = both[torch.linspace(0, len(both) - 1, min(WINDOWS, len(both)), device=both.device).long()]
-    volume = correlation_volume(view0.descriptors, view1.descriptors, view1.cells, radius).flatten(1)[:, windows]
+    volume = correlation_volume(view0, view1, radius).flatten(1)[:, windows]
     real = volume > -1
     mean = (volume * real).sum(0) / real.sum(0).clamp(min=1)
     surfaces = torch.where(real, volume - mean, 0.0).T.unflatten(1, (side, side))
@@ -118,10 +118,11 @@ def _agreeing(view0: EncodedImage, view1: EncodedImage, matrix: Matrix) -> Refin
     Where a map is generalised, a match of cells is off by a few pixels, and a homography fitted to such matches would
     follow their errors to the corners.
     """
-    grids, cells = (view0.descriptors, view1.descriptors), (view0.cells, view1.cells)
-    points0, points1, scores = local_matches(grids, cells, view0.matchable, RADIUS, SUPPORT)
-    agreeing = (points1 - points0).norm(dim=1) < AGREEING_PX
-    kept0 = points0[agreeing].cpu().numpy()
-    matches = Matches(kept0, apply_homography(matrix, kept0).astype(np.float32), scores[agreeing].cpu().numpy())
-    both, all0 = int((view0.cells & view1.cells).sum()), int(view0.cells.sum())
-    return Refined(matrix, matches, len(matches) ** 2 / max(both * all0, 1))
+    moved, margin, found = cell_shifts(view0, view1, RADIUS, SUPPORT)
+    agreeing = found & (moved.norm(dim=-1) < AGREEING_PX)
+    values = torch.stack([margin, agreeing, view0.cells & view1.cells, view0.cells]).cpu().numpy()
+    kept = values[1] > 0
+    kept0 = rescaled(np.argwhere(kept)[:, ::-1].astype(np.float32), STRIDE)
+    matches = Matches(kept0, apply_homography(matrix, kept0).astype(np.float32), values[0][kept])
+    both, all0 = values[2].sum(), values[3].sum()
+    return Refined(matrix, matches, float(len(matches) ** 2 / max(both * all0, 1)))

@@ -10,8 +10,10 @@ import torch
 
 from matcher.mapglue.anms import strongest_points, suppress, suppression_radius
 from matcher.mapglue.assignment import log_assignment, mutual_matches
+from matcher.mapglue.encoding import EncodedImage, structure_descriptor
+from matcher.mapglue.extractor import Features
 from matcher.mapglue.layers import RotaryPositions, rotate
-from matcher.mapglue.local import correlation_volume, displacements, vertex
+from matcher.mapglue.local import correlation_volume, displacements, shifted_products, structure_similarities, vertex
 from matcher.mapglue.saliency import box_mean, sobel_magnitude
 
 pytestmark = pytest.mark.unit
@@ -100,27 +102,47 @@ def test_box_mean_and_sobel_match_loops() -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "radius"), [(7, 11, 3), (11, 7, 2), (1, 5, 4), (6, 6, 0)])
-def test_the_correlation_volume_holds_every_product(height: int, width: int, radius: int) -> None:
+def test_shifted_products_hold_every_product(height: int, width: int, radius: int) -> None:
     generator = torch.Generator().manual_seed(3)
     grid0, grid1 = torch.randn(2, 5, height, width, generator=generator)
-    mask1 = torch.rand(height, width, generator=generator) > 0.3
-    volume = correlation_volume(grid0, grid1, mask1, radius).unflatten(0, (2 * radius + 1, 2 * radius + 1))
-    expected = torch.full_like(volume, -1.0)
+    products = shifted_products(grid0, grid1, radius).unflatten(0, (2 * radius + 1, 2 * radius + 1))
+    expected = torch.zeros_like(products)
     for dy, dx, y, x in np.ndindex(expected.shape):
         y1, x1 = y + dy - radius, x + dx - radius
-        if 0 <= y1 < height and 0 <= x1 < width and mask1[y1, x1]:
+        if 0 <= y1 < height and 0 <= x1 < width:
             expected[dy, dx, y, x] = grid0[:, y, x] @ grid1[:, y1, x1]
-    torch.testing.assert_close(volume, expected)
+    torch.testing.assert_close(products, expected)
 
 
-def test_the_correlation_volume_finds_a_shift() -> None:
+def test_similarities_of_structure_are_products_of_structure_descriptors() -> None:
+    generator = torch.Generator().manual_seed(9)
+    cells0, cells1 = torch.rand(2, 8, 21, 27, generator=generator)
+    cells0[:, :, 13:] = 0  # flat around the last columns, where no descriptor is
+    found = structure_similarities(cells0, cells1, 2)
+    expected = shifted_products(structure_descriptor(cells0), structure_descriptor(cells1), 2)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert found[:, :, 20:].abs().max() < 1e-5
+
+
+def test_the_correlation_volume_is_that_of_whole_descriptors() -> None:
+    generator = torch.Generator().manual_seed(11)
+    views = []
+    for _ in range(2):
+        descriptors = torch.nn.functional.normalize(torch.randn(1, 16, 12, 16, generator=generator), dim=1)
+        gradients = torch.rand(1, 8, 96, 128, generator=generator)
+        features = Features(descriptors, *[torch.empty(0)] * 4, gradients)
+        views.append(EncodedImage(features, torch.rand(12, 16, generator=generator) > 0.3))
+    volume = correlation_volume(*views, 3)
+    real = shifted_products(torch.ones(1, 12, 16), views[1].cells[None].float(), 3) > 0
+    expected = shifted_products(views[0].descriptors, views[1].descriptors, 3).masked_fill(~real, -1.0)
+    torch.testing.assert_close(volume, expected, atol=1e-5, rtol=0)
+
+
+def test_products_peak_at_a_shift() -> None:
     generator = torch.Generator().manual_seed(8)
     big = torch.nn.functional.normalize(torch.randn(32, 20, 20, generator=generator), dim=0)
     grid0, grid1 = big[:, 4:14, 4:14], big[:, 6:16, 3:13]  # what is at (x, y) in 0 is at (x + 1, y - 2) in 1
-    volume = correlation_volume(grid0, grid1, torch.ones(10, 10, dtype=torch.bool), 3)
-    for dy, dx in ((0, 0), (-2, 1), (3, -3)):
-        expected = sum(float(grid0[d, 5, 5] * grid1[d, 5 + dy, 5 + dx]) for d in range(32))
-        assert volume[(dy + 3) * 7 + dx + 3, 5, 5].item() == pytest.approx(expected, abs=1e-5)
+    volume = shifted_products(grid0, grid1, 3)
     moved, margin, inside = displacements(volume, 3)
     assert (moved[4:8, 4:6] - torch.tensor([8.0, -16.0])).abs().max() <= 4
     assert margin[5, 5] > 0.1
