@@ -103,7 +103,7 @@ class StacAerial(AerialSource):
                     "/".join(dict.fromkeys((days[0], days[-1]))) if days else str(year),
                     self.licence,
                     self.attribution,
-                    items[0].assets[self.asset],
+                    _address(items[0].assets[self.asset]),
                 )
 
     def problems(self) -> list[str]:
@@ -149,6 +149,11 @@ class StacAerial(AerialSource):
                     pixels = rgba(*view.read(0, 0, grid.width, grid.height))
             mosaic[empty] = pixels[empty]
         return mosaic
+
+
+def _address(asset: str) -> str:
+    """Return the address of an asset, "" where it is a path of this machine, which says nothing to others."""
+    return asset if urlsplit(asset).scheme in ("http", "https", "s3") else ""
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,28 @@ import sentencex
 
 LEFT_OUT = frozenset(
     {"references", "see also", "notes", "sources", "further reading", "external links", "bibliography", "footnotes",
-     "citations", "gallery", "notes and references", "references and notes"}
+     "citations", "gallery", "notes and references", "references and notes",
+     # German
+     "einzelnachweise", "siehe auch", "anmerkungen", "anmerkungen und einzelnachweise", "quellen", "literatur",
+     "weblinks", "belege", "galerie", "bildergalerie", "fußnoten",
+     # French
+     "références", "voir aussi", "notes et références", "bibliographie", "liens externes", "lien externe",
+     "articles connexes", "article connexe", "annexes",
+     # Spanish
+     "referencias", "véase también", "notas", "notas y referencias", "fuentes", "bibliografía", "enlaces externos",
+     "galería",
+     # Italian
+     "note", "voci correlate", "fonti", "bibliografia", "collegamenti esterni", "altri progetti",
+     # Portuguese
+     "referências", "ver também", "fontes", "ligações externas", "notas e referências", "leitura adicional", "galeria",
+     # Dutch
+     "zie ook", "bronnen", "referenties", "externe link", "externe links", "literatuur", "noten",
+     "bronnen, noten en/of referenties",
+     # Polish, Swedish
+     "przypisy", "zobacz też", "linki zewnętrzne", "uwagi", "referenser", "se även", "källor", "externa länkar",
+     # Russian, Japanese, Chinese
+     "примечания", "см. также", "ссылки", "литература", "脚注", "関連項目", "外部リンク", "参考文献", "参考资料", "参见",
+     "外部链接", "參考資料", "參見", "外部連結"}
 )  # fmt: skip
 """Titles of sections, in lower case, that are left out with all their subsections."""
 

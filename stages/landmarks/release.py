@@ -8,6 +8,7 @@ metadata and checksums; and `release-page/index.html`, a page to look at it.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.errors import CatalogError
 from catalog.landmarks import SCHEMA
-from catalog.landmarks.model import Landmark
+from catalog.landmarks.model import Landmark, Text
 from catalog.manifest import ROW_GROUP, in_order
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from pipeline.errors import PermanentError
@@ -68,7 +69,7 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = ReleaseParams
     reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "outdoor", "text", "aerial", "index", "split")
 
@@ -130,7 +131,7 @@ class Tables:
 
         Args:
             landmarks: `LANDMARKS` with `split`, null for one that is left out.
-            texts: `TEXTS`, one a landmark.
+            texts: `TEXTS`.
             images: `IMAGES` with `split`, `verdict` and `reasons`.
             scores: `SCORES`, of images that were classified.
         """
@@ -145,7 +146,7 @@ class Tables:
             paths: Paths of the tables by the names of `_TABLES`; all names must be there, a name may have no table.
 
         Returns:
-            Texts in English only. An image that the split did not judge has null verdict and split.
+            An image that the split did not judge has null verdict and split.
         """
         schemas = {
             "landmarks": LANDMARKS, "texts": TEXTS, "ground": IMAGES, "aerial": IMAGES, "index": IMAGES,
@@ -166,8 +167,7 @@ class Tables:
         judged = read["split_images"].take(position)
         for name in ("split", "verdict", "reasons"):
             images = images.append_column(name, judged[name])
-        texts = read["texts"].filter(pc.equal(read["texts"]["language"], "en"))
-        return cls(landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images, read["outdoor"])
+        return cls(landmarks.sort_by("landmark_id"), read["texts"], images, read["outdoor"])
 
     def kept(self) -> list[dict[str, Any]]:
         """Return the rows of the landmarks that take part."""
@@ -175,8 +175,10 @@ class Tables:
         return rows
 
     def landmark_objects(self) -> list[Landmark]:
-        """Return the landmarks that take part."""
-        texts = {row["landmark_id"]: row for row in self.texts.to_pylist()}
+        """Return the landmarks that take part. The English text stands for a landmark, else the first by its code."""
+        texts: dict[str, list[Text]] = defaultdict(list)
+        for row in sorted(self.texts.to_pylist(), key=lambda row: (row["language"] != "en", row["language"])):
+            texts[row["landmark_id"]].append(_text(row))
         return [_landmark(row, texts[row["landmark_id"]]) for row in self.kept()]
 
     def records(self) -> tuple[pa.Table, pa.Table]:
@@ -197,7 +199,11 @@ class Tables:
             "format": pa.array(["jpeg"] * images.num_rows, pa.string()),
             "image_digest": images["digest"],
             "image_bytes": images["bytes"],
-            "image_source": pc.if_else(pc.equal(images["source_url"], ""), items, images["source_url"]),
+            "image_source": pc.if_else(
+                pc.equal(images["source_url"], ""),
+                pc.binary_join_element_wise("urn:item:", items, ""),
+                images["source_url"],
+            ),
             "image_licence": images["licence"],
             "image_attribution": images["attribution"],
             "image_date": images["date"],
@@ -242,7 +248,7 @@ class Tables:
         return pa.chunked_array([shapely.to_wkb(shapely.box(*part.T)) for part in parts], pa.binary())
 
 
-def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
+def _landmark(row: Mapping[str, Any], texts: Sequence[Text]) -> Landmark:
     names = (
         "name",
         "qid",
@@ -256,7 +262,14 @@ def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
     )
     return Landmark(
         row["landmark_id"], row["split"], {name: row[name] for name in names}, (row["lon"], row["lat"]), _box(row),
-        text["sentence"], json.loads(text["sections"]), text["licence"], text["attribution"], text["source_url"],
+        tuple(texts),
+    )  # fmt: skip
+
+
+def _text(row: Mapping[str, Any]) -> Text:
+    return Text(
+        row["language"], row["sentence"], json.loads(row["sections"]), row["licence"], row["attribution"],
+        row["source_url"],
     )  # fmt: skip
 
 

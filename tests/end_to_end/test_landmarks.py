@@ -150,7 +150,7 @@ def test_verify_names_images_that_may_not_be_published(workspace: Path, tmp_path
     assert "'CC-BY-ND-4.0'" in found
     assert "the licence ''" in found
     assert "1 images, such as" in found
-    assert "have no 'image_source'" in found
+    assert "have no URL or URN in 'image_source'" in found
 
 
 def test_webdataset_shards_hold_every_image_with_its_terms(workspace: Path) -> None:
