@@ -31,8 +31,8 @@ LEFT_OUT = frozenset(
      # Polish, Swedish
      "przypisy", "zobacz też", "linki zewnętrzne", "uwagi", "referenser", "se även", "källor", "externa länkar",
      # Russian, Japanese, Chinese
-     "примечания", "см. также", "ссылки", "литература", "脚注", "関連項目", "外部リンク", "参考文献", "参考资料", "参见",
-     "外部链接", "參考資料", "參見", "外部連結"}
+     "примечания", "см. также", "ссылки", "литература", "脚注", "関連項目", "外部リンク", "参考文献", "参考资料",
+     "参见", "外部链接", "參考資料", "參見", "外部連結"}
 )  # fmt: skip
 """Titles of sections, in lower case, that are left out with all their subsections."""
 
