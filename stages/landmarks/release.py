@@ -27,6 +27,7 @@ from catalog.manifest import ROW_GROUP, in_order
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from stages.landmarks.left_out import left_out
 from stages.landmarks.outdoor import SCORES
 from stages.landmarks.split import SPLIT_IMAGES, SPLIT_LANDMARKS
 from stages.landmarks.tables import IMAGES, LANDMARKS, TEXTS, outputs_named
@@ -43,7 +44,11 @@ _TABLES = {
     "outdoor": ("outdoor", "scores.parquet"),
     "split_landmarks": ("split", "landmarks.parquet"),
     "split_images": ("split", "images.parquet"),
+    "refused": ("ground", "refused.parquet"),
 }
+_REJECTED = ("select", "resolve")
+"""Stages whose `rejected.parquet` the page tells of."""
+
 _METRES_A_DEGREE = 111_195.0
 
 
@@ -71,11 +76,12 @@ class ReleaseStage(Stage[ReleaseParams]):
     name: ClassVar[str] = "release"
     version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = ReleaseParams
-    reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "outdoor", "text", "aerial", "index", "split")
+    reads: ClassVar[tuple[str, ...]] = ("select", "resolve", "ground", "outdoor", "text", "aerial", "index", "split")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
         found = {name: outputs_named(run.read(stage), file) for name, (stage, file) in _TABLES.items()}
+        found["rejected"] = [each for stage in _REJECTED for each in outputs_named(run.read(stage), "rejected.parquet")]
         tables = {name: [entry.path for entry in entries] for name, entries in found.items()}
         digests = [entry.digest for entries in found.values() for entry in entries]
         return [self.unit("release", {"seed": run.seed, "tables": tables}, digests)]
@@ -106,7 +112,7 @@ class ReleaseStage(Stage[ReleaseParams]):
         except CatalogError as error:
             raise PermanentError(str(error)) from error
         page = workspace / "release-page" / "index.html"
-        write_page(page, target, self.params.title, landmarks)
+        write_page(page, target, self.params.title, landmarks, left_out(workspace, unit.payload["tables"]))
         made = (output(workspace, target / MANIFEST_NAME), output(workspace, page))
         said = f"{len(landmarks):,} landmarks, {images:,} images, in {FOLDER}/"
         return Result(made, {"seed": unit.payload["seed"], "landmarks": len(landmarks), "said": said})

@@ -211,6 +211,9 @@ def test_the_page_shows_every_landmark_and_asks_nobody(workspace: Path) -> None:
     page = (workspace / "release-page" / "index.html").read_text(encoding="utf-8")
     for row in pq.read_table(workspace / "release" / "landmarks.parquet").to_pylist():
         assert f'id="{row["landmark_id"]}"' in page
+    for path in sorted((workspace / "landmarks" / "ground").glob("*/*/refused.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            assert f"{row['reason']}</summary>" in page
     assert "<script" not in page
     assert 'src="http' not in page
     for source in page.split('src="')[1:]:

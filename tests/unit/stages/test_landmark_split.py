@@ -1,4 +1,4 @@
-"""Dividing landmarks: what is one item twice, what has lost a side, and that nothing crosses."""
+"""Dividing landmarks: what is one item twice, what has lost a side; and how what was left out is told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 
 from pipeline.stage import Unit
+from stages.landmarks.left_out import grouped
 from stages.landmarks.split import SplitParams, SplitStage
 from stages.landmarks.tables import IMAGES, LANDMARKS, TEXTS
 from stages.tables import write_table
@@ -87,3 +88,22 @@ def test_a_landmark_that_loses_its_only_photograph_is_left_out(tmp_path: Path) -
     aerial = next(row for name, row in images.items() if name[0] == "a" and row["verdict"] == "rejected")
     assert aerial["reasons"] == [f"its landmark is left out: {lost['reason']}"]
     assert images["far"]["reasons"][0].startswith("it is nearly the same as g")
+
+
+def test_reasons_of_one_kind_are_told_together() -> None:
+    things = [
+        ("A", "Wikidata places it 812 m away, at most 500 m are allowed"),
+        ("B", "Wikidata places it 1,204 m away, at most 500 m are allowed"),
+        ("C", "its Wikidata id 'Q7;Q8' is not valid"),
+        ("D", "CC-BY-NC-2.0 allows no commercial use"),
+        ("E", "it is nearly the same as 0123456789abcdef of split query"),
+        *((f"F{n}", f"way {n} has the same item and is larger") for n in range(40)),
+    ]
+    found = {group.reason: (group.count, len(group.examples)) for group in grouped("candidate", things)}
+    assert found == {
+        "way … has the same item and is larger": (40, 30),
+        "Wikidata places it … m away, at most … m are allowed": (2, 2),
+        "its Wikidata id 'Q7;Q8' is not valid": (1, 1),
+        "CC-BY-NC-2.0 allows no commercial use": (1, 1),
+        "it is nearly the same as 0123456789abcdef of split query": (1, 1),
+    }
