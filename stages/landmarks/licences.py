@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from catalog.landmarks.schema import is_free
+
 _URLS = re.compile(
     r"https?://creativecommons\.org/(?:licenses|publicdomain)/([a-z0-9-]+)(?:/(\d(?:\.\d)?))?", re.IGNORECASE
 )
@@ -63,6 +65,11 @@ def refusal(licence: str) -> str:
     if licence in ("CC0-1.0", "Public-Domain") or parts[:2] == ["CC", "BY"]:
         return ""
     return f"{licence} is not on the list of free licences"
+
+
+def imagery_problems(licence: str) -> list[str]:
+    """Return, with its field, that a release will refuse aerial images of a licence: better now than after days."""
+    return [] if is_free(licence) else [f"licence: {licence!r} does not allow to publish, or is not known to"]
 
 
 def _cc(kind: str, version: str | None) -> str:

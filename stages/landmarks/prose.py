@@ -36,6 +36,7 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 """Titles of sections, in lower case, that are left out with all their subsections."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HEADING = re.compile(r"^(={2,6})\s*(.+?)\s*\1\s*$", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_][\w'’.-]*", re.UNICODE)
 _COORDINATE = re.compile(
@@ -63,6 +64,11 @@ _COMMON = {"Church", "Bridge", "Museum", "Park", "Hall", "Of", "Temple", "Univer
 """Words that are also names of towns somewhere; alone they say what a thing is, not where."""
 _LONGEST_NAME = 5
 _LEAST_PEOPLE = 15_000
+
+
+def writable(text: str) -> str:
+    """Return a text that any file can hold: JSON may have halves of characters, and control characters."""
+    return _CONTROL.sub("", text.encode("utf-8", "replace").decode())
 
 
 def sections_of(extract: str) -> dict[str, str]:
