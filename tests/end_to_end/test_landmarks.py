@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from blake3 import blake3
+from pyproj import Geod
 from typer.testing import CliRunner
 
 from catalog.verify import verify_release
@@ -196,6 +197,20 @@ def test_no_photograph_is_nearly_that_of_another_split(workspace: Path) -> None:
     alike = np.stack(small) @ np.stack(small).T / 24**2
     across = np.array(splits)[:, None] != np.array(splits)[None]
     assert alike[across].max() < 0.995
+
+
+def test_places_of_different_splits_lie_apart(workspace: Path) -> None:
+    images = geopandas.read_parquet(workspace / "release" / "manifest.parquet")
+    aerial = images[(images.verdict == "accepted") & (images.modality == "satellite")]
+    centres = np.stack(
+        [aerial.geometry.bounds[["minx", "maxx"]].mean(axis=1), aerial.geometry.bounds[["miny", "maxy"]].mean(axis=1)],
+        1,
+    )
+    splits = aerial.split.to_numpy()
+    for one, other, least in (("train", "query", 1000), ("index", "train", 500), ("index", "query", 500)):
+        a, b = centres[splits == one], centres[splits == other]
+        pairs = np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
+        assert Geod(ellps="WGS84").inv(*pairs[0].T, *pairs[1].T)[2].min() > least
 
 
 def test_pytorch_reads_it_back(workspace: Path) -> None:

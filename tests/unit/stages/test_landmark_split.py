@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from blake3 import blake3
+from pyproj import Geod
 
 from pipeline.stage import Unit
 from stages.landmarks.left_out import grouped
@@ -88,6 +90,31 @@ def test_a_landmark_that_loses_its_only_photograph_is_left_out(tmp_path: Path) -
     aerial = next(row for name, row in images.items() if name[0] == "a" and row["verdict"] == "rejected")
     assert aerial["reasons"] == [f"its landmark is left out: {lost['reason']}"]
     assert images["far"]["reasons"][0].startswith("it is nearly the same as g")
+
+
+def test_no_place_within_the_distance_crosses(tmp_path: Path) -> None:
+    """By the geodesic between centres; boxes are some 100 m across, so centres of two splits lie over 1 km apart."""
+    draw = np.random.default_rng(3)
+    landmarks = [landmark(n, f"Q{n}") for n in range(1, 161)]
+    for row in landmarks:
+        lon, lat = draw.uniform(-100, -99.7), draw.uniform(40, 40.3)
+        row |= {"lon": lon, "lat": lat, "min_lon": lon - 5e-4, "max_lon": lon + 5e-4}
+        row |= {"min_lat": lat - 5e-4, "max_lat": lat + 5e-4}
+    ground = [image(f"g{n}", n, "ground", far(1000 + n)) for n in range(1, 161)]
+    places, _ = divided(tmp_path, landmarks, ground, [])
+    sides = {
+        split: np.array([[row["lon"], row["lat"]] for row in landmarks if places[row["landmark_id"]]["split"] == split])
+        for split in ("train", "query")
+    }
+    assert min(len(side) for side in sides.values()) > 20
+
+    def nearest(one: np.ndarray, other: np.ndarray) -> float:
+        pairs = np.repeat(one, len(other), axis=0), np.tile(other, (len(one), 1))
+        _, _, metres = Geod(ellps="WGS84").inv(*pairs[0].T, *pairs[1].T)
+        return float(np.min(metres[metres > 0]))
+
+    assert nearest(sides["train"], sides["query"]) > 1000
+    assert nearest(sides["train"], sides["train"]) < 1000  # and such places there were
 
 
 def test_reasons_of_one_kind_are_told_together() -> None:
