@@ -57,8 +57,8 @@ class LandmarkSchema(Schema[Landmark]):
     keywords: ClassVar[tuple[str, ...]] = ("cross-view retrieval", "geolocation", "landmarks", "aerial imagery")
     tags: ClassVar[tuple[str, ...]] = ("image-retrieval", "geolocation", "remote-sensing", "landmarks")
     holds: ClassVar[Mapping[Format, str]] = {
-        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet` and "
-        "`texts.parquet`: a row a landmark",
+        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet`: a row a "
+        "landmark; `texts.parquet`: a row a landmark and language",
         Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: an image",
     }
     loading: ClassVar[tuple[str, ...]] = (
