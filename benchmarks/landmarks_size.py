@@ -30,6 +30,7 @@ from pipeline.files import digest_bytes, digest_file
 from pipeline.ledger import Ledger
 from pipeline.stage import Output, Result, RunView, Unit
 from pipeline.workspace import Workspace
+from stages.landmarks.ground import REFUSED
 from stages.landmarks.tables import IMAGES, LANDMARKS, REJECTED, TEXTS, short_id
 
 LANDMARKS_, GROUND, AERIAL = 18_557, 329_000, 197_000
@@ -145,6 +146,12 @@ class Maker:
             yield Output(path.relative_to(self.root).as_posix(), size, digest, path.stat().st_mtime_ns)
         rows.sort(key=lambda row: str(row["image_id"]))
         yield self._table(folder / "images.parquet", rows, IMAGES)
+        if modality == "ground":
+            refused = [
+                {"landmark_id": unit.name, "name": f"File:{n}.jpg", "page_url": "", "reason": "its licence is unknown"}
+                for n in range(3)
+            ]
+            yield self._table(folder / "refused.parquet", refused, REFUSED)
 
     def _table(self, path: Path, rows: Sequence[Any], schema: pa.Schema) -> Output:
         # Not synced: the collection is not what is measured.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ def print_forecast(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     lines = []
     if amounts := rows[0]["propagated"]:
         lines.append(", ".join(f"{value:,.10g} {name.replace('_', ' ')}" for name, value in amounts.items()))
-    for host, load in (item for row in rows for item in row["hosts"].items()):
+    for host, load in _by_host(rows):
         lines.append(f"{host}: {_load(load)}")
     for what, cost in (item for row in rows for item in row["cost"].items()):
         lines.append(f"{what}: costs {cost:,.2f}")
@@ -290,6 +290,22 @@ def _outcome(said: Sequence[str], refused: Sequence[Mapping[str, Any]], failures
 
 def _right(title: str) -> Column:
     return Column(title, justify="right")
+
+
+_ADDED = ("requests", "bytes", "days")
+
+
+def _by_host(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what each host gives to all stages together; one that is asked at two rates comes twice."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for host, load in (item for row in rows for item in row["hosts"].items()):
+        key = (host, load["requests_per_second"], load["bytes_per_second"])
+        known = found.get(key, {})
+        found[key] = {
+            **load,
+            **{name: (known[name] or 0) + load[name] for name in _ADDED if known and load[name] is not None},
+        }
+    return ((key[0], load) for key, load in found.items())
 
 
 def _load(load: Mapping[str, Any]) -> str:

@@ -118,7 +118,7 @@ def without_words(text: str, *names: str) -> str:
 def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
     """Return two texts a landmark: its sentence, and the rest of its article; names of the place are taken out of both,
     and the words of its own name that do not say what it is."""
-    found = {row["landmark_id"]: row for row in _table(root / "texts.parquet", ["landmark_id", "sentence", "sections"])}
+    found = {row["landmark_id"]: row for row in _main_texts(root, "sentence", "sections")}
     ids, landmarks, texts = [], [], []
     for row in rows:
         entry = found.get(row["landmark_id"])
@@ -136,8 +136,13 @@ def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
     return Items(ids, np.array(landmarks, np.int64), None, texts.__getitem__)
 
 
+def _main_texts(root: Path, *columns: str) -> list[Row]:
+    """Return the text that stands for each landmark, where there are several languages."""
+    return [row for row in _table(root / "texts.parquet", ["landmark_id", "main", *columns]) if row["main"]]
+
+
 def _sentences(root: Path, split: str, number: Mapping[str, int]) -> Items:
-    rows = [r for r in _table(root / "texts.parquet", ["landmark_id", "split", "sentence"]) if r["split"] == split]
+    rows = [row for row in _main_texts(root, "split", "sentence") if row["split"] == split]
     rows = [row for row in rows if row["landmark_id"] in number and row["sentence"]]
     texts = [row["sentence"] for row in rows]
     landmarks = np.array([number[row["landmark_id"]] for row in rows], np.int64)

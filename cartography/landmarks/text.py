@@ -16,7 +16,8 @@ _COLOURS = {
     "red": (150, 80, 62), "brown": (120, 100, 84), "grey": (132, 132, 132), "dark grey": (84, 84, 88),
     "white": (218, 218, 216), "blue-grey": (110, 126, 150), "light grey": (178, 176, 172),
 }  # fmt: skip
-_NEAR = 150.0
+NEAR = 150.0
+"""Metres within which an article tells of the surroundings."""
 
 
 def describe(world: Country, landmark: Landmark, scene: Scene) -> dict[str, str]:
@@ -25,7 +26,7 @@ def describe(world: Country, landmark: Landmark, scene: Scene) -> dict[str, str]
     Args:
         world: Where the landmark stands.
         landmark: What the article is about.
-        scene: The scene within 150 m of it, or more.
+        scene: The scene within `NEAR` of it, or more.
     """
     random = generator(landmark.number, 0x7E47)
     main = max(landmark.parts, key=lambda part: part.height * part.geometry.area)
@@ -69,7 +70,7 @@ def _surroundings(landmark: Landmark, scene: Scene) -> str:
 
     def near(features: tuple[object, ...]) -> np.ndarray:
         shapes = geometries(features)  # type: ignore[arg-type]
-        return np.asarray(shapely.distance(shapes, here)) < _NEAR if len(features) else np.zeros(0, bool)
+        return np.asarray(shapely.distance(shapes, here)) < NEAR if len(features) else np.zeros(0, bool)
 
     found = []
     kinds = {

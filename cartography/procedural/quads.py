@@ -19,7 +19,7 @@ def bilinear(quads: np.ndarray, uv: np.ndarray) -> np.ndarray:
         Positions (N, K, 2).
     """
     u, v = uv[:, 0], uv[:, 1]
-    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v])
+    weights = np.array([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v])
     return np.einsum("ck,ncd->nkd", weights, quads)
 
 

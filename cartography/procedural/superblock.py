@@ -126,14 +126,14 @@ class _Finish:
         return name_of(key, self.script if key % 4 else "latin")
 
     def _areas(self, draft: Draft) -> list[Area]:
-        rings = [_densified(ring) for ring, _ in draft.areas]
-        moved = self._warped(rings)
+        moved = self._warped(_dense([np.concatenate([ring, ring[:1]]) for ring, _ in draft.areas], closed=True))
         shapes = _polygons(moved)
         whole = shapely.is_valid(shapes) & (shapely.area(shapes) > 4)
+        dry = [n for n, (_, kind) in enumerate(draft.areas) if kind in _DRY and whole[n]]
+        whole[dry] = [not wet.any() for wet in self._in_water([moved[n] for n in dry], 3)]
         result = []
-        for n, (ring, (_, kind)) in enumerate(zip(moved, draft.areas, strict=True)):
-            if not whole[n] or (kind in _DRY and self.landscape.in_water(ring, 3).any()):
-                continue
+        for n in np.flatnonzero(whole).tolist():
+            kind = draft.areas[n][1]
             key = mix(self.key, 1, n)
             name = self._name(key) if kind in ("park", "public", "cemetery") else ""
             result.append(Area(shapes[n], kind, key, name))
@@ -165,20 +165,20 @@ class _Finish:
         return ~blocked
 
     def _roads(self, draft: Draft) -> list[Road]:
-        lines = self._warped([_dense_line(line) for line, *_ in draft.roads])
+        lines = self._warped(_dense([line for line, *_ in draft.roads]))
+        wet = self._in_water(lines, 4)
         result = []
         for n, (line, (_, kind, width)) in enumerate(zip(lines, draft.roads, strict=True)):
             key = mix(self.key, 3, n)
             name = street_name(key, self.script) if kind not in ("track", "path", "service") else ""
             ref = str(key % 500) if kind == "primary" else ""
             paved = kind not in ("track", "path")
-            for m, (part, bridge) in enumerate(self._cut(line, kind)):
+            for m, (part, bridge) in enumerate(self._cut(line, wet[n], kind)):
                 result.append(Road(LineString(part), kind, width, mix(key, m), paved, bridge, name=name, ref=ref))
         return result
 
-    def _cut(self, line: np.ndarray, kind: RoadKind) -> list[tuple[np.ndarray, bool]]:
+    def _cut(self, line: np.ndarray, wet: np.ndarray, kind: RoadKind) -> list[tuple[np.ndarray, bool]]:
         """Split a street at water: (part, is it a bridge); rivers are bridged by larger roads, lakes by none."""
-        wet = self.landscape.in_water(line, 4)
         if not wet.any():
             return [(line, False)]
         lake = self.landscape.lake(line) > -0.01
@@ -194,10 +194,11 @@ class _Finish:
 
     def _barriers(self, draft: Draft) -> list[Barrier]:
         lines = self._warped([line for line, _ in draft.barriers])
+        wet = self._in_water(lines, 2)
         return [
             Barrier(LineString(line), kind, mix(self.key, 4, n))
             for n, (line, (_, kind)) in enumerate(zip(lines, draft.barriers, strict=True))
-            if not self.landscape.in_water(line, 2).any()
+            if not wet[n].any()
         ]
 
     def _trees(self, draft: Draft) -> list[Tree]:
@@ -225,10 +226,11 @@ class _Finish:
         return (Place(Point(centre), kind, self._name(key), key),)  # type: ignore[arg-type]
 
     def _warped(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        if not arrays:
-            return []
-        counts = np.cumsum([len(a) for a in arrays])[:-1]
-        return np.split(self.warp(np.concatenate(arrays)), counts)
+        return _divided(self.warp(np.concatenate(arrays)), arrays) if arrays else []
+
+    def _in_water(self, arrays: list[np.ndarray], margin: float) -> list[np.ndarray]:
+        """Which points of each array lie in water: asked at once, as a question costs more than a point."""
+        return _divided(self.landscape.in_water(np.concatenate(arrays), margin), arrays) if arrays else []
 
 
 def _polygons(rings: list[np.ndarray]) -> np.ndarray:
@@ -239,13 +241,21 @@ def _polygons(rings: list[np.ndarray]) -> np.ndarray:
     return np.asarray(shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=owners)))
 
 
-def _dense_line(line: np.ndarray) -> np.ndarray:
-    """The line with a vertex at least every `_STEP` metres."""
-    steps = np.maximum(np.ceil(np.linalg.norm(np.diff(line, axis=0), axis=1) / _STEP).astype(int), 1)
-    parts = [line[k] + (line[k + 1] - line[k]) * (np.arange(n) / n)[:, None] for k, n in enumerate(steps)]
-    return np.concatenate([*parts, line[-1:]])
+def _divided(whole: np.ndarray, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """What belongs to each of the arrays that were joined."""
+    ends = np.cumsum([len(each) for each in arrays]).tolist()
+    return [whole[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _densified(ring: np.ndarray) -> np.ndarray:
-    """The same for an open ring."""
-    return _dense_line(np.concatenate([ring, ring[:1]]))[:-1]
+def _dense(lines: list[np.ndarray], *, closed: bool = False) -> list[np.ndarray]:
+    """The lines with a vertex at least every `_STEP` metres; closed ones become open rings."""
+    if not lines:
+        return []
+    start, end = (np.concatenate([line[part] for line in lines]) for part in (slice(None, -1), slice(1, None)))
+    steps = np.maximum(np.ceil(np.linalg.norm(end - start, axis=1) / _STEP).astype(int), 1)
+    first = np.cumsum(steps) - steps
+    share = (np.arange(steps.sum()) - np.repeat(first, steps)) / np.repeat(steps, steps)
+    points = np.repeat(start, steps, axis=0) + np.repeat(end - start, steps, axis=0) * share[:, None]
+    ends = np.cumsum(steps)[np.cumsum([len(line) - 1 for line in lines]) - 1].tolist()
+    parts = [points[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    return parts if closed else [np.concatenate([part, line[-1:]]) for part, line in zip(parts, lines, strict=True)]

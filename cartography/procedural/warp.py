@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from cartography.hashing import generator, mix
@@ -23,18 +25,12 @@ class Warp:
         self._seed = seed
         self._jitter = random.choice([0.03, 0.1, 0.18])
         self._strength = random.choice([4.0, 14.0, 26.0])
+        # A node is a corner of four superblocks and an end of four of their edges.
+        self.node = lru_cache(maxsize=4096)(self._node)
         self._fields = [WaveField(mix(seed, 0xF0 + k), 450, 2400, 6) for k in range(2)]
 
-    def node(self, i: int, j: int) -> np.ndarray:
-        """Return a node of the lattice in street space.
-
-        Args:
-            i: Column of the node.
-            j: Row of the node.
-
-        Returns:
-            Position (2,) in metres.
-        """
+    def _node(self, i: int, j: int) -> np.ndarray:
+        """Return the position (2,) of a node of the lattice in street space, metres, by its column and row."""
         random = generator(self._seed, 0x40DE, i, j)
         return (np.array([i, j]) + random.uniform(-1, 1, 2) * self._jitter) * SPACING
 

@@ -7,6 +7,7 @@ order of time, what each is stands in the JSON. A distractor is a sample of one 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ def landmark_bundles(release: Path, rows: pa.Table) -> Iterator[tuple[str, Json,
         CatalogError: A table cannot be read.
     """
     landmarks = {row["landmark_id"]: row for row in read_table(release, "landmarks.parquet").to_pylist()}
-    texts = {row["landmark_id"]: row for row in read_table(release, "texts.parquet").to_pylist()}
+    texts: dict[str, list[_Row]] = defaultdict(list)
+    for row in read_table(release, "texts.parquet").to_pylist():
+        texts[row["landmark_id"]].append({**row, "sections": json.loads(row["sections"])})
     for sample, images in _grouped(rows.sort_by("landmark_id")):
-        yield _bundle(sample, images, landmarks.get(sample), texts.get(sample))
+        yield _bundle(sample, images, landmarks.get(sample), texts.get(sample, ()))
 
 
 def _grouped(rows: pa.Table) -> Iterator[tuple[str, list[_Row]]]:
@@ -57,11 +60,11 @@ def _grouped(rows: pa.Table) -> Iterator[tuple[str, list[_Row]]]:
 
 
 def _bundle(
-    sample: str, images: Sequence[_Row], landmark: _Row | None, text: _Row | None
+    sample: str, images: Sequence[_Row], landmark: _Row | None, texts: Sequence[_Row]
 ) -> tuple[str, Json, list[tuple[str, str, _Row]]]:
     described: Json = {"id": sample, "split": images[0]["split"], "landmark": landmark, "images": {}}
-    if text is not None:
-        described["text"] = {**text, "sections": json.loads(text["sections"])}
+    for text in texts:
+        described["text" if text["main"] else f"text.{text['language']}"] = text
     files: list[tuple[str, str, _Row]] = []
     for modality in ("ground", "satellite"):
         own = sorted(

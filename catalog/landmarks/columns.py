@@ -23,7 +23,7 @@ IMAGES = pa.schema(
         column("height", _INT, "pixels"),
         column("image_digest", _TEXT, "BLAKE3 of the file"),
         column("image_bytes", _LONG, "size of the file"),
-        column("image_source", _TEXT, "address of the original, or what it is; empty if it has none"),
+        column("image_source", _TEXT, "address of the original, or a URN of what it is"),
         column("image_licence", _TEXT, "licence of the image"),
         column("image_attribution", _TEXT, "what to print beside the image"),
         column("image_date", _TEXT, "when it was taken; empty if unknown"),

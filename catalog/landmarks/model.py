@@ -7,6 +7,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Text:
+    """An article about a landmark.
+
+    Attributes:
+        language: Code, such as "en".
+        sentence: Its first sentence, names of places removed.
+        sections: Title -> text, the lead under "".
+        licence: Of the article.
+        attribution: What to print beside it.
+        url: Where it is.
+    """
+
+    language: str
+    sentence: str
+    sections: Mapping[str, str]
+    licence: str
+    attribution: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Landmark:
     """A landmark.
 
@@ -16,11 +37,7 @@ class Landmark:
         facts: Its name, pages, categories and OpenStreetMap object, for the table and the STAC item.
         lonlat: Degrees.
         footprint: WKB polygon of its box, WGS84.
-        sentence: The first sentence of its article, names of places removed.
-        sections: Title -> text, the lead under "".
-        text_licence: Of the article.
-        text_attribution: What to print beside the text.
-        text_url: Where the article is.
+        texts: A text a language, at least one; the first stands for the landmark wherever one text is wanted.
     """
 
     id: str
@@ -28,8 +45,9 @@ class Landmark:
     facts: Mapping[str, str | int | float]
     lonlat: tuple[float, float]
     footprint: bytes
-    sentence: str
-    sections: Mapping[str, str]
-    text_licence: str
-    text_attribution: str
-    text_url: str
+    texts: tuple[Text, ...]
+
+    @property
+    def text(self) -> Text:
+        """The text that stands for the landmark."""
+        return self.texts[0]

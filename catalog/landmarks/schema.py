@@ -37,7 +37,7 @@ of different splits lie apart, and no image is nearly the same as one of another
 def is_free(licence: str) -> bool:
     """Tell whether images of a licence may be published: open ones, without a word against changes or commerce."""
     parts = licence.upper().replace("_", "-").split("-")
-    return licence.startswith(_FREE) and not any(part in _FORBIDDEN for part in parts)
+    return (licence == "CC-BY" or licence.startswith(_FREE)) and not any(part in _FORBIDDEN for part in parts)
 
 
 class LandmarkSchema(Schema[Landmark]):
@@ -57,8 +57,8 @@ class LandmarkSchema(Schema[Landmark]):
     keywords: ClassVar[tuple[str, ...]] = ("cross-view retrieval", "geolocation", "landmarks", "aerial imagery")
     tags: ClassVar[tuple[str, ...]] = ("image-retrieval", "geolocation", "remote-sensing", "landmarks")
     holds: ClassVar[Mapping[Format, str]] = {
-        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet` and "
-        "`texts.parquet`: a row a landmark",
+        Format.FOLDERS: "`images/<modality>/<landmark>/*` photographs and aerial images; `landmarks.parquet`: a row a "
+        "landmark; `texts.parquet`: a row a landmark and language",
         Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a landmark; `stac/images.parquet`: an image",
     }
     loading: ClassVar[tuple[str, ...]] = (
@@ -83,13 +83,17 @@ class LandmarkSchema(Schema[Landmark]):
             if not is_free(licence):
                 key = rows.filter(pc.equal(rows["image_licence"], licence))["image_id"][0]
                 yield f"the licence {licence!r}, of image {key} and perhaps others, does not allow to publish it"
-        for name in ("image_attribution", "image_source"):
-            bare = rows.filter(pc.equal(pc.utf8_trim_whitespace(rows[name]), ""))["image_id"]
+        wanted = {
+            "image_attribution": (r"\S", "credit"),
+            "image_source": (r"^[A-Za-z][A-Za-z0-9+.-]*:\S", "URL or URN"),
+        }
+        for name, (pattern, what) in wanted.items():
+            bare = rows.filter(pc.invert(pc.match_substring_regex(rows[name], pattern)))["image_id"]
             if len(bare):
-                yield f"{len(bare)} images, such as {bare[0]}, have no {name!r}"
+                yield f"{len(bare)} images, such as {bare[0]}, have no {what} in {name!r}"
 
     def tables(self, contents: Contents[Landmark]) -> Mapping[str, pa.Table]:
-        """Return the tables of landmarks and of texts, a row a landmark."""
+        """Return the tables of landmarks and of texts, a row a landmark and language; `main` marks one a landmark."""
         landmarks = [
             {"landmark_id": each.id, "split": each.split, "lon": each.lonlat[0], "lat": each.lonlat[1], **each.facts}
             for each in contents.originals
@@ -98,13 +102,16 @@ class LandmarkSchema(Schema[Landmark]):
             {
                 "landmark_id": each.id,
                 "split": each.split,
-                "sentence": each.sentence,
-                "sections": json.dumps(dict(each.sections), ensure_ascii=False),
-                "licence": each.text_licence,
-                "attribution": each.text_attribution,
-                "source_url": each.text_url,
+                "language": text.language,
+                "main": text is each.text,
+                "sentence": text.sentence,
+                "sections": json.dumps(dict(text.sections), ensure_ascii=False),
+                "licence": text.licence,
+                "attribution": text.attribution,
+                "source_url": text.url,
             }
             for each in contents.originals
+            for text in each.texts
         ]
         return {"landmarks.parquet": pa.Table.from_pylist(landmarks), "texts.parquet": pa.Table.from_pylist(texts)}
 
@@ -129,7 +136,7 @@ class LandmarkSchema(Schema[Landmark]):
                 "title": landmark.facts["name"],
                 "mapdata:split": landmark.split,
                 "mapdata:images": dict(sorted(counts[landmark.id].items())),
-                "mapdata:sentence": landmark.sentence,
+                "mapdata:sentence": landmark.text.sentence,
                 **{f"mapdata:{name}": value for name, value in landmark.facts.items() if name != "name"},
             }
             yield make_item(landmark.id, landmark.footprint, properties, {}, [], contents.about.title)
@@ -156,13 +163,9 @@ class LandmarkSchema(Schema[Landmark]):
     def credits(self, contents: Contents[Landmark]) -> Iterator[Credit]:
         """Yield whom to name for texts and for kinds of images; single authors stand in the manifest."""
         for landmark in contents.originals:
-            yield Credit(
-                "text",
-                landmark.text_url.split("/")[2] if "//" in landmark.text_url else "",
-                landmark.text_licence,
-                landmark.text_attribution,
-                "",
-            )
+            for text in landmark.texts:
+                host = text.url.split("/")[2] if "//" in text.url else ""
+                yield Credit("text", host, text.licence, text.attribution, "")
         kinds = contents.records.group_by(["modality", "image_licence"]).aggregate([]).to_pylist()
         for modality, licence in sorted((kind["modality"], kind["image_licence"]) for kind in kinds):
             yield Credit(modality, "see the columns of the manifest", licence, "see the column image_attribution", "")

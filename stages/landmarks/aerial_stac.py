@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,8 +30,10 @@ from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
+from stages.landmarks.licences import imagery_problems
 from stages.landmarks.sources import AerialSource, Chip, HostLoad, Row
 
+_log = logging.getLogger(__name__)
 _GEOD = Geod(ellps="WGS84")
 _YEARS = 10
 """Images of a landmark, in the published dataset."""
@@ -103,15 +106,17 @@ class StacAerial(AerialSource):
                     "/".join(dict.fromkeys((days[0], days[-1]))) if days else str(year),
                     self.licence,
                     self.attribution,
-                    items[0].assets[self.asset],
+                    _address(items[0].assets[self.asset]),
                 )
 
     def problems(self) -> list[str]:
-        """Return a contact that is missing or not yours, or a local catalog that is missing."""
-        parts = urlsplit(self.catalog)
+        """Return a contact that is missing or not yours, a local catalog that is missing, a licence that forbids."""
+        found, parts = imagery_problems(self.licence), urlsplit(self.catalog)
         if parts.scheme in ("http", "https"):
-            return contact_problems(self.rate_limits, parts.hostname or "")
-        return [] if local_path(self.catalog).is_file() else [f"catalog: {self.catalog}: there is no such file"]
+            return found + contact_problems(self.rate_limits, parts.hostname or "")
+        if not local_path(self.catalog).is_file():
+            found.append(f"catalog: {self.catalog}: there is no such file")
+        return found
 
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count a search a landmark and some ranges an item, as overviews and tiles of 800 px take."""
@@ -151,6 +156,11 @@ class StacAerial(AerialSource):
         return mosaic
 
 
+def _address(asset: str) -> str:
+    """Return the address of an asset, "" where it is a path of this machine, which says nothing to others."""
+    return asset if urlsplit(asset).scheme in ("http", "https", "s3") else ""
+
+
 @lru_cache(maxsize=8)
 def _access(signing: str, variable: str, service: str, region: str) -> AssetAccess:
     """Return how addresses are signed; kept by the process, so that tokens are asked for once."""
@@ -172,7 +182,9 @@ def grouped_by_year(items: Iterator[StacItem], footprint: BaseGeometry, asset: s
     found: dict[int, list[StacItem]] = defaultdict(list)
     for item in items:
         year = item.year or (item.start.year if item.start is not None else None)
-        if year is not None and asset in item.assets and item.touches(footprint):
+        if year is None:
+            _log.warning("item %s is left out: it states neither a year nor a date", item.id)
+        elif asset in item.assets and item.touches(footprint):
             found[year].append(item)
     return {year: sorted(some, key=lambda item: item.id) for year, some in found.items()}
 

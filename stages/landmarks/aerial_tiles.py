@@ -19,6 +19,7 @@ from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
 from stages.fetch.client import RateLimits
 from stages.landmarks.aerial_stac import centred_grid, ground_square
+from stages.landmarks.licences import imagery_problems
 from stages.landmarks.sources import AerialSource, Chip, HostLoad, Row
 
 _BYTES_A_PIXEL = 0.25
@@ -77,8 +78,10 @@ class TilesAerial(AerialSource):
         )  # fmt: skip
 
     def problems(self) -> list[str]:
-        """Return a contact that is missing or not yours."""
-        return contact_problems(self.rate_limits, urlsplit(self.service.resolved().url).hostname or "")
+        """Return a contact that is missing or not yours, or a licence that forbids to publish."""
+        provider = self.service.resolved()
+        contact = contact_problems(self.rate_limits, urlsplit(provider.url).hostname or "")
+        return imagery_problems(provider.licence) + contact
 
     def load(self, landmarks: float) -> Mapping[str, HostLoad]:
         """Count the tiles of a square of 800 px."""

@@ -60,7 +60,7 @@ class GroundStage(Stage[GroundParams]):
     """Get photographs; a unit is a landmark."""
 
     name: ClassVar[str] = "ground"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = GroundParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("ground",)
@@ -184,12 +184,23 @@ def flag_near_duplicates(rows: Sequence[dict[str, Any]], bits: int) -> None:
 
 
 def decoded(body: bytes) -> np.ndarray | None:
-    """Decode a JPEG or PNG of at most 100 million pixels to RGB (H, W, 3) uint8; None if it is none."""
+    """Decode a JPEG or PNG of at most 100 million pixels to RGB (H, W, 3) uint8; None if it is none or cut short."""
     size = _size_of(body)
-    if size is None or size[0] * size[1] > _MOST_PIXELS:
+    if size is None or size[0] * size[1] > _MOST_PIXELS or _is_cut_short(body):
         return None
     image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else np.ascontiguousarray(image[..., ::-1])
+
+
+def _is_cut_short(body: bytes) -> bool:
+    """Tell whether a JPEG ends before its picture does; OpenCV would fill the rest with grey."""
+    at = 2
+    while body[:2] == b"\xff\xd8" and at + 4 <= len(body) and body[at] == 0xFF:
+        marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4])
+        if marker == 0xDA:  # the picture follows; in it 0xFF is always escaped
+            return body.find(b"\xff\xd9", at + 2 + length) < 0
+        at += 1 if marker == 0xFF else 2 + length
+    return body[:2] == b"\xff\xd8"
 
 
 def _size_of(body: bytes) -> tuple[int, int] | None:

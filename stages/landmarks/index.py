@@ -46,7 +46,7 @@ class IndexStage(Stage[IndexParams]):
     """Get distractors; a unit is 50 points."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = IndexParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("aerial",)

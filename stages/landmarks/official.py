@@ -56,7 +56,8 @@ def write_official(release: Path, target: Path) -> None:
     try:
         manifest = pq.read_table(release / MANIFEST_NAME, columns=columns, filters=[("verdict", "=", "accepted")])
         landmarks = pq.read_table(release / "landmarks.parquet").to_pylist()
-        texts = pq.read_table(release / "texts.parquet").to_pylist()
+        # The layout has room for one text a landmark.
+        texts = pq.read_table(release / "texts.parquet", filters=[("main", "=", True)]).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as error:
         raise PermanentError(f"{release}: is no release of landmarks that can be read ({error})") from error
     images = manifest.to_pylist()

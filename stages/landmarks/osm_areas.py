@@ -46,6 +46,11 @@ class OsmArea:
         return self.tags.get("wikidata", "").strip()
 
     @property
+    def article(self) -> str:
+        """What its tag `wikipedia` says, with spaces for underscores, "" without one."""
+        return " ".join(self.tags.get("wikipedia", "").replace("_", " ").split())
+
+    @property
     def category(self) -> str:
         """The most telling of its tags, such as "historic=castle"; "" without one."""
         return next((f"{key}={self.tags[key]}" for key in _CATEGORY_TAGS if key in self.tags), "")
@@ -56,7 +61,7 @@ class OsmArea:
             return "no valid area can be built of it"
         if self.qid and not _QID.fullmatch(self.qid):
             return f"its Wikidata id {self.qid!r} is not valid"
-        if not self.qid and "wikipedia" not in self.tags:
+        if not self.qid and not self.article:
             return "neither a Wikidata item nor a Wikipedia article"
         edge = longest_edge_m(self.geometry)
         return f"its box is {edge:.0f} m long, at most {most_edge_m:g} m is allowed" if edge >= most_edge_m else ""

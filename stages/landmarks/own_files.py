@@ -19,6 +19,7 @@ from pydantic import Field
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
 from raster.config_path import ConfigPath
+from stages.landmarks.prose import writable
 from stages.landmarks.sources import Article, GroundSource, Photograph, Row, TextSource
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -123,9 +124,9 @@ def _table(folder: Path | None) -> Path | None:
 def _article(path: Path) -> Article:
     try:
         said: dict[str, Any] = json.loads(path.read_bytes())
-        sections = {str(title): str(text) for title, text in said["sections"].items()}
+        sections = {writable(str(title)): writable(str(text)) for title, text in said["sections"].items()}
         title, licence, attribution, address = (
-            str(said.get(name, "")) for name in ("title", "licence", "attribution", "source_url")
+            writable(str(said.get(name, ""))) for name in ("title", "licence", "attribution", "source_url")
         )
     except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise PermanentError(f"{path}: is no text with sections ({error!r}); see the docs") from error

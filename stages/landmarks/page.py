@@ -5,8 +5,9 @@ One HTML file without scripts from elsewhere; images are those of the release, l
 
 from __future__ import annotations
 
+import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,52 +19,15 @@ import pyarrow.parquet as pq
 from catalog.landmarks.model import Landmark
 from catalog.model import MANIFEST_NAME
 from pipeline.files import write_bytes
+from stages.landmarks.left_out import LeftOut
 
 MOST_CARDS = 1000
 """Landmarks that are shown with their images; a page of all 18,557 of a country would have some 120 MB."""
 
-_TEMPLATE = """\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self' file:; style-src
-'unsafe-inline'"> <title>{{ title }}</title>
-<style>
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1180px; padding: 1rem; color: #1b1f24; }
-h1 { margin: .2rem 0; } h2 { font-size: 1.05rem; margin: 0; }
-svg { width: 100%; max-height: 300px; background: #eef3f6; border-radius: 6px; }
-article { border: 1px solid #d6dbe0; border-radius: 6px; padding: .8rem; margin: .8rem 0; content-visibility: auto;
-contain-intrinsic-size: 420px; } .row { display: flex; gap: .5rem; overflow-x: auto; padding: .3rem 0; }
-figure { margin: 0; flex: none; width: 200px; } figure img { width: 200px; height: 150px; object-fit: cover;
-border-radius: 4px; } figcaption { font-size: 12px; color: #4a5560; overflow-wrap: anywhere; }
-.facts { color: #4a5560; font-size: 13px; } .train { background: #e4efff; } .query { background: #ffeed6; }
-.tag { border-radius: 4px; padding: 0 .4em; font-size: 12px; }
-.rejected img { opacity: .45; } .rejected figcaption { color: #9a2f1d; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<p>{{ landmarks|length }} landmarks ({% for split, count in counts.items() %}{{ count }} {{ split }}{{ ", " if not
-loop.last }}{% endfor %}), {{ accepted }} images published, {{ rejected }} rejected.</p>
-<svg viewBox="{{ view }}" role="img" aria-label="Places of the landmarks">
-{% for dot in dots %}<a href="#{{ dot.id }}"><circle cx="{{ dot.x }}" cy="{{ dot.y }}" r="{{ radius }}" fill="{{
-dot.colour }}" fill-opacity=".75"><title>{{ dot.name }}</title></circle></a> {% endfor %}</svg>
-{% if shown|length < landmarks|length %}<p>The map has all landmarks; below are {{ shown|length }} of
-them.</p>{% endif %}
-{% for landmark in shown %}
-<article id="{{ landmark.id }}">
-<h2>{{ landmark.facts.name }} <span class="tag {{ landmark.split }}">{{ landmark.split }}</span></h2>
-<p class="facts">{{ landmark.facts.category }} · {{ landmark.facts.state }} · {{ "%.5f"|format(landmark.lonlat[1]) }},
-{{ "%.5f"|format(landmark.lonlat[0]) }} · {{ landmark.facts.qid }} · {{ landmark.facts.osm_type }} {{
-landmark.facts.osm_id }}</p> <p>{{ landmark.sections[""] }} <span class="facts">({{ landmark.text_licence }}, {{
-landmark.text_attribution }})</span></p> {% for modality in ("satellite", "ground") %}<div class="row"> {% for image in
-images[landmark.id] if image.modality == modality and image.verdict == "accepted" %}<figure><img loading="lazy" src="{{
-image.href }}" alt="{{ image.title or image.year }}"><figcaption>{{ image.year or image.title }} · {{
-image.image_licence }} · {{ image.image_attribution }}{% if image.flags %} · {{ image.flags|join(", ") }}{% endif
-%}</figcaption></figure> {% endfor %}</div>{% endfor %} {% for image in images[landmark.id] if image.verdict ==
-"rejected" %}<p class="facts">Rejected: {{ image.title or image.year }}: {{ image.reasons|join("; ") }}</p> {% endfor %}
-</article> {% endfor %} </body></html>
-"""
+_COLOURS = {"train": "#2b6cb0", "query": "#c05621"}
 
 
-def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landmark]) -> None:
+def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landmark], rejected: LeftOut) -> None:
     """Write the page.
 
     Args:
@@ -71,6 +35,7 @@ def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landma
         release: Folder of the release.
         title: Of the dataset.
         landmarks: Those of the release.
+        rejected: What is no part of it.
     """
     columns = [
         "image_id", "landmark_id", "modality", "verdict", "reasons", "flags", "title", "year", "image_path",
@@ -89,27 +54,23 @@ def write_page(path: Path, release: Path, title: str, landmarks: Sequence[Landma
         images[row["landmark_id"]].append(row)
     for rows in images.values():
         rows.sort(key=lambda row: (row["year"] or 0, row["image_id"]))
-    west, east = (extreme((each.lonlat[0] for each in landmarks), default=0.0) for extreme in (min, max))
-    south, north = (extreme((each.lonlat[1] for each in landmarks), default=0.0) for extreme in (min, max))
-    margin = max(east - west, north - south, 0.01) * 0.05
-    colours = {"train": "#2b6cb0", "query": "#c05621"}
-    dots = [
-        {
-            "id": each.id,
-            "x": each.lonlat[0],
-            "y": -each.lonlat[1],
-            "name": each.facts["name"],
-            "colour": colours[each.split],
-        }
-        for each in landmarks
-    ]
-    counts: dict[str, int] = defaultdict(int)
-    for each in landmarks:
-        counts[each.split] += 1
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_TEMPLATE).render(
-        title=title, landmarks=landmarks, shown=shown, images=images, dots=dots, counts=dict(sorted(counts.items())),
-        accepted=verdicts["accepted"], rejected=verdicts["rejected"], radius=margin / 6,
-        view=f"{west - margin} {-north - margin} {east - west + 2 * margin} {north - south + 2 * margin}",
+    # A degree of longitude is drawn as long as it is in the middle of the map.
+    middle = math.cos(math.radians(sum(each.lonlat[1] for each in landmarks) / max(len(landmarks), 1)))
+    places = [(round(each.lonlat[0] * middle, 5), round(-each.lonlat[1], 5)) for each in landmarks]
+    (west, east), (north, south) = (
+        (min((place[axis] for place in places), default=0.0), max((place[axis] for place in places), default=0.0))
+        for axis in (0, 1)
+    )
+    margin = max(east - west, south - north, 0.01) * 0.04
+    view = (west - margin, north - margin, east - west + 2 * margin, south - north + 2 * margin)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("page.html.j2").render(
+        title=title, landmarks=landmarks, shown=shown, images=images, places=places, colours=_COLOURS,
+        counts=dict(sorted(Counter(each.split for each in landmarks).items())), accepted=verdicts["accepted"],
+        rejected=verdicts["rejected"], left_out=rejected.groups, refused=defaultdict(list, rejected.refused),
+        radius=round(margin / 8, 5), view=" ".join(f"{value:.5f}" for value in view),
     )  # fmt: skip
     write_bytes(path, page.encode())

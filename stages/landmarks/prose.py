@@ -11,10 +11,32 @@ import sentencex
 
 LEFT_OUT = frozenset(
     {"references", "see also", "notes", "sources", "further reading", "external links", "bibliography", "footnotes",
-     "citations", "gallery", "notes and references", "references and notes"}
+     "citations", "gallery", "notes and references", "references and notes",
+     # German
+     "einzelnachweise", "siehe auch", "anmerkungen", "anmerkungen und einzelnachweise", "quellen", "literatur",
+     "weblinks", "belege", "galerie", "bildergalerie", "fußnoten",
+     # French
+     "références", "voir aussi", "notes et références", "bibliographie", "liens externes", "lien externe",
+     "articles connexes", "article connexe", "annexes",
+     # Spanish
+     "referencias", "véase también", "notas", "notas y referencias", "fuentes", "bibliografía", "enlaces externos",
+     "galería",
+     # Italian
+     "note", "voci correlate", "fonti", "bibliografia", "collegamenti esterni", "altri progetti",
+     # Portuguese
+     "referências", "ver também", "fontes", "ligações externas", "notas e referências", "leitura adicional", "galeria",
+     # Dutch
+     "zie ook", "bronnen", "referenties", "externe link", "externe links", "literatuur", "noten",
+     "bronnen, noten en/of referenties",
+     # Polish, Swedish
+     "przypisy", "zobacz też", "linki zewnętrzne", "uwagi", "referenser", "se även", "källor", "externa länkar",
+     # Russian, Japanese, Chinese
+     "примечания", "см. также", "ссылки", "литература", "脚注", "関連項目", "外部リンク", "参考文献", "参考资料",
+     "参见", "外部链接", "參考資料", "參見", "外部連結"}
 )  # fmt: skip
 """Titles of sections, in lower case, that are left out with all their subsections."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HEADING = re.compile(r"^(={2,6})\s*(.+?)\s*\1\s*$", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_][\w'’.-]*", re.UNICODE)
 _COORDINATE = re.compile(
@@ -42,6 +64,11 @@ _COMMON = {"Church", "Bridge", "Museum", "Park", "Hall", "Of", "Temple", "Univer
 """Words that are also names of towns somewhere; alone they say what a thing is, not where."""
 _LONGEST_NAME = 5
 _LEAST_PEOPLE = 15_000
+
+
+def writable(text: str) -> str:
+    """Return a text that any file can hold: JSON may have halves of characters, and control characters."""
+    return _CONTROL.sub("", text.encode("utf-8", "replace").decode())
 
 
 def sections_of(extract: str) -> dict[str, str]:

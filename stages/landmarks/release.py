@@ -8,6 +8,7 @@ metadata and checksums; and `release-page/index.html`, a page to look at it.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.errors import CatalogError
 from catalog.landmarks import SCHEMA
-from catalog.landmarks.model import Landmark
+from catalog.landmarks.model import Landmark, Text
 from catalog.manifest import ROW_GROUP, in_order
 from catalog.model import MANIFEST_NAME, About, Benchmark, Contents, Format
 from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
+from stages.landmarks.left_out import left_out
 from stages.landmarks.outdoor import SCORES
 from stages.landmarks.split import SPLIT_IMAGES, SPLIT_LANDMARKS
 from stages.landmarks.tables import IMAGES, LANDMARKS, TEXTS, outputs_named
@@ -42,7 +44,11 @@ _TABLES = {
     "outdoor": ("outdoor", "scores.parquet"),
     "split_landmarks": ("split", "landmarks.parquet"),
     "split_images": ("split", "images.parquet"),
+    "refused": ("ground", "refused.parquet"),
 }
+_REJECTED = ("select", "resolve")
+"""Stages whose `rejected.parquet` the page tells of."""
+
 _METRES_A_DEGREE = 111_195.0
 
 
@@ -68,13 +74,14 @@ class ReleaseStage(Stage[ReleaseParams]):
     """Write the release: one unit, `release`."""
 
     name: ClassVar[str] = "release"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = ReleaseParams
-    reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "outdoor", "text", "aerial", "index", "split")
+    reads: ClassVar[tuple[str, ...]] = ("select", "resolve", "ground", "outdoor", "text", "aerial", "index", "split")
 
     def plan(self, run: RunView) -> Sequence[Unit]:
         """Return the one unit."""
         found = {name: outputs_named(run.read(stage), file) for name, (stage, file) in _TABLES.items()}
+        found["rejected"] = [each for stage in _REJECTED for each in outputs_named(run.read(stage), "rejected.parquet")]
         tables = {name: [entry.path for entry in entries] for name, entries in found.items()}
         digests = [entry.digest for entries in found.values() for entry in entries]
         return [self.unit("release", {"seed": run.seed, "tables": tables}, digests)]
@@ -105,7 +112,7 @@ class ReleaseStage(Stage[ReleaseParams]):
         except CatalogError as error:
             raise PermanentError(str(error)) from error
         page = workspace / "release-page" / "index.html"
-        write_page(page, target, self.params.title, landmarks)
+        write_page(page, target, self.params.title, landmarks, left_out(workspace, unit.payload["tables"]))
         made = (output(workspace, target / MANIFEST_NAME), output(workspace, page))
         said = f"{len(landmarks):,} landmarks, {images:,} images, in {FOLDER}/"
         return Result(made, {"seed": unit.payload["seed"], "landmarks": len(landmarks), "said": said})
@@ -130,7 +137,7 @@ class Tables:
 
         Args:
             landmarks: `LANDMARKS` with `split`, null for one that is left out.
-            texts: `TEXTS`, one a landmark.
+            texts: `TEXTS`.
             images: `IMAGES` with `split`, `verdict` and `reasons`.
             scores: `SCORES`, of images that were classified.
         """
@@ -145,7 +152,7 @@ class Tables:
             paths: Paths of the tables by the names of `_TABLES`; all names must be there, a name may have no table.
 
         Returns:
-            Texts in English only. An image that the split did not judge has null verdict and split.
+            An image that the split did not judge has null verdict and split.
         """
         schemas = {
             "landmarks": LANDMARKS, "texts": TEXTS, "ground": IMAGES, "aerial": IMAGES, "index": IMAGES,
@@ -166,8 +173,7 @@ class Tables:
         judged = read["split_images"].take(position)
         for name in ("split", "verdict", "reasons"):
             images = images.append_column(name, judged[name])
-        texts = read["texts"].filter(pc.equal(read["texts"]["language"], "en"))
-        return cls(landmarks.sort_by("landmark_id"), texts.sort_by("landmark_id"), images, read["outdoor"])
+        return cls(landmarks.sort_by("landmark_id"), read["texts"], images, read["outdoor"])
 
     def kept(self) -> list[dict[str, Any]]:
         """Return the rows of the landmarks that take part."""
@@ -175,8 +181,10 @@ class Tables:
         return rows
 
     def landmark_objects(self) -> list[Landmark]:
-        """Return the landmarks that take part."""
-        texts = {row["landmark_id"]: row for row in self.texts.to_pylist()}
+        """Return the landmarks that take part. The English text stands for a landmark, else the first by its code."""
+        texts: dict[str, list[Text]] = defaultdict(list)
+        for row in sorted(self.texts.to_pylist(), key=lambda row: (row["language"] != "en", row["language"])):
+            texts[row["landmark_id"]].append(_text(row))
         return [_landmark(row, texts[row["landmark_id"]]) for row in self.kept()]
 
     def records(self) -> tuple[pa.Table, pa.Table]:
@@ -197,7 +205,11 @@ class Tables:
             "format": pa.array(["jpeg"] * images.num_rows, pa.string()),
             "image_digest": images["digest"],
             "image_bytes": images["bytes"],
-            "image_source": pc.if_else(pc.equal(images["source_url"], ""), items, images["source_url"]),
+            "image_source": pc.if_else(
+                pc.equal(images["source_url"], ""),
+                pc.binary_join_element_wise("urn:item:", items, ""),
+                images["source_url"],
+            ),
             "image_licence": images["licence"],
             "image_attribution": images["attribution"],
             "image_date": images["date"],
@@ -242,7 +254,7 @@ class Tables:
         return pa.chunked_array([shapely.to_wkb(shapely.box(*part.T)) for part in parts], pa.binary())
 
 
-def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
+def _landmark(row: Mapping[str, Any], texts: Sequence[Text]) -> Landmark:
     names = (
         "name",
         "qid",
@@ -256,7 +268,14 @@ def _landmark(row: Mapping[str, Any], text: Mapping[str, Any]) -> Landmark:
     )
     return Landmark(
         row["landmark_id"], row["split"], {name: row[name] for name in names}, (row["lon"], row["lat"]), _box(row),
-        text["sentence"], json.loads(text["sections"]), text["licence"], text["attribution"], text["source_url"],
+        tuple(texts),
+    )  # fmt: skip
+
+
+def _text(row: Mapping[str, Any]) -> Text:
+    return Text(
+        row["language"], row["sentence"], json.loads(row["sections"]), row["licence"], row["attribution"],
+        row["source_url"],
     )  # fmt: skip
 
 

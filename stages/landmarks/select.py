@@ -59,7 +59,7 @@ class OsmSelection(_Selection):
             if reason := area.reason(self.most_edge_m):
                 rejected.append(_rejection(area, reason))
                 continue
-            key = area.qid or area.tags["wikipedia"]
+            key = area.qid or area.article
             other = kept.get(key)
             kept[key] = area if other is None else min(area, other, key=_preference)
             if other is not None:
@@ -116,7 +116,7 @@ class SelectStage(Stage[SelectParams]):
     """Select candidates; a unit is a source."""
 
     name: ClassVar[str] = "select"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = SelectParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:
@@ -166,12 +166,12 @@ def _candidate(area: OsmArea) -> Row:
     west, south, east, north = area.geometry.bounds
     commons = area.tags.get("wikimedia_commons", "")
     return {
-        "landmark_id": short_id("osm", area.qid or area.tags["wikipedia"]),
+        "landmark_id": short_id("osm", area.qid or area.article),
         "name": area.tags.get("name", ""),
         "qid": area.qid,
         "osm_type": area.osm_type,
         "osm_id": area.osm_id,
-        "wikipedia": area.tags.get("wikipedia", ""),
+        "wikipedia": area.article,
         "commons_category": commons.removeprefix("Category:") if commons.startswith("Category:") else "",
         "category": area.category,
         "state": "",

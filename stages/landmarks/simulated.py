@@ -22,10 +22,11 @@ from cartography.imagery import Textures, render_image
 from cartography.imagery.conditions import random_conditions
 from cartography.landmarks import Country, Landmark, describe
 from cartography.landmarks.place import YEARS
+from cartography.landmarks.text import NEAR
 from cartography.landmarks.views import away, photograph
 from cartography.scene import Bounds, Scene
 from cartography.street import render_street
-from cartography.street.render import REACH, Ground
+from cartography.street.render import Ground
 from stages.landmarks.sources import AerialSource, Article, Chip, GroundSource, Photograph, Row, TextSource
 from stages.landmarks.tables import short_id
 
@@ -104,8 +105,8 @@ class SimulatedGround(GroundSource):
         if random.random() < _WITHOUT_GROUND:
             return
         world, place = country(self.world), _landmark(self.world, number)
-        x, y = place.centre
-        scene = world.scene(place, (x - 2 * REACH, y - 2 * REACH, x + 2 * REACH, y + 2 * REACH), YEARS[1])
+        # Cameras stand within 170 m and look at the landmark.
+        scene = world.scene(place, _around(place, 180), YEARS[1])
         ground = Ground.of(scene, place.centre, world.conditions(place, YEARS[1]))
         count = int(random.integers(self.photographs_per_landmark[0], self.photographs_per_landmark[1] + 1))
         last: np.ndarray | None = None
@@ -151,8 +152,7 @@ class SimulatedText(TextSource):
             if generator(self.world, number, 0x7E7).random() < _WITHOUT_TEXT:
                 continue
             world, place = country(self.world), _landmark(self.world, number)
-            x, y = place.centre
-            scene = world.scene(place, (x - 200, y - 200, x + 200, y + 200), YEARS[1])
+            scene = world.scene(place, _around(place, NEAR), YEARS[1])
             article = Article(
                 place.name, describe(world, place, scene), licence=LICENCE, attribution=ATTRIBUTION,
                 source_url=f"https://synthetic.invalid/{number}", places=(place.town, place.region),
@@ -191,6 +191,11 @@ class SimulatedAerial(AerialSource):
         image = render_image(scenes, frame, conditions, _textures(gsd, self.world))
         pixels = np.dstack([image, np.full((size, size), 255, np.uint8)])
         return Chip(year, pixels, (f"synthetic-{year}",), str(year), LICENCE, ATTRIBUTION)
+
+
+def _around(place: Landmark, metres: float) -> Bounds:
+    x, y = place.centre
+    return x - metres, y - metres, x + metres, y + metres
 
 
 class _Year:

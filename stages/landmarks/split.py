@@ -5,9 +5,11 @@ Inputs: the landmarks of `resolve`, the tables of images of `ground`, `aerial` a
 split, verdict and reasons.
 
 A landmark takes part if it has at least one photograph, one aerial image and one text; the others are rejected with
-what they lack. Landmarks closer than `distance_km` form a cluster, which stays whole; clusters are dealt in an order
-drawn from the run's seed. Then images are compared across splits by their perceptual hashes: of near duplicates in two
-splits, the one in the training split is rejected, or the one in the index.
+what they lack. So are objects that turned out to be one item (redirects, titles), except the one that `select` would
+have taken. Landmarks closer than `distance_km` form a cluster, which stays whole; clusters are dealt in an order drawn
+from the run's seed. Then images are compared across splits by their perceptual hashes: of near duplicates in two
+splits, the one in the training split is rejected, or the one in the index. A landmark that loses a side by that is
+rejected, too.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class SplitStage(Stage[SplitParams]):
     """Divide all landmarks: one unit, `landmarks`."""
 
     name: ClassVar[str] = "split"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Params: ClassVar[type[BaseModel]] = SplitParams
     reads: ClassVar[tuple[str, ...]] = ("resolve", "ground", "text", "aerial", "index")
 
@@ -88,6 +90,7 @@ class SplitStage(Stage[SplitParams]):
         paths = [path for name in ("ground", "aerial", "index") for path in tables[name]]
         rows = judged_images(read_tables(paths, IMAGES, _JUDGED).sort_by("image_id"))
         lacking = missing_sides(landmarks["landmark_id"].to_pylist(), rows, texts)
+        lacking |= same_items(landmarks.to_pylist(), lacking)
         whole = landmarks.filter(
             pa.array([not lacking[each] for each in landmarks["landmark_id"].to_pylist()], pa.bool_())
         )
@@ -95,6 +98,13 @@ class SplitStage(Stage[SplitParams]):
         for row in rows:
             self._assign(row, splits, lacking)
         reject_near_duplicates(rows, self.params.near_bits)
+        for landmark, reason in missing_sides(sorted(splits), rows, texts).items():
+            if reason:
+                lacking[landmark] = f"{reason} that is not nearly the same as one of another split"
+                del splits[landmark]
+        for row in rows:
+            if row["verdict"] == "accepted" and row["landmark_id"] is not None:
+                self._assign(row, splits, lacking)
         folder = workspace / "landmarks" / "split"
         table = [
             {"landmark_id": each, "split": splits.get(each), "cluster": clusters.get(each, ""), "reason": lacking[each]}
@@ -176,6 +186,28 @@ def missing_sides(landmarks: Sequence[str], rows: Sequence[Mapping[str, Any]], t
     wanted = {"ground": "photograph", "aerial": "aerial image", "text": "text"}
     missing = {each: [word for side, word in wanted.items() if side not in sides[each]] for each in landmarks}
     return {each: f"no {' and no '.join(words)}" if words else "" for each, words in missing.items()}
+
+
+def same_items(landmarks: Sequence[Mapping[str, Any]], lacking: Mapping[str, str]) -> dict[str, str]:
+    """Return the landmarks whose Wikidata item another landmark has, with the reason why the other one stays.
+
+    Of several the largest stays, of equal ones the relation, then the lowest id: the rule of the stage `select`, which
+    knows the items only as they are tagged.
+
+    Args:
+        landmarks: Rows of `LANDMARKS`.
+        lacking: Landmark id -> reason; those with a reason are not looked at.
+    """
+    of: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in landmarks:
+        if row["qid"] and not lacking[row["landmark_id"]]:
+            of[row["qid"]].append(row)
+    found = {}
+    for qid, rows in of.items():
+        first, *others = sorted(rows, key=lambda row: (-row["edge_m"], row["osm_type"] != "relation", row["osm_id"]))
+        for row in others:
+            found[row["landmark_id"]] = f"{first['osm_type']} {first['osm_id']} is {qid}, too, and larger"
+    return found
 
 
 def reject_near_duplicates(rows: Sequence[dict[str, Any]], bits: int) -> None:

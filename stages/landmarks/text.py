@@ -36,7 +36,7 @@ class TextStage(Stage[TextParams]):
     """Get texts; a unit is 20 landmarks."""
 
     name: ClassVar[str] = "text"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = TextParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("text",)

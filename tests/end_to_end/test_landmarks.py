@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from blake3 import blake3
+from pyproj import Geod
 from typer.testing import CliRunner
 
 from catalog.verify import verify_release
@@ -150,7 +151,7 @@ def test_verify_names_images_that_may_not_be_published(workspace: Path, tmp_path
     assert "'CC-BY-ND-4.0'" in found
     assert "the licence ''" in found
     assert "1 images, such as" in found
-    assert "have no 'image_source'" in found
+    assert "have no URL or URN in 'image_source'" in found
 
 
 def test_webdataset_shards_hold_every_image_with_its_terms(workspace: Path) -> None:
@@ -198,6 +199,20 @@ def test_no_photograph_is_nearly_that_of_another_split(workspace: Path) -> None:
     assert alike[across].max() < 0.995
 
 
+def test_places_of_different_splits_lie_apart(workspace: Path) -> None:
+    images = geopandas.read_parquet(workspace / "release" / "manifest.parquet")
+    aerial = images[(images.verdict == "accepted") & (images.modality == "satellite")]
+    centres = np.stack(
+        [aerial.geometry.bounds[["minx", "maxx"]].mean(axis=1), aerial.geometry.bounds[["miny", "maxy"]].mean(axis=1)],
+        1,
+    )
+    splits = aerial.split.to_numpy()
+    for one, other, least in (("train", "query", 1000), ("index", "train", 500), ("index", "query", 500)):
+        a, b = centres[splits == one], centres[splits == other]
+        pairs = np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
+        assert Geod(ellps="WGS84").inv(*pairs[0].T, *pairs[1].T)[2].min() > least
+
+
 def test_pytorch_reads_it_back(workspace: Path) -> None:
     train = open_dataset(workspace / "release", split="train")
     sample = train[0]
@@ -211,6 +226,9 @@ def test_the_page_shows_every_landmark_and_asks_nobody(workspace: Path) -> None:
     page = (workspace / "release-page" / "index.html").read_text(encoding="utf-8")
     for row in pq.read_table(workspace / "release" / "landmarks.parquet").to_pylist():
         assert f'id="{row["landmark_id"]}"' in page
+    for path in sorted((workspace / "landmarks" / "ground").glob("*/*/refused.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            assert f"{row['reason']}</summary>" in page
     assert "<script" not in page
     assert 'src="http' not in page
     for source in page.split('src="')[1:]:

@@ -34,7 +34,7 @@ def write_release(root: Path, train: int = 24, query: int = 12, index: int = 6, 
         )  # fmt: skip
         sections = {"": f"Old {shape} {number} is a {shape} in {state}. It is painted {colour}."}
         texts.append(
-            {"landmark_id": name, "split": split, "sentence": f"It is a {colour} {shape}.",
+            {"landmark_id": name, "split": split, "main": True, "sentence": f"It is a {colour} {shape}.",
              "sections": json.dumps(sections)}
         )  # fmt: skip
         for copy in range(3):

@@ -5,12 +5,13 @@ Everything in them was written by strangers: a value of another type than it sho
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
+
+from stages.landmarks.prose import writable
 
 Json = Mapping[str, Any]
 
@@ -18,6 +19,8 @@ EARTH = "http://www.wikidata.org/entity/Q2"
 _DATE = re.compile(r"(?<!\d)([12]\d{3})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?)?(?!\d)")
 _RANKS = ("preferred", "normal")
 _HIDDEN = frozenset({"style", "script"})
+_VOID = frozenset({"br", "img", "hr", "wbr", "input"})
+_NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def plain_text(markup: str) -> str:
     reader = _Text()
     reader.feed(markup)
     reader.close()
-    return " ".join(html.unescape("".join(reader.parts)).split())
+    return " ".join("".join(reader.parts).split())
 
 
 def labels_of(entity: Json, language: str) -> str:
@@ -208,20 +211,24 @@ def coordinates(entity: Json) -> list[tuple[float, float]]:
 
 
 class _Text(HTMLParser):
-    """Collects the text of HTML; a line break is a space."""
+    """Collects the text of HTML; a line break is a space. What a page does not show, such as data for machines in an
+    element with `display: none`, is left out up to the end tag that belongs to it."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._hidden = 0
+        self._hidden, self._hiding = 0, ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _HIDDEN
+        if self._hidden:
+            self._hidden += tag == self._hiding
+        elif tag in _HIDDEN or (tag not in _VOID and _NOT_SHOWN.search(dict(attrs).get("style") or "")):
+            self._hidden, self._hiding = 1, tag
         if tag in ("br", "p", "div", "li", "td"):
             self.parts.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _HIDDEN))
+        self._hidden = max(0, self._hidden - (tag == self._hiding))
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -237,7 +244,7 @@ def _end(steps: Mapping[str, str], title: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
+    return writable(value) if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
 
 
 def _object(value: Any) -> Json:

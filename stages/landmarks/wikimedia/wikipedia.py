@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from stages.landmarks.prose import sections_of
+from stages.landmarks.prose import sections_of, writable
 from stages.landmarks.sources import Article, HostLoad, Row, TextSource
 from stages.landmarks.wikimedia.answers import Json, is_set, pages_of
 from stages.landmarks.wikimedia.session import Session, Wikimedia
@@ -87,11 +87,11 @@ def article_of(page: Json, language: str) -> Article:
     Returns:
         Its source_url names the revision that was read, so that it can be looked up after later edits.
     """
-    title, revision = str(page.get("title", "")), str(page.get("lastrevid", ""))
+    title, revision = writable(str(page.get("title", ""))), str(page.get("lastrevid", ""))
     address = str(page.get("fullurl", ""))
     return Article(
         title,
-        sections_of(str(page["extract"])),
+        sections_of(writable(str(page["extract"]))),
         language,
         revision,
         attribution=f"Contributors of Wikipedia, “{title}”, CC BY-SA 4.0",

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from catalog.build import build_release
 from catalog.landmarks import SCHEMA
-from catalog.landmarks.model import Landmark
+from catalog.landmarks.model import Landmark, Text
 from catalog.model import About, Contents, Format
 from catalog.shards import ShardFormat, write_shards
 from catalog.verify import verify_release
@@ -36,7 +36,7 @@ def _record(root: Path, number: int, landmark: str | None, modality: str, year: 
         "image_id": name, "landmark_id": landmark or name, "modality": modality, "distractor": landmark is None,
         "split": "train" if landmark else "index", "verdict": "accepted", "reasons": [], "format": "jpeg", "width": 32,
         "height": 24, "image_digest": blake3(content).hexdigest(), "image_bytes": len(content),
-        "image_source": "camera",
+        "image_source": "urn:camera:1",
         "image_licence": "CC0-1.0", "image_attribution": "someone", "image_date": str(year or ""), "author": "someone",
         "licence_url": "", "page_url": "", "title": f"picture {number}", "year": year, "items": [], "flags": [],
         "outdoor": 0.9, "geometry": BOX,
@@ -49,7 +49,10 @@ def release(tmp_path: Path) -> Path:
     sources = [{"image_id": row["image_id"], "image_file": f"{n}.jpg", "index": 0} for n, row in enumerate(records)]
     landmark = Landmark(
         TOWER, "train", {"name": "Old tower", "category": "tower", "state": "North"}, (7.0, 46.0), BOX,
-        "It is a tower.", {"": "It is a tower in the north."}, "CC0-1.0", "someone", "https://example.org/tower",
+        (
+            Text("en", "It is a tower.", {"": "It is a tower in the north."}, "CC0-1.0", "someone", "https://en.invalid"),
+            Text("de", "Ein Turm.", {"": "Ein Turm im Norden."}, "CC0-1.0", "jemand", "https://de.invalid"),
+        ),
     )  # fmt: skip
     about = About("Landmarks", "Of a test.", "1.0", "CC0-1.0", "Someone", "", {"camera": "1"}, seed=0)
     tables = pa.Table.from_pylist(records, SCHEMA.columns), pa.Table.from_pylist(sources, SCHEMA.sources)
@@ -68,6 +71,7 @@ def test_a_landmark_is_a_sample_and_so_is_a_distractor(release: Path, tmp_path: 
         facts = json.load(file)
     assert names == ["json", "ground.0.jpg", "satellite.0.jpg", "satellite.1.jpg"]
     assert facts["text"]["sections"][""] == "It is a tower in the north."
+    assert facts["text.de"]["sections"][""] == "Ein Turm im Norden."
     assert [facts["images"][name]["year"] for name in names[1:]] == [None, 2012, 2020]
     with tarfile.open(tmp_path / "tars/index-000000.tar") as archive:
         file = archive.extractfile(f"{3:016x}.json")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from aiohttp import web
 from file_server import FileServer
 from pyproj import Transformer
@@ -263,3 +264,51 @@ def test_tiles_are_resampled_to_metres(shared_data: Path, tmp_path: Path) -> Non
         cv2.GaussianBlur(each, (0, 0), 1.5).astype(float).ravel() for each in (small, coarse.pixels[..., :3].copy())
     )
     assert np.corrcoef(a, b)[0, 1] > 0.95  # two zooms show one ground
+
+
+def test_items_of_unknown_years_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    square = shapely.box(7, 46, 7.1, 46.1)
+    said: dict[str, dict[str, Any] | None] = {
+        "none": None,
+        "null": {"datetime": None},
+        "words": {"datetime": "last summer", "naip:year": "none"},
+        "range": {"datetime": None, "start_datetime": "2010-06-01T00:00:00Z", "end_datetime": "2011-06-01T00:00:00Z"},
+        "day": {"datetime": "2012-05-05"},
+        "own": {"datetime": None, "naip:year": "2019"},
+    }
+    links = []
+    for name, properties in said.items():
+        item = {
+            "type": "Feature", "id": name, "geometry": json.loads(shapely.to_geojson(square)), "properties": properties,
+            "assets": {"image": {"href": f"{name}.tif"}},
+        }  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(item))
+        links.append({"rel": "item", "href": f"{name}.json"})
+    (tmp_path / "catalog.json").write_text(json.dumps({"type": "Catalog", "id": "odd", "links": links}))
+    nobody: Any = None
+    with caplog.at_level(logging.WARNING):
+        items = CatalogReader(str(tmp_path / "catalog.json"), nobody).items((), square, None)
+        found = grouped_by_year(items, square, "image")
+    assert {year: [item.id for item in items] for year, items in found.items()} == {
+        2010: ["range"],
+        2012: ["day"],
+        2019: ["own"],
+    }
+    for name in ("none", "null", "words"):
+        assert f"item {name} is left out: it states neither a year nor a date" in caplog.text
+
+
+@pytest.mark.parametrize(("licence", "allowed"), [("Public-Domain", True), ("CC-BY-4.0", True), ("proprietary", False)])
+def test_imagery_that_no_release_may_hold_is_refused_before_the_run(licence: str, allowed: bool) -> None:
+    terms = {"licence": licence, "attribution": "x", "rate_limits": {"contact": "ann@maps.test"}}
+    for source in (
+        StacAerial(catalog="https://maps.test/stac", **terms),
+        TilesAerial(url="https://maps.test/{z}/{x}/{y}.jpg", year=2020, **terms),
+    ):
+        expected = [] if allowed else [f"licence: {licence!r} does not allow to publish, or is not known to"]
+        assert source.problems() == expected
+
+
+def test_a_path_of_this_machine_is_no_source() -> None:
+    assert aerial_stac._address("/home/ann/naip/a.tif") == ""
+    assert aerial_stac._address("s3://naip/a.tif") == "s3://naip/a.tif"

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from osm_squares import osm_squares
 
 from pipeline.errors import PermanentError
 from stages.landmarks.select import OsmSelection
@@ -41,6 +42,32 @@ def test_a_box_contains_its_centre_and_is_as_long_as_said(shared_data: Path) -> 
         # A degree of latitude is 111 km; at 40.7 degrees one of longitude is 84.5 km.
         edges = ((row["max_lon"] - row["min_lon"]) * 84_500, (row["max_lat"] - row["min_lat"]) * 111_050)
         assert row["edge_m"] == pytest.approx(max(edges), rel=0.01)
+
+
+def test_odd_tags_are_one_candidate_or_a_reason(tmp_path: Path) -> None:
+    tags = [
+        {"wikipedia": "en:City_Hall", "building": "yes"},
+        {"wikipedia": "en:City  Hall "},  # the same article, written otherwise
+        {"wikipedia": "  "},
+        {"wikidata": "Q7;Q8", "wikipedia": "en:Two"},
+        {"wikidata": " Q9 ", "name": "&lt;b&gt;Bold&lt;/b&gt; &quot;and&quot; \u202ereversed"},
+        {"wikidata": "Q0"},
+        {"wikimedia_commons": "File:Only a picture.jpg"},
+        {"wikidata": "Q10", "wikimedia_commons": "File:No category.jpg"},
+    ]
+    path = tmp_path / "odd.osm"
+    path.write_text(osm_squares([(10.0 + n * 0.01, 50.0, each) for n, each in enumerate(tags)]))
+    candidates, rejected = OsmSelection(path=path).rows()
+    found = {row["osm_id"]: (row["qid"], row["wikipedia"], row["commons_category"]) for row in candidates}
+    assert found == {1: ("", "en:City Hall", ""), 5: ("Q9", "", ""), 8: ("Q10", "", "")}
+    assert next(row["name"] for row in candidates if row["osm_id"] == 5).startswith('<b>Bold</b> "and"')
+    assert {row["osm_id"]: row["reason"] for row in rejected} == {
+        2: "way 1 has the same item and is larger",
+        3: "neither a Wikidata item nor a Wikipedia article",
+        4: "its Wikidata id 'Q7;Q8' is not valid",
+        6: "its Wikidata id 'Q0' is not valid",
+        7: "neither a Wikidata item nor a Wikipedia article",
+    }
 
 
 def test_a_damaged_extract_is_named(tmp_path: Path) -> None:

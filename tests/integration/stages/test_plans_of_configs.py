@@ -123,3 +123,7 @@ def test_the_landmarks_of_the_united_states() -> None:
     output = CliRunner().invoke(build_app(), ["plan", str(CONFIGS / "mmlandmarks-us.yaml")]).output
     assert "upload.wikimedia.org: 334,026 requests" in output
     assert "hours at 25 Mbit/s" in output
+    # Two stages ask this host: it is told of once, with what it gives to both.
+    images = [stages[stage]["hosts"]["naipeuwest.blob.core.windows.net"]["requests"] for stage in ("aerial", "index")]
+    assert output.count("naipeuwest.blob.core.windows.net: ") == 1
+    assert f"naipeuwest.blob.core.windows.net: {sum(images):,} requests" in output

@@ -247,3 +247,33 @@ def test_markup_becomes_text() -> None:
     assert plain_text("<p>x</p><p>y</p>") == "x y"
     assert plain_text("<script>alert(1)</script>Z") == "Z"
     assert plain_text("<b unclosed") in ("", "<b unclosed")
+    assert plain_text("&amp;lt;i&gt; a < b") == "&lt;i> a < b"  # unescaped once, as a page shows it
+    said = '<span class="fn">Ann</span><div style="display: none;">creator QS:P170,<div>Q1</div></div> Bob'
+    assert plain_text(said) == "Ann Bob"
+    assert plain_text('Ann<br style="display:none">Bob') == "Ann Bob"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"title": 5, "imageinfo": [None]},
+        {"title": "File:A.jpg", "imageinfo": [{"extmetadata": [], "mime": 3}]},
+        {"title": "File:A.jpg", "imageinfo": [{"extmetadata": {"Artist": {"value": ["x"]}, "License": {}}}]},
+        {"title": "File:A.jpg", "imageinfo": [{"extmetadata": {"Artist": "x", "LicenseUrl": {}}}]},
+    ],
+)
+def test_answers_of_other_types_say_nothing(page: dict[str, Any]) -> None:
+    info = file_of(page)
+    assert (info.licence, info.author, info.url) == ("", "", "")
+
+
+def test_what_no_file_can_hold_is_left_out_of_texts(tmp_path: Path) -> None:
+    """Halves of characters and control characters, which JSON may have."""
+    odd = json.loads(r'"A\ud800nn\u0000\u0007\n\u05d0"')
+    artist = {"title": "File:A.jpg", "imageinfo": [{"extmetadata": {"Artist": {"value": odd}}}]}
+    article = article_of({"title": odd, "extract": f"{odd}\n== {odd[:3]} ==\n{odd}"}, "en")
+    for text in (file_of(artist).author, article.title, *article.sections, *article.sections.values()):
+        assert text.encode().decode() == text
+        assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
+    assert file_of(artist).author == "A?nn א"
