@@ -12,9 +12,19 @@ let about = { present: [], reasons: [] };
 /** Go to a room: "queue", "gallery", or "site/001/1". */
 export const go = (where) => (location.hash = `#/${where}`);
 
-async function route() {
-  await leave();
+let routing = Promise.resolve();
+/** Show what the address says, after whatever is being shown: two rooms must not be built into each other. */
+const route = () => (routing = routing.then(showRoom, showRoom));
+/** Show the room anew, and say why. */
+const again = async (words) => {
+  await route();
+  toast(words, "bad");
+};
+
+async function showRoom() {
+  const left = leave;
   leave = () => {};
+  await left();
   setKeys([]);
   const [room, ...rest] = location.hash.replace(/^#\//, "").split("/");
   const main = byId("room");
@@ -23,7 +33,7 @@ async function route() {
   for (const link of document.querySelectorAll("#top nav a")) link.classList.toggle("here", link.dataset.room === (room === "site" ? "queue" : room || "queue"));
   const show = { site: showPair, gallery: showGallery }[room] ?? showQueue;
   try {
-    leave = (await show(main, { name: rest.join("/"), about, go })) ?? (() => {});
+    leave = (await show(main, { name: rest.join("/"), about, go, again })) ?? (() => {});
   } catch (error) {
     main.replaceChildren(h("p", { class: "alone" }, error.message, h("br"), h("a", { href: "#/queue" }, "to the queue")));
   }

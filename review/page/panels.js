@@ -85,7 +85,7 @@ export class Panels extends EventTarget {
     clearTimeout(this._waiting);
     this._waiting = setTimeout(() => {
       this._overlaid = Date.now();
-      this.overlay.by(this._homography(), fit?.homography ? "points" : "alignment");
+      this.overlay.by(this._homography());
     }, Math.max(0, OVERLAY_MS - (Date.now() - this._overlaid)));
   }
 
