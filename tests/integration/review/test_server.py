@@ -98,7 +98,7 @@ def test_points_that_a_run_will_not_use_change_nothing_of_what_is_cut(client: Cl
 
 
 def test_what_the_tests_refuse_is_carried_by_points_as_was_tried_before(refused: Path, tmp_path: Path) -> None:
-    """From the page to the release: points, Align now, acceptance, run; cut as shown, and by whom."""
+    """From the page to the release: points of two people 0.6 px apart, Align now, acceptance, run; as shown, by whom."""
     workspace, config = tmp_path / "work", refused / "run.yaml"
     shutil.copytree(refused / "work", workspace)
     with serving(workspace) as server:
@@ -107,7 +107,11 @@ def test_what_the_tests_refuse_is_carried_by_points_as_was_tried_before(refused:
         assert site["state"] == "rejected"
         assert site["cut_by"] == "run"
         assert client.get("/api/sites")["rows"][0]["status"] == "needs-manual"
-        _, saved = client.ask("PUT", "/api/sites/001/1/points", {"points": grid_of_points(4, 2.25, 520)}, site["tag"])
+        points = grid_of_points(4, 2.25, 520)
+        for point in points:
+            if (int(point["name"][1]) + int(point["name"][2])) % 2:
+                point |= {"operator": "Bob", "visible_x": point["visible_x"] + 0.6}
+        _, saved = client.ask("PUT", "/api/sites/001/1/points", {"points": points}, site["tag"])
         assert saved["cut_by"] == "points"
         status, tried = client.ask("POST", "/api/sites/001/1/align")
         assert (status, tried["state"]) == (202, "running")
@@ -128,8 +132,12 @@ def test_what_the_tests_refuse_is_carried_by_points_as_was_tried_before(refused:
         assert (picture(data) == picture(stored.read_bytes())).all()
     rows = manifest(workspace)
     assert {(row["method"], row["review"], row["reviewed_by"]) for row in rows} == {("manual", "accepted", "Ada")}
-    assert {tuple(row["operators"]) for row in rows} == {("Ada",)}
-    assert "| Ada | 1 | 0.00 |" in (workspace / "release/README.md").read_text()
+    assert {tuple(row["operators"]) for row in rows} == {("Ada", "Bob")}
+    assert [row["inter_operator_px"] for row in rows] == pytest.approx([0.6] * len(rows), abs=1e-3)
+    assert [error for row in rows for error in row["operator_px"]] == pytest.approx([0.3] * 2 * len(rows), abs=0.05)
+    card = (workspace / "release/README.md").read_text()
+    assert "| Ada | 1 | 0.3" in card
+    assert "transformations that their points imply lie 0.60 px apart" in card
 
 
 def manifest(workspace: Path) -> list[dict[str, Any]]:
