@@ -98,7 +98,7 @@ def test_points_that_a_run_will_not_use_change_nothing_of_what_is_cut(client: Cl
 
 
 def test_what_the_tests_refuse_is_carried_by_points_as_was_tried_before(refused: Path, tmp_path: Path) -> None:
-    """From the page to the release: points of two people 0.6 px apart, Align now, acceptance, run; as shown, by whom."""
+    """From the page to the release: points of two people, 0.6 px apart, tried, accepted, run; as shown, and by whom."""
     workspace, config = tmp_path / "work", refused / "run.yaml"
     shutil.copytree(refused / "work", workspace)
     with serving(workspace) as server:
