@@ -1,5 +1,5 @@
 // The page as a whole: which room is shown, who is here, and the keys that count everywhere.
-import { get, post } from "/api.js";
+import { get, post, Refusal } from "/api.js";
 import { ask, byId, h, toast } from "/dom.js";
 import { help, setGlobalKeys, setKeys } from "/keys.js";
 import { showQueue, nextSite } from "/queue.js";
@@ -80,7 +80,9 @@ async function refresh() {
     Object.assign(about, said);
     if (changed) drawTop();
   } catch (error) {
-    byId("room").replaceChildren(h("p", { class: "alone" }, error.message));
+    // What is on the screen may hold work that is not saved yet: it stays.
+    if (byId("room").children.length) toast(error.message, "bad");
+    else byId("room").replaceChildren(h("p", { class: "alone" }, error.message));
     throw error;
   }
 }
@@ -92,6 +94,11 @@ setGlobalKeys([
   ["n", "to the next raster pair that needs a person", () => nextSite(location.hash.split("/").slice(2).join("/")).then((name) => (name ? go(`site/${name}`) : toast("Nothing is left that needs a person")))],
 ]);
 
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refusal)) return;
+  event.preventDefault();
+  toast(event.reason.message, "bad");
+});
 await refresh();
 drawTop();
 addEventListener("hashchange", () => {

@@ -29,7 +29,7 @@ export async function showPair(main, { name, about, go, again }) {
   main.append(bar);
   const panels = new Panels(main, site, () => fit.homography());
   const saver = new Saver(path, points, site.tag, askConflict, take);
-  const placing = new Placing({ path, site, points, panels, saver, fit, operator: about.operator, writable });
+  const placing = new Placing({ path, site, points, panels, saver, fit, about, writable });
   const settling = new Settling({ path, site, about, saver, go, again });
   const table = new Table(points, { chosen: choose, typed: writable ? (...given) => placing.type(...given) : null });
 

@@ -11,16 +11,16 @@ const inside = ([x, y], [width, height]) => [Math.min(Math.max(x, -0.5), width -
 const otherOf = (side) => (side === "map" ? "visible" : "map");
 
 export class Placing extends EventTarget {
-  constructor({ path, site, points, panels, saver, fit, operator, writable }) {
+  constructor({ path, site, points, panels, saver, fit, about, writable }) {
     super();
-    Object.assign(this, { _path: path, _site: site, _points: points, _panels: panels, _saver: saver, _fit: fit, _operator: operator, _writable: writable });
+    Object.assign(this, { _path: path, _site: site, _points: points, _panels: panels, _saver: saver, _fit: fit, _about: about, _writable: writable });
     this.draft = null; // a point of which a person placed one side; the other is where the fit predicts, until placed too
     panels.interact((panel) => this._actionsOf(panel));
   }
 
   /** Who changes a point, and when. */
   get _by() {
-    return { operator: this._operator, date: now() };
+    return { operator: this._about.operator, date: now() };
   }
 
   /** Place a side of a point: the second one of the draft, or the first of a new draft. */
@@ -43,7 +43,7 @@ export class Placing extends EventTarget {
   _settle(pixel) {
     const { side, point } = this.draft;
     this.draft = null;
-    const name = freeName(`${this._operator}-0`, this._points.list);
+    const name = freeName(`${this._about.operator}-0`, this._points.list);
     this._points.edit([...this._points.list, { ...point, name, date: now(), ...places(otherOf(side), pixel) }]);
     this._points.select(name);
   }
