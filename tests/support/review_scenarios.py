@@ -121,6 +121,10 @@ def settled_from_page(chrome: Any, server: Server, noise_px: float, seed: int) -
         place_point(page, tuple(on_map), tuple(on_image))
     saved(page)
     wait(page, f"{PAIR}.fit().accepted === true")
+    heat = f"{PAIR}.views.visible.getLayers().getArray().find((layer) => layer.getZIndex() === 5)"
+    left, bottom, right, top = page.evaluate(f"{heat}.getSource().getExtent()")
+    # The map reaches beyond the image on every side, and the expected error with it.
+    assert (left < 0, right > image[0], bottom < -image[1], top > 0) == (True, True, True, True)
     page.keyboard.press("Escape")
     page.keyboard.press("y")
     wait(page, "document.querySelector('.bar .badge').textContent === 'accepted by a person'")
