@@ -179,6 +179,17 @@ def test_nothing_overlaps_or_is_cut_off(watched: Watched) -> None:
             page.evaluate("room => { location.hash = `#/${room}` }", room)
             page.wait_for_selector(shown)
             assert page.evaluate(FAULTS) == [], (width, room)
+            for keys in (["?"], ["Enter", "2"]) if room == "gallery" else (["?"],):
+                for key in keys:
+                    page.keyboard.press(key)
+                page.wait_for_selector("dialog[open]")
+                page.wait_for_timeout(200)
+                high, seen = page.evaluate(
+                    "(({ scrollHeight: a, clientHeight: b }) => [a, b])(document.querySelector('dialog'))"
+                )
+                assert high <= seen + 1, (width, room, keys)  # title and buttons are in sight
+                page.keyboard.press("Escape")
+                page.wait_for_selector("dialog[open]", state="detached")
 
 
 def test_coordinates_can_be_typed_and_say_by_whom(watched: Watched, workspace: Path) -> None:
