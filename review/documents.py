@@ -160,6 +160,6 @@ def distinct(points: Sequence[TiePoint]) -> list[TiePoint]:
         while name in names:
             name, number = f"{point.name[: _LONGEST_TEXT - 8].rstrip()} {number}", number + 1
         names.add(name)
-        texts = {"operator": point.operator[:_LONGEST_TEXT].rstrip(), "date": point.date[:_LONGEST_TEXT].rstrip()}
-        found.append(replace(point, name=name, **texts))
+        operator, date = (text[:_LONGEST_TEXT].rstrip() for text in (point.operator, point.date))
+        found.append(replace(point, name=name, operator=operator, date=date))
     return found
