@@ -206,7 +206,7 @@ def server(folder: Path) -> dict[str, Any]:
             steps = [(x * WIDTH / 4, y * HEIGHT / 4) for x in (0.2, 2, 3.8) for y in (0.2, 2, 3.8)]
             points = [tie_point(f"p{n}", x, y, x, y) for n, (x, y) in enumerate(steps)]
             client.ask("PUT", "/api/sites/001/1/points", {"points": points}, site["tag"])
-            list(browser.map(client.get, [f"/cut/001/1/map/points/{n}/{n}" for n in range(CUTS)]))
+            list(browser.map(client.get, [f"/cut/001/1/map/{n}/{n}" for n in range(CUTS)]))
             peaks[f"{CUTS} pairs as they will be cut"] = _peak(begun.process.pid)
             for point in points[:3]:
                 client.ask("POST", "/api/sites/001/1/propose", {"point": point, "points": points})

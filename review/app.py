@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 from aiohttp import web
 
@@ -64,7 +63,7 @@ class Reviews:
             web.post(f"{site}/export", self.export),
             web.post(f"{site}/import", self.load),
             web.get("/tiles/{point}/{site}/{side}/{digest}/{level}/{column}/{row}", self.tile),
-            web.get("/cut/{point}/{site}/{side}/{of}/{column}/{row}", self.cut),
+            web.get("/cut/{point}/{site}/{side}/{column}/{row}", self.cut),
             web.get("/thumbnail/{point}/{site}/{side}", self.thumbnail),
         ]
 
@@ -97,13 +96,12 @@ class Reviews:
                 "state": site.state,
                 "reason": site.reason,
                 "aligned": site.aligned,
-                "alignment": digest_of_alignment(site),
                 "review": site.review,
                 "prior": prior,
                 "automatic": await asyncio.to_thread(_automatic, site),
                 "regions": await asyncio.to_thread(_regions, site),
                 "cut": self._cuts.layout(site),
-                **_state(site, document),
+                **self._state(site, document),
                 "fit": fit,
                 "trial": self._trials.of(site.name),
                 "prepared": self._views.progress(site),
@@ -115,7 +113,7 @@ class Reviews:
         site = self._site(request)
         async with self._saving:
             document = await asyncio.to_thread(self._store.get, site)
-        return web.json_response(_state(site, document))
+        return web.json_response(self._state(site, document))
 
     async def save_points(self, request: web.Request) -> web.Response:
         """Save the points of a raster pair; a verdict on other points is taken back with them."""
@@ -127,11 +125,13 @@ class Reviews:
         return await self._save(request, site, "points", change, f"{len(points)} points")
 
     async def save_verdict(self, request: web.Request) -> web.Response:
-        """Accept, reject, or take back what was said of a raster pair."""
+        """Accept, reject, or take back what was said of a raster pair: of the alignment that the client has seen."""
         site, value, operator = self._site(request), await body_of(request), request[SESSION].operator
         limits = self._sites.align_params().manual
 
         def change(present: Document) -> Document:
+            if value.get("verdict") is not None and value.get("alignment") != digest_of_alignment(site):
+                raise Refused(412, "this raster pair was aligned anew since you opened it")
             tried = self._trials.tried(site.name, present.digest_of_points)
             return present.with_verdict(settled(site, present, value.get("verdict"), operator, limits, tried))
 
@@ -156,7 +156,16 @@ class Reviews:
         operator = request[SESSION].operator
         async with self._saving:
             document = await asyncio.to_thread(self._store.save, site, tag, operator, action, change, summary)
-        return web.json_response(_state(site, document), headers={"ETag": f'"{document.tag}"'})
+        return web.json_response(self._state(site, document), headers={"ETag": f'"{document.tag}"'})
+
+    def _state(self, site: Site, document: Document) -> dict[str, Any]:
+        """Return a document with its tag, whether its verdict is in force, the digest of the present alignment, and by
+        what pairs are cut."""
+        verdict, alignment = document.verdict, digest_of_alignment(site)
+        holds = verdict is None or verdict.holds(alignment, document.digest_of_points)
+        state = {"document": document.to_json(), "tag": document.tag, "holds": holds, "alignment": alignment}
+        tried = self._trials.tried(site.name, document.digest_of_points)
+        return state | {"cut_by": self._cuts.by(site, document, tried)}
 
     async def fit(self, request: web.Request) -> web.Response:
         """Say what points imply, without saving them."""
@@ -237,25 +246,17 @@ class Reviews:
         return web.Response(body=await self._views.thumbnail(side), content_type="image/jpeg", headers=headers)
 
     async def cut(self, request: web.Request) -> web.Response:
-        """Give a side of a pair as it will be cut: by the alignment, or by the points as they are saved."""
+        """Give a side of a pair as it will be cut with the points as they are saved; no content where none will be."""
         site, asked = self._site(request), request.match_info
         column, row = _whole(asked["column"]), _whole(asked["row"])
-        homography = None
-        if asked["of"] == "points":
-            document = await asyncio.to_thread(read_document, self._sites.root, site)
-            fit = await asyncio.to_thread(fit_points_of, site, document.points, self._sites.align_params().manual)
-            if fit["homography"] is None:
-                raise Refused(404, "the points say no homography")
-            homography = np.asarray(fit["homography"], np.float64)
-        body = await asyncio.to_thread(self._cuts.image, site, asked["side"], column, row, homography)
-        return web.Response(body=body, content_type="image/png")
 
+        def work() -> bytes | None:
+            document = read_document(self._sites.root, site)
+            alignment = self._cuts.alignment(site, document, self._trials.tried(site.name, document.digest_of_points))
+            return self._cuts.image(site, asked["side"], column, row, alignment)
 
-def _state(site: Site, document: Document) -> dict[str, Any]:
-    """Return a document with its tag, and whether its verdict is in force."""
-    verdict = document.verdict
-    holds = verdict is None or verdict.holds(digest_of_alignment(site), document.digest_of_points)
-    return {"document": document.to_json(), "tag": document.tag, "holds": holds}
+        body = await asyncio.to_thread(work)
+        return web.Response(status=204) if body is None else web.Response(body=body, content_type="image/png")
 
 
 def _automatic(site: Site) -> list[list[float]]:

@@ -105,7 +105,7 @@ def read_document(root: Path, site: Site) -> Document:
     """
     try:
         grids = site.sides["visible"].grid, site.sides["map"].grid
-        points = _distinct(read_site_tiepoints(tiepoint_files(root, site.name), *grids))
+        points = distinct(read_site_tiepoints(tiepoint_files(root, site.name), *grids))
         return Document(tuple(points), read_site_verdict(site_file(root, site.name)))
     except PermanentError as error:
         raise Refused(409, str(error)) from error
@@ -150,14 +150,16 @@ def digest_of_alignment(site: Site) -> str:
     return digest_file(site.alignment[0])
 
 
-def _distinct(points: Sequence[TiePoint]) -> list[TiePoint]:
-    """Give points whose name another has a number, so that a name says which is meant."""
+def distinct(points: Sequence[TiePoint]) -> list[TiePoint]:
+    """Give points whose name another has a number: a name says which is meant. Texts have at most the length that
+    `points_from_json` takes."""
     names: set[str] = set()
     found = []
     for point in points:
-        name, number = point.name, 2
+        name, number = point.name[:_LONGEST_TEXT].rstrip(), 2
         while name in names:
-            name, number = f"{point.name} {number}", number + 1
+            name, number = f"{point.name[: _LONGEST_TEXT - 8].rstrip()} {number}", number + 1
         names.add(name)
-        found.append(replace(point, name=name))
+        operator, date = (text[:_LONGEST_TEXT].rstrip() for text in (point.operator, point.date))
+        found.append(replace(point, name=name, operator=operator, date=date))
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import PermanentError
 from pipeline.workspace import now
+from review.documents import distinct
 from review.errors import Refused
 from review.sites import Site
 from stages.tiepoints import MAX_BYTES, SUFFIXES, TiePoint, read_tiepoints, tiepoints_text
@@ -52,4 +53,4 @@ def imported(site: Site, name: Any, text: Any, operator: str) -> list[TiePoint]:
             found = read_tiepoints(path, site.sides["visible"].grid, site.sides["map"].grid)
         except PermanentError as error:
             raise Refused(422, str(error).replace(str(path), Path(name).name)) from error
-    return [replace(p, operator=p.operator or operator, date=p.date or now()[:10]) for p in found]
+    return [replace(p, operator=p.operator or operator, date=p.date or now()[:10]) for p in distinct(found)]

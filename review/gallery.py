@@ -109,7 +109,7 @@ class Gallery:
 
         Returns:
             JSON-able, without the paths of files. `person` is what a person said of the pair, or None; `lapsed` in it
-            tells that a tile has changed since.
+            tells that a tile has changed since. `seen` names the tiles themselves.
         """
         with self._lock:
             self._refresh()
@@ -123,16 +123,24 @@ class Gallery:
                     words = {"verdict": said.verdict, "reason": said.reason, "operator": said.operator}
                     person = words | {"date": said.date, "lapsed": lapsed}
                 row["person"] = person
+                row["seen"] = seen(row)
                 for name in ("map_path", "visible_path"):
                     del row[name]
             return found
 
-    def ids(self, query: Query) -> list[str]:
-        """Return the ids of all pairs that a query finds."""
+    def count(self, query: Query) -> int:
+        """Return how many pairs a query finds."""
         with self._lock:
             self._refresh()
-            chosen = self._find(query, self._version)
-            return list(self._table["pair_id"].take(pa.array(chosen)).to_pylist())
+            return len(self._find(query, self._version))
+
+    def found(self, query: Query) -> dict[str, str]:
+        """Return the ids of all pairs that a query finds, and of each which tiles it has now: see `seen`."""
+        with self._lock:
+            self._refresh()
+            columns = self._table.select(["pair_id", "map_digest", "visible_digest"])
+            chosen = columns.take(pa.array(self._find(query, self._version)))
+            return {row["pair_id"]: seen(row) for row in chosen.to_pylist()}
 
     def row(self, pair_id: str) -> Mapping[str, Any]:
         """Return the row of a pair. Raises Refused (404) where there is none."""
@@ -240,6 +248,11 @@ class Gallery:
             if pair_id in self._number and person in (said.verdict, "any", "none"):
                 judged[self._number[pair_id]] = True
         return ~judged if person == "none" else judged
+
+
+def seen(row: Mapping[str, Any]) -> str:
+    """Return which tiles a row means: a verdict on them is none on those that a run cut since."""
+    return f"{row['map_digest'][:16]}-{row['visible_digest'][:16]}"
 
 
 def _by_rule(reasons: pa.ChunkedArray) -> dict[str, NDArray[np.intp]]:

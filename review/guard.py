@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -41,9 +42,10 @@ def cookie_name(port: int) -> str:
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object that a request brings. Raises Refused (400) where it is none."""
+    """Return the JSON object that a request brings. Raises Refused (400) where it is none, or holds what is no text."""
     try:
         value = await request.json()
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could be neither journaled nor written
     except (ValueError, RecursionError):
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(value, dict):
@@ -86,6 +88,10 @@ def guarded(sessions: Sessions, port: int, allowed: tuple[str, ...]) -> Middlewa
         except OSError as error:
             log.exception("%s %s", request.method, request.path)
             response = web.json_response({"error": f"the server cannot read or write: {error.strerror}"}, status=507)
+        except Exception as error:
+            # A page that is answered nothing it can read would take the server for gone, and ask for ever.
+            log.exception("%s %s", request.method, request.path)
+            response = web.json_response({"error": f"the server failed: {error!r}"}, status=500)
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
         return response

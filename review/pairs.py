@@ -12,7 +12,7 @@ from aiohttp import web
 
 from pipeline.workspace import now
 from review.errors import Refused
-from review.gallery import Gallery, Query
+from review.gallery import Gallery, Query, seen
 from review.guard import SESSION, body_of
 from review.journal import Journal
 from review.sites import Sites
@@ -58,22 +58,29 @@ class Pairs:
         return web.json_response(await asyncio.to_thread(self._gallery.rows, _query(request.query), offset, count))
 
     async def ids(self, request: web.Request) -> web.Response:
-        """Give the ids of all pairs that a query finds, if they are few enough to be judged at once."""
-        found = await asyncio.to_thread(self._gallery.ids, _query(request.query))
-        if len(found) > MAX_AT_ONCE:
-            raise Refused(422, f"{len(found)} pairs, at most {MAX_AT_ONCE} are judged at once: narrow the filter")
-        return web.json_response(found)
+        """Give the ids of all pairs that a query finds, if they are few enough to be judged at once, with what
+        `judge` asks for."""
+        query = _query(request.query)
+        count = await asyncio.to_thread(self._gallery.count, query)
+        if count > MAX_AT_ONCE:
+            raise Refused(422, f"{count} pairs, at most {MAX_AT_ONCE} are judged at once: narrow the filter")
+        return web.json_response(await asyncio.to_thread(self._gallery.found, query))
 
     async def judge(self, request: web.Request) -> web.Response:
         """Keep, reject, or take back what was said, of many pairs at once; say by which steps one can go back."""
         self._store.writable()
-        ids, verdict, reason = _judgement(await body_of(request))
+        pairs, verdict, reason = _judgement(await body_of(request))
         operator = request[SESSION].operator
         async with self._writing:
             rows: dict[str, list[Mapping[str, Any]]] = {}
-            for pair_id in ids:
+            anew = []
+            for pair_id, shown in pairs.items():
                 row = await asyncio.to_thread(self._gallery.row, pair_id)
                 rows.setdefault(f"{row['point_id']}/{row['site_id']}", []).append(row)
+                if shown != seen(row):
+                    anew.append(pair_id)
+            if anew:
+                raise Refused(412, f"{len(anew)} pairs were cut anew since they were shown: look again")
             steps = []
             for name, judged in rows.items():
                 self._sites.get(name)
@@ -85,7 +92,7 @@ class Pairs:
                         said[row["pair_id"]] = TileVerdict(row["pair_id"], verdict, reason, operator, now(), *digests)
                 what = f"{verdict or 'take back'} {len(judged)} pairs" + (f": {reason}" if reason else "")
                 steps.append(self._change(name, list(said.values()), operator, what))
-        return web.json_response({"judged": len(ids), "steps": steps})
+        return web.json_response({"judged": len(pairs), "steps": steps})
 
     async def revert(self, request: web.Request) -> web.Response:
         """Give the pairs of sites what was said of them at former steps, where nobody has said anything since."""
@@ -151,19 +158,17 @@ def _ordered(said: Sequence[TileVerdict]) -> list[TileVerdict]:
     return sorted(said, key=lambda each: each.pair_id)
 
 
-def _judgement(value: Any) -> tuple[list[str], str | None, str]:
-    """Return ids, verdict and reason of a request. Raises Refused (422)."""
-    if not isinstance(value, dict):
-        raise Refused(422, "give pairs, verdict and reason")
-    ids, verdict, reason = value.get("pairs"), value.get("verdict"), value.get("reason", "")
-    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids) or not 0 < len(ids) <= MAX_AT_ONCE:
-        raise Refused(422, f"pairs must be a list of 1 to {MAX_AT_ONCE} ids")
+def _judgement(value: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, str]:
+    """Return ids with the tiles that were shown, verdict and reason of a request. Raises Refused (422)."""
+    pairs, verdict, reason = value.get("pairs"), value.get("verdict"), value.get("reason", "")
+    if not isinstance(pairs, dict) or not 0 < len(pairs) <= MAX_AT_ONCE:
+        raise Refused(422, f"pairs must be an object: for 1 to {MAX_AT_ONCE} ids what the row calls `seen`")
     if verdict not in ("keep", "reject", None):
         raise Refused(422, "verdict may be keep, reject or null")
     reason = " ".join(reason.split()) if isinstance(reason, str) else ""
     if verdict == "reject" and not reason:
         raise Refused(422, f"a rejection needs a reason, such as {REASONS[0]!r}")
-    return list(dict.fromkeys(ids)), verdict, reason[:MAX_TEXT]
+    return pairs, verdict, reason[:MAX_TEXT]
 
 
 def _query(given: Mapping[str, str]) -> Query:

@@ -22,7 +22,7 @@ from review.guard import SESSION, body_of, cookie_name, guarded, is_loopback
 from review.holder import hold
 from review.journal import Journal
 from review.pairs import Pairs
-from review.sessions import LONGEST_NAME, Sessions
+from review.sessions import Sessions, named
 from review.sites import Sites
 from review.store import Store
 from review.views import Views
@@ -71,7 +71,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         ready: Is called with the address, which lets one browser in.
 
     Raises:
-        ReviewError: Another server has the workspace, the port is taken, or the host is not allowed.
+        ReviewError: Another server has the workspace, the port is taken, the host is not allowed, or the operator has
+            no name.
         WorkspaceError: The folder is no workspace.
     """
     if not is_loopback(settings.host) and not settings.allow_hosts:
@@ -79,6 +80,10 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             f"{settings.host} is not this machine alone. Name the hosts by which browsers may call the page, with "
             "--allow-host, and mind that there is no encryption: a tunnel such as `ssh -L` is the better way."
         )
+    try:
+        operator = named(settings.operator)
+    except Refused as refusal:
+        raise ReviewError(f"--operator {settings.operator[:100]!r}: {refusal}") from refusal
     workspace = Workspace(settings.workspace)
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings))
@@ -90,12 +95,12 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             journal = None
         else:
             folder = workspace.root / FOLDER
-            stack.enter_context(hold(folder, address, settings.operator))
+            stack.enter_context(hold(folder, address, operator))
             journal = Journal(folder / "journal.jsonl")
             stack.callback(journal.close)
         sessions = Sessions(None if settings.read_only else folder / "sessions.json")
         app = build_app(workspace, folder, journal, sessions, settings, port)
-        token = sessions.invite(settings.operator)
+        token = sessions.invite(operator)
         asyncio.run(_run(app, listener, lambda: ready(f"{address}/enter?token={token}")))
 
 
@@ -151,9 +156,7 @@ def build_app(
         )
 
     async def invite(request: web.Request) -> web.Response:
-        operator = " ".join(str((await body_of(request)).get("operator", "")).split())
-        if not 0 < len(operator) <= LONGEST_NAME:
-            raise Refused(422, f"give the name of the operator, at most {LONGEST_NAME} characters")
+        operator = named(str((await body_of(request)).get("operator", "")))
         return web.json_response({"path": f"/enter?token={sessions.invite(operator)}"})
 
     app.add_routes([web.get("/enter", enter), web.get("/api/about", about), web.post("/api/invite", invite)])

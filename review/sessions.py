@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from review.errors import Refused
+
 TOKEN_SECONDS = 24 * 3600.0
 PRESENT_SECONDS = 15.0
 MAX_SESSIONS = 200
@@ -78,6 +80,14 @@ class Sessions:
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(kept, file)
         beside.replace(self._path)
+
+
+def named(operator: str) -> str:
+    """Return an operator's name, on one line and without needless spaces. Raises Refused (422) where it is none."""
+    name = " ".join(operator.split())
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise Refused(422, f"the name of an operator has 1 to {LONGEST_NAME} characters, all of which can be seen")
+    return name
 
 
 def _digest(secret: str) -> str:

@@ -38,7 +38,8 @@ def settled(
             empty where none was.
 
     Raises:
-        Refused: 422 where something is missing; 409 where tests fail and the acceptance is no override.
+        Refused: 422 where something is missing; 409 where there is nothing to reject, or where tests fail and the
+            acceptance is no override.
     """
     if value is None:
         return None
@@ -51,6 +52,8 @@ def settled(
     except PermanentError as error:
         raise Refused(422, str(error)) from error
     if verdict.verdict == "rejected":
+        if not present:
+            raise Refused(409, "it is not aligned yet, so there is nothing to reject: run at least as far as `align`")
         # It is the alignment of the last run that is rejected, whatever was tried since.
         return replace(verdict, alignment=present)
     failed = _failed(site, document, limits, tried)

@@ -32,6 +32,9 @@ SAME_POINT_PX = 0.1
 MAX_BYTES = 16 << 20
 MAX_POINTS = 2000
 
+_COMMENT_LIKE = re.compile(r"^(#[^,\n]*)", re.MULTILINE)
+"""A name at the start of a line that would be read as a comment; in quotes it is none."""
+
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 
 
@@ -296,7 +299,7 @@ def _csv_text(points: Sequence[TiePoint], grid: Grid | None) -> str:
     writer = csv.DictWriter(buffer, list(TiePoint.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(point) for point in points)
-    return buffer.getvalue()
+    return _COMMENT_LIKE.sub(r'"\1"', buffer.getvalue())
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, dict[str, str]]]:

@@ -31,6 +31,7 @@ def review(
     """
     from review.serve import Settings, default_operator, serve
 
-    name = " ".join(operator.split()) or default_operator()
-    settings = Settings(workspace, name, host, port, tuple(allow_host or ()), read_only)
+    settings = Settings(
+        workspace, operator.strip() or default_operator(), host, port, tuple(allow_host or ()), read_only
+    )
     serve(settings, lambda address: typer.echo(f"open {address}\nCtrl-C stops the server; everything is saved"))

@@ -3,7 +3,7 @@ import { byId } from "/dom.js";
 
 export class Refusal extends Error {
   constructor(status, value) {
-    super(value.error ?? `the server answers ${status}`);
+    super(value.error ?? `the server answers ${status}, and nothing that can be read`);
     this.status = status;
     this.value = value;
   }
@@ -19,6 +19,15 @@ function shown(change) {
   banner.textContent = "The server does not answer. Your work is kept here and is sent again as soon as it does.";
 }
 
+/** Return what JSON says, undefined where it is none: an answer, if a bad one, and no sign that the server is gone. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Send a request; resolves to what the server says, rejects with a Refusal. */
 export async function call(method, path, body, headers = {}) {
   const sent = { method, headers: { ...headers }, cache: "no-store" };
@@ -32,8 +41,8 @@ export async function call(method, path, body, headers = {}) {
     for (;;) {
       try {
         const response = await fetch(path, sent);
-        const value = await response.json();
-        if (!response.ok) throw new Refusal(response.status, value);
+        const value = parsed(await response.text());
+        if (!response.ok || value === undefined) throw new Refusal(response.status, value ?? {});
         return value;
       } catch (error) {
         if (error instanceof Refusal) throw error;

@@ -17,7 +17,7 @@ export async function showGallery(main, { about, go }) {
   const query = remembered.query;
   let summary = { total: 0, found: 0, sites: [], splits: [], rules: {}, statistics: [] };
   let pages = new Map();
-  let chosen = new Set();
+  let chosen = new Map(); // ids, and of each which tiles were shown
   let at = 0;
   let columns = 1;
   let height = 200;
@@ -75,7 +75,7 @@ export async function showGallery(main, { about, go }) {
     }
     pages = new Map([[0, summary.rows]]);
     if (!stay) {
-      chosen = new Set();
+      chosen = new Map();
       at = 0;
       grid.scrollTop = 0;
     }
@@ -104,7 +104,7 @@ export async function showGallery(main, { about, go }) {
     for (let number = first; number < last; number += 1) {
       const row = rowAt(number);
       const old = present.get(number);
-      const mark = row ? `${row.pair_id} ${row.verdict} ${JSON.stringify(row.person)}` : "";
+      const mark = row ? `${row.pair_id} ${row.seen} ${row.verdict} ${JSON.stringify(row.person)}` : "";
       if (old && old.dataset.mark === mark) paint(old, number, row);
       else {
         const made = card(number, row, mark);
@@ -154,21 +154,27 @@ export async function showGallery(main, { about, go }) {
     made.classList.toggle("person", Boolean(row?.person));
   }
 
+  const pick = (row) => chosen.set(row.pair_id, row.seen);
+
   function choose(number, event) {
     const row = rowAt(number);
     if (!row) return;
     if (event.shiftKey) {
-      for (let each = Math.min(at, number); each <= Math.max(at, number); each += 1) if (rowAt(each)) chosen.add(rowAt(each).pair_id);
+      for (let each = Math.min(at, number); each <= Math.max(at, number); each += 1) if (rowAt(each)) pick(rowAt(each));
     } else if (event.ctrlKey || event.metaKey) {
-      if (!chosen.delete(row.pair_id)) chosen.add(row.pair_id);
-    } else chosen = new Set(chosen.size === 1 && chosen.has(row.pair_id) ? [] : [row.pair_id]);
+      if (!chosen.delete(row.pair_id)) pick(row);
+    } else {
+      const alone = chosen.size === 1 && chosen.has(row.pair_id);
+      chosen.clear();
+      if (!alone) pick(row);
+    }
     at = number;
     draw();
   }
 
   async function all() {
     try {
-      chosen = new Set(await get(`/api/pairs/ids?${parameters()}`));
+      chosen = new Map(Object.entries(await get(`/api/pairs/ids?${parameters()}`)));
       draw();
     } catch (error) {
       toast(error.message, "bad");
@@ -176,16 +182,17 @@ export async function showGallery(main, { about, go }) {
   }
 
   async function judge(verdict, reason = "") {
-    const pairs = [...chosen];
-    if (!pairs.length || about.writable === false) return;
+    const { size } = chosen;
+    if (!size || about.writable === false) return;
     try {
-      const said = await put("/api/pairs", { pairs, verdict, reason });
+      const said = await put("/api/pairs", { pairs: Object.fromEntries(chosen), verdict, reason });
       done.push(said.steps);
       undone.length = 0;
-      toast(`${pairs.length} pairs: ${verdict === null ? "taken back" : verdict === "keep" ? "kept" : "rejected"}. The next run takes it up.`, "good");
+      toast(`${size} pairs: ${verdict === null ? "taken back" : verdict === "keep" ? "kept" : "rejected"}. The next run takes it up.`, "good");
       await load(true);
     } catch (error) {
       toast(error.message, "bad");
+      if (error.status === 412) await load();
     }
   }
   /** Go back by the last step of `from`, and let one go forth again by `to`. */
@@ -201,7 +208,7 @@ export async function showGallery(main, { about, go }) {
       toast(error.message, "bad");
     }
   }
-  const here = () => chosen.size || (rowAt(at) && chosen.add(rowAt(at).pair_id));
+  const here = () => chosen.size || (rowAt(at) && pick(rowAt(at)));
   const keep = () => here() && judge("keep");
   async function reject() {
     if (!here() || about.writable === false) return;

@@ -38,7 +38,7 @@ document.addEventListener("keydown", (event) => {
 /** Show the keys. */
 export function help() {
   const table = (keys) => h("table", { class: "keys" }, keys.filter(([, what]) => what).map(([key, what]) => h("tr", {}, h("td", {}, key.split(" ").map((each) => h("kbd", {}, readable(each)))), h("td", {}, what))));
-  return ask("Keys", (close) => h("div", {}, h("div", { class: "columns" }, table(here), table(everywhere)), h("menu", {}, h("button", { onclick: () => close(null), autofocus: true }, "Close"))), "wide");
+  return ask("Keys", (close) => h("div", {}, h("div", { class: "columns scroll" }, table(here), table(everywhere)), h("menu", {}, h("button", { onclick: () => close(null), autofocus: true }, "Close"))), "wide");
 }
 
 const readable = (key) => key.replace("Arrow", "").replace("Up", "↑").replace("Down", "↓").replace("Left", "←").replace("Right", "→").replace(/\+([a-z])$/, (_, letter) => `+${letter.toUpperCase()}`).replace(/^[a-z]$/, (letter) => letter.toUpperCase()).replace(/^ $/, "Space");

@@ -1,5 +1,5 @@
 // The page as a whole: which room is shown, who is here, and the keys that count everywhere.
-import { get, post } from "/api.js";
+import { get, post, Refusal } from "/api.js";
 import { ask, byId, h, toast } from "/dom.js";
 import { help, setGlobalKeys, setKeys } from "/keys.js";
 import { showQueue, nextSite } from "/queue.js";
@@ -12,9 +12,19 @@ let about = { present: [], reasons: [] };
 /** Go to a room: "queue", "gallery", or "site/001/1". */
 export const go = (where) => (location.hash = `#/${where}`);
 
-async function route() {
-  await leave();
+let routing = Promise.resolve();
+/** Show what the address says, after whatever is being shown: two rooms must not be built into each other. */
+const route = () => (routing = routing.then(showRoom, showRoom));
+/** Show the room anew, and say why. */
+const again = async (words) => {
+  await route();
+  toast(words, "bad");
+};
+
+async function showRoom() {
+  const left = leave;
   leave = () => {};
+  await left();
   setKeys([]);
   const [room, ...rest] = location.hash.replace(/^#\//, "").split("/");
   const main = byId("room");
@@ -23,7 +33,7 @@ async function route() {
   for (const link of document.querySelectorAll("#top nav a")) link.classList.toggle("here", link.dataset.room === (room === "site" ? "queue" : room || "queue"));
   const show = { site: showPair, gallery: showGallery }[room] ?? showQueue;
   try {
-    leave = (await show(main, { name: rest.join("/"), about, go })) ?? (() => {});
+    leave = (await show(main, { name: rest.join("/"), about, go, again })) ?? (() => {});
   } catch (error) {
     main.replaceChildren(h("p", { class: "alone" }, error.message, h("br"), h("a", { href: "#/queue" }, "to the queue")));
   }
@@ -70,7 +80,9 @@ async function refresh() {
     Object.assign(about, said);
     if (changed) drawTop();
   } catch (error) {
-    byId("room").replaceChildren(h("p", { class: "alone" }, error.message));
+    // What is on the screen may hold work that is not saved yet: it stays.
+    if (byId("room").children.length) toast(error.message, "bad");
+    else byId("room").replaceChildren(h("p", { class: "alone" }, error.message));
     throw error;
   }
 }
@@ -82,6 +94,11 @@ setGlobalKeys([
   ["n", "to the next raster pair that needs a person", () => nextSite(location.hash.split("/").slice(2).join("/")).then((name) => (name ? go(`site/${name}`) : toast("Nothing is left that needs a person")))],
 ]);
 
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refusal)) return;
+  event.preventDefault();
+  toast(event.reason.message, "bad");
+});
 await refresh();
 drawTop();
 addEventListener("hashchange", () => {

@@ -99,7 +99,7 @@ export class Marks {
     }));
   }
 
-  /** Draw the expected error over the map, and where a further point would help most. */
+  /** Draw the expected error over the map, which has this size, and where a further point would help most. */
   drawExpected(fit, size, hinted) {
     const heat = this.heat.getSource();
     heat.clear(true);

@@ -23,16 +23,18 @@ export class Overlay {
     this._projection = projection;
     this.mode = "blend";
     this.amount = 0.5;
-    this._of = "alignment";
+    this.cutBy = site.cut_by;
     this._homography = null;
     const [width, height] = site.sides.visible.size;
     const extent = [0, -height, width, 0];
     this.drawn = new ol.layer.Tile({ extent, className: "drawn" });
     this.edges = new ol.layer.Tile({ extent, visible: false });
+    // The image as it will be cut lies over the image as it is only where it is resampled, too.
+    this.cutImage = new ol.layer.Tile({ extent, visible: false, maxResolution: COARSEST });
     this.cut = new ol.layer.Tile({ extent, visible: false, className: "cut", maxResolution: COARSEST });
     this.drawn.on("prerender", (event) => this._clip(event));
     this.drawn.on("postrender", (event) => event.context.restore());
-    for (const layer of [this.drawn, this.edges, this.cut]) map.addLayer(layer);
+    for (const layer of [this.drawn, this.edges, this.cutImage, this.cut]) map.addLayer(layer);
     map.getView().on("change:resolution", () => this._say());
     this._timer = setInterval(() => this.mode === "blink" && this.drawn.setVisible(!this.drawn.getVisible()), BLINK_MS);
   }
@@ -41,32 +43,30 @@ export class Overlay {
     clearInterval(this._timer);
   }
 
-  /** Draw the map by this homography; `of` says whose pairs are cut: "points" or "alignment". */
-  by(homography, of) {
-    const changed = JSON.stringify(homography) !== JSON.stringify(this._homography) || of !== this._of;
-    if (!changed) return;
+  /** Draw the map by this homography. */
+  by(homography) {
+    if (JSON.stringify(homography) === JSON.stringify(this._homography)) return;
     this._homography = homography;
-    this._of = of;
     const projection = homography && overImage(this._site, this._projection, homography);
     for (const [layer, look] of [[this.drawn, ""], [this.edges, "edges"]]) layer.setSource(projection ? this._warped(projection, look) : null);
-    this._cutAgain();
   }
 
-  /** Have the pairs cut anew: what they are cut by was saved. */
-  _cutAgain() {
+  /** Have the pairs cut anew: what they are cut by has changed; see `Cuts.by` of the server for its words. */
+  cutAgain(by = this.cutBy) {
+    this.cutBy = by;
     this._cutNumber = (this._cutNumber ?? 0) + 1;
-    this.cut.setSource(this.mode === "cut" ? this._asCut() : null);
+    const shown = this.mode === "cut" && this.cutBy !== "";
+    this.cut.setSource(shown ? this._asCut("map") : null);
+    this.cutImage.setSource(shown && this._site.cut.resampled ? this._asCut("visible") : null);
     this._say();
   }
 
   _say() {
     const far = this._map.getView().getResolution() >= COARSEST;
-    this._note.hidden = this.mode !== "cut" || (!far && this.cut.getSource() !== null);
-    this._note.textContent = far ? "Zoom in (+) to have pairs cut." : "There is no alignment to cut by yet.";
-  }
-
-  saved() {
-    if (this.mode === "cut" && this._of === "points") this._cutAgain();
+    const why = { "": "There is no alignment to cut by yet.", points: "Cut by the points alone; Align now says what the run will cut by." }[this.cutBy] ?? "";
+    const words = far ? "Zoom in (+) to have pairs cut." : why;
+    this._note.hidden = this.mode !== "cut" || words === "";
+    this._note.textContent = words;
   }
 
   show(mode, amount = this.amount) {
@@ -76,9 +76,9 @@ export class Overlay {
     this.drawn.setVisible(!["edges", "cut"].includes(mode));
     this.drawn.setOpacity(mode === "blend" ? amount : 1);
     this.edges.setVisible(mode === "edges");
-    this.cut.setVisible(mode === "cut");
+    for (const layer of [this.cut, this.cutImage]) layer.setVisible(mode === "cut");
     this.cut.setOpacity(amount);
-    if ((mode === "cut") !== (before === "cut")) this._cutAgain();
+    if ((mode === "cut") !== (before === "cut")) this.cutAgain();
     this._map.render();
   }
 
@@ -91,9 +91,8 @@ export class Overlay {
     return source;
   }
 
-  _asCut() {
-    const { size, stride, columns, rows, to_visible: matrix, possible } = this._site.cut;
-    if (!possible && this._of !== "points") return null;
+  _asCut(side) {
+    const { size, stride, columns, rows, to_visible: matrix } = this._site.cut;
     const step = matrix[0][0]; // the grid of tiles is the image's own, or one of another sample distance over it
     const origin = [matrix[0][2] + 0.5 - step / 2, -(matrix[1][2] + 0.5 - step / 2)];
     const extent = [origin[0], origin[1] - rows * stride * step, origin[0] + columns * stride * step, origin[1]];
@@ -104,7 +103,7 @@ export class Overlay {
       interpolate: false,
       wrapX: false,
       transition: 0,
-      tileUrlFunction: ([, x, y]) => (x >= 0 && y >= 0 && x < columns && y < rows ? `/cut/${this._site.name}/map/${this._of}/${x}/${y}?of=${this._cutNumber}` : undefined),
+      tileUrlFunction: ([, x, y]) => (x >= 0 && y >= 0 && x < columns && y < rows ? `/cut/${this._site.name}/${side}/${x}/${y}?of=${this._cutNumber}` : undefined),
       ...(size === stride ? {} : { tileLoadFunction: (tile, address) => cropped(tile, address, stride) }),
     });
   }
@@ -130,7 +129,7 @@ export class Overlay {
 /** Load a pair that overlaps the next ones, or lies apart from them: what is shown of it is `side` px from its top left. */
 async function cropped(tile, address, side) {
   const response = await fetch(address);
-  if (!response.ok) return tile.setState(3); // ERROR, as an image that is not there
+  if (response.status !== 200) return tile.setState(3); // ERROR: nothing will be cut there
   const picture = await createImageBitmap(await response.blob());
   const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
   canvas.getContext("2d").drawImage(picture, 0, 0);

@@ -1,6 +1,6 @@
 // One raster pair: its panels, points, fit and verdict put together, and its keys.
 import { call, get, post } from "/api.js";
-import { button, byId, download, h, toast } from "/dom.js";
+import { asking, button, byId, download, h, toast } from "/dom.js";
 import { Fit } from "/fit.js";
 import { toPixel } from "/geometry.js";
 import { setKeys } from "/keys.js";
@@ -9,7 +9,7 @@ import { Panels } from "/panels.js";
 import { Placing } from "/placing.js";
 import { Points } from "/points.js";
 import { Saver } from "/saving.js";
-import { askConflict, askHistory, fitWords } from "/settle.js";
+import { askConflict, askGiveUp, askHistory, fitWords } from "/settle.js";
 import { Settling } from "/settling.js";
 import { Table } from "/table.js";
 
@@ -19,7 +19,7 @@ const LAYERS = [
   ["heat", "Expected error", "h", "where a point is missing: the expected error"], ["arrows", "Residuals", "r", "residuals, 20 times as long"],
 ];
 
-export async function showPair(main, { name, about, go }) {
+export async function showPair(main, { name, about, go, again }) {
   const path = `/api/sites/${name}`;
   const site = await get(path);
   const writable = about.writable !== false;
@@ -28,12 +28,9 @@ export async function showPair(main, { name, about, go }) {
   const bar = h("div", { class: "bar" });
   main.append(bar);
   const panels = new Panels(main, site, () => fit.homography());
-  const saver = new Saver(path, points, site.tag, askConflict, (said) => {
-    panels.overlay.saved();
-    settling.take(said);
-  });
-  const placing = new Placing({ path, site, points, panels, saver, fit, operator: about.operator, writable });
-  const settling = new Settling({ path, site, about, points, saver, go });
+  const saver = new Saver(path, points, site.tag, askConflict, take);
+  const placing = new Placing({ path, site, points, panels, saver, fit, about, writable });
+  const settling = new Settling({ path, site, about, saver, go, again });
   const table = new Table(points, { chosen: choose, typed: writable ? (...given) => placing.type(...given) : null });
 
   // --- drawing ---
@@ -104,10 +101,16 @@ export async function showPair(main, { name, about, go }) {
     else if (panels.alone) panels.maximise(panels.alone);
   }
 
+  /** Take what the server says beside the points: the verdict, and what pairs are cut by. */
+  function take(said) {
+    panels.overlay.cutAgain(said.cut_by);
+    settling.take(said);
+  }
+
   /** Take a state that the server has, and that this page did not make. */
   function adopt(said) {
     saver.adopt(said.tag, said.document.points);
-    settling.take(said);
+    take(said);
   }
 
   async function history() {
@@ -167,10 +170,13 @@ export async function showPair(main, { name, about, go }) {
   ]);
 
   // --- what others do ---
+  const busy = () => saver.dirty || saver.paused || placing.draft !== null || asking();
   const looking = setInterval(async () => {
-    if (document.hidden || saver.dirty || saver.paused) return;
+    if (document.hidden || busy()) return;
     const said = await get(`${path}/tag`).catch(() => null);
-    if (!said || closed || saver.dirty || said.tag === saver.tag) return;
+    if (!said || closed || busy()) return;
+    if (said.alignment !== site.alignment) return again("A run took up this raster pair; this is how it is now.");
+    if (said.tag === saver.tag) return said.cut_by === panels.overlay.cutBy || panels.overlay.cutAgain(said.cut_by);
     adopt(said);
     points.replace(said.document.points);
     toast("Somebody else changed this raster pair; this is how it is now.");
@@ -188,7 +194,7 @@ export async function showPair(main, { name, about, go }) {
 
   return async () => {
     clearInterval(looking);
-    await saver.close();
+    await saver.close(askGiveUp);
     closed = true;
     for (const each of [fit, settling, panels]) each.close();
     delete main.pair;

@@ -81,11 +81,11 @@ export class Panels extends EventTarget {
   /** Draw all that depends on the points. */
   draw(points, fit, draft) {
     this.drawMarks(points, fit, draft);
-    for (const [id] of PANELS) this.marks[id].drawExpected(points.list.length ? fit : null, this.sizes[id], id !== "overlay");
+    for (const [id] of PANELS) this.marks[id].drawExpected(points.list.length ? fit : null, this.sizes.map, id !== "overlay");
     clearTimeout(this._waiting);
     this._waiting = setTimeout(() => {
       this._overlaid = Date.now();
-      this.overlay.by(this._homography(), fit?.homography ? "points" : "alignment");
+      this.overlay.by(this._homography());
     }, Math.max(0, OVERLAY_MS - (Date.now() - this._overlaid)));
   }
 

@@ -11,16 +11,16 @@ const inside = ([x, y], [width, height]) => [Math.min(Math.max(x, -0.5), width -
 const otherOf = (side) => (side === "map" ? "visible" : "map");
 
 export class Placing extends EventTarget {
-  constructor({ path, site, points, panels, saver, fit, operator, writable }) {
+  constructor({ path, site, points, panels, saver, fit, about, writable }) {
     super();
-    Object.assign(this, { _path: path, _site: site, _points: points, _panels: panels, _saver: saver, _fit: fit, _operator: operator, _writable: writable });
+    Object.assign(this, { _path: path, _site: site, _points: points, _panels: panels, _saver: saver, _fit: fit, _about: about, _writable: writable });
     this.draft = null; // a point of which a person placed one side; the other is where the fit predicts, until placed too
     panels.interact((panel) => this._actionsOf(panel));
   }
 
   /** Who changes a point, and when. */
   get _by() {
-    return { operator: this._operator, date: now() };
+    return { operator: this._about.operator, date: now() };
   }
 
   /** Place a side of a point: the second one of the draft, or the first of a new draft. */
@@ -33,7 +33,8 @@ export class Placing extends EventTarget {
     const matrix = this._fit.homography();
     const there = matrix && apply(side === "map" ? matrix : inverse(matrix), here);
     const middle = sides[other].size.map((length) => (length - 1) / 2);
-    this.draft = { side, point: { name: freeName(`${this._operator}-0`, this._points.list), ...this._by, ...places(side, here), ...places(other, inside(there ?? middle, sides[other].size)) } };
+    // Its name is given when it becomes a point: by then somebody else may have taken what is free now.
+    this.draft = { side, point: { name: "", ...this._by, ...places(side, here), ...places(other, inside(there ?? middle, sides[other].size)) } };
     this._points.select(null);
     toast(`Now the same place on the ${other === "map" ? "map" : "image"}: click it, drag the dashed mark, or S for where the windows correlate`);
   }
@@ -42,12 +43,13 @@ export class Placing extends EventTarget {
   _settle(pixel) {
     const { side, point } = this.draft;
     this.draft = null;
-    this._points.edit([...this._points.list, { ...point, date: now(), ...places(otherOf(side), pixel) }]);
-    this._points.select(point.name);
+    const name = freeName(`${this._about.operator}-0`, this._points.list);
+    this._points.edit([...this._points.list, { ...point, name, date: now(), ...places(otherOf(side), pixel) }]);
+    this._points.select(name);
   }
 
   _isDraft(name) {
-    return this.draft?.point.name === name;
+    return this.draft !== null && this.draft.point.name === name;
   }
 
   _actionsOf(panel) {
@@ -111,7 +113,7 @@ export class Placing extends EventTarget {
     const point = this.draft?.point ?? this._points.get(this._points.selected);
     if (!point || !this._writable) return toast("Select a point first.");
     try {
-      const found = await post(`${this._path}/propose`, { point, points: this._points.list });
+      const found = await post(`${this._path}/propose`, { point: { ...point, name: point.name || "draft" }, points: this._points.list });
       if (this.draft ? this.draft.point !== point : this._points.get(point.name) !== point) return;
       if (this.draft) {
         this.draft = { side: "map", point };

@@ -26,10 +26,13 @@ export class Saver extends EventTarget {
     return this._busy !== null || !equal(this._points.list, this._base);
   }
 
-  /** Save now what is not saved; resolves when all is. */
+  /** Save now what is not saved; resolves when all is, or when the server refuses it. */
   async flush() {
     clearTimeout(this._timer);
-    while (this.dirty && this.state !== "failed") await (this._busy ?? this._save());
+    while (this.dirty) {
+      await (this._busy ?? this._save());
+      if (this.state === "failed") return;
+    }
   }
 
   /** Take a state that the server gave as the one that is saved. */
@@ -39,8 +42,10 @@ export class Saver extends EventTarget {
     this._tell(this.dirty ? "unsaved" : "saved");
   }
 
-  async close() {
-    await this.flush();
+  /** Save all and stop. What cannot be saved is given up only if `giveUp(why)` resolves to true. */
+  async close(giveUp) {
+    do await this.flush();
+    while (this.dirty && !(await giveUp(this.message)));
     clearTimeout(this._timer);
     removeEventListener("beforeunload", this._warn);
   }

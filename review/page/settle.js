@@ -36,6 +36,14 @@ export function askOverride(failed) {
   });
 }
 
+/** Say that the last changes cannot be saved. Resolves to whether they are given up. */
+export async function askGiveUp(why) {
+  const given = await ask("Not saved", (close) => h("div", {},
+    h("p", { class: "failed" }, `The server does not save the last changes of the points: ${why}`),
+    h("menu", {}, h("button", { class: "bad", onclick: () => close(true) }, "Leave without them"), h("button", { onclick: () => close(null), autofocus: true }, "Try again"))));
+  return given === true;
+}
+
 /** Show points that two people changed; resolves to the names of those of which theirs is taken. */
 export async function askConflict(conflicts) {
   const theirs = await ask("Somebody else changed the same points", (close) => {

@@ -7,9 +7,10 @@ import { askOverride, askReason } from "/settle.js";
 const WORDS = { rejected: "rejected by a person", lapsed: "verdict lapsed", "needs-manual": "needs a person", pending: "not aligned yet" };
 
 export class Settling extends EventTarget {
-  constructor({ path, site, about, points, saver, go }) {
+  /** `again(words)` shows the raster pair anew, and says why. */
+  constructor({ path, site, about, saver, go, again }) {
     super();
-    Object.assign(this, { _path: path, _site: site, _about: about, _points: points, _saver: saver, _go: go });
+    Object.assign(this, { _path: path, _site: site, _about: about, _saver: saver, _go: go, _again: again });
     this._writable = about.writable !== false;
     this._trial = site.trial;
     this._verdict = site.document.verdict;
@@ -55,6 +56,13 @@ export class Settling extends EventTarget {
     );
   }
 
+  /** Save the points; say so where they cannot be saved, since what follows would be about others. */
+  async _saved() {
+    await this._saver.flush();
+    if (this._saver.dirty) toast(`The points are not saved: ${this._saver.message}`, "bad");
+    return !this._saver.dirty;
+  }
+
   accept() {
     return this._settle({ verdict: "accepted" });
   }
@@ -72,20 +80,16 @@ export class Settling extends EventTarget {
   }
 
   async _settle(verdict) {
-    await this._saver.flush();
+    if (!(await this._saved())) return;
     try {
-      const said = await put(`${this._path}/verdict`, { verdict }, this._saver.tag);
-      this._saver.adopt(said.tag, this._points.list);
+      const said = await put(`${this._path}/verdict`, { verdict, alignment: this._site.alignment }, this._saver.tag);
+      this._saver.adopt(said.tag, said.document.points);
       toast(verdict ? `${verdict.verdict}` : "taken back", verdict?.verdict === "rejected" ? "" : "good");
       this.take(said);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.status === 412) {
-        this._saver.adopt(error.value.tag, error.value.document.points);
-        this._points.replace(error.value.document.points);
-        this.take({ ...error.value, holds: true });
-        toast("Somebody else changed this raster pair just now: look again.", "bad");
-      } else if (error.value.failed) {
+      if (error.status === 412) await this._again(`${error.message}: look again.`);
+      else if (error.value.failed) {
         const note = await askOverride(error.value.failed);
         if (note) await this._settle({ ...verdict, override: true, note });
       } else toast(error.message, "bad");
@@ -94,8 +98,8 @@ export class Settling extends EventTarget {
 
   /** Align with the points as they are; nothing is recorded. */
   async align() {
+    if (!(await this._saved())) return;
     try {
-      await this._saver.flush();
       this._trial = await post(`${this._path}/align`, {});
       this.draw();
       this._watch();

@@ -93,20 +93,22 @@ def placed_and_dragged(page: Any, workspace: Path, name: str, resolutions: Seque
     return list(zip(resolutions, np.abs(np.array(found) - wanted).max(axis=1).tolist(), strict=True))
 
 
-def settled_from_page(chrome: Any, server: Server, name: str, to_visible: Any, noise_px: float, seed: int) -> None:
-    """Carry a refused raster pair as a person does: from the queue, twelve points all over it, accepted.
+def settled_from_page(chrome: Any, server: Server, noise_px: float, seed: int) -> str:
+    """Carry the first raster pair of the queue as a person does: twelve points all over it, accepted.
 
     Args:
         chrome: The browser.
-        server: Of the workspace.
-        name: The raster pair, the first of the queue.
-        to_visible: Where places of the map (N, 2) truly lie on the image, px.
+        server: Of the workspace, whose rasters are simulated.
         noise_px: How far off the person clicks: standard deviation along each axis, image px.
         seed: Of what is off.
+
+    Returns:
+        The name of the raster pair.
     """
     watched = enter(chrome, server.address)
     page = watched.page
-    wait(page, "name => document.querySelector('.list .card.at')?.dataset.name === name", name)
+    name = str(page.locator(".list .card.at").get_attribute("data-name"))
+    to_visible = read_truth(server.workspace / "rasters" / name / "truth.json").to_visible
     page.keyboard.press("Enter")
     wait(page, "document.querySelector('#room.site')?.pair")
     assert page.locator(".bar .badge").text_content() == "needs a person"
@@ -119,11 +121,16 @@ def settled_from_page(chrome: Any, server: Server, name: str, to_visible: Any, n
         place_point(page, tuple(on_map), tuple(on_image))
     saved(page)
     wait(page, f"{PAIR}.fit().accepted === true")
+    heat = f"{PAIR}.views.visible.getLayers().getArray().find((layer) => layer.getZIndex() === 5)"
+    left, bottom, right, top = page.evaluate(f"{heat}.getSource().getExtent()")
+    # The map reaches beyond the image on every side, and the expected error with it.
+    assert (left < 0, right > image[0], bottom < -image[1], top > 0) == (True, True, True, True)
     page.keyboard.press("Escape")
     page.keyboard.press("y")
     wait(page, "document.querySelector('.bar .badge').textContent === 'accepted by a person'")
     assert (watched.complaints, watched.elsewhere) == ([], [])
     page.context.close()
+    return name
 
 
 def refused_sites_to_release(chrome: Any, config: Path, workspace: Path, noise_px: float) -> dict[str, Any]:
@@ -142,11 +149,10 @@ def refused_sites_to_release(chrome: Any, config: Path, workspace: Path, noise_p
     rows: dict[str, Any] = {}
     while left := [name for name in refused_sites(workspace) if name not in rows]:
         with serving(workspace) as server:
-            name = Client(server.address).get("/api/sites")["rows"][0]["name"]
-            assert name in left, "the queue begins with what is refused"
-            rasters = workspace / "rasters" / name
-            truth = read_truth(rasters / "truth.json")
-            settled_from_page(chrome, server, name, truth.to_visible, noise_px, seed=len(rows))
+            name = settled_from_page(chrome, server, noise_px, seed=len(rows))
+        assert name in left, "the queue begins with what is refused"
+        rasters = workspace / "rasters" / name
+        truth = read_truth(rasters / "truth.json")
         done = run_config(config, workspace)
         aligned = json.loads((workspace / "alignment" / name / "alignment.json").read_text())
         with open_raster(rasters / "map.tif") as reader:

@@ -86,6 +86,11 @@ class Client:
         except urllib.error.HTTPError as error:
             return error.code, _content(error)
 
+    def settle(self, name: str, verdict: dict[str, Any] | None, tag: str) -> tuple[int, Any]:
+        """Give a verdict on a raster pair, on the alignment that it has."""
+        body = {"verdict": verdict, "alignment": self.get(f"/api/sites/{name}/tag")["alignment"]}
+        return self.ask("PUT", f"/api/sites/{name}/verdict", body, tag)
+
     def get(self, path: str) -> Any:
         """Return what a path gives; it must be there."""
         status, value = self.ask("GET", path)

@@ -27,6 +27,15 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def resampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the finished workspace of one site that is cut on a grid of 0.8 m over its image of 0.5 m."""
+    folder = tmp_path_factory.mktemp("resampled")
+    write_rasters(folder, points=1)
+    run_config(write_config(folder, points=1, tiles="png, gsd: 0.8, stride: 150"), folder / "work")
+    return folder / "work"
+
+
 @pytest.fixture
 def workspace(reviewed: Path, tmp_path: Path) -> Path:
     """Return a copy of that run's workspace."""

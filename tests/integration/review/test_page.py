@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from review_browser import PAIR, Watched, browser, enter, open_site, place_point, saved, screen, show, wait
@@ -178,6 +179,17 @@ def test_nothing_overlaps_or_is_cut_off(watched: Watched) -> None:
             page.evaluate("room => { location.hash = `#/${room}` }", room)
             page.wait_for_selector(shown)
             assert page.evaluate(FAULTS) == [], (width, room)
+            for keys in (["?"], ["Enter", "2"]) if room == "gallery" else (["?"],):
+                for key in keys:
+                    page.keyboard.press(key)
+                page.wait_for_selector("dialog[open]")
+                page.wait_for_timeout(200)
+                high, seen = page.evaluate(
+                    "(({ scrollHeight: a, clientHeight: b }) => [a, b])(document.querySelector('dialog'))"
+                )
+                assert high <= seen + 1, (width, room, keys)  # title and buttons are in sight
+                page.keyboard.press("Escape")
+                page.wait_for_selector("dialog[open]", state="detached")
 
 
 def test_coordinates_can_be_typed_and_say_by_whom(watched: Watched, workspace: Path) -> None:
@@ -219,6 +231,94 @@ def test_the_server_may_go_and_come_back(watched: Watched, server: Server, works
         disk_screen_journal(page, workspace, "001/1")
         assert len(points_on_disk(workspace, "001/1")) == 2
     watched.complaints[:] = [text for text in watched.complaints if "ERR_CONNECTION" not in text]
+
+
+def test_what_cannot_be_saved_is_neither_judged_nor_lost(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    damaged = workspace / "tiepoints/001/1.csv"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("name,map_x\na,one\n")
+    page.keyboard.press("a")
+    place_point(page, (200, 200), (201, 201))
+    wait(page, f"{PAIR}.saver.state === 'failed'")
+    page.keyboard.press("y")
+    wait(page, "document.querySelector('#toast').textContent.startsWith('The points are not saved')")
+    assert not (workspace / "verdicts/001/1.json").exists()
+    page.keyboard.press("q")
+    page.wait_for_selector("dialog[open] .failed")
+    tries = len(watched.complaints)
+    page.keyboard.press("Enter")  # tries again; the room stays until they are saved or given up
+    while len(watched.complaints) == tries:
+        page.wait_for_timeout(50)
+    page.wait_for_selector("dialog[open] .failed")
+    assert page.locator(".points tbody tr").count() == 1
+    damaged.unlink()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".list .card")
+    assert list(points_on_disk(workspace, "001/1")) == ["Ada-1"]
+    watched.complaints[:] = [text for text in watched.complaints if "409" not in text]
+
+
+def test_a_point_begun_in_one_tab_is_none_of_another_tab(watched: Watched, server: Server, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    page.keyboard.press("a")
+    show(page, "map", 300, 300, 0.25)
+    page.mouse.click(*screen(page, "map", 300, 300))
+    other = page.context.new_page()
+    other.goto(f"{server.origin}/#/site/001/1")
+    wait(other, "document.querySelector('#room.site')?.pair")
+    other.keyboard.press("a")
+    place_point(other, (600, 600), (601, 601))
+    saved(other)
+    page.wait_for_timeout(3500)  # as long as the page takes to ask what others did
+    show(page, "visible", 302, 301, 0.25)
+    page.mouse.click(*screen(page, "visible", 302, 301))
+    saved(page)
+    assert [round(point.map_x) for point in points_on_disk(workspace, "001/1").values()] == [600, 300]
+    watched.complaints[:] = [text for text in watched.complaints if "412" not in text]
+
+
+def test_a_page_takes_up_what_a_run_made_meanwhile(watched: Watched, workspace: Path) -> None:
+    page = watched.page
+    open_site(page, "001/1")
+    alignment = workspace / "alignment/001/1/alignment.json"
+    alignment.write_bytes(alignment.read_bytes() + b"\n")
+    wait(page, "document.querySelector('#toast').textContent.startsWith('A run took up')")
+    open_site(page, "001/1")
+    page.keyboard.press("y")
+    wait(page, "document.querySelector('.bar .badge').textContent === 'accepted by a person'")
+
+
+def test_hurried_keys_build_one_room(watched: Watched) -> None:
+    page = watched.page
+    page.evaluate("for (const room of ['gallery', 'site/002/1', 'queue', 'site/001/1']) location.hash = `#/${room}`")
+    open_site(page, "001/1")
+    page.wait_for_timeout(2000)
+    assert [page.locator(f"#room > {part}").count() for part in (".bar", ".panels", "aside")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("side", ["map", "visible"])
+def test_as_it_will_be_cut_is_on_the_screen_to_the_pixel(chrome: Any, resampled: Path, side: str) -> None:
+    """The map over the image at full and at no weight, one pixel of the grid of tiles a pixel of the screen."""
+    with serving(resampled, "--read-only") as server:
+        watched = enter(chrome, server.address)
+        page = watched.page
+        open_site(page, "001/1")
+        page.keyboard.press("3")
+        step, stride = page.evaluate(f"[{PAIR}.overlay._site.cut.to_visible[0][0], {PAIR}.overlay._site.cut.stride]")
+        page.evaluate(f"{PAIR}.overlay.show('cut', {1 if side == 'map' else 0})")
+        middle = 2 * stride * step - 0.5  # the corner of four tiles
+        show(page, "overlay", middle, middle, step)
+        page.wait_for_timeout(1500)
+        left, top = screen(page, "overlay", middle, middle)
+        clip = {"x": round(left) + 8, "y": round(top) + 24, "width": 120, "height": 120}
+        shown = cv2.imdecode(np.frombuffer(page.screenshot(clip=clip), np.uint8), cv2.IMREAD_COLOR)
+        assert (watched.complaints, watched.elsewhere) == ([], [])
+        page.context.close()
+    stored = cv2.imread(str(resampled / f"tiles/001/1/{side}/001_1_0002_0002.png"))
+    assert (shown == stored[24:144, 8:128]).all()
 
 
 def test_the_gallery_makes_only_the_cards_that_are_seen(watched: Watched, workspace: Path) -> None:

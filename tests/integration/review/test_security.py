@@ -91,9 +91,11 @@ def test_foreign_hosts_are_refused_before_anything_else(server: Server) -> None:
 
 
 def test_writes_of_other_origins_and_forms_are_refused(server: Server) -> None:
-    cookie = f"Cookie: {Client(server.address).cookie}"
+    client = Client(server.address)
+    cookie = f"Cookie: {client.cookie}"
     put = "PUT /api/pairs HTTP/1.1", host(server), cookie
-    body = json.dumps({"pairs": ["001_1_0000_0000"], "verdict": "reject", "reason": "x"})
+    shown = client.get("/api/pairs/ids?text=001_1_0000_0000")
+    body = json.dumps({"pairs": shown, "verdict": "reject", "reason": "x"})
     kind = "Content-Type: application/json"
     for origin in ([], ["Origin: null"], ["Origin: http://evil.example"], [f"Origin: https://127.0.0.1:{server.port}"]):
         assert raw(server, *put, kind, *origin, body=body)[0] == 403, origin
@@ -103,6 +105,7 @@ def test_writes_of_other_origins_and_forms_are_refused(server: Server) -> None:
     assert raw(server, *put, own, body=body)[0] == 415
     assert raw(server, *put, own, kind, body="{")[0] == 400
     assert raw(server, *put, own, kind, body="[" * 100_000)[0] == 400
+    assert raw(server, *put, own, kind, body='{"reason": "\\ud800"}')[0] == 400  # half of a surrogate pair
     assert not (server.workspace / "verdicts").exists()
     assert raw(server, *put, own, kind, body=body)[0] == 200
     page = "Sec-Fetch-Site: cross-site"
@@ -131,8 +134,8 @@ def test_no_path_leads_out_of_what_the_ledger_lists(server: Server, tmp_path: Pa
         "/tiles/001/1/map/0/0/0/truth.json",
         "/tiles/001/1/../0/0/0/0",
         "/tiles/001/1/map/" + "0" * 64 + "/0/0/0",
-        "/cut/001/1/map/alignment/99999999/0",
-        "/cut/001/1/map/alignment/-1/0",
+        "/cut/001/1/map/99999999/0",
+        "/cut/001/1/map/-1/0",
         "/%00",
         "/api/sites/001/1%00",
     ]
@@ -175,9 +178,10 @@ def test_values_are_checked(server: Server) -> None:
     ):
         assert client.ask("PUT", put, {"points": points}, tag)[0] == 422, points
     assert client.ask("PUT", put, {"points": []})[0] == 428
-    assert client.ask("PUT", "/api/sites/001/1/verdict", {"verdict": {"verdict": "rejected"}}, tag)[0] == 422
+    assert client.settle("001/1", {"verdict": "rejected"}, tag)[0] == 422
     assert client.ask("PUT", "/api/sites/009/1/points", {"points": []}, tag)[0] == 404
-    assert client.ask("PUT", "/api/pairs", {"pairs": ["nothing"], "verdict": "keep"})[0] == 404
+    assert client.ask("PUT", "/api/pairs", {"pairs": {"nothing": ""}, "verdict": "keep"})[0] == 404
+    assert client.ask("PUT", "/api/pairs", {"pairs": ["nothing"], "verdict": "keep"})[0] == 422
 
 
 def test_a_second_server_names_the_first(server: Server) -> None:
@@ -194,6 +198,15 @@ def test_a_second_server_names_the_first(server: Server) -> None:
 def test_other_machines_only_where_they_are_named(workspace: Path) -> None:
     with pytest.raises(ReviewError, match="--allow-host"):
         serve(Settings(workspace, "Ada", host="0.0.0.0", port=0), print)
+
+
+def test_an_operator_has_a_name_that_can_be_written_down(workspace: Path, server: Server) -> None:
+    client = Client(server.address)
+    for name in ("", "  ", "A" * 81, "A\0da", "A\u202eda"):
+        assert client.ask("POST", "/api/invite", {"operator": name})[0] == 422, name
+        with pytest.raises(ReviewError, match="--operator"):
+            serve(Settings(workspace, name, port=0), print)
+    assert client.ask("POST", "/api/invite", {"operator": '#1 "Ada", <b>Łukasz</b>'})[0] == 200
 
 
 def test_what_is_vendored_is_what_its_page_says() -> None:

@@ -193,6 +193,13 @@ def test_a_short_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> None
         read_tiepoints(path)
 
 
+@pytest.mark.parametrize("name", ["#1", '#1, "north"', "# a comment"])
+def test_a_name_that_begins_as_a_comment_does_is_read_back(tmp_path: Path, name: str) -> None:
+    points = [TiePoint(name, 1.0, 2.0, 3.0, 4.0, "#", "2026-11-29"), TiePoint("b", 5.0, 6.0, 7.0, 8.0)]
+    write_tiepoints(tmp_path / "1.csv", points)
+    assert read_tiepoints(tmp_path / "1.csv") == points
+
+
 def test_points_that_several_files_hold_count_once(tmp_path: Path) -> None:
     points = [TiePoint("church", 10.25, 20.5, 30.125, 40.0), TiePoint("bridge", 1, 2, 3, 4)]
     paths = [tmp_path / f"1{suffix}" for suffix in (".csv", ".geojson", ".points")]
