@@ -82,6 +82,7 @@ def card_of_export(card: str, configs: list[Json], example: str) -> str:
 
 
 def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]) -> str:
+    # Five fields of YAML: `huggingface_hub` would write the same, and bring a client of the hub into every release.
     count = published(manifest, ["verdict"]).num_rows
     bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     matter: Json = {
