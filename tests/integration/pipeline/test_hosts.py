@@ -21,7 +21,7 @@ from pipeline.ledger import Ledger, State
 pytestmark = pytest.mark.integration
 
 # A scheduler waits five minutes for a silent worker by itself.
-IMPATIENT = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3s", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "3s"}
+IMPATIENT = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
 
 
 def ip(*arguments: str) -> None:
