@@ -34,7 +34,7 @@ def cumulative_errors(errors: Mapping[str, npt.NDArray[np.float64]], limit_px: f
     Returns:
         An SVG element.
     """
-    with _drawing(f"errors {sorted(errors)}") as (axes, svg):
+    with _drawing({name: values.tolist() for name, values in errors.items()}) as (axes, svg):
         for (name, values), (dashes, colour) in zip(errors.items(), _styles(), strict=False):
             x, y = error_curve(values, limit_px)
             axes.plot(x, 100 * y, dashes, color=colour, label=name)
@@ -53,7 +53,7 @@ def success_by_level(success: Mapping[str, Mapping[str, float]], levels: Sequenc
         An SVG element.
     """
     width = 0.8 / max(1, len(success))
-    with _drawing("success") as (axes, svg):
+    with _drawing(success) as (axes, svg):
         for index, ((name, by_level), (_, colour)) in enumerate(zip(success.items(), _styles(), strict=False)):
             measured = [place for place, level in enumerate(levels) if level in by_level]
             heights = [max(100 * by_level[levels[place]], _LEAST_BAR) for place in measured]
@@ -66,7 +66,7 @@ def success_by_level(success: Mapping[str, Mapping[str, float]], levels: Sequenc
 
 def runtime_and_accuracy(points: Mapping[str, tuple[float, float]]) -> str:
     """Draw each matcher at (median seconds a pair, AUC at 10 px as a share)."""
-    with _drawing("runtime") as (axes, svg):
+    with _drawing(points) as (axes, svg):
         for (name, (seconds, share)), (_, colour) in zip(points.items(), _styles(), strict=False):
             axes.plot(max(seconds, 1e-4), 100 * share, "o", color=colour, label=name, clip_on=False)
         axes.set(xscale="log", xlabel="seconds a pair (median)", ylabel="AUC 10 px, %")
@@ -80,10 +80,10 @@ def _styles() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _drawing(salt: str) -> Iterator[tuple[Any, list[str]]]:
-    """Open the axes of a plot in percent; afterwards the list holds it as SVG, whose ids differ by `salt`."""
+def _drawing(data: Mapping[str, Any]) -> Iterator[tuple[Any, list[str]]]:
+    """Open the axes of a plot in percent; afterwards the list holds it as SVG. Plots of other data have other ids."""
     svg: list[str] = []
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 8}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": repr(data), "font.size": 8}):
         figure = Figure(figsize=(4.4, 3.2), layout="constrained")
         axes = figure.add_subplot()
         yield axes, svg
