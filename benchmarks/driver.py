@@ -49,7 +49,7 @@ def made(root: Path, path: str, size: int) -> Output:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         file.truncate(size)
-    return Output(path, size, _RNG.bytes(32).hex())
+    return Output(path, size, _RNG.bytes(32).hex(), target.stat().st_mtime_ns)
 
 
 def acquired(root: Path, unit: Unit) -> Result:
