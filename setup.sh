@@ -60,9 +60,12 @@ if [ ! -x "$VENV/bin/mapdata" ] || [ "$(cat "$STAMP" 2>/dev/null)" != "$state" ]
     printf '%s\n' "$state" >"$STAMP"
 fi
 
-# The tests of the review page drive a real browser; without one they are skipped.
+# The tests of the review page drive a real browser, those of releases GDAL's own tools; without these they are skipped.
 case " $* " in
-*" test "*) command -v chromium >/dev/null 2>&1 || apt_install chromium || say "setup: no chromium; tests of the review page will be skipped" ;;
+*" test "*)
+    command -v chromium >/dev/null 2>&1 || apt_install chromium || say "setup: no chromium; tests of the review page will be skipped"
+    command -v ogrinfo >/dev/null 2>&1 || apt_install gdal-bin || say "setup: no ogrinfo; tests with GDAL's own tools will be skipped"
+    ;;
 esac
 
 [ $# -eq 0 ] || exec make "$@"

@@ -20,6 +20,7 @@ from catalog.croissant import write_croissant
 from catalog.errors import CatalogError
 from catalog.folders import place, write_folders
 from catalog.footprints import FOOTPRINTS_NAME, write_footprints
+from catalog.geotiff import COG, write_cog
 from catalog.hub import write_hub_tables
 from catalog.manifest import make_manifest, published, write_manifest
 from catalog.model import (
@@ -107,10 +108,13 @@ def _fill(
         write_footprints(schema, manifest, new / FOOTPRINTS_NAME)
     if store:
         write_store(schema, manifest, sources, root, new / STORE_NAME)
-    placed = {
-        schema.original_id(original): [_place(*file, new) for file in schema.files(original, formats)]
-        for original in contents.originals
-    }
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # overviews take minutes, in which GDAL lets other threads run
+
+        def placing(original: OriginalT) -> list[Placed]:
+            return [_place(*file, new, formats) for file in schema.files(original, formats)]
+
+        names = map(schema.original_id, contents.originals)
+        placed = dict(zip(names, pool.map(placing, contents.originals), strict=True))
     digests |= {file.path: file.digest for files in placed.values() for file in files}
     if Format.STAC in formats:
         # A thumbnail of 20,000 x 15,000 pixels unpacks all of them: seconds, in which GDAL lets other threads run.
@@ -128,7 +132,10 @@ def _fill(
     write_checksums(new / CHECKSUMS_NAME, digests)
 
 
-def _place(source: Path, path: str, known: str | None, new: Path) -> Placed:
+def _place(source: Path, path: str, known: str | None, new: Path, formats: frozenset[Format]) -> Placed:
+    if Format.COGS in formats and source.suffix == ".tif":
+        write_cog(source, new / path)
+        return Placed(path, (new / path).stat().st_size, digest(new / path), COG)
     place(source, new / path)
     return Placed(path, source.stat().st_size, known or digest(source))
 

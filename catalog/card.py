@@ -60,13 +60,13 @@ def write_card(
 _OF_THE_RELEASE = ("Contents", "Loading", "The manifest")
 
 
-def card_of_shards(card: str, configs: list[Json], example: str) -> str:
-    """Return the card of a release for the shards that were made of it.
+def card_of_export(card: str, configs: list[Json], example: str) -> str:
+    """Return the card of a release for a folder that was made of it, such as shards.
 
     Args:
         card: Of the release; sections on its own files are left out.
-        configs: Of the front matter, where dataset hubs find the splits.
-        example: Python by which the shards are loaded.
+        configs: Of the front matter, where dataset hubs find the splits; empty if they cannot.
+        example: Python by which the folder is read.
 
     Raises:
         CatalogError: The card is none of a release.
@@ -82,6 +82,7 @@ def card_of_shards(card: str, configs: list[Json], example: str) -> str:
 
 
 def _front_matter(schema: Schema[Any], contents: Contents[Any], manifest: pa.Table, formats: frozenset[Format]) -> str:
+    # Five fields of YAML: `huggingface_hub` would write the same, and bring a client of the hub into every release.
     count = published(manifest, ["verdict"]).num_rows
     bounds = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     matter: Json = {

@@ -16,6 +16,7 @@ class Format(StrEnum):
     FOLDERS = "folders"  # an image file a record and role, where the schema's layout puts it
     ZARR = "zarr"  # mapdata.zarr
     RASTERS = "rasters"  # the rasters that records were cut from
+    COGS = "cogs"  # the same rasters with overviews, in the place of those
     STAC = "stac"  # stac/catalog.json and below
     FOOTPRINTS = "footprints"  # footprints.fgb
 
@@ -93,11 +94,13 @@ class Contents(Generic[OriginalT]):
 
 @dataclass(frozen=True)
 class Placed:
-    """A file of the release: path relative to the release (POSIX), size in bytes, BLAKE3 digest."""
+    """A file of the release: path relative to the release (POSIX), size in bytes, BLAKE3 digest, and its media type
+    where the suffix does not tell."""
 
     path: str
     size: int
     digest: str
+    media_type: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -21,17 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from catalog.card import card_of_shards
-from catalog.checksums import digest, files_below, write_checksums
-from catalog.errors import CatalogError
-from catalog.manifest import published, read_manifest
-from catalog.model import CARD_NAME, CHECKSUMS_NAME
-from catalog.pixels import Pixels, read_summary
-from catalog.swap import recover, swap_in
-from catalog.untrusted import inside
+from catalog.beside import exporting
+from catalog.pixels import Pixels
 
 SHARD_BYTES = 2**29
 """A shard is closed once its images have so many bytes; Parquet readers hold less than that at once."""
@@ -77,29 +69,13 @@ def write_shards(
     Raises:
         CatalogError: The release cannot be read, has no such split, or `target` holds something else.
     """
-    schema, layouts = read_summary(release)
-    strange = sorted(set(splits) - set(schema.splits))
-    if strange:
-        raise CatalogError(f"{release}: has no split {strange[0]!r}; its splits are {', '.join(schema.splits)}")
-    recover(target)
-    if target.exists() and not (target / CHECKSUMS_NAME).is_file():
-        raise CatalogError(f"{target}: is there and holds no shards; move it away first")
-    rows = published(read_manifest(schema, release))
-    pixels = Pixels(schema, release, layouts[0], rows.num_rows)
-    new = target.with_name(f".tmp-{target.name}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        made: dict[str, list[str]] = {}
-        for split in splits or schema.splits:
-            chosen = rows.filter(pc.equal(rows["split"], split))
-            names = _write(release, pixels, chosen, new / split, kind, most_bytes)
+    made: dict[str, list[str]] = {}
+    with exporting(release, target, splits) as export:
+        for split, rows in export.splits.items():
+            names = _write(release, export.pixels, rows, export.folder / split, kind, most_bytes)
             made |= {split: names} if names else {}
-        _write_card(release, new, kind, list(made))
-        write_checksums(new / CHECKSUMS_NAME, {name: digest(new / name) for name in files_below(new)})
-        swap_in(new, target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        data = [{"split": split, "path": f"{split}-*.{kind.suffix}"} for split in made]
+        export.write_card([{"config_name": "default", "data_files": data}] if data else [], _LOADING[kind])
     return [name for names in made.values() for name in names]
 
 
@@ -183,11 +159,3 @@ class _Parquet:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def _write_card(release: Path, folder: Path, kind: ShardFormat, splits: Sequence[str]) -> None:
-    path = inside(release, CARD_NAME)
-    data = [{"split": split, "path": f"{split}-*.{kind.suffix}"} for split in splits]
-    configs = [{"config_name": "default", "data_files": data}] if splits else []
-    text = card_of_shards(path.read_text(encoding="utf-8"), configs, _LOADING[kind])
-    (folder / CARD_NAME).write_text(text, encoding="utf-8")

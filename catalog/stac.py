@@ -49,7 +49,13 @@ PARQUET = "application/vnd.apache.parquet"
 ZARR = "application/vnd.zarr; version=3"
 _ABOVE = {"root": "catalog", "parent": "collection", "collection": "collection"}
 _LICENCES = "Licences and attributions of the sources"
-MEDIA_TYPES = {".json": "application/json", ".parquet": PARQUET, ".png": "image/png", ".jpg": "image/jpeg"}
+MEDIA_TYPES = {
+    ".tif": GEOTIFF,
+    ".json": "application/json",
+    ".parquet": PARQUET,
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+}
 
 _DESCRIBING = ("type", "title", "roles")
 
@@ -167,7 +173,7 @@ def make_asset(file: Placed, **fields: Any) -> Json:
         "href": f"../../{file.path}",
         "file:size": file.size,
         "file:checksum": multihash(file.digest),
-        "type": MEDIA_TYPES.get(suffix, "application/octet-stream"),
+        "type": file.media_type or MEDIA_TYPES.get(suffix, "application/octet-stream"),
         "roles": ["overview"] if suffix in (".png", ".jpg") else ["metadata"],
         **fields,
     }

@@ -248,13 +248,17 @@ class Ledger:
 
     def leftovers(self) -> list[tuple[str, str, str]]:
         """Return (stage, unit, path) of files that units made once and that belong to no unit that is planned now."""
-        rows = self._rows("SELECT stage, name, planned, result FROM units WHERE result IS NOT NULL")
+        made = "SELECT stage, name, result FROM units WHERE planned = ? AND result IS NOT NULL"
         replaced = self._rows_if_there("replaced", "SELECT path, stage, unit FROM replaced")
         found = {path: (stage, unit) for path, stage, unit in replaced}
+        gone = self._rows(made, (0,))
         with self._named():
-            results = [(stage, name, planned, _from_json(text).outputs) for stage, name, planned, text in rows]
-        found |= {entry.path: (stage, name) for stage, name, planned, made in results if not planned for entry in made}
-        kept = {entry.path for _, _, planned, made in results if planned for entry in made}
+            found |= {entry.path: (stage, name) for stage, name, text in gone for entry in _from_json(text).outputs}
+        if not found:
+            return []  # to read all results of a full-size run takes seconds
+        planned = self._rows(made, (1,))
+        with self._named():
+            kept = {entry.path for _, _, text in planned for entry in _from_json(text).outputs}
         return sorted((stage, unit, path) for path, (stage, unit) in found.items() if path not in kept)
 
     def forget_leftovers(self) -> None:
@@ -383,7 +387,8 @@ class Ledger:
         """Return what the results that stand say of themselves (`said` in their data), in the order of the recipe."""
         query = (
             "SELECT json_extract(result, '$.data.said') FROM units JOIN stages ON stages.name = units.stage WHERE "
-            "planned = 1 AND state = 'done' AND json_extract(result, '$.data.said') IS NOT NULL "
+            "planned = 1 AND state = 'done' AND instr(result, '\"said\":') > 0 "
+            "AND json_extract(result, '$.data.said') IS NOT NULL "
             "ORDER BY stages.ordinal, units.ordinal"
         )
         return [str(text) for (text,) in self._rows(query)]

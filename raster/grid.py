@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import ArrayLike
 from pyproj import Geod, Transformer
@@ -116,6 +117,31 @@ class Grid:
             height: Of the window, in pixels; it may reach beyond the raster.
         """
         return Grid(self.crs, self.transform @ Affine.translation(x, y), width, height)
+
+    def reprojected(self, crs: str, gsd: float) -> Grid:
+        """Return the north-up grid in another CRS that covers the same ground.
+
+        Args:
+            crs: Projected CRS in any form that PROJ reads, such as "EPSG:32632".
+            gsd: Ground sample distance at the middle, metres, whatever the units of the CRS.
+
+        Raises:
+            ValueError: The ground lies outside the domain of the CRS.
+        """
+        x, y = (self.width - 1) / 2, (self.height - 1) / 2
+        ((left, top),) = reproject(self.to_world([[x, y]]), self.crs, crs)
+        # A pixel of one unit of the CRS tells how many metres a unit is on the ground there; none where it has no end.
+        unit = Grid(crs, Affine(1, 0, left, 0, -1, top), 1, 1).gsd if np.isfinite([left, top]).all() else 0.0
+        step = gsd / unit if unit > 0 else np.inf
+        middle = Grid(crs, Affine(step, 0, left, 0, -step, top), 1, 1)
+        edge = shapely.get_coordinates(shapely.segmentize(Polygon(self.corners()), max(self.width, self.height) / 16))
+        places = project(edge, self, middle) if np.isfinite(step) else np.full_like(edge, np.inf)
+        if not np.isfinite(places).all():
+            raise ValueError(f"the area lies outside the domain of the CRS {crs!r}")
+        first, size = places.min(axis=0), np.ptp(places, axis=0)
+        left, top = (round(float(value), 3) for value in middle.to_world(first[None])[0])
+        width, height = (max(1, round(float(value))) for value in size)
+        return Grid(crs, Affine(step, 0, left, 0, -step, top), width, height)
 
     def resampled(self, gsd: float) -> Grid:
         """Return the grid over the same ground with pixels of `gsd` metres; the size is rounded down, at least 1."""

@@ -122,8 +122,7 @@ class Cuts:
         return encode(tile, TileFormat.PNG, 0)
 
     def _grid(self, site: Site) -> Grid:
-        visible, gsd = site.sides["visible"].grid, self._sites.tile_params().gsd
-        return visible if gsd is None else visible.resampled(gsd)
+        return self._sites.tile_params().grid(site.sides["visible"].grid)
 
 
 @lru_cache(maxsize=64)

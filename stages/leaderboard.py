@@ -33,7 +33,7 @@ class LeaderboardStage(Stage[LeaderboardParams]):
     """Write the report of a benchmark: one unit, `report`; none where nothing was benchmarked."""
 
     name: ClassVar[str] = "leaderboard"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     Params: ClassVar[type[BaseModel]] = LeaderboardParams
     reads: ClassVar[tuple[str, ...]] = ("benchmark",)
 

@@ -61,7 +61,8 @@ class ReleaseParams(BaseModel):
     url: str = Field("", description="Page of the dataset; empty if it has none.")
     formats: tuple[Format, ...] | None = Field(
         None,
-        description="Parts besides the manifest: folders, zarr, rasters, stac, footprints. Default: all possible ones.",
+        description="Parts besides the manifest: folders, zarr, rasters, cogs, stac, footprints. Default: all possible "
+        "ones but cogs, which write every raster once more.",
     )
 
     @field_validator("title")
@@ -197,9 +198,11 @@ def _nothing(counts: Mapping[str, Counter[str]], refused: Mapping[str, str], wor
 
 
 def possible_formats(tiles: pa.Table) -> tuple[Format, ...]:
-    """Return every format that a release of these tiles can have: no folders if tiles have no files of their own."""
+    """Return every format that a release of these tiles can have at little cost: no COGs, which write every raster once
+    more, and no folders if tiles have no files of their own."""
     filed = "npy" not in pc.unique(tiles["format"]).to_pylist()
-    return tuple(name for name in Format if filed or name is not Format.FOLDERS)
+    left_out = {Format.COGS} if filed else {Format.COGS, Format.FOLDERS}
+    return tuple(name for name in Format if name not in left_out)
 
 
 def join_pairs(

@@ -17,7 +17,6 @@ from catalog.pairs.model import SIDES, RasterPair
 from catalog.stac import (
     CODE,
     FILE,
-    GEOTIFF,
     PROCESSING,
     PROJECTION,
     RENDER,
@@ -122,7 +121,6 @@ def _asset(name: str, file: Placed, pair: RasterPair) -> Json:
     if raster is None:
         return make_asset(file)
     facts = {
-        "type": GEOTIFF,
         "title": _TITLES[name],
         "roles": ["data"],
         **projection(raster.crs),

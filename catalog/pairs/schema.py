@@ -51,6 +51,7 @@ class PairSchema(Schema[RasterPair]):
         Format.FOLDERS: "`MapData/<point>/<site>/L/*` the map images, `R/*` the visible images of the same names",
         Format.ZARR: "`mapdata.zarr` the images as two arrays `map` and `visible` (N, size, size, 3), Zarr v3, sharded",
         Format.RASTERS: "`rasters/<point>/<site>/{map,visible}.tif` the raster pairs that the images were cut from",
+        Format.COGS: "`rasters/` holds the raster pairs as Cloud-Optimized GeoTIFFs: the same pixels, with overviews",
         Format.STAC: "`stac/catalog.json` a static STAC catalog: an item a raster pair; `stac/pairs.parquet`: one a "
         "pair",
         Format.FOOTPRINTS: "`footprints.fgb` the outlines of the pairs as FlatGeobuf, for QGIS and GDAL",
@@ -71,7 +72,7 @@ class PairSchema(Schema[RasterPair]):
     def files(self, original: RasterPair, formats: frozenset[Format]) -> Iterator[tuple[Path, str, str | None]]:
         """Yield the two rasters and the evidence of their alignment, as the formats want them."""
         folder = f"{original.point_id}/{original.site_id}"
-        if Format.RASTERS in formats and original.review != "rejected":
+        if formats & {Format.RASTERS, Format.COGS} and original.review != "rejected":
             for side, raster in original.sides.items():
                 yield raster.file, f"rasters/{folder}/{side}.tif", raster.digest
         if Format.STAC in formats:

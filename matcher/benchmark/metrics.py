@@ -149,9 +149,6 @@ def share_within(errors: Errors, threshold_px: float) -> float:
 def auc(errors: Errors, threshold_px: float) -> float:
     """Return the area under the cumulative curve of errors up to a threshold, as a share of the threshold.
 
-    The curve is piecewise linear through (error, share of errors up to it), as in SuperGlue's evaluation (Sarlin et
-    al., 2020) and those after it.
-
     Args:
         errors: Errors in pixels, infinite for failures.
         threshold_px: The threshold.
@@ -159,15 +156,28 @@ def auc(errors: Errors, threshold_px: float) -> float:
     Returns:
         In [0, 1]; 0 without errors.
     """
-    if len(errors) == 0:
-        return 0.0
-    ordered = np.sort(np.asarray(errors, np.float64))
-    recall = np.arange(1, len(ordered) + 1) / len(ordered)
-    ordered, recall = np.append(0.0, ordered), np.append(0.0, recall)
-    last = int(np.searchsorted(ordered, threshold_px))
-    x = np.append(ordered[:last], threshold_px)
-    y = np.append(recall[:last], recall[last - 1])
+    x, y = error_curve(errors, threshold_px)
     return float(np.trapezoid(y, x) / threshold_px)
+
+
+def error_curve(errors: Errors, threshold_px: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the cumulative curve of errors up to a threshold, which `auc` measures and reports draw.
+
+    It is piecewise linear through (error, share of errors up to it), as in SuperGlue's evaluation (Sarlin et al., 2020)
+    and those after it.
+
+    Args:
+        errors: Errors in pixels, infinite for failures.
+        threshold_px: The threshold.
+
+    Returns:
+        Pixels from 0 to the threshold, and shares of the errors; all 0 without errors.
+    """
+    ordered = np.sort(np.asarray(errors, np.float64))
+    recall = np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
+    ordered, recall = np.append(0.0, ordered), np.append(0.0, recall)
+    last = max(1, int(np.searchsorted(ordered, threshold_px)))
+    return np.append(ordered[:last], threshold_px), np.append(recall[:last], recall[last - 1])
 
 
 def auc_step(errors: Errors, threshold_px: float) -> float:

@@ -2,6 +2,7 @@
 
 The state lies in small files that the processes share under `flock`, in a folder on a local disk or on a shared file
 system that honours locks. The kernel drops the locks of a process that dies, so its slots become free by themselves.
+Ours, because libraries limit one process, or want a server such as Redis beside a run.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Inputs: both rasters and `alignment/<point>/<site>/alignment.json`. Outputs: `ti
 `tiles/<point>/<site>/rows-<first row>.parquet` (see `stages.tables.PAIRS`).
 
 The grid is the visible raster's own, so that its tiles are plain copies, or one over the same ground with a given
-sample distance. Tiles start at its top left, `stride` px apart; what is left over at the right and the bottom is less
-than a tile and is dropped. A pair of which a side has no data at all is no pair and is not written.
+sample distance or CRS. Tiles start at its top left, `stride` px apart; what is left over at the right and the bottom is
+less than a tile and is dropped. A pair of which a side has no data at all is no pair and is not written.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
+from pipeline.errors import PermanentError
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
+from stages.acquire.local_grid import local_crs
 from stages.align.result import Alignment
 from stages.memory import keep_freed_memory
 from stages.rasters import SIDES, open_pair
@@ -34,6 +38,9 @@ from stages.tile.statistics import Levels
 
 PAIRS_A_UNIT = 128
 """Rows of tiles are batched up to about this many pairs: a second or so of work."""
+
+METRIC = "metric"
+"""Name of the CRS in metres that is each site's own."""
 
 _SECONDS_A_PAIR = 0.01
 _BYTES_A_PIXEL = {TileFormat.PNG: 1.6, TileFormat.JPEG: 0.35, TileFormat.WEBP: 1.0, TileFormat.NONE: 3.0}
@@ -50,11 +57,46 @@ class TileParams(BaseModel):
     gsd: float | None = Field(
         None, gt=0, description="Ground sample distance of tiles, metres; default: the visible raster's own pixels."
     )
+    crs: str | None = Field(
+        None,
+        description="CRS that tiles lie in, north up: `metric` for the UTM zone of each site (UPS at the poles), or a "
+        "projected one, such as EPSG:2056; default: the visible raster's own. Degrees are not square on the ground.",
+    )
     format: TileFormat = Field(
         TileFormat.PNG, description="`png`, `jpeg`, lossless `webp`, or `none`: raw arrays, for a Zarr store only."
     )
     quality: int = Field(90, ge=1, le=100, description="Quality of JPEG.")
     levels: Levels = Field(default=Levels(), description="What the figures that `clean` judges tiles by count.")
+
+    @field_validator("crs")
+    @classmethod
+    def _projected(cls, crs: str | None) -> str | None:
+        try:
+            if crs in (None, METRIC) or CRS(crs).is_projected:
+                return crs
+        except CRSError as error:
+            raise ValueError(f"{crs!r} is no CRS that PROJ knows; give {METRIC}, or such as EPSG:2056") from error
+        raise ValueError(f"{crs!r} counts in degrees, which are not square on the ground; give {METRIC}")
+
+    def grid(self, visible: Grid) -> Grid:
+        """Return the grid that the pairs of a visible raster are cut on.
+
+        Args:
+            visible: Grid of that raster.
+
+        Raises:
+            PermanentError: The raster lies outside the domain of the CRS asked for.
+        """
+        crs = self.crs or visible.crs
+        if crs == METRIC:
+            ((lon, lat),) = visible.to_lonlat([[visible.width / 2, visible.height / 2]])
+            crs = local_crs(lon, lat)
+        if crs == visible.crs:
+            return visible if self.gsd is None else visible.resampled(self.gsd)
+        try:
+            return visible.reprojected(crs, self.gsd or visible.gsd)
+        except ValueError as error:
+            raise PermanentError(f"tile.crs: {error}; give {METRIC}, or one that covers every site") from error
 
 
 class TileStage(Stage[TileParams]):
@@ -97,8 +139,12 @@ class TileStage(Stage[TileParams]):
             propagated={**amounts, "pairs": pairs},
         )
 
+    def key_params(self) -> Any:
+        """Return the params, without a CRS where none is asked for: tiles that were cut before it could be stay."""
+        return self.params.model_dump(mode="json", exclude={"crs"} if self.params.crs is None else None)
+
     def _units(self, name: str, visible: Grid, paths: dict[str, str], digests: list[str]) -> list[Unit]:
-        grid = visible if self.params.gsd is None else visible.resampled(self.params.gsd)
+        grid = self.params.grid(visible)
         stride = self.params.stride or self.params.size
         rows, columns = ((side - self.params.size) // stride + 1 for side in (grid.height, grid.width))
         if rows < 1 or columns < 1:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raster.grid import Grid, georeferenced_homography
-from raster.homography import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography, inverse
 from raster.image import Image
 from raster.pair import RasterPair
 from stages.align.result import Alignment, Transform
@@ -47,6 +47,7 @@ class Cutter:
         self._alignment = alignment
         same = grid == rasters.visible.grid
         self._to_visible = np.eye(3) if same else georeferenced_homography(grid, rasters.visible.grid)[0]
+        self._bent = grid.crs != rasters.visible.grid.crs  # no one homography is right for the whole grid
         self._lattice = self._places(alignment)
         self._transform = alignment.transform
         self._from_visible = np.linalg.inv(alignment.transform.homography)
@@ -64,7 +65,7 @@ class Cutter:
         Returns:
             The pair.
         """
-        to_visible = self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        to_visible = self._placed(x, y)
         places = apply_homography(to_visible, self._lattice)
         if not self._alignment.accepts(places):
             return None
@@ -82,6 +83,13 @@ class Cutter:
             return None
         thumbnails = thumbnail(map_tile, map_mask), thumbnail(visible_tile, visible_mask)
         return Pair(map_tile, visible_tile, transform, self._alignment.predicted_px(places), *thumbnails)
+
+    def _placed(self, x: int, y: int) -> FloatArray:
+        """Return the matrix from pixels of a tile to those of the visible raster."""
+        if not self._bent:
+            return self._to_visible @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        tile = self.grid.window(x, y, self.size, self.size)
+        return inverse(georeferenced_homography(self._visible.grid, tile)[0])
 
     def _places(self, alignment: Alignment) -> FloatArray:
         """Return places of a tile (N, 2), its corners among them, of which one lies in every region that it touches."""

@@ -319,3 +319,19 @@ def test_gdal_opens_the_footprints(release: Path) -> None:
     assert frame["residual_px"].isna().tolist() == rows["residual_px"].is_null().to_pylist()
     outlines = shapely.from_wkb(rows["geometry"].to_numpy())
     assert shapely.equals_exact(frame.geometry.to_numpy(), outlines, tolerance=1e-12, normalize=True).all()
+
+
+def test_hugging_faces_own_reader_takes_the_card(release: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="needs the extra `interop`")
+    card = hub.DatasetCard.load(release / "README.md")
+    assert (card.data.pretty_name, card.data.license) == ("MapData test", "cc-by-4.0")
+    assert (card.data.size_categories, card.data.tags[0]) == (["n<1K"], "image-matching")
+    assert {each["split"] for config in card.data.configs for each in config["data_files"]} == {"train", "test"}
+    assert card.text.lstrip().startswith("# MapData test")
+
+
+def test_duckdb_counts_the_pairs_of_the_manifest(release: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="needs the extra `interop`")
+    asked = "SELECT split, count(*), max(residual_px) FROM read_parquet($1) WHERE verdict = 'accepted' GROUP BY split"
+    rows = duckdb.execute(asked, [str(release / "manifest.parquet")]).fetchall()
+    assert sorted(rows) == [("test", 15, 0.8), ("train", 30, 0.8)]

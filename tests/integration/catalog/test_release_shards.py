@@ -82,7 +82,7 @@ def test_one_split_of_arrays_replaces_earlier_shards_and_says_whose_they_are(mak
 def test_a_folder_of_other_things_is_left_alone(whole_release: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/note.txt").write_text("a note")
-    with pytest.raises(CatalogError, match="holds no shards"):
+    with pytest.raises(CatalogError, match="is no earlier export"):
         write_shards(whole_release, tmp_path / "notes", ShardFormat.WEBDATASET)
     with pytest.raises(CatalogError, match="has no split 'holdout'; its splits are train, val, test"):
         write_shards(whole_release, tmp_path / "shards", ShardFormat.WEBDATASET, ["holdout"])

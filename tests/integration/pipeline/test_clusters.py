@@ -2,82 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pytest
-import yaml
+from dask_processes import PROJECT, SUPPORT, run_recipe, scheduler, worker
 from distributed import Client
-from synthetic_recipe import QUICK, RECIPE, contents
+from synthetic_recipe import QUICK, contents
 
 from pipeline import executors
-from pipeline.config import load_config
 from pipeline.errors import ClusterError, WorkspaceError
 from pipeline.executors import local_cluster
 from pipeline.ledger import Ledger, State
-from pipeline.run import Request, Summary, run
-from pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.integration
-
-SUPPORT = Path(__file__).resolve().parents[2] / "support"
-PROJECT = SUPPORT.parents[1]
-
-
-def run_recipe(
-    folder: Path, name: str, stages: dict[str, Any], workers: int = 0, scheduler: str | None = None
-) -> Summary:
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"name": name, "seed": 5, "stages": stages}))
-    loaded = load_config(path, RECIPE)
-    request = Request(loaded.resolved, loaded.seed, workers=workers, scheduler=scheduler, policy=QUICK)
-    return run(loaded.stages, Workspace(folder / name, create=True), request)
-
-
-@contextmanager
-def process(
-    *arguments: str, prefix: tuple[str, ...] = (), path: tuple[Path, ...] = (SUPPORT, PROJECT)
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a `dask` command in a process of its own, which finds modules in `path` first."""
-    started = subprocess.Popen(
-        [*prefix, sys.executable, "-m", "dask", *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
-        cwd=path[0],  # which `-m` puts before everything else
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
-@contextmanager
-def scheduler() -> Iterator[str]:
-    """Run a Dask scheduler; yield its address."""
-    with process("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard") as started:
-        assert started.stderr is not None
-        for line in started.stderr:
-            if "Scheduler at:" in line:
-                yield line.split("Scheduler at:")[1].strip()
-                return
-        pytest.fail("the scheduler did not start")
-
-
-def worker(address: str, **more: Any) -> Any:
-    """Run a Dask worker process."""
-    return process("worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", **more)
 
 
 def test_zero_one_and_two_workers_agree(tmp_path: Path) -> None:

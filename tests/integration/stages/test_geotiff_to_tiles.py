@@ -97,6 +97,46 @@ def test_a_coarser_grid_is_the_same_ground_averaged(acquired: tuple[Path, Result
         assert difference.mean() < 2
 
 
+def test_tiles_of_a_raster_in_degrees_are_square_in_metres(tmp_path: Path) -> None:
+    map_path, visible_path = write_pair(tmp_path)
+    west, _, east, north = VISIBLE.footprint().bounds
+    step = 6e-6  # 0.45 m from west to east here, 0.67 m from north to south
+    degrees = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), int((east - west) / step), 1200)
+    write_geotiff(visible_path, degrees, picture(degrees))
+    workspace = tmp_path / "workspace"
+    results = acquire(map_path, visible_path, workspace)
+    assert align(workspace, results).outcome is Outcome.DONE
+    rows = tile(workspace, results, crs="metric", gsd=0.6, size=256)
+    assert {row["crs"] for row in rows} == {"EPSG:32632"}
+    assert len(rows) >= 8
+    for row in rows:
+        grid = Grid(row["crs"], Affine(*row["transform"]), 256, 256)
+        assert grid.transform.a == -grid.transform.e == pytest.approx(0.6, rel=1e-3)
+        y, x = np.mgrid[:256, :256]
+        expected = ground(*grid.to_world(np.stack([x.ravel(), y.ravel()], axis=1)).T).reshape(256, 256, 3).astype(int)
+        for side in ("map", "visible"):
+            pixels = cv2.imread(str(workspace / row[f"{side}_path"]))[..., ::-1]
+            known = pixels.any(axis=-1)  # tiles at the edge reach beyond the raster
+            assert np.abs(pixels - expected)[known].mean() < 2, "a shift of half a pixel would make over 3 levels"
+
+
+def test_a_crs_that_tiles_cannot_lie_in_is_refused(acquired: tuple[Path, Results]) -> None:
+    workspace, results = acquired
+    for crs, problem in (("EPSG:4326", "degrees.*give metric"), ("EPSG:1", "no CRS that PROJ knows")):
+        with pytest.raises(ValueError, match=problem):
+            TileStage.Params.model_validate({"crs": crs})
+    with pytest.raises(PermanentError, match=r"tile\.crs: the area lies outside"):
+        tile(workspace, dict(results), crs="+proj=gnom +lat_0=-46 +lon_0=-170")
+
+
+def test_the_own_crs_changes_nothing_not_even_keys_of_units(acquired: tuple[Path, Results]) -> None:
+    workspace, results = acquired
+    view = RunView(workspace, 0, results)
+    default, metric = (TileStage(TileStage.Params.model_validate(params)) for params in ({}, {"crs": "metric"}))
+    assert [unit.payload for unit in metric.plan(view)] == [unit.payload for unit in default.plan(view)]
+    assert "crs" not in default.key_params()
+
+
 @pytest.mark.parametrize("name", ["png", "webp", "none", "jpeg"])
 def test_formats_hold_the_same_pixels(acquired: tuple[Path, Results], name: str) -> None:
     workspace, results = acquired

@@ -85,6 +85,34 @@ def test_formats_are_added_later_and_a_damaged_release_is_repaired(workspace: Pa
     assert len(open_dataset(release, "all", layout="zarr")) == 27
 
 
+def test_what_a_gis_opens_is_added_by_the_command(workspace: Path) -> None:
+    arguments = [
+        "export",
+        "--workspace",
+        str(workspace),
+        "--to",
+        "cogs",
+        "--to",
+        "geotiff",
+        "--split",
+        "test",
+        "--json",
+    ]
+    done = CliRunner().invoke(build_app(), arguments)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert "cogs" in told["formats"]
+    assert verify_release(workspace / "release") == []
+    pairs = open_dataset(workspace / "release", "test")
+    assert told["geotiff"] == {"test": len(pairs)}
+    raster = next((workspace / "release/rasters").rglob("visible.tif"))
+    tile = workspace / f"geotiff/test/visible/{pairs[0]['pair_id']}.tif"
+    for path in (raster, tile):
+        with rasterio.open(path) as opened:
+            assert opened.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert opened.crs.is_projected
+
+
 def test_a_workspace_without_a_release_says_so(rasters: Path, tmp_path: Path) -> None:
     place = Workspace(tmp_path / "begun", create=True)
     with pytest.raises(WorkspaceError, match="no run has begun"):

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pytest
 
 from matcher.benchmark.leaderboard import write_leaderboard
+from matcher.benchmark.metrics import auc, error_curve
 from matcher.benchmark.pairs import PairFiles
+from matcher.benchmark.plots import cumulative_errors
 from matcher.benchmark.readers import PairSpec
 from matcher.benchmark.report import write_report
 from matcher.benchmark.rows import FAILED, ROWS, make_row
@@ -92,6 +94,23 @@ def test_numbers_by_hand() -> None:
     assert figures["correct_matches"]["value"] == 75
 
 
+def test_what_is_drawn_has_the_area_that_is_reported() -> None:
+    errors = np.array([0.3, 1.0, 4.0, 8.0, 30.0, np.inf])
+    for threshold in (3.0, 10.0, 20.0):
+        x, y = error_curve(errors, threshold)
+        assert (x[0], y[0], x[-1]) == (0.0, 0.0, threshold)
+        assert np.trapezoid(y, x) / threshold == pytest.approx(auc(errors, threshold))
+    assert auc(np.array([]), 3.0) == 0.0
+
+
+def test_plots_on_one_page_share_no_ids_unless_they_are_the_same() -> None:
+    plots = [cumulative_errors({"m": np.array(errors)}, 20.0) for errors in ([1.0, 3.0], [1.0, 30.0], [1.0, 3.0])]
+    ids = [set(re.findall(r'<clipPath id="(\w+)"', plot)) for plot in plots]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    assert plots[0] == plots[2]
+
+
 def test_the_order_of_rows_does_not_matter(rows: pa.Table) -> None:
     shuffled = rows.take(np.random.default_rng(0).permutation(rows.num_rows))
     assert summarise(rows, SPEC, LEVELS, MADE) == summarise(shuffled, SPEC, LEVELS, MADE)
@@ -153,14 +172,18 @@ def test_the_report_is_one_well_formed_page_that_loads_nothing(rows: pa.Table, t
     page.feed(text)
     assert page.open == []
     assert page.sources
-    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    loaded = [source for source in page.sources if not source.startswith("#")]  # plots repeat shapes of their own
+    assert all(source.startswith("data:image/jpeg;base64,") for source in loaded)
     assert text.count("<script") == 1  # sorts tables; loads nothing
     assert "a &lt;CPU&gt;" in text
     assert "too few &lt;matches&gt;" in text
-    drawings = re.findall(r"<svg.*?</svg>", text)
+    drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
     assert len(drawings) == 4
     for drawing in drawings:
         ElementTree.fromstring(drawing)
-    first = base64.b64decode(page.sources[0].partition(",")[2])
+        assert "perfect" in drawing
+    write_report(tmp_path / "again", results, rows, pairs, LEVELS)
+    assert (tmp_path / "again/report.html").read_text() == text
+    first = base64.b64decode(loaded[0].partition(",")[2])
     assert cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR).shape == (256, 3 * 256, 3)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "leaderboard.md", "report.html"}

@@ -7,7 +7,7 @@ import pytest
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from pyproj import Transformer
+from pyproj import Geod, Transformer
 
 from raster.grid import Grid, georeferenced_homography, project
 from raster.homography import apply_homography
@@ -79,3 +79,30 @@ def test_fit_recovers_a_homography(seed: int) -> None:
     found = fit_homography(source, apply_homography(true, source))
     corners = np.array([[0, 0], [1000, 0], [1000, 1000], [0, 1000.0]])
     assert np.allclose(apply_homography(found, corners), apply_homography(true, corners), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("grid", "crs"),
+    [
+        (Grid("EPSG:4326", Affine(5e-6, 0, 9.52, 0, -5e-6, 46.96), 3000, 2000), "EPSG:32632"),  # narrow pixels
+        (Grid("EPSG:3857", Affine(1, 0, 20037508.0 - 1000, 0, -1, 2e6), 2000, 1500), "EPSG:32660"),  # antimeridian
+        (UTM, "EPSG:3857"),
+    ],
+)
+def test_a_grid_in_another_crs_has_square_pixels_and_covers_the_ground(grid: Grid, crs: str) -> None:
+    made = grid.reprojected(crs, 0.8)
+    assert made.gsd == pytest.approx(0.8, rel=1e-6)
+    middle = [(made.width - 1) / 2, (made.height - 1) / 2]
+    steps = made.to_lonlat([middle, np.add(middle, [1, 0]), np.add(middle, [0, 1])])
+    _, _, sides = Geod(ellps="WGS84").inv([steps[0, 0]] * 2, [steps[0, 1]] * 2, steps[1:, 0], steps[1:, 1])
+    assert sides == pytest.approx([0.8, 0.8], rel=2e-3)
+    corners = project(grid.corners(), grid, made)
+    assert (corners > -1.5).all()
+    assert (corners < [made.width + 0.5, made.height + 0.5]).all()
+    assert np.ptp(corners, axis=0) == pytest.approx([made.width, made.height], rel=0.03)
+
+
+def test_ground_outside_the_domain_of_a_crs_has_no_grid_in_it() -> None:
+    pole = Grid("EPSG:3413", Affine(1, 0, -50, 0, -1, 50), 100, 100)
+    with pytest.raises(ValueError, match="outside the domain of the CRS 'EPSG:3857'"):
+        pole.reprojected("EPSG:3857", 1.0)
