@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -152,7 +153,8 @@ def _evidence(
     answer, failed = found.answer, list(found.failed)
     windows, homography, regions = answer.windows, found.homography, found.regions
     if not failed and not any(region.accepted for region in regions):
-        failed.append("no region is accepted")
+        commonest = Counter(region.reason for region in regions).most_common(1)
+        failed.append("no region is accepted" + "".join(f": {reason}" for reason, _ in commonest))
     used = found.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)

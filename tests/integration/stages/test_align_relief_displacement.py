@@ -79,3 +79,4 @@ def test_roofs_of_one_height_that_all_agree_are_not_taken_for_the_ground(tmp_pat
     corners = outline(SIDE, SIDE)
     assert np.linalg.norm(apply_homography(found.homography, corners) - corners, axis=1).max() > 5
     assert not any(region.accepted for region in found.regions), [region.predicted_px for region in found.regions]
+    assert all("all of the raster may be shifted" in region.reason for region in found.regions)
