@@ -20,6 +20,8 @@ from urllib.parse import quote
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from catalog.beside import Export, exporting
 from catalog.errors import CatalogError
@@ -73,12 +75,14 @@ def write_cog(source: Path, target: Path) -> None:
         target: Where to; its folder is made.
 
     Raises:
-        CatalogError: The raster cannot be read.
+        CatalogError: The raster is missing or cannot be read.
     """
+    if not source.exists():
+        raise CatalogError(f"{source}: is missing though a finished unit made it; run the pipeline again")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         rasterio.shutil.copy(source, target, **_OPTIONS, overview_resampling="AVERAGE")
-    except rasterio.errors.RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # copying raises GDAL's own errors
         raise CatalogError(f"{source}: cannot be read ({error}); run the pipeline again") from error
 
 

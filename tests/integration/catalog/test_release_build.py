@@ -125,6 +125,7 @@ def test_a_release_of_rejected_pairs_only_is_valid(make_contents, tmp_path):
         (lambda root: (root / "tiles/001/1/map/001_1_0000_0000.png").unlink(), "001_1_0000_0000.png: is missing"),
         (lambda root: (root / "tiles/001/1/map/001_1_0000_0000.png").write_bytes(b"x"), "cannot be decoded"),
         (lambda root: (root / "rasters/002/1/map.tif").unlink(), "map.tif: is missing"),
+        (lambda root: (root / "rasters/002/1/map.tif").write_bytes(b"x"), "map.tif: cannot be read"),
     ],
 )
 def test_a_failed_build_names_the_file_and_leaves_the_old_release(make_contents, tmp_path, harm, message):
