@@ -250,7 +250,7 @@ def _rough(pair: RasterPair, homography: FloatArray, reduce: int, limits: Limits
 
 def _in_part(layout: Layout, count: int) -> NDArray[np.bool_]:
     """Return which corners (N,) lie in some blocks that hold about `count` of them and are spread evenly (a rank-1
-    lattice); all, if half of the blocks would not do. More count, and those of less are among them."""
+    lattice); all, if half of the blocks would not do. Those of a lower count are among those of a higher one."""
     keys, owner = np.unique(layout.corners // layout.block, axis=0, return_inverse=True)
     blocks = -(-len(keys) * count // max(len(owner), 1))
     chosen = np.argsort((keys @ LATTICE) % 1)[: blocks if 2 * blocks <= len(keys) else None]
