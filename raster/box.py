@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,7 +21,7 @@ def box_sums(values: Tensor, rows: int, columns: int) -> Tensor:
         (..., H - rows + 1, W - columns + 1) float64, which keeps differences of running sums exact enough: at [y, x]
         the sum of the window whose first value is `values[..., y + 1, x + 1]`.
     """
-    total = values.double().cumsum(-1).cumsum(-2)
+    total = values.cumsum(-1, dtype=torch.float64).cumsum_(-2)
     strip = total[..., rows:, :] - total[..., :-rows, :]
     return strip[..., columns:] - strip[..., :-columns]
 
@@ -36,7 +37,7 @@ def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> NDArra
         size: Side of a window in pixels; every sum is divided by its square, also at the edge.
     """
     height, width = values.shape
-    total = F.pad(values, (1, 0, 1, 0)).double().cumsum(-1).cumsum(-2).cpu().numpy()
+    total = F.pad(values, (1, 0, 1, 0)).cumsum(-1, dtype=torch.float64).cumsum_(-2).cpu().numpy()
     x0, y0 = corners.T
     x1, y1 = np.minimum(x0 + size, width), np.minimum(y0 + size, height)
     return np.asarray((total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / size**2)

@@ -54,16 +54,12 @@ def orientation_harmonics(
     Returns:
         B x 4 x H x W float32.
     """
-    smooth = gaussian_blur(image, PRE_BLUR)
-    padded = F.pad(smooth, (1, 1, 1, 1), mode="replicate")
-    gradient_x = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
-    gradient_y = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
-    square, strongest = (gradient_x.square() + gradient_y.square()).max(dim=1, keepdim=True)
-    gradient_x, gradient_y = gradient_x.gather(1, strongest), gradient_y.gather(1, strongest)
+    gradient_x, gradient_y, square = _strongest_gradient(image)
     square = square + NOISE**2
     cos2 = (gradient_x.square() - gradient_y.square()) / square
     sin2 = 2 * gradient_x * gradient_y / square
     weight = square.pow(0.25)
+    del gradient_x, gradient_y, square
     if mask is None:
         weight = weight / (box_mean(weight, window) + FLOOR)
     else:
@@ -74,6 +70,28 @@ def orientation_harmonics(
         weight = weight / (1 + weight)
     harmonics = torch.cat([cos2, sin2, cos2.square() - sin2.square(), 2 * cos2 * sin2], dim=1) * weight
     return gaussian_blur(harmonics, post_blur) if post_blur else harmonics
+
+
+def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient in x and y, and its square, of the channel in which it is largest: B x 1 x H x W each.
+
+    One channel after another, as their gradients together would take most of the memory of a large image.
+    """
+    padded = F.pad(gaussian_blur(image, PRE_BLUR), (1, 1, 1, 1), mode="replicate")
+    gradient_x, gradient_y, square = _gradient(padded[:, :1])
+    for channel in padded.split(1, dim=1)[1:]:
+        x, y, larger = _gradient(channel)
+        stronger = larger > square
+        gradient_x, gradient_y = torch.where(stronger, x, gradient_x), torch.where(stronger, y, gradient_y)
+        square = torch.where(stronger, larger, square)
+    return gradient_x, gradient_y, square
+
+
+def _gradient(padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient in x and y and its square, of values with a border of one pixel."""
+    x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    return x, y, x.square() + y.square()
 
 
 def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
@@ -104,7 +122,7 @@ def box_mean(values: Tensor, window: int) -> Tensor:
         The shape and type of `values`.
     """
     radius = window // 2
-    padded = F.pad(values.double(), (radius + 1, radius, radius + 1, radius), mode="replicate")
+    padded = F.pad(values, (radius + 1, radius, radius + 1, radius), mode="replicate")
     return (box_sums(padded, window, window) / window**2).to(values.dtype)
 
 

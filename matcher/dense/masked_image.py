@@ -45,7 +45,7 @@ class MaskedImage:
         image = torch.from_numpy(cv2.resize(self.image, size, interpolation=method)).to(self.device)
         mask = torch.from_numpy(cv2.resize(self.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
         matrix = resizing(size[0] / width, size[1] / height)
-        return image.permute(2, 0, 1)[None].float() / 255, mask[None, None].to(self.device), matrix
+        return image.permute(2, 0, 1)[None].float().div_(255), mask[None, None].to(self.device), matrix
 
     def harmonics(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
         """Return the harmonics (1 x 4 x H x W, see `orientation_harmonics`) of the image resized by `scale`, and the
