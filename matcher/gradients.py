@@ -8,6 +8,8 @@ brightness. Soft binning of orientations is in the manner of CFOG (Ye et al., 20
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,7 +38,7 @@ def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, m
     Returns:
         B x O x H x W in [0, 1).
     """
-    gradient_x, gradient_y = _strongest_gradient(image)
+    gradient_x, gradient_y = strongest_gradient(image, _scharr)
     magnitude = torch.sqrt(gradient_x.square() + gradient_y.square())
     valid = torch.ones_like(magnitude[:1]) if mask is None else _interior(mask).to(magnitude.dtype)
     magnitude = magnitude * valid
@@ -53,21 +55,35 @@ def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, m
     return result.scatter_add_(1, (index + 1).remainder(orientations), strength * upper_share)
 
 
-def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the x and y derivative per pixel (B x 1 x H x W each) of the channel where the gradient is largest.
+def strongest_gradient(image: Tensor, derivatives: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the gradient of the channel in which it is largest, at each pixel.
 
-    Scharr's kernel, (-1, 0, 1) / 2 across and (3, 10, 3) / 16 along. Sums of shifted views: on a CPU several times
-    faster than convolutions of single channels.
+    One channel after another, as the gradients of all together would take most of the memory of a large image.
+
+    Args:
+        image: B x C x H x W float; outside it the border is replicated.
+        derivatives: From B x 1 x (H + 2) x (W + 2) to the x and y derivatives inside, B x 1 x H x W each.
+
+    Returns:
+        The x and y derivatives, B x 1 x H x W each.
     """
-    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
-    gradients_x = _along(padded[..., 2:] - padded[..., :-2])
-    gradients_y = _along((padded[..., 2:, :] - padded[..., :-2, :]).transpose(-1, -2)).transpose(-1, -2)
-    strongest_x, strongest_y = gradients_x[:, :1], gradients_y[:, :1]
-    for channel in range(1, image.shape[1]):
-        x, y = gradients_x[:, channel : channel + 1], gradients_y[:, channel : channel + 1]
+    first, *others = F.pad(image, (1, 1, 1, 1), mode="replicate").split(1, dim=1)
+    strongest_x, strongest_y = derivatives(first)
+    for channel in others:
+        x, y = derivatives(channel)
         stronger = x.square() + y.square() > strongest_x.square() + strongest_y.square()
         strongest_x, strongest_y = torch.where(stronger, x, strongest_x), torch.where(stronger, y, strongest_y)
-    return strongest_x / 32, strongest_y / 32
+    return strongest_x, strongest_y
+
+
+def _scharr(padded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return derivatives by Scharr's kernel, (-1, 0, 1) / 2 across and (3, 10, 3) / 16 along.
+
+    Sums of shifted views: on a CPU several times faster than convolutions of single channels.
+    """
+    x = _along(padded[..., 2:] - padded[..., :-2])
+    y = _along((padded[..., 2:, :] - padded[..., :-2, :]).transpose(-1, -2)).transpose(-1, -2)
+    return x / 32, y / 32
 
 
 def _along(difference: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from matcher.gradients import strongest_gradient
 from raster.box import box_sums
 
 CHANNELS = 4
@@ -54,8 +55,8 @@ def orientation_harmonics(
     Returns:
         B x 4 x H x W float32.
     """
-    gradient_x, gradient_y, square = _strongest_gradient(image)
-    square = square + NOISE**2
+    gradient_x, gradient_y = strongest_gradient(gaussian_blur(image, PRE_BLUR), _central_differences)
+    square = gradient_x.square() + gradient_y.square() + NOISE**2
     cos2 = (gradient_x.square() - gradient_y.square()) / square
     sin2 = 2 * gradient_x * gradient_y / square
     weight = square.pow(0.25)
@@ -72,26 +73,9 @@ def orientation_harmonics(
     return gaussian_blur(harmonics, post_blur) if post_blur else harmonics
 
 
-def _strongest_gradient(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradient in x and y, and its square, of the channel in which it is largest: B x 1 x H x W each.
-
-    One channel after another, as their gradients together would take most of the memory of a large image.
-    """
-    padded = F.pad(gaussian_blur(image, PRE_BLUR), (1, 1, 1, 1), mode="replicate")
-    gradient_x, gradient_y, square = _gradient(padded[:, :1])
-    for channel in padded.split(1, dim=1)[1:]:
-        x, y, larger = _gradient(channel)
-        stronger = larger > square
-        gradient_x, gradient_y = torch.where(stronger, x, gradient_x), torch.where(stronger, y, gradient_y)
-        square = torch.where(stronger, larger, square)
-    return gradient_x, gradient_y, square
-
-
-def _gradient(padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradient in x and y and its square, of values with a border of one pixel."""
+def _central_differences(padded: Tensor) -> tuple[Tensor, Tensor]:
     x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    return x, y, x.square() + y.square()
+    return x, (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
 
 
 def turn_harmonics(harmonics: Tensor, angles: Tensor) -> Tensor:
