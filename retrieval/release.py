@@ -43,6 +43,11 @@ class Landmarks:
     items: Mapping[Modality, Items]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def every_item(self) -> dict[Modality, Items]:
+        """Return the items of all modalities that have one, the places of the landmarks among them."""
+        places = Items(self.ids, np.arange(len(self.ids)), self.lonlat)
+        return {name: items for name, items in {**self.items, "coordinates": places}.items() if len(items)}
+
 
 def read_release(root: Path) -> Benchmark:
     """Read the queries and galleries of the seven tasks.
@@ -73,11 +78,11 @@ def read_release(root: Path) -> Benchmark:
         queries[name] = _images(root, rows_of, number)
         galleries[name] = _images(root, [*rows_of, *others], number)
     aerials = [row for row in distractors if row["modality"] == "satellite"]
-    centres = shapely.get_coordinates(shapely.centroid(shapely.from_wkb([row["geometry"] for row in aerials])))
+    centres = _centres(root, aerials)
     galleries["coordinates"] = Items(
         [*number, *(row["image_id"] for row in aerials)],
         np.concatenate([np.arange(len(number)), np.full(len(aerials), DISTRACTOR)]),
-        np.concatenate([lonlat, centres.reshape(-1, 2)]),
+        np.concatenate([lonlat, centres]),
     )
     return Benchmark(_title(root), queries, galleries, lonlat, _groups(rows), list(number))
 
@@ -150,6 +155,12 @@ def _sentences(root: Path, split: str, number: Mapping[str, int]) -> Items:
 
 
 def _images(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
+    lost = [row for row in rows if not row["distractor"] and row["landmark_id"] not in number]
+    if lost:
+        raise RetrievalError(
+            f"{root}: the image {lost[0]['image_id']} and {len(lost) - 1} more show landmarks that landmarks.parquet "
+            "has not in their split; verify the release"
+        )
     landmarks = [DISTRACTOR if row["distractor"] else number[row["landmark_id"]] for row in rows]
     paths = [row["image_path"] for row in rows]
     return Items([row["image_id"] for row in rows], np.array(landmarks, np.int64), None, partial(_inside, root, paths))
@@ -161,6 +172,18 @@ def _inside(root: Path, paths: Sequence[str], position: int) -> Path:
     if relative.is_absolute() or ".." in relative.parts:
         raise RetrievalError(f"{root}: names the image {relative}, which lies outside; verify the release")
     return root / relative
+
+
+def _centres(root: Path, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
+    """Return longitude and latitude (N, 2) of the middles of images."""
+    try:
+        shapes = shapely.from_wkb([row["geometry"] for row in rows])
+    except (shapely.errors.ShapelyError, TypeError) as error:
+        raise RetrievalError(f"{root}: the geometry of an image is no WKB ({error}); verify the release") from error
+    centres = shapely.get_coordinates(shapely.centroid(shapes))
+    if len(centres) != len(rows):
+        raise RetrievalError(f"{root}: an aerial image of the split index has no geometry; verify the release")
+    return centres.reshape(-1, 2)
 
 
 def _landmark_rows(root: Path, split: str | None) -> list[Row]:

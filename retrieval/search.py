@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -78,14 +78,7 @@ def search(
     Raises:
         RetrievalError: Shapes do not fit each other.
     """
-    if queries.shape[1] != gallery.shape[1]:
-        raise RetrievalError(
-            f"queries have {queries.shape[1]} dimensions, the gallery {gallery.shape[1]}: encode both with one model"
-        )
-    if len(positives) != len(queries) or len(distractors) != len(gallery):
-        raise RetrievalError("give one list of right answers a query and one distractor flag an item of the gallery")
-    if not len(gallery):
-        raise RetrievalError("the gallery is empty")
+    checked_shapes(queries, gallery, positives, distractors)
     group = max(1, _SCORES_BYTES // (4 * len(gallery)))
     scores = np.empty((min(group, len(queries)), len(gallery)), np.float32)
     found: list[Hits] = []
@@ -99,6 +92,45 @@ def search(
                 lambda row, right: _hits(row, right, distractors), rows, positives[start : start + len(part)]
             )
     return found
+
+
+def checked_shapes(
+    queries: Vectors, gallery: Vectors, positives: Sequence[Ids], distractors: npt.NDArray[np.bool_]
+) -> None:
+    """Check what is given to a search.
+
+    Args:
+        queries: (Q, D).
+        gallery: (N, D), N at least 1.
+        positives: One list a query.
+        distractors: (N,).
+
+    Raises:
+        RetrievalError: Shapes do not fit each other, or the gallery is empty.
+    """
+    if queries.shape[1] != gallery.shape[1]:
+        raise RetrievalError(
+            f"queries have {queries.shape[1]} dimensions, the gallery {gallery.shape[1]}: encode both with one model"
+        )
+    if len(positives) != len(queries) or len(distractors) != len(gallery):
+        raise RetrievalError("give one list of right answers a query and one distractor flag an item of the gallery")
+    if not len(gallery):
+        raise RetrievalError("the gallery is empty")
+
+
+def hits_among(scores: Float32, answers: Ids, positives: Ids, distractors: npt.NDArray[np.bool_]) -> Hits:
+    """Rank the answers that an index found for a query; what it did not find has the last rank.
+
+    Args:
+        scores: (M,) of the answers.
+        answers: (M,) their positions in the gallery.
+        positives: Positions of the right answers in the gallery.
+        distractors: (N,) items of the gallery that belong to no landmark.
+    """
+    right = np.flatnonzero(np.isin(answers, positives))
+    found = _hits(np.array(scores, np.float32), right, distractors[answers])
+    first_rank = found.first_rank if len(right) else len(distractors)
+    return replace(found, positives=len(positives), first_rank=first_rank, nearest=int(answers[found.nearest]))
 
 
 def _score(queries: Float32, gallery: Vectors, scores: Float32, pool: ThreadPoolExecutor, device: str) -> None:

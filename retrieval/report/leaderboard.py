@@ -48,8 +48,9 @@ def read_results(path: Path) -> dict[str, Any]:
 def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
     """Return a leaderboard as Markdown.
 
-    There is a table for every dataset, protocol and task, so that only what can be compared stands together. A model
-    that was measured on several machines has one row if the figures agree, and a row each with a note if they do not.
+    There is a table for every dataset, task, protocol and kind of search, so that only what can be compared stands
+    together. A model that was measured on several machines has one row if the figures agree, and a row each with a note
+    if they do not.
     Each model is compared with the first one on the same queries (see `compare_by_landmark`), where both have tables.
 
     Args:
@@ -63,15 +64,16 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
     tables: dict[tuple[str, str, str, str], list[tuple[str, str, dict[str, Any]]]] = defaultdict(list)
     for each in results:
         for entry in each["results"]:
-            protocol = entry["protocol"] if "R@1" in entry["figures"] else ""
+            protocol = f", protocol {entry['protocol']}" if "R@1" in entry["figures"] else ""
+            approximate = each.get("search", "exact") != "exact"  # earlier versions had no other
+            searched = f", {each['search']} search" if approximate else ""
             dataset = each["dataset"]
-            key = (dataset["name"], dataset["digest"], entry["task"], protocol)
+            key = (dataset["name"], dataset["digest"], entry["task"], protocol + searched)
             table = each["folder"] / f"{entry['task'].replace(' ', '-')}-{entry['protocol']}.parquet"
             tables[key].append((each["model"], each["machine"]["name"], {**entry, "queries_of": table}))
     lines = ["# Leaderboard", ""]
-    for (name, digest, task, protocol), entries in sorted(tables.items()):
+    for (name, digest, task, under), entries in sorted(tables.items()):
         first = entries[0][2]
-        under = f", protocol {protocol}" if protocol else ""
         lines += [
             f"## {name}: {task}{under}",
             "",

@@ -18,11 +18,14 @@ from retrieval.errors import RetrievalError
 from retrieval.evaluate import TaskResult
 from retrieval.images import read_image
 from retrieval.report.plots import distance_curves, error_map, recall_curves
+from retrieval.vectors import Float32, Vectors
 
 DRAWN = 3
 """Queries of a task that are drawn, of the best and of the worst each."""
 _ANSWERS = 5
 _THUMBNAIL = 150
+_BLOCK = 65_536
+"""Vectors that are scored at once."""
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#1b1b1b}
@@ -48,8 +51,7 @@ def write_report(
     about: Mapping[str, Any],
     results: Sequence[TaskResult],
     benchmark: Benchmark,
-    gallery: Tables,
-    asking: Tables,
+    tables: Tables,
 ) -> None:
     """Write the report.
 
@@ -58,8 +60,7 @@ def write_report(
         about: What `results.json` says of model, dataset and machine.
         results: Of all tasks and protocols.
         benchmark: Queries and galleries, for the pictures.
-        gallery: Embeddings of the galleries.
-        asking: Embeddings of the queries.
+        tables: Embeddings of queries and galleries.
     """
     whole = [each for each in results if each.protocol == "whole-gallery" or each.task.endswith("C")]
     title = escape(f"{about['model']} on {about['dataset']['name']}")
@@ -86,8 +87,9 @@ def write_report(
     parts += _breakdowns(list(found.values()))
     for each in found.values():
         if each.task in TASKS:
-            parts += _queries(each, TASKS[each.task], benchmark, gallery, asking)
-    html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+            parts += _queries(each, TASKS[each.task], benchmark, tables)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    html = f'<!doctype html><html lang="en">{head}<title>{title}</title><style>{_STYLE}</style>'
     path.write_text(html + f"<body>{''.join(parts)}</body></html>", encoding="utf-8")
 
 
@@ -104,7 +106,8 @@ def _machine(about: Mapping[str, Any]) -> str:
     machine = about["machine"]
     return escape(
         f"MapData {about['version']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-        f"dataset {about['dataset']['digest']}. Ranks count from 0. Intervals of 95% are over landmarks."
+        f"dataset {about['dataset']['digest']}, {about['search']} search. Ranks count from 0. Intervals of 95% are "
+        "over landmarks."
     )
 
 
@@ -116,7 +119,8 @@ def _table(results: Sequence[TaskResult], columns: Sequence[str]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in ("task", "queries", "gallery", *columns))
     rows = []
     for each in results:
-        cells = [f"<td>{escape(each.task)}</td><td>{each.queries}</td><td>{each.gallery}</td>"]
+        without = f" <small>and {each.without_answer} without a right answer</small>" if each.without_answer else ""
+        cells = [f"<td>{escape(each.task)}</td><td>{each.queries}{without}</td><td>{each.gallery}</td>"]
         for name in columns:
             figure = each.figures[name]
             share = name.startswith(("R@", "mAP", "within"))
@@ -157,29 +161,40 @@ def _breakdowns(results: Sequence[TaskResult]) -> list[str]:
     return parts
 
 
-def _queries(result: TaskResult, task: Task, benchmark: Benchmark, gallery: Tables, asking: Tables) -> list[str]:
+def _queries(result: TaskResult, task: Task, benchmark: Benchmark, tables: Tables) -> list[str]:
     queries, items = benchmark.queries[task.query], benchmark.galleries[task.gallery]
     if queries.content is None or items.content is None:
         return []
     ranks = result.rows["first_rank"].to_numpy()
+    positions = {name: position for position, name in enumerate(queries.ids)}
+    asked = [positions[name] for name in result.rows["query"].to_pylist()]
     order = np.argsort(ranks, kind="stable")
     drawn = min(DRAWN, len(order) // 2)
+    searched = tables[task.gallery].gallery(items)
     parts = []
     for word, chosen in (("Best", order[:drawn]), ("Worst", order[::-1][:drawn])):
         parts.append(f"<h2>{word} queries of {escape(result.task)}</h2>")
-        for number in chosen.tolist():
-            parts.append(_query(number, int(ranks[number]), queries, items, task, gallery, asking))
+        for row in chosen.tolist():
+            vector = tables[task.query].take(_one(queries, asked[row])).read(0, 1)[0]
+            parts.append(_query(asked[row], int(ranks[row]), queries, items, _nearest(vector, *searched)))
     return parts
 
 
-def _query(number: int, rank: int, queries: Items, items: Items, task: Task, gallery: Tables, asking: Tables) -> str:
-    row = asking[task.query].rows[queries.ids[number]]
-    vector = asking[task.query].vectors.read(row, row + 1)[0]
-    table, order = gallery[task.gallery].vectors, gallery[task.gallery].gallery_order(items)
-    scores = np.concatenate([table.read(start, start + 65_536) @ vector for start in range(0, len(table), 65_536)])
+def _one(items: Items, position: int) -> Items:
+    return Items([items.ids[position]], items.landmarks[position : position + 1])
+
+
+def _nearest(vector: Float32, table: Vectors, order: npt.NDArray[np.int64]) -> list[int]:
+    """Return the positions in the gallery of the items that are most like a query."""
+    scores = np.concatenate([table.read(start, start + _BLOCK) @ vector for start in range(0, len(table), _BLOCK)])
+    nearest: list[int] = order[np.argsort(-scores, kind="stable")[:_ANSWERS]].tolist()
+    return nearest
+
+
+def _query(number: int, rank: int, queries: Items, items: Items, nearest: Sequence[int]) -> str:
     own = int(queries.landmarks[number])
     shown = [_item(queries, number, "asked", f"query; right answer at rank {rank}")]
-    for place, position in enumerate(order[np.argsort(-scores, kind="stable")[:_ANSWERS]].tolist()):
+    for place, position in enumerate(nearest):
         right = items.landmarks[position] == own
         label = "right" if right else "distractor" if items.landmarks[position] == DISTRACTOR else "another landmark"
         shown.append(_item(items, position, "right" if right else "", f"{place}: {label}"))

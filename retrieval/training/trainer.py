@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,10 @@ class _State:
         """Load the checkpoint, if there is one, and return the next step."""
         if not self.path.is_file():
             return 0
-        saved = torch.load(self.path, weights_only=True)
+        try:
+            saved = torch.load(self.path, weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
+            raise RetrievalError(f"{self.path}: cannot be read ({error}); delete it to begin anew") from error
         if saved["settings"] != self.settings:
             raise RetrievalError(f"{self.path}: was made with other settings; name another folder or delete it")
         self.towers.load_state_dict(saved["towers"])

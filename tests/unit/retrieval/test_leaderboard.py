@@ -57,6 +57,15 @@ def test_a_worse_model_is_told_from_an_equal_one(tmp_path: Path) -> None:
     assert float(alike.split(", p ")[1].split()[0]) > 0.05
 
 
+def test_approximate_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
+    ranks = np.full(len(LANDMARKS), 2)
+    first, second = results(tmp_path / "a", "good", ranks), results(tmp_path / "b", "bad", ranks + 1)
+    assert write_leaderboard([first, second | {"search": "exact"}]).count("## ") == 1
+    text = write_leaderboard([first, second | {"search": "approximate (faiss)"}])
+    assert text.count("## ") == 2
+    assert "protocol whole-gallery, approximate (faiss) search" in text
+
+
 def test_other_queries_or_no_table_are_not_compared(tmp_path: Path) -> None:
     ranks = np.full(len(LANDMARKS), 2)
     first = results(tmp_path / "a", "good", ranks)
