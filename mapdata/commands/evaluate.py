@@ -101,12 +101,13 @@ def vectorised(
     from mapdata.encoding import encoded
     from pipeline.run import Stopped
     from retrieval.encoders import load_encoder
+    from retrieval.encoders.registry import shown_name
     from retrieval.measure import Vectorised, refuse_trained
 
     encoder = load_encoder(params.model, params.device)
     refuse_trained(encoder, benchmark)
     try:
-        return Vectorised(encoder.name, encoder.identity, encoded(params, place, workers, scheduler, run))
+        return Vectorised(shown_name(encoder.name), encoder.identity, encoded(params, place, workers, scheduler, run))
     except Stopped as stop:
         raise report_stop(stop) from None
 

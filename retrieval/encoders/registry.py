@@ -106,6 +106,12 @@ def resolve_encoder(name: str, folder: Path) -> str:
     return name.removesuffix(str(path)) + str(there)
 
 
+def shown_name(name: str) -> str:
+    """Return the name of an encoder as reports show it: of a file's path the last two parts, whatever the machine."""
+    path = _file_in(name)
+    return name if path is None else name.removesuffix(str(path)) + "/".join(path.parts[-2:])
+
+
 def _file_in(name: str) -> Path | None:
     """Return the file or folder that a name of the grammar has in it."""
     plain, _, weights = name.partition("@")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from blake3 import blake3
 
 from retrieval.errors import RetrievalError
 from retrieval.statistics import compare_by_landmark
@@ -61,8 +62,14 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
     """
     if not results:
         raise RetrievalError("no results; name folders that `mapdata evaluate` wrote")
+    identities: dict[str, set[str]] = defaultdict(set)
+    for each in results:
+        identities[each["model"]].add(each["identity"])
     tables: dict[tuple[str, str, str, str], list[tuple[str, str, dict[str, Any]]]] = defaultdict(list)
     for each in results:
+        # Two models may have one name, such as weights of two trainings.
+        several = len(identities[each["model"]]) > 1
+        model = f"{each['model']} [{blake3(each['identity'].encode()).hexdigest()[:8]}]" if several else each["model"]
         for entry in each["results"]:
             protocol = f", protocol {entry['protocol']}" if "R@1" in entry["figures"] else ""
             approximate = each.get("search", "exact") != "exact"  # earlier versions had no other
@@ -70,12 +77,12 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
             dataset = each["dataset"]
             key = (dataset["name"], dataset["digest"], entry["task"], protocol + searched)
             table = each["folder"] / f"{entry['task'].replace(' ', '-')}-{entry['protocol']}.parquet"
-            tables[key].append((each["model"], each["machine"]["name"], {**entry, "queries_of": table}))
+            tables[key].append((model, each["machine"]["name"], {**entry, "queries_of": table}))
     lines = ["# Leaderboard", ""]
     for (name, digest, task, under), entries in sorted(tables.items()):
         first = entries[0][2]
         lines += [
-            f"## {name}: {task}{under}",
+            f"## {_text(name)}: {task}{under}",
             "",
             f"{first['queries']} queries, {first['gallery']} items; {digest}.",
             "",
@@ -96,8 +103,13 @@ def _table(entries: Sequence[tuple[str, str, dict[str, Any]]]) -> list[str]:
     for model, machines, entry in rows:
         cells = [_cell(entry["figures"][name], name) for name in columns]
         cells.append("" if entry is rows[0][2] else _compared(entry["queries_of"], rows[0][2]["queries_of"], figure))
-        lines.append(f"| {model} | {' | '.join(cells)} | {machines} |")
+        lines.append(f"| {_text(model)} | {' | '.join(cells)} | {_text(machines)} |")
     return lines
+
+
+def _text(name: str) -> str:
+    """Return a name so that it neither ends a cell nor a line of a table."""
+    return " ".join(name.split()).replace("|", "\\|")
 
 
 def _compared(table: Path, first: Path, figure: str) -> str:

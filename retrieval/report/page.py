@@ -32,7 +32,7 @@ body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;paddin
 table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
-small{color:#555}figure{display:inline-block;margin:.5rem;vertical-align:top;max-width:480px}
+h1{overflow-wrap:anywhere}small{color:#555}figure{display:inline-block;margin:.5rem;vertical-align:top;max-width:480px}
 figcaption{font-size:12px;color:#555}svg{width:460px;max-width:100%;font:11px system-ui,sans-serif}
 .grid{stroke:#e2e2e2}.legend span{margin-right:.8rem}.legend{font-size:12px}
 .legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em}
@@ -62,7 +62,6 @@ def write_report(
         benchmark: Queries and galleries, for the pictures.
         tables: Embeddings of queries and galleries.
     """
-    whole = [each for each in results if each.protocol == "whole-gallery" or each.task.endswith("C")]
     title = escape(f"{about['model']} on {about['dataset']['name']}")
     parts = [f"<h1>{title}</h1>", f"<p>{_machine(about)}</p>"]
     for protocol, note in _PROTOCOLS.items():
@@ -76,7 +75,9 @@ def write_report(
     placed = _unique([each for each in results if "median km" in each.figures])
     if placed:
         parts += ["<h2>Geolocation</h2>", _table(placed, _GEOLOCATION)]
-    found = {each.task: each for each in whole if "first_rank" in each.rows.column_names}
+    ranked = [each for each in results if "first_rank" in each.rows.column_names]
+    drawn = max((each.protocol for each in ranked), default="")  # the whole gallery, where it was measured
+    found = {each.task: each for each in ranked if each.protocol == drawn}
     ranks = {name: each.rows["first_rank"].to_numpy() for name, each in found.items()}
     parts += ["<h2>Curves</h2>", recall_curves(ranks, {name: each.gallery for name, each in found.items()})]
     parts.append(distance_curves({each.task: each.rows["error_km"].to_numpy() for each in placed}))
@@ -84,7 +85,7 @@ def write_report(
         answers = np.stack([each.rows[name].to_numpy() for name in ("longitude", "latitude")], axis=1)
         truth = benchmark.lonlat[each.rows["landmark"].to_numpy()]
         parts.append(error_map(each.task, truth, answers, each.rows["error_km"].to_numpy()))
-    parts += _breakdowns(list(found.values()))
+    parts += _breakdowns(list(found.values()), drawn)
     for each in found.values():
         if each.task in TASKS:
             parts += _queries(each, TASKS[each.task], benchmark, tables)
@@ -98,6 +99,7 @@ _PROTOCOLS = {
     "official": "As the published evaluation computes: distractors are removed from the list before recall and "
     "precision are taken; only the median rank counts them. Never compare them with those of the whole gallery.",
 }
+_GROUPINGS = {"images": "number of photographs"}
 _RETRIEVAL = ("R@1", "R@5", "R@10", "mAP@1k", "MRR", "median rank", "median rank by chance")
 _GEOLOCATION = ("within 1 km", "within 25 km", "within 200 km", "within 750 km", "within 2500 km", "median km")
 
@@ -138,7 +140,7 @@ def _number(value: float, share: bool) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _breakdowns(results: Sequence[TaskResult]) -> list[str]:
+def _breakdowns(results: Sequence[TaskResult], protocol: str) -> list[str]:
     parts = []
     groupings = list(dict.fromkeys(name for each in results for name in each.breakdowns))
     for grouping in groupings:
@@ -155,7 +157,8 @@ def _breakdowns(results: Sequence[TaskResult]) -> list[str]:
             )
             rows.append(f"<tr><td>{escape(group)}</td>{cells}</tr>")
         parts.append(
-            f"<h2>R@10 by {escape(grouping)}, whole gallery</h2><table><thead><tr><th></th>{head}</tr></thead>"
+            f"<h2>R@10 by {escape(_GROUPINGS.get(grouping, grouping))}, protocol {protocol}</h2>"
+            f"<table><thead><tr><th></th>{head}</tr></thead>"
         )
         parts.append(f"<tbody>{''.join(rows)}</tbody></table>")
     return parts

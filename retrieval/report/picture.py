@@ -88,7 +88,11 @@ def _draw_map(place: Any, answers: Answers, landmarks: Landmarks) -> None:
     place.scatter(*landmarks.lonlat.T, s=6, color="0.75", label=f"all {len(landmarks.ids)} landmarks")
     for rank, answer in enumerate(answers.answers, start=1):
         place.scatter(*answer.lonlat, s=60, color="#d55e00" if rank == 1 else "#0072b2", zorder=3)
-        place.annotate(str(rank), answer.lonlat, xytext=(5, 4), textcoords="offset points", fontsize=10)
+        angle = 2 * np.pi * rank / len(answers.answers)  # numbers of answers at one place stand around it
+        away = (16 * np.sin(angle), 16 * np.cos(angle))
+        place.annotate(
+            str(rank), answer.lonlat, xytext=away, textcoords="offset points", ha="center", va="center", fontsize=10
+        )
     middle = float(np.radians(landmarks.lonlat[:, 1].mean()))
     place.set_aspect(1 / max(float(np.cos(middle)), 0.1), adjustable="datalim")
     place.grid(color="0.92")

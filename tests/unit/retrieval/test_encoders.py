@@ -14,7 +14,7 @@ from retrieval.benchmark import Modality
 from retrieval.encode import checked, encode
 from retrieval.encoders import Encoder, check_encoder, load_encoder
 from retrieval.encoders.baseline import Baseline
-from retrieval.encoders.registry import resolve_encoder
+from retrieval.encoders.registry import resolve_encoder, shown_name
 from retrieval.errors import RetrievalError
 from retrieval.training.record import record_of
 
@@ -122,6 +122,14 @@ def test_what_an_encoder_gives_is_checked(made: list[object]) -> None:
 def test_a_class_without_identity_is_no_encoder() -> None:
     with pytest.raises(RetrievalError, match="sets no `identity`"):
         load_encoder(f"{__name__}:Nameless")
+
+
+def test_reports_show_no_folder_of_a_machine() -> None:
+    assert shown_name("baseline@/home/ann/runs/model/baseline.safetensors") == "baseline@model/baseline.safetensors"
+    assert shown_name("transformers:/home/ann/models/clip") == "transformers:models/clip"
+    assert shown_name("open_clip:ViT-B-32@/data/w/b32.pt") == "open_clip:ViT-B-32@w/b32.pt"
+    assert shown_name("transformers:openai/clip") == "transformers:openai/clip"
+    assert shown_name("hashed-words") == "hashed-words"
 
 
 def test_a_file_in_a_name_is_relative_to_the_configuration(tmp_path: Path) -> None:
