@@ -30,8 +30,10 @@ def decode_picture(body: bytes, formats: tuple[str, ...] | None = None) -> Image
     try:
         with PIL.Image.open(io.BytesIO(body), formats=formats) as head:  # decodes no pixels
             width, height = head.size
+    except PIL.UnidentifiedImageError:
+        raise RasterError("no image of a known format") from None
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise RasterError(f"no image ({error})") from error
+        raise RasterError(f"no image that can be read ({error})") from error
     if width * height > MOST_PIXELS:
         raise RasterError(f"{width} x {height} pixels are more than 100 million; reduce the image")
     # OpenCV fills what is missing of a JPEG with grey.

@@ -18,5 +18,7 @@ def read_image(path: Path) -> Image:
     """
     try:
         return decode_picture(path.read_bytes())
-    except (OSError, RasterError) as error:
-        raise RetrievalError(f"{path}: missing or no image ({error}); verify the dataset") from error
+    except OSError as error:
+        raise RetrievalError(f"{path}: no such image ({error.strerror}); verify the dataset") from error
+    except RasterError as error:
+        raise RetrievalError(f"{path}: {error}") from error

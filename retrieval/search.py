@@ -147,6 +147,26 @@ def _score(queries: Float32, gallery: Vectors, scores: Float32, pool: ThreadPool
     list(pool.map(fill, range(0, len(gallery), _BLOCK)))
 
 
+def checked_device(device: str) -> str:
+    """Return the name of a device that torch can compute on.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" and so on.
+
+    Raises:
+        RetrievalError: There is no such device here.
+    """
+    if device != "cpu":
+        import torch  # only where a device is asked for
+
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).partition("\n")[0]
+            raise RetrievalError(f"torch cannot compute on the device {device!r} here ({first}); take cpu") from error
+    return device
+
+
 def _product_on(device: str, queries: Float32, block: Float32) -> Float32:
     import torch  # only where a device is asked for
 

@@ -125,9 +125,11 @@ def measured(
     """Measure what `vectors` gives, which is asked for once the names are checked; see `retrieval.measure.measure`."""
     from retrieval.measure import checked_tasks, measure, tasks_of
     from retrieval.metrics import PROTOCOLS, checked_protocol
+    from retrieval.search import checked_device
 
     chosen = list(dict.fromkeys(checked_protocol(name) for name in protocols or PROTOCOLS))
     checked_tasks(tasks)
+    checked_device(device)
     given = vectors()
     return measure(benchmark, given, tasks_of(benchmark, given, tasks), chosen, out, pooled, device, approximate)
 

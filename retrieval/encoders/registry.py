@@ -27,6 +27,7 @@ from raster.names import NameFault, installed, is_importable, load, unknown
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.hub import is_hub_name
 from retrieval.errors import RetrievalError
+from retrieval.search import checked_device
 
 ENTRY_POINTS = "mapdata.encoders"
 
@@ -60,11 +61,11 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
 
     Raises:
         RetrievalError: There is no such encoder (the message gives the nearest spelling), a package that it needs is
-            not installed, a file is missing, or what the name stands for is no encoder.
+            not installed, a file or the device is missing, or what the name stands for is no encoder.
     """
     target, argument = _target(name)
     factory = _factory(name, target)
-    offered = {"name": name, "argument": argument, "device": device}
+    offered = {"name": name, "argument": argument, "device": checked_device(device)}
     accepted = inspect.signature(factory).parameters
     encoder = factory(**{key: value for key, value in offered.items() if key in accepted})
     if not isinstance(encoder, Encoder):

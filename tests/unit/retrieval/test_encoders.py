@@ -69,6 +69,12 @@ def test_what_is_wrong_with_a_name_is_said(name: str, what: str) -> None:
         load_encoder(name)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(RetrievalError, match="torch cannot compute on the device"):
+        load_encoder("baseline", device)
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").touch()
     (tmp_path / "config.json").touch()
@@ -109,7 +115,7 @@ def test_contents_are_encoded_in_batches(tmp_path: Path) -> None:
     with pytest.raises(RetrievalError, match="does not encode satellite"):
         encode(encoder, "satellite", paths)
     paths[0].write_bytes(b"no image")
-    with pytest.raises(RetrievalError, match=r"a\.png: missing or no image"):
+    with pytest.raises(RetrievalError, match=r"a\.png: no image of a known format"):
         encode(encoder, "ground", paths)
 
 

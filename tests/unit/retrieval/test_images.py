@@ -31,5 +31,5 @@ def test_channels_are_red_green_and_blue(tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.full((4, 4, 3), (0, 0, 255), np.uint8))
     assert read_image(path)[0, 0].tolist() == [255, 0, 0]
     for missing in (tmp_path / "nowhere.png", tmp_path):
-        with pytest.raises(RetrievalError, match="missing or no image"):
+        with pytest.raises(RetrievalError, match="no such image"):
             read_image(missing)
