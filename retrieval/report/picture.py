@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from retrieval.answers import Answers
 from retrieval.benchmark import Modality
@@ -87,12 +88,13 @@ def _side_by_side(images: Sequence[Image]) -> Image:
 def _draw_map(place: Any, answers: Answers, landmarks: Landmarks) -> None:
     place.scatter(*landmarks.lonlat.T, s=6, color="0.75", label=f"all {len(landmarks.ids)} landmarks")
     for rank, answer in enumerate(answers.answers, start=1):
-        place.scatter(*answer.lonlat, s=60, color="#d55e00" if rank == 1 else "#0072b2", zorder=3)
+        place.scatter(*answer.lonlat, s=28, color="#d55e00" if rank == 1 else "#0072b2", zorder=4 if rank == 1 else 3)
         angle = 2 * np.pi * rank / len(answers.answers)  # numbers of answers at one place stand around it
-        away = (16 * np.sin(angle), 16 * np.cos(angle))
+        away = (13 * np.sin(angle), 13 * np.cos(angle))
         place.annotate(
-            str(rank), answer.lonlat, xytext=away, textcoords="offset points", ha="center", va="center", fontsize=10
-        )
+            str(rank), answer.lonlat, xytext=away, textcoords="offset points", ha="center", va="center", fontsize=10,
+            zorder=5, path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
     middle = float(np.radians(landmarks.lonlat[:, 1].mean()))
     place.set_aspect(1 / max(float(np.cos(middle)), 0.1), adjustable="datalim")
     place.grid(color="0.92")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from landmark_release import write_release
@@ -77,9 +80,6 @@ def test_what_was_trained_finds_landmarks_never_seen(folder: Path, model: str) -
 
 
 def test_landmarks_seen_in_training_are_refused(folder: Path, model: str, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     for name in ("manifest", "landmarks", "texts"):
         table = pq.read_table(folder / "release" / f"{name}.parquet")
         splits = pa.array(["query" if each == "train" else each for each in table["split"].to_pylist()])
@@ -120,6 +120,21 @@ def test_a_photograph_and_a_sentence_find_their_landmark(folder: Path, model: st
     seen = ("--split", "train", "--allow-trained")
     given = ("retrieve", "a red tower", "--release", folder / "release", "--model", model)
     assert "(trained on it)" in run(*given, *seen)
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_titles_and_questions_of_any_script_are_drawn(folder: Path, model: str, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(folder / "release", release)
+    table = pq.read_table(release / "landmarks.parquet")
+    titles = ["東京タワー $1", "경복궁", "Église & <b>", "Храм", "قلعة", "วัด", "x_y^2$"]
+    named = pa.array([titles[number % len(titles)] for number in range(table.num_rows)])
+    pq.write_table(table.set_column(table.column_names.index("name"), "name", named), release / "landmarks.parquet")
+    found = json.loads(
+        run("retrieve", "赤い塔, красная башня", "--release", release, "--model", model, "--out", tmp_path, "--json")
+    )
+    assert {each["title"] for each in found["answers"]} <= set(titles)
+    assert cv2.imread(str(tmp_path / "answers.png")) is not None
 
 
 def test_questions_that_cannot_be_answered(folder: Path, model: str, tmp_path: Path) -> None:
