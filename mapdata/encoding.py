@@ -41,7 +41,6 @@ def encoded(
     from pipeline.run import Request
     from pipeline.run import run as run_recipe
     from retrieval.embeddings import joined
-    from retrieval.encode import unit_length
     from retrieval.errors import RetrievalError
     from stages.encode import EncodeStage
 
@@ -65,4 +64,4 @@ def encoded(
     with Ledger(place.ledger, read_only=True) as ledger:
         for result in ledger.results(stage.name).values():
             parts[result.data["modality"]] += [place.root / entry.path for entry in result.outputs]
-    return unit_length({modality: joined(paths) for modality, paths in parts.items()})
+    return {modality: joined(paths) for modality, paths in parts.items()}

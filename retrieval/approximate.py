@@ -20,7 +20,7 @@ from retrieval.vectors import Vectors
 _BLOCK = 65_536
 _TRAINED_ON = 40
 """Vectors for each cluster from which their centres are learned, as faiss advises at least."""
-_LOOKED_AT = 8
+_LOOKED_AT = 4
 """A query looks at one cluster in so many."""
 _QUERIES = 256
 

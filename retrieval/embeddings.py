@@ -158,16 +158,27 @@ def _from_parquet(path: Path) -> tuple[Vectors, list[str]]:
 
 
 def joined(parts: Sequence[Path]) -> Embeddings:
-    """Join Parquet tables of one modality that hold different items.
+    """Join Parquet tables of one modality that hold different items, and divide all vectors by their lengths.
 
     Args:
         parts: One or more files with the columns `id` and `embedding`.
 
+    Returns:
+        A table in memory, so that scores are cosine similarities; a vector of zeros stays one.
+
     Raises:
         RetrievalError: A file is damaged, an id stands twice, or lengths differ.
     """
-    read = [_from_parquet(path) for path in parts]
-    if len({vectors.shape[1] for vectors, _ in read}) > 1:
-        raise RetrievalError(f"{parts[0].parent}: embeddings of different lengths; make them anew")
-    vectors = np.concatenate([vectors.read(0, len(vectors)) for vectors, _ in read])
-    return _named(Vectors.of(vectors), [name for _, ids in read for name in ids], parts[0].parent)
+    whole, ids = np.zeros((0, 0), np.float32), list[str]()
+    for path in parts:
+        vectors, names = _from_parquet(path)
+        if not ids:
+            rows = sum(pq.read_metadata(each).num_rows for each in parts)
+            whole = np.empty((rows, vectors.shape[1]), np.float32)
+        if vectors.shape[1] != whole.shape[1]:
+            raise RetrievalError(f"{path}: embeddings of another length than those beside it; make them anew")
+        part = vectors.read(0, len(vectors))
+        lengths = np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+        whole[len(ids) : len(ids) + len(part)] = part / lengths
+        ids += names
+    return _named(Vectors.of(whole), ids, parts[0].parent)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from retrieval.benchmark import Items, Modality
-from retrieval.embeddings import Embeddings
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
 from retrieval.images import read_image
-from retrieval.vectors import Float32, Vectors
+from retrieval.vectors import Float32
 
 
 def items_of(*sides: Mapping[Modality, Items]) -> dict[Modality, Items]:
@@ -127,14 +126,3 @@ def checked(encoder: str, made: Any, count: int) -> Float32:
             "give (N, D)"
         )
     return vectors
-
-
-def unit_length(tables: Mapping[Modality, Embeddings]) -> dict[Modality, Embeddings]:
-    """Return the tables with all vectors divided by their lengths, so that scores are cosine similarities; a vector of
-    zeros stays one."""
-    made = {}
-    for name, table in tables.items():
-        vectors = table.vectors.read(0, len(table.vectors))
-        length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        made[name] = Embeddings(Vectors.of(vectors / length), table.rows, table.where)
-    return made
