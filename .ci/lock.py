@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parents[1]
-EXTRAS = ("baselines", "encoders", "fonts", "interop", "remote", "train", "dev")
+EXTRAS = ("baselines", "encoders", "faiss", "fonts", "interop", "remote", "train", "dev")
 # Asked for by packages of the baselines; opencv-python-headless provides the same module.
 EXCLUDED = frozenset({"opencv-python"})
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

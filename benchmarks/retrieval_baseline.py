@@ -14,11 +14,13 @@ from typing import Any
 
 from _machine import report
 
-from retrieval.encoders import load_encoder
-from retrieval.measure import encoded, measure, tasks_of
+from mapdata.commands.evaluate import vectorised
+from pipeline.workspace import Workspace
+from retrieval.measure import measure, tasks_of
 from retrieval.release import read_release
 from retrieval.training.config import TrainingConfig
 from retrieval.training.run import train_baseline
+from stages.encode import EncodeParams
 
 SEEDS = (0, 1, 2)
 KEPT = ("median rank", "R@10", "within 750 km")
@@ -76,7 +78,8 @@ def _run(release: Path, out: Path, benchmark: Any, seed: int, shuffled: bool) ->
         {"kind": "retrieval", "release": release, "output": folder, "seed": seed, "schedule": {"shuffled": shuffled}}
     )
     weights = train_baseline(config)
-    vectors = encoded(load_encoder(f"baseline@{weights}"), benchmark, None)
+    params = EncodeParams(model=f"baseline@{weights}", dataset=release.absolute())
+    vectors = vectorised(benchmark, params, Workspace(folder / "encoding", create=True), workers=0)
     found = measure(
         benchmark, vectors, tasks_of(benchmark, vectors), ["whole-gallery"], folder / "results", pooled=True
     )

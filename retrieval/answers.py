@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.benchmark import Modality
-from retrieval.encode import Progress, VectorCache, encode_items
+from retrieval.embeddings import Embeddings
+from retrieval.encode import encode
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
-from retrieval.images import read_image
 from retrieval.prototypes import Calibration, Embedded, prototypes
 from retrieval.release import Landmarks
 from retrieval.training.record import TrainingRecord
@@ -108,33 +108,30 @@ class Gazetteer:
         self,
         encoder: Encoder,
         landmarks: Landmarks,
-        cache: VectorCache,
+        tables: Mapping[Modality, Embeddings],
         record: TrainingRecord | None = None,
-        progress: Progress | None = None,
     ) -> None:
-        """Encode all items of the landmarks.
+        """Make a vector of each landmark.
 
         Args:
             encoder: The model.
             landmarks: Those to choose from.
-            cache: Where vectors are looked for and kept.
+            tables: Its vectors of their items, of unit length.
             record: Of the landmarks that the model was trained on.
-            progress: Is told how many of how many items of a modality are done.
 
         Raises:
-            RetrievalError: The model encodes nothing of what the release has, or an item cannot be read.
+            RetrievalError: There are no vectors.
         """
         self._encoder, self._landmarks = encoder, landmarks
-        embedded: dict[Modality, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]] = {}
-        for modality, items in landmarks.items.items():
-            if modality in encoder.modalities and len(items):
-                embedded[modality] = encode_items(encoder, modality, items, cache, progress), items.landmarks
-        count = len(landmarks.ids)
-        if "coordinates" in encoder.modalities:
-            embedded["coordinates"] = encoder.encode_places(landmarks.lonlat), np.arange(count)
-        if not embedded:
+        if not tables:
             raise RetrievalError(f"the encoder {encoder.name} encodes nothing that the release has")
-        self._prototypes = prototypes(_unit_length(embedded), count)
+        embedded: Embedded = {
+            name: (tables[name].take(items).read(0, len(items)), items.landmarks)
+            for name, items in landmarks.every_item().items()
+            if name in tables
+        }
+        count = len(landmarks.ids)
+        self._prototypes = prototypes(embedded, count)
         self._trained_on = np.zeros(count, bool) if record is None else record.knows(landmarks.ids, landmarks.lonlat)
 
     @property
@@ -142,26 +139,22 @@ class Gazetteer:
         """Of each landmark whether the model was trained on it."""
         return self._trained_on
 
-    def ask(self, question: Path | str, modality: Modality, shown: int = SHOWN) -> Answers:
+    def ask(self, question: Sequence[Path | str], modality: Modality, shown: int = SHOWN) -> Answers:
         """Return the likeliest landmarks.
 
         Args:
-            question: The path of an image, or a text.
+            question: A text, or the paths of one or more images of the same landmark, which ask by the mean of their
+                vectors; the calibration is that of one.
             modality: "ground", "satellite" or "text".
             shown: How many answers.
 
         Raises:
             RetrievalError: The image cannot be read, or the model does not encode this modality.
         """
-        if modality not in self._encoder.modalities:
-            known = ", ".join(sorted(self._encoder.modalities))
-            raise RetrievalError(f"the encoder {self._encoder.name} does not encode {modality}; it encodes {known}")
-        if modality == "text":
-            vector = self._encoder.encode_texts([str(question)])
-        else:
-            vector = self._encoder.encode_images([read_image(Path(question))], modality)
-        length = np.linalg.norm(vector)
-        scores = self._prototypes @ (vector[0] / (length or 1.0))
+        vectors = encode(self._encoder, modality, question)
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        vector = vectors.mean(axis=0)
+        scores = self._prototypes @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
         calibration = getattr(self._encoder, "calibration", {}).get(modality)
         probabilities = None if calibration is None else Calibration(**calibration).probabilities(scores[None])[0]
         order = np.argsort(-scores, kind="stable")[:shown]
@@ -178,10 +171,3 @@ class Gazetteer:
             number, self._landmarks.ids[number], self._landmarks.titles[number], float(scores[number]),
             None if probabilities is None else float(probabilities[number]), (lon, lat), bool(self._trained_on[number]),
         )  # fmt: skip
-
-
-def _unit_length(embedded: Embedded) -> Embedded:
-    return {
-        name: (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), landmarks)
-        for name, (vectors, landmarks) in embedded.items()
-    }

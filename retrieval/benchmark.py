@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
+from retrieval.errors import RetrievalError
+
 Modality = Literal["ground", "satellite", "text", "coordinates"]
 
 DISTRACTOR = -1
@@ -32,6 +34,14 @@ class Items:
     landmarks: npt.NDArray[np.int64]
     lonlat: npt.NDArray[np.float64] | None = None
     content: Callable[[int], Path | str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise RetrievalError for an id that stands twice: vectors are found by it."""
+        seen: set[str] = set()
+        for name in self.ids:
+            if name in seen:
+                raise RetrievalError(f"the id {name} stands twice among items of one kind; repair the dataset")
+            seen.add(name)
 
     def __len__(self) -> int:
         return len(self.ids)

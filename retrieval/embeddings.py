@@ -6,11 +6,13 @@ same for `satellite`, `text` and `coordinates`. One table serves queries and gal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retrieval.benchmark import Items, Modality
@@ -43,29 +45,26 @@ class Embeddings:
                 taken[inside] = self.vectors.read(start, start + _BLOCK)[wanted[inside] - start]
         return Vectors.of(taken)
 
-    def gallery_order(self, items: Items) -> np.ndarray:
-        """Return for each row of the table the position of its item among `items`.
+    def gallery(self, items: Items) -> tuple[Vectors, np.ndarray]:
+        """Return the vectors of a gallery, and the position in it of each of them.
+
+        A table that holds nothing else is searched as it lies, so that one in a file may be larger than memory.
 
         Args:
-            items: The whole gallery, each id once.
+            items: The whole gallery.
 
         Returns:
-            (N,) int64 for the N rows of the table.
+            Vectors (N, D) of the N items, and (N,) int64.
 
         Raises:
-            RetrievalError: The table lacks an item, or has one that does not belong to the gallery.
+            RetrievalError: The table lacks an item.
         """
         wanted = self._rows_of(items)
         if len(wanted) != len(self.vectors):
-            known = set(items.ids)
-            foreign = next(name for name in self.rows if name not in known)
-            raise RetrievalError(
-                f"{self.where}: {foreign} and {len(self.vectors) - len(wanted) - 1} more ids do not belong to the "
-                "gallery; keep embeddings of other splits in another folder"
-            )
+            return self.take(items), np.arange(len(wanted))
         order = np.empty(len(wanted), np.int64)
         order[wanted] = np.arange(len(wanted))
-        return order
+        return self.vectors, order
 
     def _rows_of(self, items: Items) -> np.ndarray:
         missing = [name for name in items.ids if name not in self.rows]
@@ -102,7 +101,7 @@ def read_embeddings(folder: Path, modality: Modality) -> Embeddings:
     if table.is_file():
         if not ids.is_file():
             raise RetrievalError(f"{ids}: missing; it names the rows of {table.name}, a line an id")
-        return _named(Vectors.from_file(table), ids.read_text(encoding="utf-8").splitlines(), table)
+        return _named(Vectors.from_file(table), _lines(ids), table)
     parquet = folder / f"{modality}.parquet"
     if parquet.is_file():
         return _named(*_from_parquet(parquet), parquet)
@@ -123,6 +122,15 @@ def write_embeddings(folder: Path, modality: Modality, ids: list[str], vectors: 
     (folder / f"{modality}.ids.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        # Not splitlines(): ids may hold characters that it takes for the end of a line, too.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RetrievalError(f"{path}: cannot be read ({error}); write a line an id, in UTF-8") from error
+    return lines if lines[-1] else lines[:-1]
+
+
 def _named(vectors: Vectors, ids: list[str], where: Path) -> Embeddings:
     if len(ids) != len(vectors):
         raise RetrievalError(f"{where}: {len(vectors)} vectors but {len(ids)} ids")
@@ -136,11 +144,41 @@ def _named(vectors: Vectors, ids: list[str], where: Path) -> Embeddings:
 def _from_parquet(path: Path) -> tuple[Vectors, list[str]]:
     try:
         table = pq.read_table(path, columns=["id", "embedding"])
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise RetrievalError(f"{path}: needs the columns id and embedding ({error})") from error
-    column = table.column("embedding").combine_chunks()
-    lengths = set(column.value_lengths().to_pylist()) if pa.types.is_list(column.type) else {len(column)}
-    if pa.types.is_list(column.type) and len(lengths) > 1:
-        raise RetrievalError(f"{path}: embeddings of different lengths, {min(lengths)} to {max(lengths)}")
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return Vectors.of(flat.reshape(len(column), -1)), table.column("id").to_pylist()
+        ids, column = table["id"].to_pylist(), table["embedding"].combine_chunks()
+        lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    except (OSError, ValueError, pa.ArrowException, KeyError) as error:
+        raise RetrievalError(f"{path}: needs the columns id, and embedding, a list of numbers ({error})") from error
+    if None in ids or None in lengths or len(lengths) != 1:
+        raise RetrievalError(f"{path}: every row needs an id and an embedding, all of one length; lengths: {lengths}")
+    try:
+        return Vectors.of(flat.reshape(len(column), -1)), ids
+    except RetrievalError as error:
+        raise RetrievalError(f"{path}: {error}") from error
+
+
+def joined(parts: Sequence[Path]) -> Embeddings:
+    """Join Parquet tables of one modality that hold different items, and divide all vectors by their lengths.
+
+    Args:
+        parts: One or more files with the columns `id` and `embedding`.
+
+    Returns:
+        A table in memory, so that scores are cosine similarities; a vector of zeros stays one.
+
+    Raises:
+        RetrievalError: A file is damaged, an id stands twice, or lengths differ.
+    """
+    whole, ids = np.zeros((0, 0), np.float32), list[str]()
+    for path in parts:
+        vectors, names = _from_parquet(path)
+        if not ids:
+            rows = sum(pq.read_metadata(each).num_rows for each in parts)
+            whole = np.empty((rows, vectors.shape[1]), np.float32)
+        if vectors.shape[1] != whole.shape[1]:
+            raise RetrievalError(f"{path}: embeddings of another length than those beside it; make them anew")
+        part = vectors.read(0, len(vectors))
+        lengths = np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+        whole[len(ids) : len(ids) + len(part)] = part / lengths
+        ids += names
+    return _named(Vectors.of(whole), ids, parts[0].parent)

@@ -1,158 +1,101 @@
-"""Encoding items in batches. Vectors are kept by the digest of what was encoded, so nothing is encoded twice.
-
-The cache is one SQLite file. Every batch is committed, so that a killed run goes on where it was.
-"""
+"""Encoding items: what of them is encoded, in batches as an encoder wants them, and a check of what it gives."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 
 from retrieval.benchmark import Items, Modality
-from retrieval.embeddings import Embeddings
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
 from retrieval.images import read_image
-from retrieval.vectors import Float32, Vectors
-
-Progress = Callable[[int, int], None]
+from retrieval.vectors import Float32
 
 
-class VectorCache:
-    """Vectors by key, in a file or, without a path, in memory."""
-
-    def __init__(self, path: Path | None) -> None:
-        """Open or make the file.
-
-        Raises:
-            RetrievalError: The file is no cache.
-        """
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = sqlite3.connect(path or ":memory:", timeout=60)
-        try:
-            self._file.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
-        except sqlite3.DatabaseError as error:
-            raise RetrievalError(f"{path}: is no cache of vectors ({error}); delete it or name another file") from error
-
-    def get(self, key: bytes) -> Float32 | None:
-        """Return the vector of a key, None if it is not there."""
-        row = self._file.execute("SELECT value FROM vectors WHERE key = ?", (key,)).fetchone()
-        return None if row is None else np.frombuffer(row[0], np.float32)
-
-    def put(self, keys: Sequence[bytes], vectors: Float32) -> None:
-        """Keep vectors; they are on disk when this returns.
-
-        Args:
-            keys: One a vector; what a key had before is replaced.
-            vectors: (N, D), stored as float32.
-        """
-        rows = [(key, vector.astype(np.float32).tobytes()) for key, vector in zip(keys, vectors, strict=True)]
-        with self._file:
-            self._file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-@contextmanager
-def opened_cache(path: Path | None) -> Iterator[VectorCache]:
-    """Open a cache and close it at the end."""
-    with closing(VectorCache(path)) as cache:
-        yield cache
-
-
-def encode_items(
-    encoder: Encoder, modality: Modality, items: Items, cache: VectorCache, progress: Progress | None = None
-) -> Float32:
-    """Encode all items of one modality.
+def items_of(*sides: Mapping[Modality, Items]) -> dict[Modality, Items]:
+    """Return the items of all sides, each id once.
 
     Args:
-        encoder: The encoder.
-        modality: Of the items.
-        items: With their contents, or for coordinates with their places.
-        cache: Where vectors are looked for and kept.
-        progress: Is told how many of how many are done, after every batch.
+        sides: Such as queries and galleries; an id of a modality is the same item on each of them.
 
     Returns:
-        (N, D) float32, in the order of the items.
-
-    Raises:
-        RetrievalError: The encoder does not encode this modality, or an item cannot be read.
+        By modality, those without an item left out; landmarks are unknown.
     """
-    if modality not in encoder.modalities:
-        known = ", ".join(sorted(encoder.modalities))
-        raise RetrievalError(f"the encoder {encoder.name} does not encode {modality}; it encodes {known}")
-    if not len(items):
-        raise RetrievalError(f"there are no {modality} items to encode")
-    found: list[Float32] = []
-    for start in range(0, len(items), encoder.batch):
-        positions = range(start, min(start + encoder.batch, len(items)))
-        found += _batch(encoder, modality, items, positions, cache)
-        if progress is not None:
-            progress(positions.stop, len(items))
-    return np.stack(found)
+    found: dict[Modality, Items] = {}
+    for modality in dict.fromkeys(name for side in sides for name in side):
+        places = {
+            name: (side[modality], position)
+            for side in sides
+            if modality in side
+            for position, name in enumerate(side[modality].ids)
+        }
+        if places:
+            found[modality] = _chosen(places)
+    return found
 
 
-def encode_sides(
-    encoder: Encoder, sides: Mapping[Modality, Items], cache: VectorCache, progress: Progress | None = None
-) -> dict[Modality, Embeddings]:
-    """Encode the queries, or the galleries, of a benchmark: a table for each modality that the encoder can encode.
+def _chosen(places: Mapping[str, tuple[Items, int]]) -> Items:
+    chosen = list(places.values())
+    lonlat = None
+    if all(items.lonlat is not None for items, _ in chosen):
+        lonlat = np.array([items.lonlat[n] for items, n in chosen if items.lonlat is not None])
+
+    def content(position: int) -> Path | str:
+        items, inside = chosen[position]
+        if items.content is None:
+            raise RetrievalError(f"{items.ids[inside]} has no content that could be encoded")
+        return items.content(inside)
+
+    return Items(list(places), np.full(len(chosen), -1), lonlat, content)
+
+
+def content_of(items: Items, modality: Modality, position: int) -> Path | str | list[float]:
+    """Return what is encoded of an item: the path of an image, a text, or longitude and latitude in degrees.
 
     Args:
-        encoder: The encoder.
-        sides: Items by modality; vectors are of unit length, so that scores are cosine similarities.
-        cache: Where vectors are looked for and kept.
-        progress: Is told how many of how many items of a modality are done.
+        items: Of the modality.
+        modality: One of a benchmark's modalities.
+        position: Of the item, from 0.
+
+    Raises:
+        RetrievalError: The item has no content.
     """
-    tables: dict[Modality, Embeddings] = {}
-    for name, items in sides.items():
-        if name in encoder.modalities and len(items):
-            vectors = encode_items(encoder, name, items, cache, progress)
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-            rows = {each: row for row, each in enumerate(items.ids)}
-            tables[name] = Embeddings(Vectors.of(vectors), rows, encoder.name)
-    return tables
-
-
-def _batch(encoder: Encoder, modality: Modality, items: Items, positions: range, cache: VectorCache) -> list[Float32]:
-    contents = [_content(items, modality, position) for position in positions]
-    seed = f"{encoder.identity}\0{modality}\0".encode()
-    keys = [blake3(seed + _bytes(content)).digest() for content in contents]
-    vectors = [cache.get(key) for key in keys]
-    missing = [n for n, vector in enumerate(vectors) if vector is None]
-    if missing:
-        made = _encoded(encoder, modality, [contents[n] for n in missing])
-        cache.put([keys[n] for n in missing], made)
-        for n, vector in zip(missing, made, strict=True):
-            vectors[n] = vector
-    return [vector for vector in vectors if vector is not None]
-
-
-def _content(items: Items, modality: Modality, position: int) -> Any:
     if modality == "coordinates":
         if items.lonlat is None:
             raise RetrievalError("the items of coordinates have no coordinates")
-        return items.lonlat[position]
+        return [float(value) for value in items.lonlat[position]]
     if items.content is None:
         raise RetrievalError(f"the {modality} items have no content that could be encoded")
     return items.content(position)
 
 
-def _bytes(content: Any) -> bytes:
-    if isinstance(content, Path):
-        try:
-            return content.read_bytes()
-        except OSError as error:
-            raise RetrievalError(f"{content}: cannot be read ({error}); verify the dataset") from error
-    return content.encode() if isinstance(content, str) else np.asarray(content, np.float64).tobytes()
+def encode(encoder: Encoder, modality: Modality, contents: Sequence[Any]) -> Float32:
+    """Encode contents, as many at once as the encoder wants.
+
+    Args:
+        encoder: The encoder.
+        modality: Of the contents.
+        contents: One or more, as `content_of` returns them.
+
+    Returns:
+        (N, D) float32, in their order.
+
+    Raises:
+        RetrievalError: The encoder does not encode this modality, an image cannot be read, or what the encoder gave is
+            no table of finite numbers.
+    """
+    if modality not in encoder.modalities:
+        known = ", ".join(sorted(encoder.modalities))
+        raise RetrievalError(f"the encoder {encoder.name} does not encode {modality}; it encodes {known}")
+    starts = range(0, len(contents), encoder.batch)
+    made = [_encoded(encoder, modality, contents[start : start + encoder.batch]) for start in starts]
+    lengths = {each.shape[1] for each in made}
+    if len(lengths) > 1:
+        raise RetrievalError(f"the encoder {encoder.name} gave vectors of several lengths: {sorted(lengths)}")
+    return np.concatenate(made)
 
 
 def _encoded(encoder: Encoder, modality: Modality, contents: Sequence[Any]) -> Float32:
@@ -162,10 +105,24 @@ def _encoded(encoder: Encoder, modality: Modality, contents: Sequence[Any]) -> F
         made = encoder.encode_texts(contents)
     else:
         made = encoder.encode_images([read_image(path) for path in contents], modality)
+    return checked(encoder.name, made, len(contents))
+
+
+def checked(encoder: str, made: Any, count: int) -> Float32:
+    """Return what an encoder gave as float32, if it is a table (`count`, D) of finite numbers.
+
+    Args:
+        encoder: Its name, for the message.
+        made: What it gave.
+        count: How many items it was given.
+
+    Raises:
+        RetrievalError: It is anything else.
+    """
     vectors = np.asarray(made, np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(contents) or not np.isfinite(vectors).all():
+    if vectors.ndim != 2 or len(vectors) != count or not np.isfinite(vectors).all():
         raise RetrievalError(
-            f"the encoder {encoder.name} gave {vectors.shape} for {len(contents)} {modality} items, or values that are "
-            "not finite; it must give (N, D)"
+            f"the encoder {encoder} gave {vectors.shape} for {count} items, or values that are not finite; it must "
+            "give (N, D)"
         )
     return vectors

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from retrieval.approximate import search_approximately
 from retrieval.benchmark import DISTRACTOR, Benchmark, Items, Modality, Task
 from retrieval.embeddings import Embeddings
 from retrieval.errors import RetrievalError
@@ -21,8 +22,8 @@ from retrieval.vectors import Vectors
 Values = npt.NDArray[np.float64]
 
 QUANTILES = (0.25, 0.5, 0.75, 0.95)
-_COUNTS = ((1, 1), (2, 5), (6, 20), (21, None))
-"""Classes of the number of images of a landmark, for breakdowns."""
+_COUNTS = ((0, 0), (1, 1), (2, 5), (6, 20), (21, None))
+"""Classes of the number of photographs of a landmark, for breakdowns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class TaskResult:
         figures: Metric -> figure with its interval.
         breakdowns: Grouping -> group -> metric -> figure.
         rows: A row a query: query, landmark, and the figures of the query.
+        without_answer: Queries that were left out because nothing in the gallery shows their landmark.
     """
 
     task: str
@@ -44,6 +46,7 @@ class TaskResult:
     figures: Mapping[str, Interval]
     breakdowns: Mapping[str, Mapping[str, Mapping[str, float]]]
     rows: pa.Table
+    without_answer: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the rows, JSON-able."""
@@ -52,6 +55,7 @@ class TaskResult:
             "protocol": self.protocol,
             "queries": self.queries,
             "gallery": self.gallery,
+            "queries_without_answer": self.without_answer,
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "breakdowns": self.breakdowns,
         }
@@ -64,7 +68,7 @@ def evaluate(
     protocols: Sequence[Protocol],
     workers: int | None = None,
     device: str = "cpu",
-    asking: Mapping[Modality, Embeddings] | None = None,
+    approximate: bool = False,
     pooled: bool = False,
 ) -> list[TaskResult]:
     """Evaluate one task.
@@ -76,31 +80,43 @@ def evaluate(
         protocols: Under which to score; the search is done once. Geolocation gives one result whatever they are.
         workers: Threads of the search.
         device: Device of the search; see `retrieval.search.search`.
-        asking: Embeddings of the queries, where they are not those of the gallery.
+        approximate: Whether to search with faiss; see `retrieval.approximate`.
         pooled: Whether all queries of a landmark ask together, by the mean of their vectors; the task is then called
             "G2S pooled".
 
     Raises:
-        RetrievalError: The benchmark has not these modalities, or embeddings are missing.
+        RetrievalError: The benchmark has not these modalities, embeddings are missing, or no query has a right answer.
     """
     if task.query not in benchmark.queries or task.gallery not in benchmark.galleries:
         raise RetrievalError(
             f"{benchmark.name} has no {task.query} queries or no {task.gallery} gallery for {task.name}"
         )
     queries, gallery = benchmark.queries[task.query], benchmark.galleries[task.gallery]
-    order = embeddings[task.gallery].gallery_order(gallery)
-    landmarks = gallery.landmarks[order]
-    by_landmark = _positions(landmarks)
-    right = [by_landmark.get(int(number), np.zeros(0, np.int64)) for number in queries.landmarks]
-    vectors = (asking or embeddings)[task.query].take(queries)
+    vectors = embeddings[task.query].take(queries)
     if pooled:
         queries, vectors = pool(queries, vectors)
-        right = [by_landmark.get(int(number), np.zeros(0, np.int64)) for number in queries.landmarks]
         task = replace(task, name=f"{task.name} pooled")
-    hits = search(vectors, embeddings[task.gallery].vectors, right, landmarks == DISTRACTOR, workers, device)
+    searched, order = embeddings[task.gallery].gallery(gallery)
+    landmarks = gallery.landmarks[order]
+    by_landmark = _positions(landmarks)
+    none = np.zeros(0, np.int64)
+    right = [by_landmark.get(int(number), none) for number in queries.landmarks]
+    answerable = [number for number, each in enumerate(right) if len(each)]
+    if not answerable:
+        raise RetrievalError(f"{benchmark.name}: no query of {task.name} has a right answer in the gallery")
+    left_out = len(queries) - len(answerable)
+    if left_out:
+        queries = Items([queries.ids[n] for n in answerable], queries.landmarks[answerable])
+        vectors, right = Vectors.of(vectors.read(0, len(vectors))[answerable]), [right[n] for n in answerable]
+    if approximate:
+        hits = search_approximately(vectors, searched, right, landmarks == DISTRACTOR)
+    else:
+        hits = search(vectors, searched, right, landmarks == DISTRACTOR, workers, device)
     if task.gallery == "coordinates":
-        return [_geolocation(benchmark, task, queries, gallery, order, hits, protocols[0])]
-    return [_retrieval(benchmark, task, queries, len(gallery), hits, protocol) for protocol in protocols]
+        found = [_geolocation(benchmark, task, queries, gallery, order, hits, protocols[0])]
+    else:
+        found = [_retrieval(benchmark, task, queries, len(gallery), hits, protocol) for protocol in protocols]
+    return [replace(each, without_answer=left_out) for each in found]
 
 
 def pool(queries: Items, vectors: Vectors) -> tuple[Items, Vectors]:
@@ -124,6 +140,8 @@ def pool(queries: Items, vectors: Vectors) -> tuple[Items, Vectors]:
 
 def _positions(landmarks: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
     own = np.flatnonzero(landmarks != DISTRACTOR)
+    if not len(own):
+        return {}
     own = own[np.argsort(landmarks[own], kind="stable")]
     numbers, starts = np.unique(landmarks[own], return_index=True)
     return dict(zip(numbers.tolist(), np.split(own, starts[1:]), strict=True))
@@ -181,10 +199,11 @@ def _chance_rank(gallery: int, positives: npt.NDArray[np.int64]) -> float:
 def _breakdowns(
     benchmark: Benchmark, queries: Items, values: Mapping[str, Values]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the means of each group of landmarks, and of landmarks by how many queries show them."""
+    """Return the means of each group of landmarks, and of landmarks by how many photographs show them."""
     labels = {name: np.asarray(groups, object)[queries.landmarks] for name, groups in benchmark.groups.items()}
-    counts = np.bincount(queries.landmarks)[queries.landmarks]
-    labels["images"] = np.array([_count_class(count) for count in counts], object)
+    if "ground" in benchmark.queries:
+        counts = np.bincount(benchmark.queries["ground"].landmarks, minlength=len(benchmark.lonlat))
+        labels["images"] = np.array([_count_class(count) for count in counts[queries.landmarks]], object)
     return {
         name: {
             str(group): {"queries": float((each == group).sum())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from retrieval.benchmark import Benchmark
@@ -15,6 +16,7 @@ LAYOUTS: Mapping[str, Callable[[Path], Benchmark]] = {
     "release": read_release,
     "mmlandmarks": read_official,
     "university-1652": read_university,
+    "university-1652-street": partial(read_university, ground="street"),
     "cvusa": read_cvusa,
 }
 """Name of a layout -> its reader. A reader takes the dataset's folder."""

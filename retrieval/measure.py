@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from retrieval.benchmark import TASKS, Benchmark, Modality, Task
+from retrieval.benchmark import TASKS, Benchmark, Items, Modality, Task
 from retrieval.embeddings import Embeddings, has_embeddings, read_embeddings
-from retrieval.encode import Progress, encode_sides, opened_cache
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
 from retrieval.evaluate import TaskResult, evaluate
@@ -34,33 +34,12 @@ class Vectorised:
     Attributes:
         model: Name of the model.
         identity: Changes whenever its vectors may.
-        gallery: Embeddings of the galleries.
-        asking: Embeddings of the queries.
+        tables: Embeddings of queries and galleries.
     """
 
     model: str
     identity: str
-    gallery: Tables
-    asking: Tables
-
-
-def encoded(encoder: Encoder, benchmark: Benchmark, cache: Path | None, progress: Progress | None = None) -> Vectorised:
-    """Encode a benchmark with a model.
-
-    Args:
-        encoder: The model.
-        benchmark: Queries and galleries; those of modalities that the model does not encode are left out.
-        cache: File in which vectors are kept for the next time, made if there is none; None keeps nothing.
-        progress: Is told how many of how many items are done, after every batch.
-
-    Raises:
-        RetrievalError: The model was trained on a landmark that asks, or an item cannot be read.
-    """
-    refuse_trained(encoder, benchmark)
-    with opened_cache(cache) as opened:
-        gallery = encode_sides(encoder, benchmark.galleries, opened, progress)
-        asking = encode_sides(encoder, benchmark.queries, opened, progress)
-    return Vectorised(encoder.name, encoder.identity, gallery, asking)
+    tables: Tables
 
 
 def from_files(folder: Path) -> Vectorised:
@@ -73,7 +52,7 @@ def from_files(folder: Path) -> Vectorised:
     tables = {name: read_embeddings(folder, name) for name in names if has_embeddings(folder, name)}
     if not tables:
         raise RetrievalError(f"{folder}: no table of vectors; write NAME.npy with NAME.ids.txt, or NAME.parquet")
-    return Vectorised(folder.resolve().name, "", tables, tables)
+    return Vectorised(folder.resolve().name, "", tables)
 
 
 def refuse_trained(encoder: Encoder, benchmark: Benchmark) -> None:
@@ -98,6 +77,18 @@ def refuse_trained(encoder: Encoder, benchmark: Benchmark) -> None:
         )
 
 
+def checked_tasks(names: Sequence[str]) -> list[Task]:
+    """Return the tasks of some names, each once; all of them for none.
+
+    Raises:
+        RetrievalError: There is no task of such a name.
+    """
+    unknown = [name for name in names if name not in TASKS]
+    if unknown:
+        raise RetrievalError(f"no task {unknown[0]!r}; tasks: {', '.join(TASKS)}")
+    return [TASKS[name] for name in dict.fromkeys(names or TASKS)]
+
+
 def tasks_of(benchmark: Benchmark, vectors: Vectorised, names: Sequence[str] = ()) -> list[Task]:
     """Return the tasks that can be measured, or those that are asked for.
 
@@ -109,23 +100,20 @@ def tasks_of(benchmark: Benchmark, vectors: Vectorised, names: Sequence[str] = (
     Raises:
         RetrievalError: There is no task of such a name, or none can be measured.
     """
-    unknown = [name for name in names if name not in TASKS]
-    if unknown:
-        raise RetrievalError(f"no task {unknown[0]!r}; tasks: {', '.join(TASKS)}")
-    chosen = [TASKS[name] for name in names or TASKS]
+    chosen = checked_tasks(names)
     possible = [
         task
         for task in chosen
-        if task.query in vectors.asking
-        and task.gallery in vectors.gallery
-        and task.query in benchmark.queries
-        and task.gallery in benchmark.galleries
+        if {task.query, task.gallery} <= vectors.tables.keys()
+        and len(benchmark.queries.get(task.query, ()))
+        and len(benchmark.galleries.get(task.gallery, ()))
     ]
     if not possible or (names and len(possible) < len(chosen)):
         missing = next(task for task in chosen if task not in possible)
         raise RetrievalError(
             f"{missing.name} needs vectors and items of {missing.query} and {missing.gallery}; {vectors.model} has "
-            f"{', '.join(sorted({*vectors.asking} & {*vectors.gallery})) or 'no two of them'}"
+            f"vectors of {', '.join(sorted(vectors.tables)) or 'nothing'}, {benchmark.name} queries of "
+            f"{_filled(benchmark.queries)} and galleries of {_filled(benchmark.galleries)}"
         )
     return possible
 
@@ -138,6 +126,7 @@ def measure(
     out: Path,
     pooled: bool = False,
     device: str = "cpu",
+    approximate: bool = False,
 ) -> dict[str, Any]:
     """Measure and write `results.json`, a table of queries for each task and protocol, and `report.html`.
 
@@ -148,26 +137,30 @@ def measure(
         protocols: Under which.
         out: Folder, made if missing.
         pooled: Whether to measure also with all photographs of a landmark asking together.
-        device: Device of the search.
+        device: Device of the exact search.
+        approximate: Whether to search with faiss instead; see `retrieval.approximate`.
 
     Returns:
         What `results.json` holds.
     """
+    evaluated = partial(evaluate, benchmark, vectors.tables, device=device, approximate=approximate)
     results: list[TaskResult] = []
     for task in tasks:
-        results += evaluate(benchmark, vectors.gallery, task, protocols, device=device, asking=vectors.asking)
+        results += evaluated(task, protocols)
         if pooled and task.query == "ground":
-            results += evaluate(
-                benchmark, vectors.gallery, task, protocols, device=device, asking=vectors.asking, pooled=True
-            )
+            results += evaluated(task, protocols, pooled=True)
     out.mkdir(parents=True, exist_ok=True)
     for each in results:
         pq.write_table(each.rows, out / f"{each.task.replace(' ', '-')}-{each.protocol}.parquet")
-    about = _about(benchmark, vectors)
+    about = {**_about(benchmark, vectors), "search": "approximate (faiss)" if approximate else "exact"}
     found = about | {"results": [each.to_json() for each in results]}
     (out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    write_report(out / "report.html", about, results, benchmark, vectors.gallery, vectors.asking)
+    write_report(out / "report.html", about, results, benchmark, vectors.tables)
     return found
+
+
+def _filled(sides: Mapping[Modality, Items]) -> str:
+    return ", ".join(sorted(name for name, items in sides.items() if len(items))) or "nothing"
 
 
 def _about(benchmark: Benchmark, vectors: Vectorised) -> dict[str, Any]:

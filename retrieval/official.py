@@ -87,7 +87,6 @@ def _images(root: Path, modality: str, table: Path, number: dict[str, int]) -> I
         for name in row["images"].split():
             ids.append(name)
             landmarks.append(number[row["landmark_id"]])
-    _unique(ids, table)
     return Items(ids, np.array(landmarks, np.int64), None, partial(_image, root, modality, ids, len(ids)))
 
 
@@ -101,7 +100,6 @@ def _texts(root: Path, number: dict[str, int]) -> Items:
 
 def _with_index(root: Path, modality: str, own: Items, index: list[str]) -> Items:
     ids = [*own.ids, *index]
-    _unique(ids, root / "index")
     landmarks = np.concatenate([own.landmarks, np.full(len(index), DISTRACTOR)])
     return Items(ids, landmarks, None, partial(_image, root, modality, ids, len(own)))
 
@@ -143,11 +141,3 @@ def _place(row: dict[str, str], path: Path) -> tuple[float, float]:
     if not (abs(lat) <= 90 and abs(lon) <= 360):
         raise RetrievalError(f"{path}: longitude {lon}, latitude {lat} lie outside the globe")
     return lon, lat
-
-
-def _unique(ids: Sequence[str], where: Path) -> None:
-    seen: set[str] = set()
-    for name in ids:
-        if name in seen:
-            raise RetrievalError(f"{where}: the id {name} stands twice")
-        seen.add(name)

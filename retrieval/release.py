@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +44,11 @@ class Landmarks:
     items: Mapping[Modality, Items]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def every_item(self) -> dict[Modality, Items]:
+        """Return the items of all modalities that have one, the places of the landmarks among them."""
+        places = Items(self.ids, np.arange(len(self.ids)), self.lonlat)
+        return {name: items for name, items in {**self.items, "coordinates": places}.items() if len(items)}
+
 
 def read_release(root: Path) -> Benchmark:
     """Read the queries and galleries of the seven tasks.
@@ -73,11 +79,11 @@ def read_release(root: Path) -> Benchmark:
         queries[name] = _images(root, rows_of, number)
         galleries[name] = _images(root, [*rows_of, *others], number)
     aerials = [row for row in distractors if row["modality"] == "satellite"]
-    centres = shapely.get_coordinates(shapely.centroid(shapely.from_wkb([row["geometry"] for row in aerials])))
+    centres = _centres(root, aerials)
     galleries["coordinates"] = Items(
         [*number, *(row["image_id"] for row in aerials)],
         np.concatenate([np.arange(len(number)), np.full(len(aerials), DISTRACTOR)]),
-        np.concatenate([lonlat, centres.reshape(-1, 2)]),
+        np.concatenate([lonlat, centres]),
     )
     return Benchmark(_title(root), queries, galleries, lonlat, _groups(rows), list(number))
 
@@ -125,8 +131,7 @@ def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
         if entry is None:
             continue
         own = [word for word in _WORD.findall(row["name"]) if word.lower() not in row["category"].lower()]
-        sections = json.loads(entry["sections"])
-        rest = " ".join(sections.values()).partition(". ")[2]
+        rest = " ".join(_sections(root, entry)).partition(". ")[2]
         for suffix, text in (("", entry["sentence"]), ("/article", rest)):
             cleaned = without_words(text, *own, row["state"])
             if cleaned:
@@ -134,6 +139,19 @@ def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
                 landmarks.append(number[row["landmark_id"]])
                 texts.append(cleaned)
     return Items(ids, np.array(landmarks, np.int64), None, texts.__getitem__)
+
+
+def _sections(root: Path, entry: Row) -> list[str]:
+    """Return the texts of an article's sections."""
+    try:
+        value = json.loads(entry["sections"])
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise RetrievalError(
+            f"{root}: the sections of {entry['landmark_id']} are no texts by title; verify the release"
+        )
+    return list(value.values())
 
 
 def _main_texts(root: Path, *columns: str) -> list[Row]:
@@ -150,6 +168,12 @@ def _sentences(root: Path, split: str, number: Mapping[str, int]) -> Items:
 
 
 def _images(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
+    lost = [row for row in rows if not row["distractor"] and row["landmark_id"] not in number]
+    if lost:
+        raise RetrievalError(
+            f"{root}: the image {lost[0]['image_id']} and {len(lost) - 1} more show landmarks that landmarks.parquet "
+            "has not in their split; verify the release"
+        )
     landmarks = [DISTRACTOR if row["distractor"] else number[row["landmark_id"]] for row in rows]
     paths = [row["image_path"] for row in rows]
     return Items([row["image_id"] for row in rows], np.array(landmarks, np.int64), None, partial(_inside, root, paths))
@@ -163,27 +187,58 @@ def _inside(root: Path, paths: Sequence[str], position: int) -> Path:
     return root / relative
 
 
+def _centres(root: Path, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
+    """Return longitude and latitude (N, 2) of the middles of images."""
+    try:
+        shapes = shapely.from_wkb([row["geometry"] for row in rows])
+    except (shapely.errors.ShapelyError, TypeError) as error:
+        raise RetrievalError(f"{root}: the geometry of an image is no WKB ({error}); verify the release") from error
+    centres = shapely.get_coordinates(shapely.centroid(shapes))
+    if len(centres) != len(rows):
+        raise RetrievalError(f"{root}: an aerial image of the split index has no geometry; verify the release")
+    return centres.reshape(-1, 2)
+
+
 def _landmark_rows(root: Path, split: str | None) -> list[Row]:
-    columns = ["landmark_id", "split", "lon", "lat", "name", "category", "state"]
-    rows = [row for row in _table(root / "landmarks.parquet", columns) if split in (None, row["split"])]
+    path = root / "landmarks.parquet"
+    texts = ("name", "category", "state")
+    rows = _table(path, ["landmark_id", "split", "lon", "lat", *texts], optional=texts)
+    rows = [{**row, **{name: row[name] or "" for name in texts}} for row in rows if split in (None, row["split"])]
     if not rows:
-        raise RetrievalError(f"{root / 'landmarks.parquet'}: no landmark of the split {split!r}")
+        raise RetrievalError(f"{path}: no landmark of the split {split!r}")
+    astray = [row for row in rows if not (abs(row["lat"]) <= 90 and abs(row["lon"]) <= 360)]
+    if astray:
+        raise RetrievalError(f"{path}: {astray[0]['landmark_id']} lies outside the globe; verify the release")
+    number = Counter(row["landmark_id"] for row in rows)
+    twice = next((name for name, count in number.items() if count > 1), None)
+    if twice is not None:
+        raise RetrievalError(f"{path}: the landmark {twice} stands twice; verify the release")
     return sorted(rows, key=lambda row: str(row["landmark_id"]))
 
 
 def _image_rows(root: Path) -> list[Row]:
     """Return the published images, those of a landmark in the order of their years."""
-    rows = _table(root / "manifest.parquet", [*_IMAGES, "verdict"])
-    rows = [row for row in rows if row["verdict"] == "accepted"]
+    path = root / "manifest.parquet"
+    rows = [row for row in _table(path, [*_IMAGES, "verdict"], optional=_IMAGES) if row["verdict"] == "accepted"]
+    _refuse_nulls(path, rows, [name for name in _IMAGES if name not in ("year", "geometry")])
     return sorted(rows, key=lambda row: (row["landmark_id"], row["year"] or 0, row["image_id"]))
 
 
-def _table(path: Path, columns: list[str]) -> list[Row]:
+def _table(path: Path, columns: list[str], optional: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of a table, whose columns hold a value in each of them unless they are optional."""
     try:
         rows: list[Row] = pq.read_table(path, columns=columns).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise RetrievalError(f"{path}: cannot be read ({error}); is this a release of landmarks?") from error
+        first = str(error).partition("\n")[0]
+        raise RetrievalError(f"{path}: cannot be read ({first}); is this a release of landmarks?") from error
+    _refuse_nulls(path, rows, [name for name in columns if name not in optional])
     return rows
+
+
+def _refuse_nulls(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    for name in columns:
+        if any(row[name] is None for row in rows):
+            raise RetrievalError(f"{path}: a row has no value in the column {name!r}; verify the release")
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, list[str]]:

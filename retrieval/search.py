@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -78,14 +78,7 @@ def search(
     Raises:
         RetrievalError: Shapes do not fit each other.
     """
-    if queries.shape[1] != gallery.shape[1]:
-        raise RetrievalError(
-            f"queries have {queries.shape[1]} dimensions, the gallery {gallery.shape[1]}: encode both with one model"
-        )
-    if len(positives) != len(queries) or len(distractors) != len(gallery):
-        raise RetrievalError("give one list of right answers a query and one distractor flag an item of the gallery")
-    if not len(gallery):
-        raise RetrievalError("the gallery is empty")
+    checked_shapes(queries, gallery, positives, distractors)
     group = max(1, _SCORES_BYTES // (4 * len(gallery)))
     scores = np.empty((min(group, len(queries)), len(gallery)), np.float32)
     found: list[Hits] = []
@@ -101,6 +94,45 @@ def search(
     return found
 
 
+def checked_shapes(
+    queries: Vectors, gallery: Vectors, positives: Sequence[Ids], distractors: npt.NDArray[np.bool_]
+) -> None:
+    """Check what is given to a search.
+
+    Args:
+        queries: (Q, D).
+        gallery: (N, D), N at least 1.
+        positives: One list a query.
+        distractors: (N,).
+
+    Raises:
+        RetrievalError: Shapes do not fit each other, or the gallery is empty.
+    """
+    if queries.shape[1] != gallery.shape[1]:
+        raise RetrievalError(
+            f"queries have {queries.shape[1]} dimensions, the gallery {gallery.shape[1]}: encode both with one model"
+        )
+    if len(positives) != len(queries) or len(distractors) != len(gallery):
+        raise RetrievalError("give one list of right answers a query and one distractor flag an item of the gallery")
+    if not len(gallery):
+        raise RetrievalError("the gallery is empty")
+
+
+def hits_among(scores: Float32, answers: Ids, positives: Ids, distractors: npt.NDArray[np.bool_]) -> Hits:
+    """Rank the answers that an index found for a query; what it did not find has the last rank.
+
+    Args:
+        scores: (M,) of the answers.
+        answers: (M,) their positions in the gallery.
+        positives: Positions of the right answers in the gallery.
+        distractors: (N,) items of the gallery that belong to no landmark.
+    """
+    right = np.flatnonzero(np.isin(answers, positives))
+    found = _hits(np.array(scores, np.float32), right, distractors[answers])
+    first_rank = found.first_rank if len(right) else len(distractors)
+    return replace(found, positives=len(positives), first_rank=first_rank, nearest=int(answers[found.nearest]))
+
+
 def _score(queries: Float32, gallery: Vectors, scores: Float32, pool: ThreadPoolExecutor, device: str) -> None:
     """Write the scores (Q, N) of all gallery items."""
 
@@ -113,6 +145,26 @@ def _score(queries: Float32, gallery: Vectors, scores: Float32, pool: ThreadPool
             scores[:, start:stop] = _product_on(device, queries, block)
 
     list(pool.map(fill, range(0, len(gallery), _BLOCK)))
+
+
+def checked_device(device: str) -> str:
+    """Return the name of a device that torch can compute on.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" and so on.
+
+    Raises:
+        RetrievalError: There is no such device here.
+    """
+    if device != "cpu":
+        import torch  # only where a device is asked for
+
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            first = str(error).partition("\n")[0]
+            raise RetrievalError(f"torch cannot compute on the device {device!r} here ({first}); take cpu") from error
+    return device
 
 
 def _product_on(device: str, queries: Float32, block: Float32) -> Float32:

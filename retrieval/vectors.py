@@ -54,6 +54,8 @@ class Vectors:
             header = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise RetrievalError(f"{path}: no readable table of vectors ({error}); write it with numpy.save") from error
+        if not isinstance(header, np.ndarray):
+            raise RetrievalError(f"{path}: holds several arrays; write one table with numpy.save")
         if header.ndim != 2 or header.dtype.kind != "f" or not header.flags.c_contiguous:
             raise RetrievalError(f"{path}: needs floats (N, D) in C order, found {header.dtype} {header.shape}")
         return cls(path, (header.shape[0], header.shape[1]))

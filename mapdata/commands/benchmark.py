@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from mapdata.commands.run import report_stop
 from mapdata.options import Device, Scheduler, Workers
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 _MANY = "May be given several times."
 
@@ -132,7 +135,7 @@ def benchmark(
     if config is not None:
         loaded = load_recipe(config)
         if loaded.resolved.get("recipe") == "landmarks":
-            _measure_landmarks(folder, model, "cpu" if device == "auto" else device, as_json)
+            _measure_landmarks(loaded, folder, model, device, workers, scheduler, as_json)
             return
         measured = {stage.name for stage in stages}
         stages = [*(stage for stage in loaded.stages if stage.name not in measured), *stages]
@@ -159,14 +162,25 @@ def benchmark(
     raise typer.Exit(1 if summary.failures else 0)
 
 
-def _measure_landmarks(workspace: Path, model: str, device: str, as_json: bool) -> None:
+def _measure_landmarks(
+    run: Config, workspace: Path, model: str, device: str, workers: int | None, scheduler: str | None, as_json: bool
+) -> None:
     """Measure a model of retrieval on the release of a workspace."""
-    from mapdata.commands.evaluate import measured, report
+    from mapdata.commands.evaluate import measured, report, vectorised
+    from pipeline.workspace import Workspace
     from retrieval.release import read_release
+    from stages.encode import EncodeParams
 
+    place = Workspace(workspace)
+    benchmark = read_release(workspace / "release")
+    params = EncodeParams(model=model, device="cpu" if device == "auto" else device)
+    out = workspace / "benchmark"
     found = measured(
-        read_release(workspace / "release"), model, None, workspace / "benchmark", None, None, False, device
+        benchmark,
+        lambda: vectorised(benchmark, params, place, workers, scheduler, run),
+        out,
+        device=params.device,
     )
     report(found, as_json)
     if not as_json:
-        typer.echo(f"{workspace / 'benchmark' / 'report.html'} shows it")
+        typer.echo(f"{out / 'report.html'} shows it")

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mapdata.options import AsJson, RetrievalDevice
+from mapdata.commands.run import report_stop
+from mapdata.options import AsJson, RetrievalDevice, Scheduler, Workers
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.workspace import Workspace
+    from retrieval.benchmark import Benchmark
+    from retrieval.measure import Vectorised
+    from stages.encode import EncodeParams
+
+
+class Search(StrEnum):
+    """How galleries are searched."""
+
+    EXACT = "exact"
+    FAISS = "faiss"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,52 +44,94 @@ def evaluate(
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option(help="release, mmlandmarks, university-1652 or cvusa; default: told by the files."),
+        typer.Option(
+            help="release, mmlandmarks, university-1652, university-1652-street or cvusa; default: told by the files."
+        ),
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task, such as G2S; may be given again.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="official or whole-gallery; default: both.")] = None,
     pooled: Annotated[bool, typer.Option(help="Measure also with all photographs of a landmark together.")] = False,
+    search: Annotated[
+        Search, typer.Option(help="exact, or faiss: approximate, for galleries of many millions.")
+    ] = Search.EXACT,
     device: RetrievalDevice = "cpu",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the tasks of a landmark benchmark: retrieval between modalities, and geolocation.
 
-    With --model the items are encoded first; vectors are kept in the folder of the results, by content, so that a
-    command that was stopped goes on. With --embeddings `ground.npy` (N, D) and `ground.ids.txt`, a line an id, hold the
-    photographs of queries and index; `satellite`, `text` and `coordinates` likewise. Tasks that lack a side are left
-    out. A model that was trained on a landmark that asks is refused.
+    With --model the items are encoded first, by several processes; vectors are kept in `encoding/` of the results'
+    folder, by content, so that a command that was stopped goes on. With --embeddings `ground.npy` (N, D) and
+    `ground.ids.txt`, a line an id, hold the photographs of queries and index; `satellite`, `text` and `coordinates`
+    likewise. Tasks that lack a side are left out. A model that was trained on a landmark that asks is refused.
 
     Examples: `mapdata evaluate work/landmarks/release --model baseline --out out/baseline`,
     `mapdata evaluate mmlandmarks --embeddings my-model --out out/my-model --task G2S`
     """
+    from pipeline.workspace import Workspace
     from retrieval.layouts import read_dataset
+    from retrieval.measure import from_files
+    from stages.encode import EncodeParams
 
     if (model is None) == (embeddings is None):
         raise typer.BadParameter("give either --model or --embeddings")
-    report(measured(read_dataset(dataset, layout), model, embeddings, out, task, protocol, pooled, device), as_json)
+    benchmark = read_dataset(dataset, layout)
+
+    def vectors() -> Vectorised:
+        if model is None:
+            assert embeddings is not None
+            return from_files(embeddings)
+        params = EncodeParams(model=model, device=device, dataset=dataset.absolute(), layout=layout)
+        return vectorised(benchmark, params, Workspace(out / "encoding", create=True), workers, scheduler)
+
+    found = measured(benchmark, vectors, out, task or (), protocol or (), pooled, device, search is Search.FAISS)
+    report(found, as_json)
+
+
+def vectorised(
+    benchmark: Benchmark,
+    params: EncodeParams,
+    place: Workspace,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    run: Config | None = None,
+) -> Vectorised:
+    """Encode a benchmark with a model; see `mapdata.encoding.encoded`."""
+    from mapdata.encoding import encoded
+    from pipeline.run import Stopped
+    from retrieval.encoders import load_encoder
+    from retrieval.encoders.registry import shown_name
+    from retrieval.measure import Vectorised, refuse_trained
+
+    encoder = load_encoder(params.model, params.device)
+    refuse_trained(encoder, benchmark)
+    try:
+        return Vectorised(shown_name(encoder.name), encoder.identity, encoded(params, place, workers, scheduler, run))
+    except Stopped as stop:
+        raise report_stop(stop) from None
 
 
 def measured(
-    benchmark: Any,
-    model: str | None,
-    embeddings: Path | None,
+    benchmark: Benchmark,
+    vectors: Callable[[], Vectorised],
     out: Path,
-    task: list[str] | None,
-    protocol: list[str] | None,
-    pooled: bool,
-    device: str,
+    tasks: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    pooled: bool = False,
+    device: str = "cpu",
+    approximate: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model by name, or vectors of a folder, and write everything; see `retrieval.measure.measure`."""
-    from retrieval.encoders import load_encoder
-    from retrieval.measure import encoded, from_files, measure, tasks_of
+    """Measure what `vectors` gives, which is asked for once the names are checked; see `retrieval.measure.measure`."""
+    from retrieval.measure import checked_tasks, measure, tasks_of
     from retrieval.metrics import PROTOCOLS, checked_protocol
+    from retrieval.search import checked_device
 
-    protocols = [checked_protocol(name) for name in protocol or PROTOCOLS]
-    if embeddings is not None:
-        vectors = from_files(embeddings)
-    else:
-        vectors = encoded(load_encoder(str(model), device), benchmark, out / "vectors.sqlite")
-    return measure(benchmark, vectors, tasks_of(benchmark, vectors, task or ()), protocols, out, pooled, device)
+    chosen = list(dict.fromkeys(checked_protocol(name) for name in protocols or PROTOCOLS))
+    checked_tasks(tasks)
+    checked_device(device)
+    given = vectors()
+    return measure(benchmark, given, tasks_of(benchmark, given, tasks), chosen, out, pooled, device, approximate)
 
 
 def report(found: dict[str, Any], as_json: bool) -> None:
@@ -83,7 +142,9 @@ def report(found: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(found))
         return
     for entry in found["results"]:
-        typer.echo(f"{entry['task']}, {entry['protocol']}: {entry['queries']} queries, {entry['gallery']} items")
+        unasked = entry["queries_without_answer"]
+        note = f", {unasked} more have no right answer in the gallery" if unasked else ""
+        typer.echo(f"{entry['task']}, {entry['protocol']}: {entry['queries']} queries, {entry['gallery']} items{note}")
         for name, figure in entry["figures"].items():
             typer.echo(f"  {name:22} {figure['value']:10.4f}  ({figure['low']:.4f} to {figure['high']:.4f})")
 

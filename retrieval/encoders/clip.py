@@ -1,4 +1,4 @@
-"""CLIP models of open_clip and transformers, read from files. Nothing is downloaded."""
+"""CLIP models of open_clip and transformers: files, or names of models that are published."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from retrieval.benchmark import Modality
 from retrieval.encoders.base import Encoder, Image
+from retrieval.encoders.hub import folder_of
 from retrieval.errors import RetrievalError
 from retrieval.vectors import Float32
 
@@ -24,7 +25,7 @@ _FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeErro
 
 
 class OpenClip(Encoder):
-    """A model of open_clip: a folder as it saves them, or ARCHITECTURE@FILE."""
+    """A model of open_clip: a folder as it saves them, or an architecture with weights."""
 
     batch = 32
     modalities = _MODALITIES
@@ -34,32 +35,47 @@ class OpenClip(Encoder):
 
         Args:
             name: By which it was asked for.
-            argument: A folder with open_clip_config.json, or the name of an architecture, "@" and a file of weights.
+            argument: A folder with open_clip_config.json, OWNER/NAME of one on the Hugging Face hub, or the name of an
+                architecture, "@" and a file of weights or a published tag.
             device: A torch device.
 
         Raises:
             RetrievalError: The package, the folder or the file is missing, or cannot be understood.
         """
         self.name, self._device = name, device
-        architecture, _, file = argument.partition("@")
-        source = Path(file or architecture)
-        if file and not source.is_file():
-            raise RetrievalError(f"{name}: no such file of weights: {source}")
-        if not file and not (source / "open_clip_config.json").is_file():
+        architecture, _, weights = argument.partition("@")
+        source = Path(weights) if weights else folder_of(name, argument)
+        if not weights and not (source / "open_clip_config.json").is_file():
             raise RetrievalError(
-                f"{name}: {source} holds no open_clip_config.json; give a folder that open_clip saved, or "
-                "open_clip:ARCHITECTURE@FILE. Nothing is downloaded"
+                f"{name}: {source} holds no open_clip_config.json; give a folder that open_clip saved, OWNER/NAME of "
+                "the Hugging Face hub, or open_clip:ARCHITECTURE@FILE"
             )
         open_clip = _package(name, "open_clip", "open_clip_torch")
-        called = architecture if file else f"local-dir:{source}"
+        if weights and not source.is_file():
+            source = self._published(open_clip, architecture, weights)
+        called = architecture if weights else f"local-dir:{source}"
         try:
-            made = open_clip.create_model_from_pretrained(called, pretrained=file or None, device=device)
+            made = open_clip.create_model_from_pretrained(called, pretrained=weights or None, device=device)
             self._tokenizer: Any = open_clip.get_tokenizer(called)
         except _FAULTS as error:
             raise RetrievalError(f"{name}: open_clip cannot load it ({error})") from error
         self._model, self._prepare = made
         self._model.eval()
-        self.identity = f"open_clip {architecture if file else ''} {digest_of(source)}"
+        self.identity = f"open_clip {argument if weights else ''} {digest_of(source)}"
+
+    def _published(self, open_clip: Any, architecture: str, tag: str) -> Path:
+        """Return the file of weights that open_clip knows by a tag; it is fetched unless it is in the cache."""
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        if tag not in tags:
+            raise RetrievalError(
+                f"{self.name}: no such file of weights: {tag}; nor is it a tag that open_clip knows of {architecture}: "
+                f"{', '.join(tags) or 'it knows none'}"
+            )
+        try:
+            return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture, tag)))
+        except Exception as error:  # what its clients of HTTP raise has no common base
+            first = str(error).strip().partition("\n")[0]
+            raise RetrievalError(f"{self.name}: its weights could not be fetched ({first}); give a file") from error
 
     def encode_images(self, images: Sequence[Image], modality: Modality) -> Float32:
         """Embed images; see `Encoder`."""
@@ -84,16 +100,17 @@ class TransformersClip(Encoder):
 
         Args:
             name: By which it was asked for.
-            argument: A folder with config.json.
+            argument: A folder with config.json, or OWNER/NAME of one on the Hugging Face hub.
             device: A torch device.
 
         Raises:
             RetrievalError: The package or the folder is missing, or holds no CLIP model.
         """
-        self.name, self._device, folder = name, device, Path(argument)
+        self.name, self._device, folder = name, device, folder_of(name, argument)
         if not (folder / "config.json").is_file():
             raise RetrievalError(
-                f"{name}: {folder} holds no config.json; give a folder that transformers saved. Nothing is downloaded"
+                f"{name}: {folder} holds no config.json; give a folder that transformers saved, or OWNER/NAME of the "
+                "Hugging Face hub"
             )
         transformers = _package(name, "transformers", "transformers")
         try:

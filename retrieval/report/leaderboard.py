@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from blake3 import blake3
 
 from retrieval.errors import RetrievalError
 from retrieval.statistics import compare_by_landmark
@@ -48,8 +49,9 @@ def read_results(path: Path) -> dict[str, Any]:
 def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
     """Return a leaderboard as Markdown.
 
-    There is a table for every dataset, protocol and task, so that only what can be compared stands together. A model
-    that was measured on several machines has one row if the figures agree, and a row each with a note if they do not.
+    There is a table for every dataset, task, protocol and kind of search, so that only what can be compared stands
+    together. A model that was measured on several machines has one row if the figures agree, and a row each with a note
+    if they do not.
     Each model is compared with the first one on the same queries (see `compare_by_landmark`), where both have tables.
 
     Args:
@@ -60,20 +62,27 @@ def write_leaderboard(results: Sequence[dict[str, Any]]) -> str:
     """
     if not results:
         raise RetrievalError("no results; name folders that `mapdata evaluate` wrote")
+    identities: dict[str, set[str]] = defaultdict(set)
+    for each in results:
+        identities[each["model"]].add(each["identity"])
     tables: dict[tuple[str, str, str, str], list[tuple[str, str, dict[str, Any]]]] = defaultdict(list)
     for each in results:
+        # Two models may have one name, such as weights of two trainings.
+        several = len(identities[each["model"]]) > 1
+        model = f"{each['model']} [{blake3(each['identity'].encode()).hexdigest()[:8]}]" if several else each["model"]
         for entry in each["results"]:
-            protocol = entry["protocol"] if "R@1" in entry["figures"] else ""
+            protocol = f", protocol {entry['protocol']}" if "R@1" in entry["figures"] else ""
+            approximate = each.get("search", "exact") != "exact"  # earlier versions had no other
+            searched = f", {each['search']} search" if approximate else ""
             dataset = each["dataset"]
-            key = (dataset["name"], dataset["digest"], entry["task"], protocol)
+            key = (dataset["name"], dataset["digest"], entry["task"], protocol + searched)
             table = each["folder"] / f"{entry['task'].replace(' ', '-')}-{entry['protocol']}.parquet"
-            tables[key].append((each["model"], each["machine"]["name"], {**entry, "queries_of": table}))
+            tables[key].append((model, each["machine"]["name"], {**entry, "queries_of": table}))
     lines = ["# Leaderboard", ""]
-    for (name, digest, task, protocol), entries in sorted(tables.items()):
+    for (name, digest, task, under), entries in sorted(tables.items()):
         first = entries[0][2]
-        under = f", protocol {protocol}" if protocol else ""
         lines += [
-            f"## {name}: {task}{under}",
+            f"## {_text(name)}: {task}{under}",
             "",
             f"{first['queries']} queries, {first['gallery']} items; {digest}.",
             "",
@@ -94,8 +103,13 @@ def _table(entries: Sequence[tuple[str, str, dict[str, Any]]]) -> list[str]:
     for model, machines, entry in rows:
         cells = [_cell(entry["figures"][name], name) for name in columns]
         cells.append("" if entry is rows[0][2] else _compared(entry["queries_of"], rows[0][2]["queries_of"], figure))
-        lines.append(f"| {model} | {' | '.join(cells)} | {machines} |")
+        lines.append(f"| {_text(model)} | {' | '.join(cells)} | {_text(machines)} |")
     return lines
+
+
+def _text(name: str) -> str:
+    """Return a name so that it neither ends a cell nor a line of a table."""
+    return " ".join(name.split()).replace("|", "\\|")
 
 
 def _compared(table: Path, first: Path, figure: str) -> str:

@@ -18,18 +18,21 @@ from retrieval.errors import RetrievalError
 from retrieval.evaluate import TaskResult
 from retrieval.images import read_image
 from retrieval.report.plots import distance_curves, error_map, recall_curves
+from retrieval.vectors import Float32, Vectors
 
 DRAWN = 3
 """Queries of a task that are drawn, of the best and of the worst each."""
 _ANSWERS = 5
 _THUMBNAIL = 150
+_BLOCK = 65_536
+"""Vectors that are scored at once."""
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#1b1b1b}
 table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
-small{color:#555}figure{display:inline-block;margin:.5rem;vertical-align:top;max-width:480px}
+h1{overflow-wrap:anywhere}small{color:#555}figure{display:inline-block;margin:.5rem;vertical-align:top;max-width:480px}
 figcaption{font-size:12px;color:#555}svg{width:460px;max-width:100%;font:11px system-ui,sans-serif}
 .grid{stroke:#e2e2e2}.legend span{margin-right:.8rem}.legend{font-size:12px}
 .legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em}
@@ -48,8 +51,7 @@ def write_report(
     about: Mapping[str, Any],
     results: Sequence[TaskResult],
     benchmark: Benchmark,
-    gallery: Tables,
-    asking: Tables,
+    tables: Tables,
 ) -> None:
     """Write the report.
 
@@ -58,10 +60,8 @@ def write_report(
         about: What `results.json` says of model, dataset and machine.
         results: Of all tasks and protocols.
         benchmark: Queries and galleries, for the pictures.
-        gallery: Embeddings of the galleries.
-        asking: Embeddings of the queries.
+        tables: Embeddings of queries and galleries.
     """
-    whole = [each for each in results if each.protocol == "whole-gallery" or each.task.endswith("C")]
     title = escape(f"{about['model']} on {about['dataset']['name']}")
     parts = [f"<h1>{title}</h1>", f"<p>{_machine(about)}</p>"]
     for protocol, note in _PROTOCOLS.items():
@@ -75,7 +75,9 @@ def write_report(
     placed = _unique([each for each in results if "median km" in each.figures])
     if placed:
         parts += ["<h2>Geolocation</h2>", _table(placed, _GEOLOCATION)]
-    found = {each.task: each for each in whole if "first_rank" in each.rows.column_names}
+    ranked = [each for each in results if "first_rank" in each.rows.column_names]
+    drawn = max((each.protocol for each in ranked), default="")  # the whole gallery, where it was measured
+    found = {each.task: each for each in ranked if each.protocol == drawn}
     ranks = {name: each.rows["first_rank"].to_numpy() for name, each in found.items()}
     parts += ["<h2>Curves</h2>", recall_curves(ranks, {name: each.gallery for name, each in found.items()})]
     parts.append(distance_curves({each.task: each.rows["error_km"].to_numpy() for each in placed}))
@@ -83,11 +85,12 @@ def write_report(
         answers = np.stack([each.rows[name].to_numpy() for name in ("longitude", "latitude")], axis=1)
         truth = benchmark.lonlat[each.rows["landmark"].to_numpy()]
         parts.append(error_map(each.task, truth, answers, each.rows["error_km"].to_numpy()))
-    parts += _breakdowns(list(found.values()))
+    parts += _breakdowns(list(found.values()), drawn)
     for each in found.values():
         if each.task in TASKS:
-            parts += _queries(each, TASKS[each.task], benchmark, gallery, asking)
-    html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+            parts += _queries(each, TASKS[each.task], benchmark, tables)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    html = f'<!doctype html><html lang="en">{head}<title>{title}</title><style>{_STYLE}</style>'
     path.write_text(html + f"<body>{''.join(parts)}</body></html>", encoding="utf-8")
 
 
@@ -96,6 +99,7 @@ _PROTOCOLS = {
     "official": "As the published evaluation computes: distractors are removed from the list before recall and "
     "precision are taken; only the median rank counts them. Never compare them with those of the whole gallery.",
 }
+_GROUPINGS = {"images": "number of photographs"}
 _RETRIEVAL = ("R@1", "R@5", "R@10", "mAP@1k", "MRR", "median rank", "median rank by chance")
 _GEOLOCATION = ("within 1 km", "within 25 km", "within 200 km", "within 750 km", "within 2500 km", "median km")
 
@@ -104,7 +108,8 @@ def _machine(about: Mapping[str, Any]) -> str:
     machine = about["machine"]
     return escape(
         f"MapData {about['version']}, {machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-        f"dataset {about['dataset']['digest']}. Ranks count from 0. Intervals of 95% are over landmarks."
+        f"dataset {about['dataset']['digest']}, {about['search']} search. Ranks count from 0. Intervals of 95% are "
+        "over landmarks."
     )
 
 
@@ -116,7 +121,8 @@ def _table(results: Sequence[TaskResult], columns: Sequence[str]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in ("task", "queries", "gallery", *columns))
     rows = []
     for each in results:
-        cells = [f"<td>{escape(each.task)}</td><td>{each.queries}</td><td>{each.gallery}</td>"]
+        without = f" <small>and {each.without_answer} without a right answer</small>" if each.without_answer else ""
+        cells = [f"<td>{escape(each.task)}</td><td>{each.queries}{without}</td><td>{each.gallery}</td>"]
         for name in columns:
             figure = each.figures[name]
             share = name.startswith(("R@", "mAP", "within"))
@@ -134,7 +140,7 @@ def _number(value: float, share: bool) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _breakdowns(results: Sequence[TaskResult]) -> list[str]:
+def _breakdowns(results: Sequence[TaskResult], protocol: str) -> list[str]:
     parts = []
     groupings = list(dict.fromkeys(name for each in results for name in each.breakdowns))
     for grouping in groupings:
@@ -151,35 +157,47 @@ def _breakdowns(results: Sequence[TaskResult]) -> list[str]:
             )
             rows.append(f"<tr><td>{escape(group)}</td>{cells}</tr>")
         parts.append(
-            f"<h2>R@10 by {escape(grouping)}, whole gallery</h2><table><thead><tr><th></th>{head}</tr></thead>"
+            f"<h2>R@10 by {escape(_GROUPINGS.get(grouping, grouping))}, protocol {protocol}</h2>"
+            f"<table><thead><tr><th></th>{head}</tr></thead>"
         )
         parts.append(f"<tbody>{''.join(rows)}</tbody></table>")
     return parts
 
 
-def _queries(result: TaskResult, task: Task, benchmark: Benchmark, gallery: Tables, asking: Tables) -> list[str]:
+def _queries(result: TaskResult, task: Task, benchmark: Benchmark, tables: Tables) -> list[str]:
     queries, items = benchmark.queries[task.query], benchmark.galleries[task.gallery]
     if queries.content is None or items.content is None:
         return []
     ranks = result.rows["first_rank"].to_numpy()
+    positions = {name: position for position, name in enumerate(queries.ids)}
+    asked = [positions[name] for name in result.rows["query"].to_pylist()]
     order = np.argsort(ranks, kind="stable")
     drawn = min(DRAWN, len(order) // 2)
+    searched = tables[task.gallery].gallery(items)
     parts = []
     for word, chosen in (("Best", order[:drawn]), ("Worst", order[::-1][:drawn])):
         parts.append(f"<h2>{word} queries of {escape(result.task)}</h2>")
-        for number in chosen.tolist():
-            parts.append(_query(number, int(ranks[number]), queries, items, task, gallery, asking))
+        for row in chosen.tolist():
+            vector = tables[task.query].take(_one(queries, asked[row])).read(0, 1)[0]
+            parts.append(_query(asked[row], int(ranks[row]), queries, items, _nearest(vector, *searched)))
     return parts
 
 
-def _query(number: int, rank: int, queries: Items, items: Items, task: Task, gallery: Tables, asking: Tables) -> str:
-    row = asking[task.query].rows[queries.ids[number]]
-    vector = asking[task.query].vectors.read(row, row + 1)[0]
-    table, order = gallery[task.gallery].vectors, gallery[task.gallery].gallery_order(items)
-    scores = np.concatenate([table.read(start, start + 65_536) @ vector for start in range(0, len(table), 65_536)])
+def _one(items: Items, position: int) -> Items:
+    return Items([items.ids[position]], items.landmarks[position : position + 1])
+
+
+def _nearest(vector: Float32, table: Vectors, order: npt.NDArray[np.int64]) -> list[int]:
+    """Return the positions in the gallery of the items that are most like a query."""
+    scores = np.concatenate([table.read(start, start + _BLOCK) @ vector for start in range(0, len(table), _BLOCK)])
+    nearest: list[int] = order[np.argsort(-scores, kind="stable")[:_ANSWERS]].tolist()
+    return nearest
+
+
+def _query(number: int, rank: int, queries: Items, items: Items, nearest: Sequence[int]) -> str:
     own = int(queries.landmarks[number])
     shown = [_item(queries, number, "asked", f"query; right answer at rank {rank}")]
-    for place, position in enumerate(order[np.argsort(-scores, kind="stable")[:_ANSWERS]].tolist()):
+    for place, position in enumerate(nearest):
         right = items.landmarks[position] == own
         label = "right" if right else "distractor" if items.landmarks[position] == DISTRACTOR else "another landmark"
         shown.append(_item(items, position, "right" if right else "", f"{place}: {label}"))

@@ -64,6 +64,9 @@ def error_map(task: str, truth: Values, answers: Values, errors: Values) -> str:
         answers: (Q, 2).
         errors: (Q,) kilometres; up to 25 km is drawn green, up to 750 km orange, more red.
     """
+    # A line across 180 degrees goes the short way.
+    east = truth[:, 0] + (answers[:, 0] - truth[:, 0] + 180) % 360 - 180
+    answers = np.stack([east, answers[:, 1]], axis=1)
     every = np.concatenate([truth, answers])
     low, high = every.min(axis=0) - 1, every.max(axis=0) + 1
     frame = _Frame((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
@@ -76,7 +79,9 @@ def error_map(task: str, truth: Values, answers: Values, errors: Values) -> str:
         (x0, y0), (x1, y1) = frame.place(*truth[n]), frame.place(*answers[n])
         parts.append(f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{colour}" opacity=".45"/>')
         parts.append(f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="2.2" fill="{colour}"/>')
-    caption = f"{escape(task)}: each query (dot) and where it was placed; green up to 25 km, orange up to 750 km"
+    caption = (
+        f"{escape(task)}: each query (dot) and where it was placed; green up to 25 km, orange up to 750 km, red beyond"
+    )
     return f"<figure>{frame.svg(parts)}<figcaption>{caption}</figcaption></figure>"
 
 

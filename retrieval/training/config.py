@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from raster.config_path import RecordedPath
 
@@ -25,14 +25,15 @@ class TowerInputs(_Model):
 
     @field_validator("ground", "satellite", "text")
     @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        from retrieval.encoders.registry import check_encoder
+    def _known(cls, name: str | None, info: ValidationInfo) -> str | None:
+        from retrieval.encoders.registry import check_encoder, resolve_encoder
         from retrieval.errors import RetrievalError
 
         if name in (None, PIXELS_NAME):
             return name
+        folder = (info.context or {}).get("folder")
         try:
-            return check_encoder(name)
+            return check_encoder(name if folder is None else resolve_encoder(name, folder))
         except RetrievalError as error:
             raise ValueError(str(error)) from None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,16 @@ from blake3 import blake3
 from torch import Tensor
 
 from retrieval.benchmark import Items, Modality
-from retrieval.encode import VectorCache, encode_items
+from retrieval.encode import checked, content_of, encode
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.colour_texture import views
+from retrieval.errors import RetrievalError
 from retrieval.images import read_image
 from retrieval.pixels import STORED, as_tensor, thumbnail
 from retrieval.training.config import PIXELS_NAME
+
+_PART = 256
+"""Items of a file of features."""
 
 Array = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 
@@ -68,60 +73,95 @@ def make_features(
         items: By modality.
         encoders: Of each modality; None for thumbnails.
         copies: Copies of an image for a frozen encoder.
-        folder: Where thumbnails and vectors are kept; what was made before, for the same items, is read.
+        folder: Where thumbnails and vectors are kept; what was made before, of the same contents, is read.
 
     Raises:
-        RetrievalError: An item cannot be read.
+        RetrievalError: A modality has no items, or one cannot be read.
     """
     made: dict[Modality, Features] = {}
     for modality, encoder in encoders.items():
         own = items[modality]
-        if encoder is None:
-            values: Array = _thumbnails(own, modality, folder)[:, None]
-        elif modality == "text":
-            cache = VectorCache(folder / "vectors.sqlite")
-            values = encode_items(encoder, modality, own, cache)[:, None]
-            cache.close()
-        else:
-            values = _copies(own, modality, encoder, copies, folder)
+        if not len(own):
+            raise RetrievalError(f"the release has no {modality} items to train on: set `towers: {{{modality}: null}}`")
+        contents = [content_of(own, modality, position) for position in range(len(own))]
+        values = _kept(folder, *_maker(encoder, modality, copies), modality, contents)
         made[modality] = Features(values, own.landmarks)
     return made
 
 
-def _thumbnails(items: Items, modality: Modality, folder: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(
-        _kept(folder, f"{PIXELS_NAME} {STORED}", modality, items, lambda image: thumbnail(image, modality)), np.uint8
-    )
+Make = Callable[[Sequence[Any], int], Array]
+"""Gives the values (N, V, ...) of contents, from the position of the first of them on."""
 
 
-def _copies(items: Items, modality: Modality, encoder: Encoder, copies: int, folder: Path) -> Array:
-    count = iter(range(len(items)))
+def _maker(encoder: Encoder | None, modality: Modality, copies: int) -> tuple[str, Make]:
+    """Return a name that changes whenever the values may, and what makes them."""
+    if encoder is None:
+        return f"{PIXELS_NAME} {STORED}", lambda part, _: np.stack(
+            [thumbnail(read_image(path), modality)[None] for path in part]
+        )
+    if modality == "text":
+        return encoder.identity, lambda part, _: encode(encoder, modality, part)[:, None]
 
-    def describe(image: npt.NDArray[np.uint8]) -> Array:
-        return encoder.encode_images(views(image, modality, copies, next(count)), modality)
+    def describe(part: Sequence[Any], first: int) -> Array:
+        altered = [views(read_image(path), modality, copies, first + n) for n, path in enumerate(part)]
+        made = [checked(encoder.name, encoder.encode_images(each, modality), copies) for each in altered]
+        return np.stack(made)
 
-    return _kept(folder, f"{encoder.identity} {copies}", modality, items, describe)
+    return f"{encoder.identity} {copies}", describe
 
 
-def _kept(folder: Path, maker: str, modality: Modality, items: Items, make: object) -> Array:
-    """Return an array with what `make` gives for every image, from disk if it was made before."""
-    assert callable(make)
-    name = blake3("\0".join([maker, modality, *items.ids]).encode()).hexdigest()[:24]
-    path = folder / f"{modality}-{name}.npy"
-    if path.is_file():
+def _kept(folder: Path, maker: str, make: Make, modality: Modality, contents: Sequence[Any]) -> Array:
+    """Return what `make` gives of all contents, from disk if it was made of the same contents before.
+
+    Parts of it are kept until it is whole, so that a training that was killed goes on with the first that is missing.
+    """
+    starts = range(0, len(contents), _PART)
+    digests = [_digest(content) for content in contents]
+    names = [blake3("\0".join([maker, modality, str(n), *digests[n : n + _PART]]).encode()).hexdigest() for n in starts]
+    whole = folder / f"{modality}-{blake3(''.join(names).encode()).hexdigest()[:24]}.npy"
+    kept = _read(whole)
+    if kept is None:
+        parts = []
+        for start, name in zip(starts, names, strict=True):
+            path = folder / f"{modality}-part-{name[:24]}.npy"
+            part = _read(path)
+            if part is None:
+                part = make(contents[start : start + _PART], start)
+                _save(path, [part])
+            parts.append((path, part))
+        _save(whole, [part for _, part in parts])
+        for path, _ in parts:
+            path.unlink()
+        kept = np.load(whole, mmap_mode="r")
+    return kept
+
+
+def _read(path: Path) -> Array | None:
+    """Return an array of a file, None where it is missing or damaged."""
+    try:
         return np.asarray(np.load(path, mmap_mode="r"))
-    values = np.stack([make(read_image(_path(items, position))) for position in range(len(items))])
-    folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _save(path: Path, parts: Sequence[Array]) -> None:
+    """Write arrays one after the other as one file, under another name until it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, values)
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    table = np.lib.format.open_memmap(temporary, "w+", parts[0].dtype, shape)
+    np.concatenate(parts, out=table)
+    table.flush()
     temporary.replace(path)
-    return values
 
 
-def _path(items: Items, position: int) -> Path:
-    assert items.content is not None
-    return Path(items.content(position))
+def _digest(content: Path | str) -> str:
+    if isinstance(content, str):
+        return blake3(content.encode()).hexdigest()
+    try:
+        return blake3(content.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RetrievalError(f"{content}: cannot be read ({error}); verify the dataset") from error
 
 
 def numbers_of(features: Sequence[Features]) -> npt.NDArray[np.int64]:

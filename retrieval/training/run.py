@@ -16,6 +16,7 @@ from retrieval.errors import RetrievalError
 from retrieval.model import Towers
 from retrieval.prototypes import Embedded, fit_calibration
 from retrieval.release import read_landmarks
+from retrieval.search import checked_device
 from retrieval.training.config import PIXELS_NAME, TrainingConfig
 from retrieval.training.features import make_features
 from retrieval.training.record import TrainingRecord
@@ -38,8 +39,9 @@ def train_baseline(config: TrainingConfig, device: str = "cpu", report: Report |
         The file of the weights; the record of the landmarks that were read lies beside it.
 
     Raises:
-        RetrievalError: The release cannot be read, or has too few landmarks.
+        RetrievalError: The release cannot be read, or has too few landmarks, or there is no such device.
     """
+    checked_device(device)
     landmarks = read_landmarks(config.release, "train")
     training, validation = kept_aside(landmarks.lonlat, config.validation, config.seed)
     if len(training) < 2:

@@ -148,7 +148,10 @@ class _State:
         """Load the checkpoint, if there is one, and return the next step."""
         if not self.path.is_file():
             return 0
-        saved = torch.load(self.path, weights_only=True)
+        try:
+            saved = torch.load(self.path, weights_only=True)
+        except Exception as error:  # torch's reader lets through whatever damaged bytes lead it to
+            raise RetrievalError(f"{self.path}: cannot be read ({error}); delete it to begin anew") from error
         if saved["settings"] != self.settings:
             raise RetrievalError(f"{self.path}: was made with other settings; name another folder or delete it")
         self.towers.load_state_dict(saved["towers"])

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.config import ChosenFrom
-from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
 from pipeline.registry import Registry
 from raster.image import Image
+from stages.encoders import loaded_encoder
 
 _SIDE = 96
 
@@ -76,7 +75,7 @@ class ZeroShot(OutdoorClassifier):
 
     def scores(self, images: Sequence[Image]) -> np.ndarray:
         """Score images; see `OutdoorClassifier`."""
-        encoder = _encoder(self.encoder)
+        encoder = loaded_encoder(self.encoder)
         texts = np.asarray(encoder.encode_texts([*self.outdoor, *self.other]), np.float64)
         step = encoder.batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
@@ -100,18 +99,6 @@ CLASSIFIERS: Registry[type[BaseModel]] = Registry(
     classes=True,
 )
 AnyClassifier = Annotated[OutdoorClassifier, ChosenFrom(CLASSIFIERS)]
-
-
-@lru_cache(maxsize=1)
-def _encoder(name: str) -> Any:
-    """Return the encoder; a process keeps the last one."""
-    from retrieval.encoders import load_encoder  # brings torch, which no other classifier needs
-    from retrieval.errors import RetrievalError
-
-    try:
-        return load_encoder(name)
-    except RetrievalError as error:
-        raise PermanentError(str(error)) from error
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.files import digest_bytes, write_bytes
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output
+from raster.errors import RasterError
+from raster.picture import decode_picture
 from stages.landmarks.licences import refusal, spdx_of
 from stages.landmarks.sources import AnyGround, HostLoad, LandmarkSource, Photograph, key_params, problems_of
 from stages.landmarks.tables import IMAGES, LANDMARKS, outputs_named, rows_of, short_id
@@ -32,7 +34,6 @@ REFUSED = pa.schema(
 )
 """Photographs that are not published, and why."""
 
-_MOST_PIXELS = 100_000_000
 _FLAGS: tuple[tuple[str, str], ...] = (
     ("portrait", r"\bportraits?\b|\bheadshot\b|\bselfie\b"),
     ("map", r"\bmaps?\b|\bplans? of\b|\bfloor ?plan\b|\bdiagram\b"),
@@ -185,34 +186,9 @@ def flag_near_duplicates(rows: Sequence[dict[str, Any]], bits: int) -> None:
 
 def decoded(body: bytes) -> np.ndarray | None:
     """Decode a JPEG or PNG of at most 100 million pixels to RGB (H, W, 3) uint8; None if it is none or cut short."""
-    size = _size_of(body)
-    if size is None or size[0] * size[1] > _MOST_PIXELS or _is_cut_short(body):
-        return None
-    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else np.ascontiguousarray(image[..., ::-1])
-
-
-def _is_cut_short(body: bytes) -> bool:
-    """Tell whether a JPEG ends before its picture does; OpenCV would fill the rest with grey."""
-    at = 2
-    while body[:2] == b"\xff\xd8" and at + 4 <= len(body) and body[at] == 0xFF:
-        marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4])
-        if marker == 0xDA:  # the picture follows; in it 0xFF is always escaped
-            return body.find(b"\xff\xd9", at + 2 + length) < 0
-        at += 1 if marker == 0xFF else 2 + length
-    return body[:2] == b"\xff\xd8"
-
-
-def _size_of(body: bytes) -> tuple[int, int] | None:
-    """Return width and height by the file's head alone, so that a bomb is not unpacked."""
-    from io import BytesIO
-
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(BytesIO(body), formats=("JPEG", "PNG")) as picture:
-            return picture.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return decode_picture(body, ("JPEG", "PNG"))
+    except RasterError:
         return None
 
 

@@ -288,3 +288,16 @@ def test_shards_have_their_digest_and_hold_every_file(workspace: Path) -> None:
             packed += [shard.parent / name for name in archive.getnames()]
     files = [path for path in root.rglob("*") if path.suffix in (".jpg", ".json")]
     assert sorted(packed) == sorted(files)
+
+
+def test_a_model_is_measured_on_the_release_of_the_run(workspace: Path) -> None:
+    given = ["benchmark", str(workspace.parent / "landmarks.yaml"), "--workspace", str(workspace)]
+    given += ["--model", "colour-texture", "--workers", "0", "--json"]
+    found = json.loads(_run(*given))
+    assert {each["task"] for each in found["results"]} == {"G2S", "S2G"}
+    assert (workspace / "benchmark" / "report.html").is_file()
+    vectors = {path: path.stat().st_mtime_ns for path in (workspace / "vectors").rglob("*.parquet")}
+    assert vectors
+    assert json.loads(_run(*given)) == found
+    assert {path: path.stat().st_mtime_ns for path in vectors} == vectors, "nothing is encoded twice"
+    assert json.loads(_run("verify", "--workspace", str(workspace), "--json"))["faults"] == []

@@ -83,7 +83,8 @@ def test_a_saved_model_is_measured_like_any(
     release = write_release(tmp_path / "release", train=1, query=6, index=2)
     name = f"{kind}:{folder}"
     ran = CliRunner().invoke(
-        build_app(), ["evaluate", str(release), "--model", name, "--out", str(tmp_path / "out"), "--json"]
+        build_app(),
+        ["evaluate", str(release), "--model", name, "--out", str(tmp_path / "out"), "--workers", "0", "--json"],
     )
     assert ran.exit_code == 0, ran.exception or ran.output
     found = json.loads(ran.stdout.splitlines()[-1])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from landmark_release import write_release
@@ -19,7 +22,8 @@ pytestmark = pytest.mark.integration
 
 
 def run(*arguments: object) -> str:
-    ran = CliRunner().invoke(build_app(), [str(each) for each in arguments])
+    inline = ["--workers", "0"] if arguments[0] in ("evaluate", "retrieve") else []
+    ran = CliRunner().invoke(build_app(), [*map(str, arguments), *inline])
     if isinstance(ran.exception, RetrievalError):
         raise ran.exception
     assert ran.exit_code == 0, ran.exception or ran.output
@@ -76,9 +80,6 @@ def test_what_was_trained_finds_landmarks_never_seen(folder: Path, model: str) -
 
 
 def test_landmarks_seen_in_training_are_refused(folder: Path, model: str, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     for name in ("manifest", "landmarks", "texts"):
         table = pq.read_table(folder / "release" / f"{name}.parquet")
         splits = pa.array(["query" if each == "train" else each for each in table["split"].to_pylist()])
@@ -93,7 +94,7 @@ def test_a_photograph_and_a_sentence_find_their_landmark(folder: Path, model: st
     photographs = sorted((folder / "release" / "images" / "ground").glob("a*"))
     found = json.loads(
         run("retrieve", photographs[-1], "--release", folder / "release", "--model", model, "--out", tmp_path,
-            "--cache", tmp_path / "vectors.sqlite", "--json")
+            "--cache", tmp_path / "vectors", "--json")
     )  # fmt: skip
     assert [each["rank"] for each in found["answers"]] == list(range(1, 11))
     scores = [each["score"] for each in found["answers"]]
@@ -106,11 +107,34 @@ def test_a_photograph_and_a_sentence_find_their_landmark(folder: Path, model: st
     picture = cv2.imread(str(tmp_path / "answers.png"))
     assert picture is not None
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
+    assert any((tmp_path / "vectors").rglob("*.parquet"))
+    several = json.loads(
+        run("retrieve", *photographs[-3:], "--release", folder / "release", "--model", model,
+            "--out", tmp_path / "three", "--cache", tmp_path / "vectors", "--json")
+    )  # fmt: skip
+    assert several["question"] == "ground"
+    assert several["answers"] != found["answers"]
+    assert cv2.imread(str(tmp_path / "three" / "answers.png")) is not None
     told = run("retrieve", "a red tower", "--release", folder / "release", "--model", model)
     assert len(told.splitlines()) == 11
     seen = ("--split", "train", "--allow-trained")
     given = ("retrieve", "a red tower", "--release", folder / "release", "--model", model)
     assert "(trained on it)" in run(*given, *seen)
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_titles_and_questions_of_any_script_are_drawn(folder: Path, model: str, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(folder / "release", release)
+    table = pq.read_table(release / "landmarks.parquet")
+    titles = ["東京タワー $1", "경복궁", "Église & <b>", "Храм", "قلعة", "วัด", "x_y^2$"]
+    named = pa.array([titles[number % len(titles)] for number in range(table.num_rows)])
+    pq.write_table(table.set_column(table.column_names.index("name"), "name", named), release / "landmarks.parquet")
+    found = json.loads(
+        run("retrieve", "赤い塔, красная башня", "--release", release, "--model", model, "--out", tmp_path, "--json")
+    )
+    assert {each["title"] for each in found["answers"]} <= set(titles)
+    assert cv2.imread(str(tmp_path / "answers.png")) is not None
 
 
 def test_questions_that_cannot_be_answered(folder: Path, model: str, tmp_path: Path) -> None:
@@ -120,12 +144,21 @@ def test_questions_that_cannot_be_answered(folder: Path, model: str, tmp_path: P
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(RetrievalError, match="no image"):
         run("retrieve", tmp_path / "text.jpg", "--release", release, "--model", model)
+    for typo in ("photograph.jpg", "Fotografías/casa.PNG"):
+        with pytest.raises(RetrievalError, match="no such image"):
+            run("retrieve", typo, "--release", release, "--model", model)
+    for words in (("",), ("  ",), ("a church", "a tower"), ("a church", tmp_path / "text.jpg")):
+        with pytest.raises(RetrievalError, match=r"one text|no such image"):
+            run("retrieve", *words, "--release", release, "--model", model)
     with pytest.raises(RetrievalError, match="does not encode ground"):
         run("retrieve", next((release / "images/ground").iterdir()), "--release", release, "--model", "hashed-words")
     with pytest.raises(RetrievalError, match="is this a release of landmarks"):
         run("retrieve", "a church", "--release", tmp_path, "--model", model)
     untold = run("retrieve", "a red tower", "--release", release, "--model", "hashed-words")
     assert "no calibration" in untold
+    assert "no calibration" in run("retrieve", "a tower " * 99, "--release", release, "--model", "hashed-words")
+    named = run("retrieve", "photograph.jpg", "--kind", "text", "--release", release, "--model", "hashed-words")
+    assert "no calibration" in named
 
 
 def test_results_of_machines_are_merged(folder: Path, model: str, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_conda_environment_has_the_same_dependencies(project: dict[str, object])
 
     expected_conda, expected_pip = {"python" + project["project"]["requires-python"]}, set()
     for name, requirement in requirements(
-        project, ("encoders", "fonts", "gdal", "train", "interop", "remote", "dev"), "3.12"
+        project, ("encoders", "faiss", "fonts", "gdal", "train", "interop", "remote", "dev"), "3.12"
     ).items():
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
         if name in NOT_ON_CONDA_FORGE:
@@ -82,7 +82,7 @@ def test_lock_pins_every_dependency_within_its_bounds(
     project: dict[str, object], pins: dict[str, Version], python: str
 ) -> None:
     for name, requirement in requirements(
-        project, ("baselines", "encoders", "fonts", "interop", "remote", "train", "dev"), python
+        project, ("baselines", "encoders", "faiss", "fonts", "interop", "remote", "train", "dev"), python
     ).items():
         assert name in pins, f"{name} is not in requirements.lock: run `make lock`"
         assert requirement.specifier.contains(pins[name]), f"{name} {pins[name]} is out of bounds: run `make lock`"

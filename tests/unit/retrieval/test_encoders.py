@@ -1,8 +1,7 @@
-"""Encoders by name, the cache of vectors, and what is said of a name or a file that is wrong."""
+"""Encoders by name, and what is said of a name, a file or a vector that is wrong."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from retrieval.benchmark import Items, Modality
-from retrieval.encode import VectorCache, encode_items, opened_cache
+from retrieval.benchmark import Modality
+from retrieval.encode import checked, encode
 from retrieval.encoders import Encoder, check_encoder, load_encoder
 from retrieval.encoders.baseline import Baseline
+from retrieval.encoders.registry import resolve_encoder, shown_name
 from retrieval.errors import RetrievalError
 from retrieval.training.record import record_of
 
@@ -22,23 +22,20 @@ pytestmark = pytest.mark.unit
 
 
 class Mine(Encoder):
-    """Counts what it is asked for."""
+    """Notes how much it is asked for at once."""
 
     modalities = frozenset[Modality]({"ground", "text"})
     identity = "mine 1"
     batch = 2
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.batches: list[int] = []
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += len(texts)
-        if "stop" in texts:
-            raise KeyboardInterrupt
+        self.batches.append(len(texts))
         return np.array([[len(text), 1.0] for text in texts], np.float32)
 
     def encode_images(self, images: Sequence[np.ndarray], modality: Modality) -> np.ndarray:
-        self.asked += len(images)
         return np.array([image.mean(axis=(0, 1)) for image in images], np.float32)
 
 
@@ -46,8 +43,10 @@ class NotOne:
     """No encoder."""
 
 
-def texts(*given: str) -> Items:
-    return Items([str(n) for n in range(len(given))], np.zeros(len(given), np.int64), None, given.__getitem__)
+class Nameless(Encoder):
+    """Does not say when its vectors change."""
+
+    modalities = frozenset[Modality]({"text"})
 
 
 @pytest.mark.parametrize(
@@ -70,6 +69,12 @@ def test_what_is_wrong_with_a_name_is_said(name: str, what: str) -> None:
         load_encoder(name)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(RetrievalError, match="torch cannot compute on the device"):
+        load_encoder("baseline", device)
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").touch()
     (tmp_path / "config.json").touch()
@@ -88,53 +93,58 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_name_is_checked_without_loading(tmp_path: Path) -> None:
     assert check_encoder("geoclip") == "geoclip"
-    with pytest.raises(RetrievalError, match="no such file or folder"):
-        check_encoder("transformers:nowhere")
+    for name in ("transformers:nowhere", "torchscript:no/where.pt", "open_clip:ViT-B-32@no.pt", "baseline@no.pt"):
+        with pytest.raises(RetrievalError, match="no such file or folder"):
+            check_encoder(name)
+    for name in ("transformers:openai/clip-vit-base-patch32", "open_clip:ViT-B-32@openai"):
+        assert check_encoder(name) == name, "it may be published"
     (tmp_path / "model.pt").touch()
     assert check_encoder(f"torchscript:{tmp_path / 'model.pt'}")
     assert check_encoder(f"open_clip:ViT-B-32@{tmp_path / 'model.pt'}")
 
 
-def test_nothing_is_encoded_twice_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+def test_contents_are_encoded_in_batches(tmp_path: Path) -> None:
     encoder = load_encoder(f"{__name__}:Mine")
     assert isinstance(encoder, Mine)
-    with opened_cache(tmp_path / "vectors.sqlite") as cache, pytest.raises(KeyboardInterrupt):
-        encode_items(encoder, "text", texts("a", "bb", "ccc", "stop"), cache)
-    assert encoder.asked == 4
-    with opened_cache(tmp_path / "vectors.sqlite") as cache:
-        found = encode_items(encoder, "text", texts("bb", "a", "dddd"), cache)
-    assert found[:, 0].tolist() == [2, 1, 4]
-    assert encoder.asked == 5, "only the text that is new"
-    encoder.identity = "mine 2"
-    with opened_cache(tmp_path / "vectors.sqlite") as cache:
-        encode_items(encoder, "text", texts("a"), cache)
-    assert encoder.asked == 6, "another encoder's vectors are not taken"
-
-
-def test_vectors_belong_to_contents_not_to_names(tmp_path: Path) -> None:
-    encoder = Mine()
-    encoder.name = "mine"
+    assert encode(encoder, "text", ["a", "bb", "ccc", "dddd", "e"])[:, 0].tolist() == [1, 2, 3, 4, 1]
+    assert encoder.batches == [2, 2, 1]
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for value, path in zip((10, 200), paths, strict=True):
         cv2.imwrite(str(path), np.full((8, 8, 3), value, np.uint8))
-    items = Items(["a", "b"], np.zeros(2, np.int64), None, paths.__getitem__)
-    cache = VectorCache(None)
-    assert encode_items(encoder, "ground", items, cache)[:, 0].tolist() == [10, 200]
-    paths[0].write_bytes(paths[1].read_bytes())
-    assert encode_items(encoder, "ground", items, cache)[:, 0].tolist() == [200, 200]
-    assert encoder.asked == 2
+    assert encode(encoder, "ground", paths)[:, 0].tolist() == [10, 200]
     with pytest.raises(RetrievalError, match="does not encode satellite"):
-        encode_items(encoder, "satellite", items, cache)
+        encode(encoder, "satellite", paths)
     paths[0].write_bytes(b"no image")
-    with pytest.raises(RetrievalError, match=r"a\.png: missing or no image"):
-        encode_items(encoder, "ground", items, cache)
+    with pytest.raises(RetrievalError, match=r"a\.png: no image of a known format"):
+        encode(encoder, "ground", paths)
 
 
-def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "vectors.sqlite").write_bytes(b"something else" * 100)
-    with pytest.raises(RetrievalError, match="no cache of vectors"):
-        VectorCache(tmp_path / "vectors.sqlite")
-    assert sqlite3.sqlite_version
+@pytest.mark.parametrize("made", [[[np.nan, 1.0]], [1.0, 2.0], [[1.0], [2.0]]])
+def test_what_an_encoder_gives_is_checked(made: list[object]) -> None:
+    with pytest.raises(RetrievalError, match="it must give"):
+        checked("mine", made, 1)
+
+
+def test_a_class_without_identity_is_no_encoder() -> None:
+    with pytest.raises(RetrievalError, match="sets no `identity`"):
+        load_encoder(f"{__name__}:Nameless")
+
+
+def test_reports_show_no_folder_of_a_machine() -> None:
+    assert shown_name("baseline@/home/ann/runs/model/baseline.safetensors") == "baseline@model/baseline.safetensors"
+    assert shown_name("transformers:/home/ann/models/clip") == "transformers:models/clip"
+    assert shown_name("open_clip:ViT-B-32@/data/w/b32.pt") == "open_clip:ViT-B-32@w/b32.pt"
+    assert shown_name("transformers:openai/clip") == "transformers:openai/clip"
+    assert shown_name("hashed-words") == "hashed-words"
+
+
+def test_a_file_in_a_name_is_relative_to_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    assert resolve_encoder("transformers:model", tmp_path) == f"transformers:{tmp_path / 'model'}"
+    assert resolve_encoder("open_clip:ViT-B-32@w.pt", tmp_path) == f"open_clip:ViT-B-32@{tmp_path / 'w.pt'}"
+    assert resolve_encoder("baseline@w.safetensors", tmp_path) == f"baseline@{tmp_path / 'w.safetensors'}"
+    for name in ("baseline", "hashed-words", "transformers:openai/clip", "open_clip:ViT-B-32@openai"):
+        assert resolve_encoder(name, tmp_path) == name
 
 
 def test_a_torchscript_file_is_an_encoder(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from retrieval.benchmark import TASKS, Modality
 from retrieval.embeddings import read_embeddings, write_embeddings
 from retrieval.errors import RetrievalError
 from retrieval.evaluate import evaluate
+from retrieval.measure import Vectorised, from_files, measure, tasks_of
 from retrieval.metrics import PROTOCOLS
 from retrieval.official import image_path, read_official
 
@@ -136,6 +137,49 @@ def test_groups_and_rows(release: Path, tmp_path: Path) -> None:
     assert result.rows.num_rows == LANDMARKS * PHOTOGRAPHS
     interval = result.figures["mAP@1k"]
     assert interval.low <= interval.value <= interval.high
+
+
+def test_landmarks_are_told_by_the_number_of_their_photographs_in_every_task(release: Path, tmp_path: Path) -> None:
+    """Also where they ask once, by an aerial image or by all photographs together."""
+    folder = encoded(release, tmp_path / "some", 0.5)
+    rows = [["L0", name("a", 0)]] + [[f"L{i}", " ".join(name("a", 3 * i + j) for j in range(3))] for i in range(1, 12)]
+    table(release / "query" / "mml_query_ground.csv", ["landmark_id", "images"], rows)
+    embeddings = {modality: read_embeddings(folder, modality) for modality in ("ground", "satellite", "text")}
+    for task, pooled in (("S2G", False), ("T2S", False), ("G2S", True)):
+        (found,) = evaluate(read_official(release), embeddings, TASKS[task], ["official"], pooled=pooled)
+        assert {key: each["queries"] for key, each in found.breakdowns["images"].items()} == {"1": 1, "2-5": 11}, task
+
+
+def test_a_query_without_a_right_answer_is_left_out_and_counted(release: Path, tmp_path: Path) -> None:
+    folder = encoded(release, tmp_path / "perfect", 0.0)
+    aerials = [[f"L{i}", name("b", i)] for i in range(2, LANDMARKS)]
+    table(release / "query" / "mml_query_satellite.csv", ["landmark_id", "images"], aerials)
+    embeddings = {modality: read_embeddings(folder, modality) for modality in ("ground", "satellite")}
+    benchmark = read_official(release)
+    for pooled, left_out in ((False, 2 * PHOTOGRAPHS), (True, 2)):
+        for found in evaluate(benchmark, embeddings, TASKS["G2S"], PROTOCOLS, pooled=pooled):
+            assert found.without_answer == found.to_json()["queries_without_answer"] == left_out
+            assert found.queries == found.rows.num_rows == (LANDMARKS - 2) * (1 if pooled else PHOTOGRAPHS)
+            assert found.figures["R@1"].value == 1
+            assert 0 not in found.rows["landmark"].to_pylist()
+    report = measure(
+        benchmark, Vectorised("perfect", "", embeddings), [TASKS["G2S"]], PROTOCOLS, tmp_path / "out", pooled=True
+    )
+    assert report["results"][0]["queries_without_answer"] == 2 * PHOTOGRAPHS
+    assert "6 without a right answer" in (tmp_path / "out" / "report.html").read_text()
+    table(release / "query" / "mml_query_satellite.csv", ["landmark_id", "images"], [])
+    with pytest.raises(RetrievalError, match="no query of G2S has a right answer"):
+        evaluate(read_official(release), embeddings, TASKS["G2S"], PROTOCOLS)
+
+
+def test_a_modality_without_items_leaves_its_tasks_out(release: Path, tmp_path: Path) -> None:
+    folder = encoded(release, tmp_path / "some", 0.5)
+    table(release / "query" / "mml_query_text_sentences.csv", ["landmark_id", "sentences"], [])
+    benchmark, vectors = read_official(release), from_files(folder)
+    assert [task.name for task in tasks_of(benchmark, vectors)] == ["G2S", "S2G", "G2C", "S2C"]
+    with pytest.raises(RetrievalError, match="T2S needs vectors and items of text and satellite"):
+        tasks_of(benchmark, vectors, ["T2S", "G2S"])
+    assert [task.name for task in tasks_of(benchmark, vectors, ["G2S", "G2S"])] == ["G2S"]
 
 
 def test_parquet_gives_what_npy_gives(release: Path, tmp_path: Path) -> None:

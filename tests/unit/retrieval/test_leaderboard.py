@@ -31,7 +31,14 @@ def results(folder: Path, model: str, ranks: np.ndarray, landmarks: np.ndarray =
     figures = {name: {"value": value, "low": value, "high": value} for name, value in names.items()}
     entry = {"task": "G2S", "protocol": "whole-gallery", "queries": len(ranks), "gallery": 60, "figures": figures}
     dataset = {"name": "demo", "digest": "0" * 32}
-    return {"model": model, "machine": {"name": "here"}, "dataset": dataset, "results": [entry], "folder": folder}
+    return {
+        "model": model,
+        "identity": model,
+        "machine": {"name": "here"},
+        "dataset": dataset,
+        "results": [entry],
+        "folder": folder,
+    }
 
 
 def row_of(text: str, model: str) -> str:
@@ -55,6 +62,26 @@ def test_a_worse_model_is_told_from_an_equal_one(tmp_path: Path) -> None:
     assert f"{difference:+.3g} (" in worse
     assert "p 0.0005" in worse
     assert float(alike.split(", p ")[1].split()[0]) > 0.05
+
+
+def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    ranks = np.full(len(LANDMARKS), 2)
+    first, other = results(tmp_path / "a", "a|b", ranks), results(tmp_path / "b", "a|b", ranks + 1)
+    text = write_leaderboard([first, other | {"identity": "trained again"}])
+    rows = [line for line in text.splitlines() if line.startswith("| a\\|b [")]
+    assert len(rows) == 2
+    assert "figures differ" not in text
+    assert len({row.split("]")[0] for row in rows}) == 2
+    assert write_leaderboard([first, other]).count("figures differ between machines") == 2
+
+
+def test_approximate_figures_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
+    ranks = np.full(len(LANDMARKS), 2)
+    first, second = results(tmp_path / "a", "good", ranks), results(tmp_path / "b", "bad", ranks + 1)
+    assert write_leaderboard([first, second | {"search": "exact"}]).count("## ") == 1
+    text = write_leaderboard([first, second | {"search": "approximate (faiss)"}])
+    assert text.count("## ") == 2
+    assert "protocol whole-gallery, approximate (faiss) search" in text
 
 
 def test_other_queries_or_no_table_are_not_compared(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval.approximate import search_approximately
 from retrieval.errors import RetrievalError
-from retrieval.metrics import average_precision, great_circle_km, score_queries
-from retrieval.search import CUTOFF, Hits, search
+from retrieval.metrics import PROTOCOLS, average_precision, great_circle_km, score_queries
+from retrieval.search import CUTOFF, Hits, hits_among, search
 from retrieval.vectors import Vectors
 
 pytestmark = pytest.mark.unit
@@ -149,6 +152,48 @@ def test_a_device_gives_the_same_ranks() -> None:
     ours = search(queries, gallery, right, none)
     torchs = search(queries, gallery, right, none, device="cpu:0")
     assert [hits.first_rank for hits in ours] == [hits.first_rank for hits in torchs]
+
+
+def test_an_approximate_search_finds_nearly_what_the_exact_one_does() -> None:
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(400, 32))
+    landmarks = rng.integers(0, 400, 20_000)
+    gallery = centres[landmarks] + 0.7 * rng.normal(size=(20_000, 32))
+    queries = centres[:200] + 0.7 * rng.normal(size=(200, 32))
+    right = [np.flatnonzero(landmarks == number) for number in range(200)]
+    distractors = np.isin(landmarks, np.arange(300, 400))
+    vectors = Vectors.of(_unit(queries)), Vectors.of(_unit(gallery)), right, distractors
+    exact, approximate = search(*vectors), search_approximately(*vectors)
+    same = [one.nearest == other.nearest for one, other in zip(exact, approximate, strict=True)]
+    assert np.mean(same) > 0.9
+    for protocol in PROTOCOLS:
+        ours, theirs = (score_queries(hits, protocol) for hits in (exact, approximate))
+        assert theirs.recall[10].mean() == pytest.approx(ours.recall[10].mean(), abs=0.02)
+        assert theirs.average_precision.mean() == pytest.approx(ours.average_precision.mean(), abs=0.03)
+    assert all(other.positives == one.positives for one, other in zip(exact, approximate, strict=True))
+
+
+def test_an_approximate_search_of_few_items_is_exact_and_of_what_it_misses_the_rank_is_the_last() -> None:
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    gallery = np.eye(30, dtype=np.float32) + 0.01
+    vectors = Vectors.of(gallery[:5]), Vectors.of(gallery), [np.array([n]) for n in range(5)], np.zeros(30, bool)
+    assert [hits.first_rank for hits in search_approximately(*vectors)] == [0] * 5
+    missed = hits_among(np.array([0.9, 0.8]), np.array([7, 3]), np.array([5, 6]), np.zeros(30, bool))
+    assert (missed.positives, missed.first_rank, missed.nearest, len(missed.ranks)) == (2, 30, 7, 0)
+    found = hits_among(np.array([0.9, 0.8]), np.array([7, 3]), np.array([3, 6]), np.arange(30) == 7)
+    assert (found.first_rank, found.ranks.tolist(), found.undistracted.tolist()) == (1, [1], [0])
+
+
+def test_without_faiss_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    one = Vectors.of(np.ones((1, 3)))
+    with pytest.raises(RetrievalError, match=r"pip install 'mapdata\[faiss\]'"):
+        search_approximately(one, one, [np.array([0])], np.zeros(1, bool))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -207,6 +207,15 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         trained(tmp_path, settings(steps=6, validate_every=5))
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    trained(tmp_path, settings(steps=5, validate_every=5))
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for broken in (b"", b"something else", whole[: len(whole) // 2]):
+        (tmp_path / "checkpoint.pt").write_bytes(broken)
+        with pytest.raises(RetrievalError, match=r"checkpoint\.pt: cannot be read"):
+            trained(tmp_path, settings(steps=5, validate_every=5))
+
+
 def test_features_of_images_and_texts() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (120, 160, 3), np.uint8)

@@ -64,7 +64,7 @@ class _Encoder:
 
 
 def test_zero_shot_is_the_share_of_the_descriptions_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifiers, "_encoder", lambda name: _Encoder())
+    monkeypatch.setattr(classifiers, "loaded_encoder", lambda name: _Encoder())
     images = [np.full((4, 4, 3), colour, np.uint8) for colour in ((0, 0, 9), (0, 9, 0), (9, 0, 0), (9, 9, 0))]
     model = ZeroShot(encoder="any", outdoor=("blue", "green"), other=("red",), sharpness=10)
     scores = model.scores(images)
