@@ -33,9 +33,7 @@ table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 h1{overflow-wrap:anywhere}small{color:#555}figure{display:inline-block;margin:.5rem;vertical-align:top;max-width:480px}
-figcaption{font-size:12px;color:#555}svg{width:460px;max-width:100%;font:11px system-ui,sans-serif}
-.grid{stroke:#e2e2e2}.legend span{margin-right:.8rem}.legend{font-size:12px}
-.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.3em}
+figcaption{font-size:12px;color:#555}svg{width:460px;max-width:100%;height:auto}
 .query{display:flex;gap:.6rem;align-items:flex-start;margin:.6rem 0;overflow-x:auto}
 .item{width:150px;flex:none;font-size:12px}.item img{width:150px;height:150px;object-fit:cover;border:3px solid #ccc}
 .item p{margin:0;border:3px solid #ccc;padding:.3rem;height:138px;overflow:auto}
