@@ -38,7 +38,7 @@ sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
 STAGES = ("sample", "acquire", "align", "review", "tile", "clean", "split", "release")
 DRIVER_KILLS, WORKER_KILLS, LONGEST_WAIT_S = 3, 3, 40.0
-SEED, SIZE = 1, (20_000, 15_000)
+SEED, SIZE = 3, (20_000, 15_000)
 ZOOM, TILES = 19, (277030, 277099, 184812, 184872)
 """First and last tile of Ftan, x then y, inclusive."""
 

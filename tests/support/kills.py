@@ -49,7 +49,7 @@ def run_under_kills(
             killed += 1
         elif _kill_a_worker(driver, deadline):
             killed += 1
-    if driver.wait(300) != 0:
+    if driver.wait(LONGEST_SECONDS) != 0:
         raise AssertionError(f"the run under kills ended with status {driver.returncode}")
     print(f"{killed} kills")
     return killed
