@@ -59,6 +59,18 @@ def test_nothing_is_encoded_twice(release: Path, tmp_path: Path) -> None:
         assert np.array_equal(vectors, second[name].vectors.read(0, 99))
 
 
+def test_models_and_datasets_take_turns_in_one_folder(release: Path, tmp_path: Path) -> None:
+    log, work = tmp_path / "asked.txt", tmp_path / "work"
+    other = write_release(tmp_path / "other", train=1, query=6, index=4, seed=1)
+    first = tables(release, work)["ground"].vectors.read(0, 99)
+    tables(other, work)
+    tables(release, work, model="colour-texture")
+    assert asked(log) > IMAGES
+    assert np.array_equal(tables(release, work)["ground"].vectors.read(0, 99), first)
+    assert len(tables(other, work)["text"].rows) == SENTENCES
+    assert asked(log) == 0
+
+
 def test_what_changed_is_encoded_again_with_its_batch_alone(release: Path, tmp_path: Path) -> None:
     log, work = tmp_path / "asked.txt", tmp_path / "work"
     before = tables(release, work)["ground"]
