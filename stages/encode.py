@@ -1,7 +1,7 @@
 """Stage `encode`: images, texts and places of a dataset of landmarks -> the vectors of a model.
 
-Output: `vectors/<modality>/<batch>-<key>.parquet` with the columns `id` and `embedding`, of any length. The digest of an
-item's content says in which batch it is: one that is new or changed makes its own batch due, and no other.
+Output: `vectors/<modality>/<batch>-<key>.parquet` with the columns `id` and `embedding`, of any length. The digest of
+an item's content says in which batch it is: one that is new or changed makes its own batch due, and no other.
 """
 
 from __future__ import annotations
