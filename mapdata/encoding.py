@@ -41,12 +41,14 @@ def encoded(
     from pipeline.run import Request
     from pipeline.run import run as run_recipe
     from retrieval.embeddings import joined
+    from retrieval.encoders.registry import resolve_encoder
     from retrieval.errors import RetrievalError
     from stages.encode import EncodeStage
 
-    stage = EncodeStage(params)
+    # Workers of a cluster have other working folders.
+    stage = EncodeStage(params.model_copy(update={"model": resolve_encoder(params.model, Path.cwd())}))
     request = Request(
-        config={stage.name: params.model_dump(mode="json")},
+        config={stage.name: stage.params.model_dump(mode="json")},
         seed=0 if run is None else run.seed,
         only=(stage.name,),
         workers=len(os.sched_getaffinity(0)) if workers is None else workers,
