@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy.typing as npt
 
 from retrieval.benchmark import Modality
 from retrieval.embeddings import Embeddings
-from retrieval.encode import encode
 from retrieval.encoders.base import Encoder
 from retrieval.errors import RetrievalError
 from retrieval.prototypes import Calibration, Embedded, prototypes
 from retrieval.release import Landmarks
 from retrieval.training.record import TrainingRecord
+from retrieval.vectors import Float32
 
 SHOWN = 10
 _LEAST = 0.5
@@ -134,24 +133,15 @@ class Gazetteer:
         self._prototypes = prototypes(embedded, count)
         self._trained_on = np.zeros(count, bool) if record is None else record.knows(landmarks.ids, landmarks.lonlat)
 
-    @property
-    def trained_on(self) -> npt.NDArray[np.bool_]:
-        """Of each landmark whether the model was trained on it."""
-        return self._trained_on
-
-    def ask(self, question: Sequence[Path | str], modality: Modality, shown: int = SHOWN) -> Answers:
+    def ask(self, vectors: Float32, modality: Modality, shown: int = SHOWN) -> Answers:
         """Return the likeliest landmarks.
 
         Args:
-            question: A text, or the paths of one or more images of the same landmark, which ask by the mean of their
-                vectors; the calibration is that of one.
+            vectors: (Q, D) of a text, or of one or more images of the same landmark, which ask by the mean of their
+                vectors of unit length; the calibration is that of one.
             modality: "ground", "satellite" or "text".
             shown: How many answers.
-
-        Raises:
-            RetrievalError: The image cannot be read, or the model does not encode this modality.
         """
-        vectors = encode(self._encoder, modality, question)
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         vector = vectors.mean(axis=0)
         scores = self._prototypes @ (vector / max(float(np.linalg.norm(vector)), 1e-12))

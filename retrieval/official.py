@@ -7,6 +7,7 @@ the id, and CSV tables whose `images` columns hold ids separated by spaces.
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from retrieval.errors import RetrievalError
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # one landmark can have thousands of images in one field
 
 _SUFFIXES = (".jpg", ".png")
+_ID = re.compile(r"[\w-]{3,}")
 
 
 def read_official(root: Path) -> Benchmark:
@@ -39,6 +41,8 @@ def read_official(root: Path) -> Benchmark:
     if not places:
         raise RetrievalError(f"{root / 'query' / 'mml_query.csv'}: no landmark in it")
     number = {row["landmark_id"]: index for index, row in enumerate(places)}
+    if len(number) < len(places):
+        raise RetrievalError(f"{root / 'query' / 'mml_query.csv'}: a landmark stands twice")
     lonlat = np.array([_place(row, root / "query" / "mml_query.csv") for row in places])
     queries: dict[Modality, Items] = {
         "ground": _images(root, "ground", root / "query" / "mml_query_ground.csv", number),
@@ -87,7 +91,15 @@ def _images(root: Path, modality: str, table: Path, number: dict[str, int]) -> I
         for name in row["images"].split():
             ids.append(name)
             landmarks.append(number[row["landmark_id"]])
+    _checked(ids, table)
     return Items(ids, np.array(landmarks, np.int64), None, partial(_image, root, modality, ids, len(ids)))
+
+
+def _checked(ids: Sequence[str], table: Path) -> None:
+    """Refuse ids that name no file below the folder of their images: the table may be a stranger's."""
+    wrong = next((name for name in ids if _ID.fullmatch(name) is None), None)
+    if wrong is not None:
+        raise RetrievalError(f"{table}: {wrong!r} is no id of an image: three letters, digits, - or _ at least")
 
 
 def _texts(root: Path, number: dict[str, int]) -> Items:
@@ -99,6 +111,7 @@ def _texts(root: Path, number: dict[str, int]) -> Items:
 
 
 def _with_index(root: Path, modality: str, own: Items, index: list[str]) -> Items:
+    _checked(index, root / "index" / f"mml_index_{modality}.csv")
     ids = [*own.ids, *index]
     landmarks = np.concatenate([own.landmarks, np.full(len(index), DISTRACTOR)])
     return Items(ids, landmarks, None, partial(_image, root, modality, ids, len(own)))

@@ -1,7 +1,7 @@
 """Stage `encode`: images, texts and places of a dataset of landmarks -> the vectors of a model.
 
-Output: `vectors/<model>/<modality>/<batch>.parquet` with the columns `id` and `embedding`, of any length. A batch holds
-the items whose digest of content falls to it: an item that is new or changed makes its own batch due, and no other.
+Output: `vectors/<modality>/<batch>-<key>.parquet` with the columns `id` and `embedding`, of any length. The digest of
+an item's content says in which batch it is: one that is new or changed makes its own batch due, and no other.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ class EncodeStage(Stage[EncodeParams]):
                 "modality": modality,
                 "ids": ids,
                 "contents": [str(contents[n]) if isinstance(contents[n], Path) else contents[n] for n in positions],
-                "path": f"{FOLDER}/{digest_json(identity)[:16]}/{modality}/{batch}.parquet",
+                "path": f"{FOLDER}/{modality}/{batch}-{key[:16]}.parquet",
             }
-            yield Unit(self.name, f"{modality}/{batch}", key, payload, weight=len(ids))
+            # By its key, so that batches of several models and datasets lie beside each other.
+            yield Unit(self.name, f"{modality}/{batch}-{key[:16]}", key, payload, weight=len(ids))
 
     def run(self, unit: Unit, workspace: Path) -> Result:
         """Encode one batch. Raises PermanentError if an item cannot be read, or the model is another one here."""

@@ -78,18 +78,16 @@ def retrieve(
     from pipeline.run import Stopped
     from pipeline.workspace import Workspace
     from retrieval.answers import Gazetteer
+    from retrieval.encode import encode
     from retrieval.encoders import load_encoder
     from retrieval.errors import RetrievalError
-    from retrieval.images import read_image
     from retrieval.release import read_landmarks
     from stages.encode import EncodeParams
 
     chosen = _kind_of(question, kind)
     asked: list[Path | str] = list(question) if chosen is Kind.TEXT else [Path(each) for each in question]
-    for each in asked:
-        if isinstance(each, Path):
-            read_image(each)  # refused before a whole release is encoded
     encoder = load_encoder(model, device)
+    vectors = encode(encoder, chosen.value, asked)  # first: what is wrong with it shall not wait for a whole release
     landmarks = read_landmarks(release, split)
     record = _record_of(encoder)
     if record is not None and record.knows(landmarks.ids, landmarks.lonlat).all() and not allow_trained:
@@ -104,7 +102,7 @@ def retrieve(
     except Stopped as stop:
         raise report_stop(stop) from None
     gazetteer = Gazetteer(encoder, landmarks, tables, record)
-    answers = gazetteer.ask(asked, chosen.value)
+    answers = gazetteer.ask(vectors, chosen.value)
     found = answers.to_json()
     if out is not None:
         from cartography.fonts import font_files

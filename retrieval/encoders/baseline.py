@@ -26,6 +26,8 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "baseline.safetensor
 """Weights that come with the package; see the card beside them."""
 
 _FORMAT = "mapdata retrieval baseline 1"
+_ABOUT = {"inputs", "dimensions", "components", "encoders", "calibration"}
+"""What is told beside the weights."""
 
 
 class Baseline(Encoder):
@@ -136,6 +138,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise RetrievalError(f"{path}: cannot be read ({error}); train again or fetch the file anew") from error
-    if not isinstance(about, dict) or about.get("format") != _FORMAT:
+    if not isinstance(about, dict) or about.get("format") != _FORMAT or not about.keys() >= _ABOUT:
         raise RetrievalError(f"{path}: holds no baseline of this version; `mapdata train` writes one")
     return about, {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}

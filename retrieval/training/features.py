@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,60 +80,105 @@ def make_features(
     """
     made: dict[Modality, Features] = {}
     for modality, encoder in encoders.items():
-        own = items[modality]
-        if not len(own):
-            raise RetrievalError(f"the release has no {modality} items to train on: set `towers: {{{modality}: null}}`")
-        contents = [content_of(own, modality, position) for position in range(len(own))]
-        values = _kept(folder, *_maker(encoder, modality, copies), modality, contents)
-        made[modality] = Features(values, own.landmarks)
+        parts = parts_of(items[modality], modality, encoder, copies, folder)
+        made[modality] = Features(_joined(parts, encoder, modality, copies), items[modality].landmarks)
     return made
 
 
-Make = Callable[[Sequence[Any], int], Array]
-"""Gives the values (N, V, ...) of contents, from the position of the first of them on."""
+@dataclass(frozen=True)
+class Part:
+    """Some of the items of a modality.
 
-
-def _maker(encoder: Encoder | None, modality: Modality, copies: int) -> tuple[str, Make]:
-    """Return a name that changes whenever the values may, and what makes them."""
-    if encoder is None:
-        return f"{PIXELS_NAME} {STORED}", lambda part, _: np.stack(
-            [thumbnail(read_image(path), modality)[None] for path in part]
-        )
-    if modality == "text":
-        return encoder.identity, lambda part, _: encode(encoder, modality, part)[:, None]
-
-    def describe(part: Sequence[Any], first: int) -> Array:
-        altered = [views(read_image(path), modality, copies, first + n) for n, path in enumerate(part)]
-        made = [checked(encoder.name, encoder.encode_images(each, modality), copies) for each in altered]
-        return np.stack(made)
-
-    return f"{encoder.identity} {copies}", describe
-
-
-def _kept(folder: Path, maker: str, make: Make, modality: Modality, contents: Sequence[Any]) -> Array:
-    """Return what `make` gives of all contents, from disk if it was made of the same contents before.
-
-    Parts of it are kept until it is whole, so that a training that was killed goes on with the first that is missing.
+    Attributes:
+        path: The file that keeps their values, named by what they are made of.
+        whole: The file that keeps the values of all items.
+        start: Position of the first of them.
+        contents: Paths of images, or texts.
     """
-    starts = range(0, len(contents), _PART)
+
+    path: Path
+    whole: Path
+    start: int
+    contents: Sequence[Path | str]
+
+
+def parts_of(items: Items, modality: Modality, encoder: Encoder | None, copies: int, folder: Path) -> list[Part]:
+    """Return the parts in which the values of a modality are made.
+
+    Args:
+        items: Of the modality.
+        modality: Of the items.
+        encoder: Its encoder; None for thumbnails.
+        copies: Copies of an image for a frozen encoder.
+        folder: Of the files.
+
+    Raises:
+        RetrievalError: There are no items, or a file cannot be read.
+    """
+    if not len(items):
+        raise RetrievalError(f"the release has no {modality} items to train on: set `towers: {{{modality}: null}}`")
+    contents: list[Any] = [content_of(items, modality, position) for position in range(len(items))]
     digests = [_digest(content) for content in contents]
+    maker = f"{PIXELS_NAME} {STORED}" if encoder is None else f"{encoder.identity} {copies}"
+    starts = range(0, len(contents), _PART)
     names = [blake3("\0".join([maker, modality, str(n), *digests[n : n + _PART]]).encode()).hexdigest() for n in starts]
     whole = folder / f"{modality}-{blake3(''.join(names).encode()).hexdigest()[:24]}.npy"
-    kept = _read(whole)
-    if kept is None:
-        parts = []
-        for start, name in zip(starts, names, strict=True):
-            path = folder / f"{modality}-part-{name[:24]}.npy"
-            part = _read(path)
-            if part is None:
-                part = make(contents[start : start + _PART], start)
-                _save(path, [part])
-            parts.append((path, part))
-        _save(whole, [part for _, part in parts])
-        for path, _ in parts:
-            path.unlink()
-        kept = np.load(whole, mmap_mode="r")
-    return kept
+    return [
+        Part(folder / f"{modality}-part-{name[:24]}.npy", whole, start, contents[start : start + _PART])
+        for start, name in zip(starts, names, strict=True)
+    ]
+
+
+def make_part(part: Part, encoder: Encoder | None, modality: Modality, copies: int) -> Array:
+    """Make the values of a part, and keep them in its file.
+
+    Args:
+        part: Which items.
+        encoder: Their encoder; None for thumbnails.
+        modality: Of the items.
+        copies: Copies of an image for a frozen encoder.
+
+    Returns:
+        (N, V, D) or (N, 1, S, S, 3), see `Features`.
+
+    Raises:
+        RetrievalError: An item cannot be read, or the encoder gives no table of finite numbers.
+    """
+    contents: Sequence[Any] = part.contents
+    if encoder is None:
+        values: Array = np.stack([thumbnail(read_image(path), modality)[None] for path in contents])
+    elif modality == "text":
+        values = encode(encoder, modality, contents)[:, None]
+    else:
+        altered = [views(read_image(path), modality, copies, part.start + n) for n, path in enumerate(contents)]
+        values = np.stack([checked(encoder.name, encoder.encode_images(v, modality), copies) for v in altered])
+    _save(part.path, [values])
+    return values
+
+
+def are_made(parts: Sequence[Part]) -> bool:
+    """Tell whether the values of all parts are kept as one.
+
+    Args:
+        parts: Those of one modality.
+    """
+    return _read(parts[0].whole) is not None
+
+
+def _joined(parts: Sequence[Part], encoder: Encoder | None, modality: Modality, copies: int) -> Array:
+    """Return the values of all parts. Parts are kept until they are one file: a training that was killed goes on with
+    the first that is missing."""
+    kept = _read(parts[0].whole)
+    if kept is not None:
+        return kept
+    values = []
+    for part in parts:
+        known = _read(part.path)
+        values.append(make_part(part, encoder, modality, copies) if known is None else known)
+    _save(parts[0].whole, values)
+    for part in parts:
+        part.path.unlink()
+    return np.asarray(np.load(parts[0].whole, mmap_mode="r"))
 
 
 def _read(path: Path) -> Array | None:

@@ -58,6 +58,9 @@ def record_of(weights: Path) -> TrainingRecord | None:
         return None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        return TrainingRecord(value["landmarks"], np.array(value["lonlat"], np.float64).reshape(-1, 2))
+        places = np.array(value["lonlat"], np.float64).reshape(-1, 2)
+        if not np.isfinite(places).all():
+            raise ValueError("a place is no number")
+        return TrainingRecord([str(name) for name in value["landmarks"]], places)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RetrievalError(f"{path}: not a record of training ({error}); write it again with the training") from error

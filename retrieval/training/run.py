@@ -46,11 +46,11 @@ def train_baseline(config: TrainingConfig, device: str = "cpu", report: Report |
     training, validation = kept_aside(landmarks.lonlat, config.validation, config.seed)
     if len(training) < 2:
         raise RetrievalError(f"{config.release}: {len(training)} landmarks left to train on; lower validation.share")
-    names = _encoder_names(config)
+    names = encoder_names(config)
     encoders: dict[Modality, Encoder | None] = {
         modality: None if name == PIXELS_NAME else load_encoder(name, device) for modality, name in names.items()
     }
-    features = make_features(landmarks.items, encoders, config.schedule.copies, config.output / "features")
+    features = make_features(landmarks.items, encoders, config.schedule.copies, features_folder(config))
     given = TrainingSet(features, landmarks.lonlat, training, validation, landmarks.groups.get("category", ()))
     trained = train(given, config.schedule, config.seed, config.output, device, report)
     weights = config.output / WEIGHTS
@@ -63,7 +63,21 @@ def train_baseline(config: TrainingConfig, device: str = "cpu", report: Report |
     return weights
 
 
-def _encoder_names(config: TrainingConfig) -> Mapping[Modality, str]:
+def features_folder(config: TrainingConfig) -> Path:
+    """Return the folder of what the towers read.
+
+    Args:
+        config: Of the training.
+    """
+    return config.output / "features"
+
+
+def encoder_names(config: TrainingConfig) -> Mapping[Modality, str]:
+    """Return the name of each modality's encoder, or `PIXELS_NAME`.
+
+    Args:
+        config: Of the training.
+    """
     chosen: dict[Modality, str | None] = {
         "ground": config.towers.ground,
         "satellite": config.towers.satellite,

@@ -75,9 +75,11 @@ def train(
     Raises:
         RetrievalError: There are fewer than two modalities or landmarks, or the checkpoint is of other settings.
     """
+    if len(given.features) < 2:
+        raise RetrievalError("training needs two modalities at least, beside coordinates: name encoders of two towers")
     training = np.intersect1d(numbers_of(list(given.features.values())), given.training)
-    if len(given.features) < 2 or len(training) < 2:
-        raise RetrievalError("training needs two modalities and two landmarks at least")
+    if len(training) < 2:
+        raise RetrievalError("training needs two landmarks at least")
     torch.manual_seed(seed)
     towers = Towers(
         {name: PIXELS if each.are_pixels else each.values.shape[2] for name, each in given.features.items()},

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def run(*arguments: object) -> str:
-    inline = ["--workers", "0"] if arguments[0] in ("evaluate", "retrieve") else []
+    inline = ["--workers", "0"] if arguments[0] in ("evaluate", "retrieve", "train") else []
     ran = CliRunner().invoke(build_app(), [*map(str, arguments), *inline])
     if isinstance(ran.exception, RetrievalError):
         raise ran.exception

@@ -14,11 +14,13 @@ import pytest
 from landmark_release import write_release
 from watched_encoder import LOG, WAIT, asked
 
-from mapdata.encoding import encoded
+from mapdata.encoding import encoded, features_made
 from pipeline.errors import PipelineError
 from pipeline.workspace import Workspace
 from retrieval.errors import RetrievalError
 from retrieval.measure import Tables
+from retrieval.training.config import TrainingConfig
+from retrieval.training.run import train_baseline
 from stages.encode import EncodeParams
 
 pytestmark = pytest.mark.integration
@@ -57,6 +59,18 @@ def test_nothing_is_encoded_twice(release: Path, tmp_path: Path) -> None:
         vectors = table.vectors.read(0, 99)
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
         assert np.array_equal(vectors, second[name].vectors.read(0, 99))
+
+
+def test_models_and_datasets_take_turns_in_one_folder(release: Path, tmp_path: Path) -> None:
+    log, work = tmp_path / "asked.txt", tmp_path / "work"
+    other = write_release(tmp_path / "other", train=1, query=6, index=4, seed=1)
+    first = tables(release, work)["ground"].vectors.read(0, 99)
+    tables(other, work)
+    tables(release, work, model="colour-texture")
+    assert asked(log) > IMAGES
+    assert np.array_equal(tables(release, work)["ground"].vectors.read(0, 99), first)
+    assert len(tables(other, work)["text"].rows) == SENTENCES
+    assert asked(log) == 0
 
 
 def test_what_changed_is_encoded_again_with_its_batch_alone(release: Path, tmp_path: Path) -> None:
@@ -117,6 +131,34 @@ def test_what_failed_for_another_reason_is_tried_again(
         tables(release, tmp_path / "work")
     monkeypatch.setenv(WAIT, "0")
     assert len(tables(release, tmp_path / "work")["text"].rows) == SENTENCES
+
+
+def test_features_of_a_training_are_made_by_workers_and_then_found(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = write_release(tmp_path / "training", train=6, query=1, index=1)
+    towers = {"ground": "watched_encoder:Watched", "satellite": "pixels", "text": "hashed-words"}
+    configs = [
+        TrainingConfig.model_validate(
+            {"kind": "retrieval", "release": release, "output": tmp_path / name, "towers": towers,
+             "schedule": {"copies": 2, "steps": 1}, "validation": {"share": 0}}
+        )
+        for name in ("workers", "here")
+    ]  # fmt: skip
+    features_made(configs[0], "cpu", workers=2)
+    assert asked(tmp_path / "asked.txt") == 6 * 3 * 2
+    features_made(configs[0], "cpu", workers=0)
+    weights = [train_baseline(config) for config in configs]
+    assert asked(tmp_path / "asked.txt") == 6 * 3 * 2, "the second alone encodes"
+    features_made(configs[0], "cpu", workers=0)
+    assert asked(tmp_path / "asked.txt") == 0, "what is joined is not made again"
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    kept = [sorted(path.name for path in config.output.glob("features/*.npy")) for config in configs]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 3
+    next((release / "images" / "ground").glob("*0?.jpg")).write_bytes(b"no image")
+    with pytest.raises(RetrievalError, match="no image of a known format"):
+        features_made(configs[0], "cpu", workers=0)
 
 
 def test_what_cannot_be_planned_is_said(release: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from retrieval.benchmark import Modality
 from retrieval.encode import checked, encode
 from retrieval.encoders import Encoder, check_encoder, load_encoder
-from retrieval.encoders.baseline import Baseline
+from retrieval.encoders.baseline import SHIPPED, Baseline
 from retrieval.encoders.registry import resolve_encoder, shown_name
 from retrieval.errors import RetrievalError
 from retrieval.training.record import record_of
@@ -67,6 +70,27 @@ class Nameless(Encoder):
 def test_what_is_wrong_with_a_name_is_said(name: str, what: str) -> None:
     with pytest.raises(RetrievalError, match=what):
         load_encoder(name)
+
+
+@pytest.mark.parametrize("left_out", ["inputs", "dimensions", "components", "encoders", "calibration", "format"])
+def test_weights_that_tell_too_little_are_refused(left_out: str, tmp_path: Path) -> None:
+    with safe_open(SHIPPED, "pt") as file:
+        about = json.loads(file.metadata()["about"])
+    del about[left_out]
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors", {"about": json.dumps(about)})
+    with pytest.raises(RetrievalError, match="holds no baseline of this version"):
+        load_encoder(f"baseline@{tmp_path / 'w.safetensors'}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"landmarks": ["a"]}', '{"landmarks": ["a"], "lonlat": [[1, 2, 3]]}',
+     '{"landmarks": ["a"], "lonlat": [[null, 1]]}', '{"landmarks": 5, "lonlat": []}'],
+)  # fmt: skip
+def test_a_record_of_training_that_is_none_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors.training.json").write_text(text)
+    with pytest.raises(RetrievalError, match="not a record of training"):
+        record_of(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", ""])

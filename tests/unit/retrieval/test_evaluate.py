@@ -212,6 +212,20 @@ def test_what_is_wrong_is_named(release: Path, tmp_path: Path) -> None:
         read_official(release)
 
 
+@pytest.mark.parametrize("wrong", ["../../../etc/passwd", "ab", "/etc/passwd", "a.b.c"])
+def test_an_id_that_leads_elsewhere_is_refused(release: Path, wrong: str) -> None:
+    for path in (release / "query" / "mml_query_ground.csv", release / "index" / "mml_index_satellite.csv"):
+        whole = path.read_text()
+        some = "mml_query" in path.name
+        path.write_text(whole + (f"L0,{wrong}\n" if some else f"{wrong},1,1,2020\n"))
+        with pytest.raises(RetrievalError, match=rf"{path.name}: .* is no id of an image"):
+            read_official(release)
+        path.write_text(whole)
+    table(release / "query" / "mml_query.csv", ["landmark_id", "lat", "lon"], [["L0", 1, 2], ["L0", 1, 2]])
+    with pytest.raises(RetrievalError, match="a landmark stands twice"):
+        read_official(release)
+
+
 def test_the_command_writes_results_and_rows(release: Path, tmp_path: Path) -> None:
     folder = encoded(release, tmp_path / "e", 0.5)
     out = tmp_path / "out"

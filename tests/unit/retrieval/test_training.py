@@ -207,6 +207,15 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         trained(tmp_path, settings(steps=6, validate_every=5))
 
 
+def test_too_little_to_train_on_is_said(tmp_path: Path) -> None:
+    features, lonlat = corpus()
+    given = TrainingSet({}, lonlat, np.arange(9), np.arange(0))
+    with pytest.raises(RetrievalError, match="two modalities at least"):
+        train(given, settings(), 0, tmp_path)
+    with pytest.raises(RetrievalError, match="two landmarks at least"):
+        train(TrainingSet(features, lonlat, np.arange(1), np.arange(0)), settings(), 0, tmp_path)
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     trained(tmp_path, settings(steps=5, validate_every=5))
     whole = (tmp_path / "checkpoint.pt").read_bytes()
