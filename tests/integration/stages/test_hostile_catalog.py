@@ -172,12 +172,26 @@ def test_a_host_that_the_configuration_names_is_reached(server: FileServer, tmp_
         "http://127.0.0.1/a", "http://10.1.2.3/a", "http://192.168.0.1/a", "http://169.254.169.254/latest/meta-data",
         "http://[::1]/a", "http://[::ffff:127.0.0.1]/a", "http://[fe80::1]/a", "http://0.0.0.0/a",
         "http://100.64.0.1/a", "http://[2002:7f00:1::]/a", "file:///etc/passwd", "ftp://example.org/a", "http:///a",
-        "http://[half", "http://host:port/a",
+        "http://[half", "http://host:port/a", "http://①②⑦.⓪.⓪.①/a", "http://127。0。0。1/a", "http://１０.1.2.3/a",
+        "http://127.0.0.1./a", "http://[::127.0.0.1]/a", "http://[64:ff9b::10.1.2.3]/a", "http://[64:ff9b:1::10.1.2.3]/a",
+        "http://[::ffff:0:127.0.0.1]/a", "http://[fec0::1]/a", "http://8.8.8.8\\@127.0.0.1/a", "http://127.0.0.1\\@8.8.8.8/a",
     ],
 )  # fmt: skip
 def test_addresses_out_of_reach_are_refused(url: str) -> None:
     with pytest.raises(UnsafeResponse):
         Reach().check_url(url)
+
+
+@pytest.mark.parametrize("host", ["①②⑦.⓪.⓪.①", "127。0。0。1", "１２７.0.0.1", "127.0.0.1."])
+def test_a_private_address_in_disguise_is_not_connected_to(server: FileServer, tmp_path: Path, host: str) -> None:
+    """What is no address to one parser of URLs is one to the client, which then asks no resolver."""
+    other_folder = tmp_path / "other"
+    write_grey(other_folder / "a.tif", SECRET)
+    with FileServer(other_folder) as other:
+        write_catalog(server.folder, item("a", f"http://{host}:{other.url.rpartition(':')[2]}/a.tif"))
+        with pytest.raises(PermanentError, match="refused a reference to 127"):
+            acquire(f"{server.url}/catalog.json", tmp_path)
+        assert other.log == []
 
 
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1"])
