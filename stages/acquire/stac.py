@@ -237,7 +237,8 @@ def open_asset(
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
         remote = RemoteFile(client, address, name, access.headers, access.missing)
-        driver = _driver(remote.read(12), name)
+        with asset_failures(name, remote):
+            driver = _driver(remote.read(12), name)
         file = "asset.tif" if driver == "GTiff" else "asset.jp2"
 
         def opener(path: str, mode: str = "r") -> RemoteFile:
