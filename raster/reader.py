@@ -120,8 +120,13 @@ class RasterReader:
             The view; it must not outlive this raster.
 
         Raises:
-            RasterError: The file does not say where it lies.
+            RasterError: The file does not say where it lies, or its bands have several values for no data.
         """
+        if len({repr(self._dataset.nodatavals[band - 1]) for band in self._bands.colours}) > 1:
+            raise RasterError(
+                f"{self.name}: its bands have several nodata values; give them one, for example with "
+                "`gdalwarp -dstnodata 0`"
+            )
         flags = self._dataset.mask_flag_enums[self._bands.colours[0] - 1]
         with WarpedVRT(
             self._dataset,
@@ -190,10 +195,12 @@ class RasterReader:
         rows, columns = (max(1, round(size / factor)) for size in self._dataset.shape)
         try:
             values = self._dataset.read(self._bands.colours, out_shape=(len(self._bands.colours), rows, columns))
-            mask = self._mask((rows, columns), {"out_shape": (rows, columns)})
+            mask = np.broadcast_to(self._mask((rows, columns), {"out_shape": (rows, columns)}), values.shape)
+            if len(self._masked) > 1:  # a band without data does not count where others have data
+                mask = mask & (self._dataset.read_masks(self._masked, out_shape=values.shape) > 0)
         except RasterioError as error:
             raise RasterError(f"{self.name}: cannot read this raster ({error.__cause__ or error})") from error
-        return value_range(self._bands.upright(values)[:, mask])
+        return value_range(self._bands.upright(values)[mask])
 
 
 @contextmanager
@@ -219,6 +226,8 @@ def open_raster(
         RasterError: The raster is missing, damaged, none at all, or its values are no colours.
     """
     name = name or str(address)
+    if isinstance(address, Path) and address.exists() and not (address.is_file() or address.is_dir()):
+        raise RasterError(f"{name}: this is no file but a pipe or a device; give the path of a raster")
     with Session(siblings=siblings).activate():
         try:
             with warnings.catch_warnings():
