@@ -27,7 +27,7 @@ from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips, rgba
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
-from stages.acquire.url_secrets import literal_secret
+from stages.fetch.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
