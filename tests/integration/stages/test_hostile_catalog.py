@@ -19,6 +19,7 @@ from rasterio.transform import from_origin
 from shapely import box
 
 from pipeline.errors import PermanentError
+from stages.acquire import stac_catalog
 from stages.acquire.source import Site
 from stages.acquire.stac import StacSource
 from stages.fetch.reach import Reach
@@ -233,6 +234,24 @@ def test_a_search_that_pages_in_a_circle_ends(server: FileServer, tmp_path: Path
         acquire(f"{server.url}/api", tmp_path)
 
 
+def test_a_search_of_endless_items_ends(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stac_catalog, "_MAX_ITEMS", 500)
+
+    def api(request: web.Request) -> web.StreamResponse:
+        if request.path == "/search":
+            page = int(request.query.get("page", 0))
+            link = {"rel": "next", "href": f"/search?page={page + 1}"}
+            return web.json_response({"features": [item(str(page), "a.tif")] * 300, "links": [link]})
+        return web.json_response({"id": "api", "links": [{"rel": "search", "href": "/search"}]})
+
+    server.special = api
+    with pytest.raises(PermanentError, match="more than 500 items"):
+        acquire(f"{server.url}/api", tmp_path)
+    assert len(server.log) == 3
+
+
 def test_deep_documents_and_pages_of_text_are_refused(server: FileServer, tmp_path: Path) -> None:
     for text in ("[" * 100_000, "<html>", "[1]", '"x"'):
         (server.folder / "catalog.json").write_text(text)
@@ -240,7 +259,29 @@ def test_deep_documents_and_pages_of_text_are_refused(server: FileServer, tmp_pa
             acquire(f"{server.url}/catalog.json", tmp_path)
 
 
+def crossing(count: int) -> dict[str, object]:
+    """Return an outline that crosses itself some count * count / 6 times."""
+    ring = (np.random.default_rng(1).random((count, 2)) * 2 + [LON - 1, LAT - 1]).tolist()
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def lying_on_each_other(count: int) -> dict[str, object]:
+    parts = [[[[9, 46], [11, 46], [11, 48 + number / 1e6], [9, 48], [9, 46]]] for number in range(count)]
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
+NESTED = '{"type": "GeometryCollection", "geometries": [' * 400 + '{"type": "Point", "coordinates": [10, 47]}' + "]}" * 400
+
 BROKEN = [
+    item("b", "b.tif") | {"geometry": crossing(2_000)},
+    item("b", "b.tif") | {"geometry": {"type": "LineString", "coordinates": crossing(9_000)["coordinates"][0]}},  # type: ignore[index]
+    item("b", "b.tif") | {"geometry": lying_on_each_other(3_000)},
+    json.dumps(item("b", "b.tif") | {"geometry": 0}).replace('"geometry": 0', f'"geometry": {NESTED}'),
+    item("b", "b.tif") | {"assets": [{"href": "b.tif"}]},
+    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": []}},
+    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": [[[10], [11], [12], [10]]]}},
+    item("b", "b.tif") | {"geometry": "POINT (10 47)"},
+    item("b", "http://[half/b.tif"),
     "no JSON at all",
     "[]",
     "{}",
@@ -253,7 +294,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_item_is_left_out_with_a_warning(
     tmp_path: Path, broken: object, caplog: pytest.LogCaptureFixture
 ) -> None:
