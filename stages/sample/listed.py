@@ -24,8 +24,8 @@ _GEOD = Geod(ellps="WGS84")
 class _Listed(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    point: str = Field(pattern=r"^[0-9A-Za-z]+$", description='Id of the sampling point, such as "001".')
-    site: str = Field("1", pattern=r"^[0-9A-Za-z]+$", description='Id of the site within its point, such as "1".')
+    point: str = Field(pattern=r"^[0-9A-Za-z]{1,64}$", description='Id of the sampling point, such as "001".')
+    site: str = Field("1", pattern=r"^[0-9A-Za-z]{1,64}$", description='Id of the site within its point, such as "1".')
     stratum: str = Field("", description="What kind of place it is, such as `city`.")
 
     @abstractmethod
@@ -96,9 +96,13 @@ def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
         PermanentError: A name recurs, or a raster cannot be read.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
+    spelt: dict[str, str] = {}  # some file systems take Ab and aB for one folder
     for site in sites:
-        if (site.point, site.site) in rows:
-            raise PermanentError(f"sample: site {site.point}/{site.site} is listed twice; give each its own name")
+        names = {part.lower(): part for part in (site.point, f"{site.point}/{site.site}")}
+        if (site.point, site.site) in rows or any(spelt.setdefault(low, name) != name for low, name in names.items()):
+            raise PermanentError(
+                f"sample: site {site.point}/{site.site} is listed twice, capital letters or not; give each its own name"
+            )
         footprint, gsd = site.extent()
         west, south, east, north = footprint.bounds
         lon, lat = float(wrapped((west + east) / 2)), (south + north) / 2
