@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pyproj import Geod
@@ -49,7 +50,8 @@ class SiteByBounds(_Listed):
     @model_validator(mode="after")
     def _check(self) -> SiteByBounds:
         west, south, east, north = self.bounds
-        if not (-180 <= west <= 360 and -180 <= east <= 360 and west != east and -90 <= south < north <= 90):
+        meet = (east - west) % 360 == 0 and east - west != 360
+        if not (-180 <= west <= 360 and -180 <= east <= 360 and not meet and -90 <= south < north <= 90):
             raise ValueError("bounds are west, south, east, north: longitudes within -180 to 360, south < north")
         if 180 < (east - west if east > west else east - west + 360) < 360 or east - west > 360:
             raise ValueError("a site is at most 180 degrees wide, or the whole globe")
@@ -59,6 +61,8 @@ class SiteByBounds(_Listed):
         """Return the box of the bounds."""
         west, south, east, north = self.bounds
         east = east if east > west else east + 360
+        if east - west == 360:
+            return box(-180, south, 180, north), self.gsd
         turn = 360 * math.floor(((west + east) / 2 + 180) / 360)
         return box(west - turn, south, east - turn, north), self.gsd
 
@@ -73,14 +77,25 @@ class SiteByRaster(_Listed):
         return files_of(self.raster)
 
     def extent(self) -> tuple[Polygon, float]:
-        """Return the raster's outline. Raises PermanentError if it cannot be read or is not georeferenced."""
+        """Return the raster's outline.
+
+        Raises:
+            PermanentError: The raster cannot be read, is not georeferenced, or reaches beyond what its CRS can show.
+        """
         with open_any(self.raster) as reader:
             grid = reader.grid
         ring = shapely.get_coordinates(shapely.Polygon(grid.corners()).exterior)[:-1]
         dense = shapely.segmentize(shapely.Polygon(ring), max(grid.width, grid.height) / 16)
-        ground = ground_polygon(grid.to_lonlat(shapely.get_coordinates(dense.exterior)[:-1]))
+        dense_ring = shapely.get_coordinates(dense.exterior)[:-1]
+        places = [np.clip(grid.to_lonlat(each), (-180, -90), (180, 90)) for each in (ring, dense_ring)]
+        if not np.isfinite(np.concatenate(places)).all():
+            raise PermanentError(
+                f"{self.raster}: its outline lies outside the domain of its CRS, as of the whole globe in an oval; give "
+                "the site by bounds"
+            )
+        ground = ground_polygon(places[1])
         # The corners alone are the site's outline, unless they cannot tell round which pole it lies.
-        return (ground if surrounds_pole(ground) else ground_polygon(grid.to_lonlat(ring))), grid.gsd
+        return (ground if surrounds_pole(ground) else ground_polygon(places[0])), grid.gsd
 
 
 def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
@@ -110,7 +125,10 @@ def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
             lat = north if north == 90 else south
             width = height = 2 * _GEOD.line_length([lon, lon], [south, north])
         else:
-            _, _, (width, height) = _GEOD.inv([west, lon], [lat, south], [east, lon], [lat, north])
+            # Between places at most 30 degrees apart: from one side to the other, the shortest way may be round the globe.
+            lons = np.linspace(west, east, 1 + max(1, math.ceil((east - west) / 30)))
+            width = _GEOD.line_length(lons, np.full(len(lons), lat))
+            height = _GEOD.line_length([lon, lon], [south, north])
         rows[site.point, site.site] = {
             "point_id": site.point,
             "site_id": site.site,
