@@ -63,8 +63,8 @@ class RemoteFolder:
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query:
             raise CatalogError(
-                f"an address {parts.scheme}://{parts.netloc.rpartition('@')[2]} with a user name, a password or a query: "
-                "leave it out; credentials are taken from the environment"
+                f"an address {parts.scheme}://{parts.netloc.rpartition('@')[2]} with a user name, a password or a "
+                "query: leave it out; credentials are taken from the environment"
             )
         self.url = url.rstrip("/")
         self.protocol = split_protocol(self.url)[0] or "file"

@@ -14,7 +14,7 @@ _SETTLED_NS = 2_000_000_000
 
 
 class DigestCache:
-    """Digests by what a file is: device, inode, size, and the times at which its content and anything else of it changed.
+    """Digests by what a file is: device, inode, size, and when its content and anything else of it changed.
 
     The second time is that of the kernel: whoever restores a file with its old date, or in place, cannot set it.
 

@@ -99,7 +99,9 @@ def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] =
     white = 2 ** min(bits, 8) - 1 if kind == "uint8" else None
     scaling = None
     if white is None and table is None:
-        scaling = _scaling(np.array([[values[band - 1] for band in colours] for values in (dataset.scales, dataset.offsets)]))
+        scaling = _scaling(
+            np.array([[values[band - 1] for band in colours] for values in (dataset.scales, dataset.offsets)])
+        )
     return Bands(colours, alpha, table, white, inverted and table is None and np.dtype(kind).kind == "u", scaling)
 
 

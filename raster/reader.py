@@ -211,7 +211,7 @@ class RasterReader:
     def _is_quick(self) -> bool:
         """Whether an overview of the whole raster takes no hours to make."""
         coarsest = max(self._dataset.overviews(self._bands.colours[0]), default=1)
-        return self.width * self.height / coarsest**2 <= MAX_OVERVIEW_SOURCE_PX
+        return bool(self.width * self.height / coarsest**2 <= MAX_OVERVIEW_SOURCE_PX)
 
     def _overview(self) -> tuple[tuple[int, int], dict[str, Any]]:
         """Return shape and further arguments of a read of the whole."""

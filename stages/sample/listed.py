@@ -51,7 +51,8 @@ class SiteByBounds(_Listed):
     def _check(self) -> SiteByBounds:
         west, south, east, north = self.bounds
         meet = (east - west) % 360 == 0 and east - west != 360
-        if not (-180 <= west <= 360 and -180 <= east <= 360 and not meet and -90 <= south < north <= 90):
+        within = -180 <= west <= 360 and -180 <= east <= 360 and -90 <= south < north <= 90
+        if not within or meet:
             raise ValueError("bounds are west, south, east, north: longitudes within -180 to 360, south < north")
         if 180 < (east - west if east > west else east - west + 360) < 360 or east - west > 360:
             raise ValueError("a site is at most 180 degrees wide, or the whole globe")
@@ -90,8 +91,8 @@ class SiteByRaster(_Listed):
         places = [np.clip(grid.to_lonlat(each), (-180, -90), (180, 90)) for each in (ring, dense_ring)]
         if not np.isfinite(np.concatenate(places)).all():
             raise PermanentError(
-                f"{self.raster}: its outline lies outside the domain of its CRS, as of the whole globe in an oval; give "
-                "the site by bounds"
+                f"{self.raster}: its outline lies outside the domain of its CRS, as of the whole globe in an oval; "
+                "give the site by bounds"
             )
         ground = ground_polygon(places[1])
         # The corners alone are the site's outline, unless they cannot tell round which pole it lies.
@@ -125,7 +126,7 @@ def site_rows(sites: Sequence[_Listed]) -> list[dict[str, Any]]:
             lat = north if north == 90 else south
             width = height = 2 * _GEOD.line_length([lon, lon], [south, north])
         else:
-            # Between places at most 30 degrees apart: from one side to the other, the shortest way may be round the globe.
+            # Between places at most 30 degrees apart: from side to side, the shortest way may be round the globe.
             lons = np.linspace(west, east, 1 + max(1, math.ceil((east - west) / 30)))
             width = _GEOD.line_length(lons, np.full(len(lons), lat))
             height = _GEOD.line_length([lon, lon], [south, north])

@@ -86,7 +86,9 @@ def test_a_name_that_leads_elsewhere_is_never_asked_for(server: FileServer, name
     assert server.log == []
 
 
-@pytest.mark.parametrize("url", ["https://me:hunter2@h.example/r", "s3://AKIA:hunter2@bucket/r", "https://h.example/r?sig=hunter2"])
+@pytest.mark.parametrize(
+    "url", ["https://me:hunter2@h.example/r", "s3://AKIA:hunter2@bucket/r", "https://h.example/r?sig=hunter2"]
+)
 def test_an_address_with_credentials_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(CatalogError, match="from the environment") as refused:
         open_dataset(url)

@@ -174,7 +174,7 @@ def test_a_file_of_holes_is_a_problem_and_never_read(release, name):
 def test_a_store_whose_metadata_are_endless_is_not_opened(release):
     place = release / "mapdata.zarr/zarr.json"
     place.write_text(place.read_text()[:-1] + "," + '"attributes": [' + "[]," * 7_000_000 + "[]]}")
-    with pytest.raises(CatalogError, match="zarr.json has more than"):
+    with pytest.raises(CatalogError, match=r"zarr\.json has more than"):
         open_dataset(release, layout="zarr")[0]
 
 
@@ -216,7 +216,9 @@ def test_a_dataset_reads_nothing_outside_its_release(release, target):
 def test_a_dataset_takes_no_image_of_a_position_that_is_none(release, index):
     table = read_manifest(SCHEMA, release)
     at, kind = table.column_names.index("zarr_index"), table.schema.field("zarr_index")
-    write_manifest(table.set_column(at, kind, pa.array([index] * table.num_rows, kind.type)), release / "manifest.parquet")
+    write_manifest(
+        table.set_column(at, kind, pa.array([index] * table.num_rows, kind.type)), release / "manifest.parquet"
+    )
     with pytest.raises(CatalogError, match="verify the release"):
         open_dataset(release, layout="zarr")[0]
 

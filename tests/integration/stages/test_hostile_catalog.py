@@ -234,9 +234,7 @@ def test_a_search_that_pages_in_a_circle_ends(server: FileServer, tmp_path: Path
         acquire(f"{server.url}/api", tmp_path)
 
 
-def test_a_search_of_endless_items_ends(
-    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_of_endless_items_ends(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stac_catalog, "_MAX_ITEMS", 500)
 
     def api(request: web.Request) -> web.StreamResponse:
@@ -270,7 +268,9 @@ def lying_on_each_other(count: int) -> dict[str, object]:
     return {"type": "MultiPolygon", "coordinates": parts}
 
 
-NESTED = '{"type": "GeometryCollection", "geometries": [' * 400 + '{"type": "Point", "coordinates": [10, 47]}' + "]}" * 400
+NESTED = (
+    '{"type": "GeometryCollection", "geometries": [' * 400 + '{"type": "Point", "coordinates": [10, 47]}' + "]}" * 400
+)
 
 BROKEN = [
     item("b", "b.tif") | {"geometry": crossing(2_000)},

@@ -182,7 +182,7 @@ def virtual(path: Path, bands: list[tuple[str, str]]) -> Path:
 
 def test_bands_of_several_types_are_refused(tmp_path: Path) -> None:
     path = virtual(tmp_path / "v.vrt", [("Byte", ""), ("UInt16", ""), ("CFloat32", "")])
-    with pytest.raises(PermanentError, match="several types .uint8, uint16, complex64."), open_any(path):
+    with pytest.raises(PermanentError, match=r"several types \(uint8, uint16, complex64\)"), open_any(path):
         pass
 
 
@@ -199,9 +199,9 @@ def test_bands_with_nodata_values_of_their_own_are_read_as_they_are_and_not_warp
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, read: str) -> None:
     path = tmp_path / "v.tif"
     os.mkfifo(path)
-    with pytest.raises(InputError if read == "match" else PermanentError, match="no file but a pipe"):
-        if read == "match":
+    if read == "match":
+        with pytest.raises(InputError, match="no file but a pipe"):
             read_image_file(path)
-        else:
-            with open_any(path):
-                pass
+        return
+    with pytest.raises(PermanentError, match="no file but a pipe"), open_any(path):
+        pass

@@ -54,7 +54,7 @@ def test_a_file_that_moved_has_the_digest_that_it_had(tmp_path: Path) -> None:
 
 
 def test_another_content_of_the_same_size_and_date_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of archives that give all files one date: written in place, or as a new file that gets the inode of the old."""
+    """As of archives that give all files one date: in place, or as a new file that gets the inode of the old."""
     monkeypatch.setattr(digests, "_SETTLED_NS", -1)
     first = DigestCache()
     path = write(tmp_path / "a", b"one")

@@ -21,7 +21,9 @@ def csv(folder: Path, text: str) -> Path:
 
 
 def test_a_csv_keeps_its_names_and_strata(tmp_path: Path) -> None:
-    found = read_points(csv(tmp_path, "\ufeffName;Lon;LAT;stratum;;\n007;9.5612;46.97;;;\n\nZurich;8.54;47.37;city;;\n"))
+    found = read_points(
+        csv(tmp_path, "\ufeffName;Lon;LAT;stratum;;\n007;9.5612;46.97;;;\n\nZurich;8.54;47.37;city;;\n")
+    )
     assert found["name"].tolist() == ["007", "Zurich"]
     assert found["stratum"].tolist() == ["", "city"]
     assert found.geometry.x.tolist() == [9.5612, 8.54]

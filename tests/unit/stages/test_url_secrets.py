@@ -71,7 +71,9 @@ def test_a_catalog_with_a_secret_is_refused_with_the_configuration() -> None:
         StacSource.model_validate(fields | {"catalog": f"https://me:{SECRET}@h.example/stac"})
 
 
-@pytest.mark.parametrize("path", [f"https://me:{SECRET}@h.example/a.tif", f"/vsicurl/https://h.example/a.tif?t={SECRET}"])
+@pytest.mark.parametrize(
+    "path", [f"https://me:{SECRET}@h.example/a.tif", f"/vsicurl/https://h.example/a.tif?t={SECRET}"]
+)
 def test_an_address_where_a_path_belongs_is_refused_before_anything_is_kept(path: str) -> None:
     fields = {"kind": "geotiff", "source": "s", "licence": "l", "attribution": "a"}
     with pytest.raises(ValidationError, match="an address, not the path") as caught:
