@@ -67,7 +67,7 @@ class Pixels:
         release = self.release
         try:
             with nullcontext() if isinstance(release, Path) else release.explained(STORE_NAME):
-                return np.asarray(self._array(role, row["size"])[row["zarr_index"]], np.uint8)
+                return np.asarray(self._array(role, row["size"])[self._index(row)], np.uint8)
         except (OSError, ValueError, RuntimeError) as error:
             raise CatalogError(
                 f"{self.release}/{STORE_NAME}: {row[self.schema.key]} cannot be read ({error}); verify the release"
@@ -90,7 +90,15 @@ class Pixels:
             return self._content(row[f"{role}_path"]), EXTENSIONS[row["format"]]
         return cv2.imencode(".png", self.image(role, row)[..., ::-1])[1].tobytes(), EXTENSIONS["png"]
 
-    def _content(self, name: str) -> bytes:
+    def _index(self, row: Mapping[str, Any]) -> int:
+        index = row["zarr_index"]
+        if index is None or not 0 <= index < self.stored:  # a negative one would count from the end
+            raise ValueError(f"the manifest gives it the position {index} of {self.stored}")
+        return int(index)
+
+    def _content(self, name: str | None) -> bytes:
+        if name is None:
+            raise CatalogError(f"{self.release}: the manifest names no file for an image; verify the release")
         if not isinstance(self.release, Path):
             return self.release.read(name, MAX_FILE_BYTES)
         path = inside(self.release, name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import fsspec
@@ -55,7 +56,16 @@ class RemoteFolder:
         Args:
             url: Its address, such as `https://example.org/release` or `s3://bucket/release`. Credentials do not belong
                 in it; services take them from the environment.
+
+        Raises:
+            CatalogError: It holds a user name or a query, which messages and journals would show.
         """
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query:
+            raise CatalogError(
+                f"an address {parts.scheme}://{parts.netloc.rpartition('@')[2]} with a user name, a password or a "
+                "query: leave it out; credentials are taken from the environment"
+            )
         self.url = url.rstrip("/")
         self.protocol = split_protocol(self.url)[0] or "file"
 

@@ -31,7 +31,7 @@ from catalog.bounded_zstd import bounded_zstd
 from catalog.errors import CatalogError
 from catalog.manifest import published
 from catalog.schema import Schema
-from catalog.untrusted import entries_below
+from catalog.untrusted import MAX_JSON_BYTES, entries_below
 
 if TYPE_CHECKING:
     from catalog.remote import RemoteFolder
@@ -163,9 +163,14 @@ def open_store(schema: Schema[Any], path: Path | RemoteFolder) -> zarr.Group:
     needed = [*schema.images, schema.key, "split"]
     try:
         if isinstance(path, Path):
-            _, links = entries_below(path)
+            files, links = entries_below(path)
             if links or path.is_symlink():
                 raise CatalogError(f"{path}: {', '.join(links[:3]) or 'it'} is no plain file; verify the release")
+            # zarr reads and parses these whole: what they unpack to is many times as large.
+            names = [name for name in files if name.rpartition("/")[2] == "zarr.json"]
+            large = [name for name in names if (path / name).stat().st_size > MAX_JSON_BYTES]
+            if large:
+                raise CatalogError(f"{path}: {large[0]} has more than {MAX_JSON_BYTES} bytes; verify the release")
         place = path if isinstance(path, Path) else path.store()
         group = zarr.open_group(place, mode="r", zarr_format=3, use_consolidated=False)
         missing = [name for name in needed if name not in group]

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from catalog.errors import CatalogError
 
-_JSON_BYTES = 2**24
+MAX_JSON_BYTES = 2**24
+"""Size of the largest JSON file of a release that is read."""
+
 _ROWS = 10_000_000
 _VALUES = 2**28
 _TABLE_BYTES = 2**32
@@ -53,8 +55,8 @@ def read_json(root: Path, name: str) -> Any:
         CatalogError: It is no plain file inside the release, too large, nested too deeply or no JSON.
     """
     path = inside(root, name)
-    if path.stat().st_size > _JSON_BYTES:
-        raise CatalogError(f"{path}: has more than {_JSON_BYTES} bytes, as no JSON file of a release has")
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise CatalogError(f"{path}: has more than {MAX_JSON_BYTES} bytes, as no JSON file of a release has")
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -37,6 +37,9 @@ from catalog.untrusted import entries_below, inside, read_json
 
 _REBUILD = "build the release again: mapdata export --workspace DIR --to one of its formats"
 _RESTORE = f"restore it from a copy, or {_REBUILD}"
+_MAX_FILE_BYTES = 2**36
+"""A file of holes takes no room on a disk, and may take a lifetime to read."""
+
 _MOST = 10_000
 """Problems that are told; a release with more is a wreck."""
 
@@ -140,6 +143,11 @@ def check_files(path: Path, digests: Mapping[str, str]) -> Iterator[Problem]:
         yield Problem(name, "is not in the list of checksums: it was added later", "remove it")
     for name in sorted(present & digests.keys()):
         try:
+            size = (path / name).stat().st_size
+            if size > _MAX_FILE_BYTES:
+                what = f"says that it has {size} bytes, more than any file of a release, and is not read"
+                yield Problem(name, what, _RESTORE)
+                continue
             changed = digest(path / name) != digests[name]
         except OSError as error:
             yield Problem(name, f"cannot be read ({error})", _RESTORE)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -152,7 +153,7 @@ def read_model(path: Path, model: type[M]) -> M:
 def _checked(file: YamlFile, model: type[M]) -> M:
     try:
         name = file.value.get("name") if isinstance(file.value, dict) else None
-        return model.model_validate(file.value, context={"folder": file.path.absolute().parent, "name": name})
+        checked = model.model_validate(file.value, context={"folder": file.path.absolute().parent, "name": name})
     except ValidationError as error:
         faults = _of_one_branch(file, model, error.errors(include_url=False, include_input=False))
         said = {_describe(file, model, fault): fault for fault in faults}
@@ -160,6 +161,23 @@ def _checked(file: YamlFile, model: type[M]) -> M:
         meant = {(*fault["loc"][:-1], word) for text, fault in said.items() for word in _MEANT.findall(text)}
         kept = [text for text, fault in said.items() if fault["type"] != "missing" or fault["loc"] not in meant]
         raise ConfigError("\n".join(kept)) from None
+    # "inf" and "nan" are numbers to pydantic, and so is what is too large for one.
+    for location in _not_finite(checked):
+        parts, where = file.locate(location)
+        raise ConfigError(f"{where}: {'.'.join(map(str, parts))}: this is no number; give one, or leave the field out")
+    return checked
+
+
+def _not_finite(value: Any, at: Location = ()) -> Iterator[Location]:
+    """Yield where a checked configuration has numbers that are infinite or none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at
+    if isinstance(value, BaseModel):
+        value = {name: getattr(value, name) for name in type(value).model_fields}
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    for part, each in value.items() if isinstance(value, Mapping) else ():
+        yield from _not_finite(each, (*at, part))
 
 
 _MEANT = re.compile(r"there is no such field; did you mean '(.*)'\?$")
@@ -201,7 +219,8 @@ def _branch_at(value: Any, loc: Location) -> int | None:
         try:
             value = value[part]
         except (LookupError, TypeError):
-            return index if index < len(loc) - 1 else None
+            # pydantic names an alternative with a validator of its own "function-after[...]".
+            return index if index < len(loc) - 1 or "[" in str(part) else None
     return None
 
 

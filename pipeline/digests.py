@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ _SETTLED_NS = 2_000_000_000
 
 
 class DigestCache:
-    """Digests by what a file is: device, inode, size and time of change. A file that was only moved keeps its own.
+    """Digests by what a file is: device, inode, size, and when its content and anything else of it changed.
+
+    The second time is that of the kernel: whoever restores a file with its old date, or in place, cannot set it.
 
     Attributes:
         fresh: What was added since the cache was made, to be kept for the next run.
@@ -27,10 +30,15 @@ class DigestCache:
         """Return the BLAKE3 digest of a file's content, "absent" where it cannot be read."""
         try:
             status = path.stat()
-            identity = f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+            if not stat.S_ISREG(status.st_mode):
+                return "absent"  # a pipe would be waited for
+            identity = ":".join(
+                str(part)
+                for part in (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            )
             if identity not in self._known:
                 self._known[identity] = digest_file(path)
-                if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+                if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
                     self.fresh[identity] = self._known[identity]
         except OSError:
             return "absent"

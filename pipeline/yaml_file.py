@@ -17,6 +17,9 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 100
 """Aliases counted as often as they are used: a few lines of them can stand for more than fits into memory."""
 
+_READ_AS_OTHERS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "null", "float", "timestamp"))
+"""What YAML makes of keys such as yes, no, on, ~ and 2024-01-01."""
+
 
 @dataclass(frozen=True)
 class YamlFile:
@@ -120,6 +123,21 @@ class _Loader(yaml.SafeLoader):
 
     _depth = 0
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Refuse what YAML 1.1 counts in another base without saying so: 010 is 8 in it, and 1:30 is 90."""
+        value = super().construct_yaml_int(node)
+        text = node.value.replace("_", "").lstrip("+-")
+        if ":" in text or (text.isdigit() and int(text) != abs(value)):
+            raise ValueError(f"YAML reads {node.value} as {value}")
+        return int(value)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Refuse numbers of base 60, as 1:30.5 is one."""
+        value = super().construct_yaml_float(node)
+        if ":" in node.value:
+            raise ValueError(f"YAML reads {node.value} as {value}")
+        return float(value)
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -133,6 +151,11 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+            if key.tag in _READ_AS_OTHERS:
+                kind = key.tag.rpartition(":")[2]
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is read as {kind}; put quotes round it", key.start_mark
+                )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"field {key.value!r} is given twice", key.start_mark
@@ -149,6 +172,10 @@ class _Loader(yaml.SafeLoader):
                 None, None, f"not a valid {kind} ({str(error) or type(error).__name__}); quote it if it is text",
                 node.start_mark,
             ) from None  # fmt: skip
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
 def _check_size(path: Path, tree: yaml.Node) -> None:

@@ -27,7 +27,9 @@ class Bands:
 
     `colours` are red, green and blue, or the one band of a grey or palette raster; `alpha` is the band of opacity.
     `table` (n, 4) holds the RGBA colours that the values of a palette stand for; `white` the value that is white, where
-    the file fixes it (by 8 bits or fewer); `inverted` says that the least value is white.
+    the file fixes it (by 8 bits or fewer); `inverted` says that the least value is white. `scaling` (2, bands) holds
+    the factor and the offset that make quantities of the samples of each band, where they matter: they differ between
+    bands, or turn the order of values round.
     """
 
     colours: tuple[int, ...]
@@ -35,17 +37,21 @@ class Bands:
     table: NDArray[np.uint8] | None
     white: int | None
     inverted: bool
+    scaling: NDArray[np.float64] | None = None
 
     def upright(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the values with the least one being black, as far as the file says that it is white.
+        """Return the values in one scale for all bands, the least one being black.
 
         Args:
-            values: (..., H, W) samples as read from the file, before any stretch.
+            values: (bands, ...) samples as read from the file, before any stretch.
 
         Returns:
-            The same shape and type, subtracted from the type's largest value or from `white` where the least value is
-            white; else the very array.
+            The same shape. Quantities, float64, where `scaling` matters; of the same type, subtracted from the type's
+            largest value or from `white`, where the least value is white; else the very array.
         """
+        if self.scaling is not None:
+            factor, offset = self.scaling.reshape(2, -1, *[1] * (values.ndim - 1))
+            return np.asarray(values * factor + offset)
         if not self.inverted:
             return values
         top = np.iinfo(values.dtype).max if self.white is None else self.white
@@ -75,7 +81,12 @@ def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] =
             f"{name}: its bands are {', '.join(others)}, not red, green and blue; convert it to RGB first, for example "
             "with `magick FILE -colorspace sRGB OUT.tif`, and georeference the result"
         )
-    kind = str(dataset.dtypes[colours[0] - 1])
+    kind, *more = dict.fromkeys(str(dataset.dtypes[band - 1]) for band in colours)
+    if more:
+        raise RasterError(
+            f"{name}: its bands {list(colours)} have several types ({kind}, {', '.join(more)}); give all the same, for "
+            "example with `gdal_translate -ot UInt16`"
+        )
     if kind.startswith("complex"):
         raise RasterError(
             f"{name}: holds complex numbers ({kind}), which are no colours; make an amplitude image of it and use that"
@@ -86,7 +97,18 @@ def bands_of(dataset: rasterio.DatasetReader, name: str, chosen: Sequence[int] =
         table = _colour_table(dataset, colours[0])
     bits = int(dataset.tags(colours[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
     white = 2 ** min(bits, 8) - 1 if kind == "uint8" else None
-    return Bands(colours, alpha, table, white, inverted and table is None and np.dtype(kind).kind == "u")
+    scaling = None
+    if white is None and table is None:
+        scaling = _scaling(
+            np.array([[values[band - 1] for band in colours] for values in (dataset.scales, dataset.offsets)])
+        )
+    return Bands(colours, alpha, table, white, inverted and table is None and np.dtype(kind).kind == "u", scaling)
+
+
+def _scaling(given: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return factors and offsets (2, bands) if a stretch common to all bands would not undo them."""
+    usable = np.isfinite(given).all() and (given[0] != 0).all()
+    return given if usable and ((given != given[:, :1]).any() or given[0, 0] < 0) else None
 
 
 def _colours(interpretations: Sequence[ColorInterp]) -> tuple[int, ...]:

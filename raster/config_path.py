@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer, ValidationInfo
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|/vsi[a-z0-9]+/")
+"""How addresses of the web and names of GDAL's virtual file systems begin, which may hold passwords and tokens."""
+
 
 def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
+    if _ADDRESS.match(str(path)):
+        raise ValueError("this is an address, not the path of a file; download the file and give its path")
     folder = (info.context or {}).get("folder")
     return folder / path.expanduser() if folder is not None else path.expanduser()
 

@@ -39,7 +39,8 @@ def grid_of(dataset: rasterio.DatasetReader, name: str) -> Grid:
             "assign the right one, for example with `gdal_edit.py -a_srs EPSG:3857 FILE`"
         )
     transform = _fitted(points, name) if by_points else dataset.transform
-    if transform.is_identity or transform.determinant == 0:
+    usable = np.isfinite(transform[:6]).all() and np.isfinite(transform.determinant)
+    if transform.is_identity or not usable or transform.determinant == 0:
         raise RasterError(
             f"{name}: this raster has no geotransform, so its place on the ground is unknown; "
             "georeference it, for example with `gdal_translate -a_ullr WEST NORTH EAST SOUTH`"
@@ -50,7 +51,14 @@ def grid_of(dataset: rasterio.DatasetReader, name: str) -> Grid:
             f"{name}: the CRS of this raster has no place on the globe ({problem}); "
             "assign the right one, for example with `gdal_edit.py -a_srs EPSG:3857 FILE`"
         )
-    return Grid(text, transform, dataset.width, dataset.height)
+    grid = Grid(text, transform, dataset.width, dataset.height)
+    with np.errstate(invalid="ignore"):
+        if not (np.isfinite(grid.gsd) and grid.gsd > 0):
+            raise RasterError(
+                f"{name}: the middle of this raster lies outside the domain of its CRS; its geotransform or its CRS is "
+                "wrong: assign the right ones, for example with `gdal_edit.py -a_srs EPSG:3857 FILE`"
+            )
+    return grid
 
 
 def _text(crs: rasterio.crs.CRS) -> str:

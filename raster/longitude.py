@@ -84,7 +84,8 @@ def wrapped_ring(polygon: shapely.Polygon) -> shapely.Polygon:
     west, _, east, _ = polygon.bounds
     if west >= -180 and east <= 180:
         return polygon
-    return shapely.transform(polygon, lambda points: np.stack([wrapped(points[:, 0]), points[:, 1]], axis=1))
+    dense = shapely.segmentize(polygon, 90.0)  # so that on no side it is as near the other way round the globe
+    return shapely.transform(dense, lambda points: np.stack([wrapped(points[:, 0]), points[:, 1]], axis=1))
 
 
 def split_at_antimeridian(polygon: shapely.Polygon) -> shapely.Polygon | shapely.MultiPolygon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
@@ -31,6 +33,12 @@ ROWS = 512
 
 OVERVIEW_PX = 1024
 """Longer side of the overview by which the range of values is told."""
+
+MAX_OVERVIEW_SOURCE_PX = 1_000_000_000
+"""Pixels of a raster, or of its coarsest overview, beyond which no overview of the whole is made."""
+
+MAX_BLOCK_BYTES = 1 << 28
+"""A file of a few bytes can say that it is stored in blocks that fill the memory."""
 
 
 class RasterReader:
@@ -120,8 +128,13 @@ class RasterReader:
             The view; it must not outlive this raster.
 
         Raises:
-            RasterError: The file does not say where it lies.
+            RasterError: The file does not say where it lies, or its bands have several values for no data.
         """
+        if len({repr(self._dataset.nodatavals[band - 1]) for band in self._bands.colours}) > 1:
+            raise RasterError(
+                f"{self.name}: its bands have several nodata values; give them one, for example with "
+                "`gdalwarp -dstnodata 0`"
+            )
         flags = self._dataset.mask_flag_enums[self._bands.colours[0] - 1]
         with WarpedVRT(
             self._dataset,
@@ -186,14 +199,44 @@ class RasterReader:
             return self._original._range
         if self._bands.white is not None:
             return 0.0, float(self._bands.white)
-        factor = max(1.0, max(self._dataset.shape) / OVERVIEW_PX)
-        rows, columns = (max(1, round(size / factor)) for size in self._dataset.shape)
         try:
-            values = self._dataset.read(self._bands.colours, out_shape=(len(self._bands.colours), rows, columns))
-            mask = self._mask((rows, columns), {"out_shape": (rows, columns)})
+            values = self._data(*self._overview()) if self._is_quick else self._data_of_windows()
+            if not values.size and not self._is_quick:  # the windows have missed what little there is
+                values = self._data(*self._overview())
         except RasterioError as error:
             raise RasterError(f"{self.name}: cannot read this raster ({error.__cause__ or error})") from error
-        return value_range(self._bands.upright(values)[:, mask])
+        return value_range(values)
+
+    @property
+    def _is_quick(self) -> bool:
+        """Whether an overview of the whole raster takes no hours to make."""
+        coarsest = max(self._dataset.overviews(self._bands.colours[0]), default=1)
+        return bool(self.width * self.height / coarsest**2 <= MAX_OVERVIEW_SOURCE_PX)
+
+    def _overview(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Return shape and further arguments of a read of the whole."""
+        factor = max(1.0, max(self._dataset.shape) / OVERVIEW_PX)
+        rows, columns = (max(1, round(size / factor)) for size in self._dataset.shape)
+        return (rows, columns), {}
+
+    def _data_of_windows(self) -> NDArray[Any]:
+        """Return the values that have data, flat, of 16 x 16 windows spread over the raster."""
+        height, width = min(self.height, OVERVIEW_PX // 16), min(self.width, OVERVIEW_PX // 16)
+        corners = itertools.product(
+            np.linspace(0, self.height - height, 16).astype(int).tolist(),
+            np.linspace(0, self.width - width, 16).astype(int).tolist(),
+        )
+        windows = [Window(x, y, width, height) for y, x in corners]
+        return np.concatenate([self._data((height, width), {"window": window}) for window in windows])
+
+    def _data(self, shape: tuple[int, int], where: Mapping[str, Any]) -> NDArray[Any]:
+        """Return the values that have data, flat, of a read of all colours."""
+        shapes = (len(self._bands.colours), *shape)
+        values = self._dataset.read(self._bands.colours, out_shape=shapes, **where)
+        mask = np.broadcast_to(self._mask(shape, {"out_shape": shape, **where}), shapes)
+        if len(self._masked) > 1:  # a band without data does not count where others have data
+            mask = mask & (self._dataset.read_masks(self._masked, out_shape=shapes, **where) > 0)
+        return np.asarray(self._bands.upright(values)[mask])
 
 
 @contextmanager
@@ -219,6 +262,8 @@ def open_raster(
         RasterError: The raster is missing, damaged, none at all, or its values are no colours.
     """
     name = name or str(address)
+    if isinstance(address, Path) and address.exists() and not (address.is_file() or address.is_dir()):
+        raise RasterError(f"{name}: this is no file but a pipe or a device; give the path of a raster")
     with Session(siblings=siblings).activate():
         try:
             with warnings.catch_warnings():
@@ -232,4 +277,17 @@ def open_raster(
                 "raster: replace the file"
             ) from error
         with dataset:
+            _refuse_large_blocks(dataset, name)
             yield RasterReader(dataset, name, bands_of(dataset, name, bands))
+
+
+def _refuse_large_blocks(dataset: rasterio.DatasetReader, name: str) -> None:
+    together = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") != "BAND"  # are bands decoded together?
+    bits = [int("".join(filter(str.isdigit, kind)) or 64) for kind in dataset.dtypes]
+    height, width = max(dataset.block_shapes, key=lambda shape: shape[0] * shape[1])
+    size = height * width * (sum(bits) if together else max(bits)) // 8
+    if size > MAX_BLOCK_BYTES:
+        raise RasterError(
+            f"{name}: is stored in blocks of {width} x {height} px, {size >> 20} MiB each; store it in smaller ones, "
+            "for example with `gdal_translate -co TILED=YES`"
+        )

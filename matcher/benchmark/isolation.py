@@ -29,6 +29,12 @@ _POLL_S = 0.5
 _GRACE_S = 10.0
 """A process whose pipe has closed ends within this time."""
 
+_MAX_ANSWER_BYTES = 1 << 20
+"""A row has some kilobytes: more than this was not written by the worker, but by the matcher in it."""
+
+_MAX_LOG_BYTES = 64 << 20
+"""What a matcher prints is kept up to this size; then it begins anew."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -106,6 +112,7 @@ class _Process:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process may write to it)
         self.process: subprocess.Popen[bytes] | None = None
         self.buffer = b""
+        self.strange = False  # has something come that is no answer?
 
     def start(self) -> None:
         """Start the process and wait until the matcher is loaded; nothing where it runs already."""
@@ -121,7 +128,7 @@ class _Process:
         }
         threads = {name: str(self.trial.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         command = [sys.executable, "-m", "matcher.benchmark.worker", json.dumps(settings)]
-        self.buffer = b""
+        self.buffer, self.strange = b"", False
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -152,6 +159,8 @@ class _Process:
     def ending(self, limit_s: float) -> str:
         """Return how the process ended that gave no answer within `limit_s`."""
         assert self.process is not None
+        if self.strange:
+            return "the matcher wrote into the pipe of the answers"
         try:
             status = self.process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -194,21 +203,33 @@ class _Process:
         return make_row(identity, outcome, reason, FAILED, wall_s=wall)
 
     def read(self, limit_s: float) -> dict[str, Any] | None:
-        """Return the next answer; None if there is none within the limit, or the process has ended."""
+        """Return the next answer; None if there is none within the limit, it is none, or the process has ended."""
         assert self.process is not None
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
         deadline = time.monotonic() + limit_s
         while b"\n" not in self.buffer:
+            self.trim_log()
             ended = self.process.poll() is not None  # before looking: what it wrote last is there by now
             left = deadline - time.monotonic()
             ready, _, _ = select.select([descriptor], [], [], 0.0 if ended else max(0.0, min(left, _POLL_S)))
             piece = os.read(descriptor, 1 << 16) if ready else b""
-            if not piece and (ready or ended or left <= 0):
-                return None
             self.buffer += piece
+            self.strange = len(self.buffer) > _MAX_ANSWER_BYTES
+            if self.strange or left <= 0 or (not piece and (ready or ended)):
+                return None
         line, _, self.buffer = self.buffer.partition(b"\n")
-        return dict(json.loads(line))
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        self.strange = not isinstance(answer, dict)
+        return None if self.strange else answer
+
+    def trim_log(self) -> None:
+        """Throw away what the process has written to standard error, where that would fill the disk."""
+        if os.fstat(self.log.fileno()).st_blocks * 512 > _MAX_LOG_BYTES:
+            self.log.truncate(0)
 
     def last_line(self) -> str:
         """Return the last line that the process wrote to standard error."""

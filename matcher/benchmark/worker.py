@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -50,13 +51,14 @@ def run_pair(matcher: Matcher, pair: ImagePair, level: str, levels: Mapping[str,
     """
     started = time.perf_counter()
     seen = at_level(pair, level, levels)
+    images = seen.image0.copy(), seen.image1.copy()  # a matcher may write into its images: the next level needs them
     warped = time.perf_counter()
     identity = {"level": level, "pair": pair.name}
     height, width = seen.image0.shape[:2]
     facts = {"truth": seen.homography.ravel().tolist(), "width": width, "height": height, "name": _name(matcher)}
     _seed(f"{level}/{pair.name}")
     try:
-        matches = matcher.match(seen.image0, seen.image1)
+        matches = matcher.match(*images)
         if not isinstance(matches, Matches):
             raise MatcherError(f"returned a {type(matches).__name__}, not Matches")
     except Exception as error:  # a third party's matcher may raise anything; the benchmark goes on
@@ -107,7 +109,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
     try:
-        pairs = open_pairs(PairSpec(**settings["pairs"]))
+        spec = PairSpec(**settings["pairs"])
+        pairs = open_pairs(replace(spec, path=os.path.abspath(spec.path)))  # a matcher may change the folder
         matcher = load_matcher(settings["matcher"], settings["device"])
     except Exception as error:
         answer({"unavailable": f"{type(error).__name__}: {error}"})

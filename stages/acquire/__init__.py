@@ -88,7 +88,7 @@ class AcquireStage(Stage[AcquireParams]):
     """Acquire rasters; a unit is a role of a site, such as `001/1/map`."""
 
     name: ClassVar[str] = "acquire"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = AcquireParams
     reads: ClassVar[tuple[str, ...]] = ("sample",)
 

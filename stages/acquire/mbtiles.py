@@ -17,6 +17,8 @@ from stages.acquire.source import Site, Source, Strips, missing_files
 from stages.acquire.tiles import TileMatrix, TileWindow
 from stages.fetch.responses import InvalidResponse, TileDecoder, UnsafeResponse, picture_width, unsupported_format
 
+MAX_ZOOM = 24
+
 
 class MBTilesSource(Source):
     """Raster tiles of an MBTiles file."""
@@ -27,7 +29,7 @@ class MBTilesSource(Source):
     tile_size: Literal[256, 512] | None = Field(
         default=None, description="Size of its tiles in px; default: that of its first tile."
     )
-    zoom: int | None = Field(default=None, ge=0, le=24, description="Zoom; default: nearest to the site's gsd.")
+    zoom: int | None = Field(default=None, ge=0, le=MAX_ZOOM, description="Zoom; default: nearest to the site's gsd.")
 
     def files(self, site: Site) -> list[Path]:
         """Return the one file."""
@@ -68,9 +70,11 @@ class MBTilesSource(Source):
     def _matrix(self, database: sqlite3.Connection, site: Site, size: int) -> TileMatrix:
         if self.zoom is not None:
             return TileMatrix(self.zoom, size)
-        least, most = database.execute("SELECT MIN(zoom_level), MAX(zoom_level) FROM tiles").fetchone()
+        # SQLite keeps a value of any type in any column: a zoom that is none does not count.
+        zooms = f"FROM tiles WHERE typeof(zoom_level) = 'integer' AND zoom_level BETWEEN 0 AND {MAX_ZOOM}"
+        least, most = database.execute(f"SELECT MIN(zoom_level), MAX(zoom_level) {zooms}").fetchone()
         if least is None:
-            raise PermanentError(f"{self.path}: holds no tiles; replace the file")
+            raise PermanentError(f"{self.path}: holds no tiles of the zooms 0 to {MAX_ZOOM}; replace the file")
         return TileMatrix.nearest(site.gsd, site.footprint.centroid.y, (least, most), size)
 
     def _rows(self, database: sqlite3.Connection, window: TileWindow) -> Iterator[list[Image | None]]:

@@ -19,7 +19,6 @@ from raster.image import Image
 from stages.acquire.contact import contact_problems
 from stages.acquire.source import Load, Site, Source, Strips
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.acquire.url_secrets import literal_secret
 from stages.fetch.client import Client, RateLimits, Request, Response
 from stages.fetch.prefetch import iterate_in_thread
 from stages.fetch.responses import InvalidResponse, TileDecoder
@@ -73,8 +72,6 @@ class TileServiceSource(Source):
             url = str(data["url"])
             if problem := template_problem(url, bool(data.get("key_variable"))):
                 raise ValueError(f"url: {problem}")
-            if secret := literal_secret(url):
-                raise ValueError(f"the url holds a key ({secret}): write {{key}} and name its environment variable")
             return data
         try:
             provider = find_provider(data["provider"])

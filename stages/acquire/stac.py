@@ -27,11 +27,11 @@ from stages.acquire.local_grid import local_grid
 from stages.acquire.service import CACHE
 from stages.acquire.source import Site, Source, Strips, rgba
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
-from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
 from stages.fetch.remote_file import RemoteFile
+from stages.fetch.url_secrets import literal_secret
 
 Window = tuple[int, int, int, int]
 """x, y, width, height."""
@@ -237,7 +237,8 @@ def open_asset(
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
         remote = RemoteFile(client, address, name, access.headers, access.missing)
-        driver = _driver(remote.read(12), name)
+        with asset_failures(name, remote):
+            driver = _driver(remote.read(12), name)
         file = "asset.tif" if driver == "GTiff" else "asset.jp2"
 
         def opener(path: str, mode: str = "r") -> RemoteFile:

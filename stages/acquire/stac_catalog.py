@@ -33,7 +33,11 @@ _MAX_DOCUMENT_BYTES = 32 << 20
 _MAX_DOCUMENTS = 20_000
 _MAX_TOTAL_BYTES = 2 << 30
 _MAX_DEPTH = 32
+_MAX_ITEMS = 20_000
 _PAGE_ITEMS = 100
+_MAX_REPAIRED = 100
+"""Corners of an outline that crosses itself, or of lines, beyond which it is not repaired: that takes a time and a
+memory that grow with the square of the corners, and faster."""
 
 Document = Mapping[str, Any]
 
@@ -117,6 +121,8 @@ class CatalogReader:
     ) -> Iterator[StacItem]:
         """Yield the items of a catalog; those of an API are searched by place and date, those of a file are all.
 
+        Of more items than any site has, nothing is taken: which of them came first would be chance.
+
         Args:
             collections: Ids of the collections to look in; all if empty.
             footprint: Place in WGS84 degrees, longitudes unwrapped.
@@ -126,6 +132,17 @@ class CatalogReader:
             PermanentError: The catalog cannot be read, lacks a collection or exceeds the limits.
             TransientError: A host fails.
         """
+        for number, item in enumerate(self._found(collections, footprint, days)):
+            if number == _MAX_ITEMS:
+                raise PermanentError(
+                    f"{_shown(self._address)}: gives more than {_MAX_ITEMS} items for a site; name `collections` that "
+                    "hold less"
+                )
+            yield item
+
+    def _found(
+        self, collections: Sequence[str], footprint: BaseGeometry, days: tuple[date, date] | None
+    ) -> Iterator[StacItem]:
         try:
             root = self._read(self._address)
             search = next((link for link in _links(root, "search") if link.get("method", "GET") == "GET"), None)
@@ -293,11 +310,17 @@ def _links(document: Document, rel: str) -> Iterator[Mapping[str, Any]]:
     return (link for link in links if isinstance(link, dict) and link.get("rel") == rel)
 
 
+_BROKEN = (
+    *(_BrokenDocument, shapely.errors.ShapelyError),
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+)
+
+
 def _parsed(document: object, address: str) -> Iterator[StacItem]:
     """Yield the item that a document describes; none, with a warning, if it is broken."""
     try:
         yield _item(document, address)
-    except (_BrokenDocument, KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+    except _BROKEN as error:
         name = document.get("id") if isinstance(document, dict) else None
         _log.warning("%s: item %r is left out: it is broken (%s)", _shown(address), name, error or type(error).__name__)
 
@@ -331,7 +354,11 @@ def _footprint(document: Any) -> BaseGeometry:
     if isinstance(shape, shapely.Polygon):
         # A ring from 179.9 to -179.9 means the strip between them, not the rest of the globe.
         shape = shapely.Polygon(unwrapped(shapely.get_coordinates(shape.exterior)), list(shape.interiors))
-    return shape if shape.is_valid else shapely.make_valid(shape)
+    if shape.geom_type in ("Polygon", "MultiPolygon", "Point") and shape.is_valid:
+        return shape
+    if shapely.get_num_coordinates(shape) > _MAX_REPAIRED:
+        raise _BrokenDocument(f"its outline of more than {_MAX_REPAIRED} corners crosses itself or is none")
+    return shapely.make_valid(shape)
 
 
 def _moment(value: object) -> datetime | None:

@@ -265,6 +265,8 @@ class Client:
             raise PermanentError(
                 f"{request.label}: the service responds with status {status}; check the address of the source"
             )
+        if status == 206 and "Range" not in request.headers:
+            raise _Retryable("a part of a body, which nobody asked for")
         _refuse_path_in_file_name(response)
         packed = await _read_bounded(response, request.max_bytes, limiter)
         try:

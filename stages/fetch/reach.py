@@ -11,12 +11,18 @@ import ipaddress
 import socket
 from collections.abc import Collection
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from stages.fetch.responses import UnsafeResponse
+
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
+_HOLDING_IPV4 = [
+    ipaddress.ip_network(net) for net in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+]
+"""Networks whose addresses end with an IPv4 address: compatible, mapped, translated (RFC 2765, 6052, 8215)."""
 
 
 class Reach:
@@ -44,8 +50,8 @@ class Reach:
     def check_url(self, url: str) -> None:
         """Raise `UnsafeResponse` if a URL is not of the web or names a host by an address that is not public."""
         try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+            parts = URL(url)  # as the client reads it that connects: "①②⑦.⓪.⓪.①" is an address to it, not a name
+            host, port = (parts.raw_host or "").rstrip("."), parts.port
         except ValueError:
             raise UnsafeResponse("an address that is malformed") from None
         if parts.scheme not in ("http", "https") or not host:
@@ -59,8 +65,8 @@ class Reach:
         Args:
             host: Name or address, as the URL has it: what the user may have named.
             port: The port, 0 if the URL's scheme has none.
-            address: The IP address that the host stands for. An IPv6 address that holds an IPv4 address (mapped, 6to4)
-                is judged by the latter; a zone such as "%eth0" does not count.
+            address: The IP address that the host stands for. An IPv6 address that holds an IPv4 address (mapped,
+                compatible, 6to4, of a translator) is judged by the latter; a zone such as "%eth0" does not count.
 
         Raises:
             UnsafeResponse: The address is loopback, private, link-local, multicast or reserved.
@@ -68,12 +74,20 @@ class Reach:
         """
         parsed = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(parsed, ipaddress.IPv6Address):
-            parsed = parsed.ipv4_mapped or parsed.sixtofour or parsed
-        if (not parsed.is_global or parsed.is_multicast) and not self.allows(host, port):
+            parsed = _held_address(parsed)
+        local = not parsed.is_global or parsed.is_multicast or parsed in _SITE_LOCAL
+        if local and not self.allows(host, port):
             raise UnsafeResponse(
                 f"a reference to {host}:{port}, which is not a public address; if it is meant, name the host in "
                 "the source's field `allowed_hosts`"
             )
+
+
+def _held_address(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 address holds, or the very address."""
+    if any(address in network for network in _HOLDING_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or address
 
 
 class PublicResolver(AbstractResolver):

@@ -25,7 +25,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 class RemoteFile:
     """A file-like object (`read`, `seek`, `tell`, a context manager) over HTTP, with a cache of what was read.
 
-    GDAL hides the reason why a read failed, so it is kept in `error`.
+    GDAL hides the reason why a read failed, and prints what is raised in it. So a failure is kept in `error`, and from
+    then on the file ends where it is read.
 
     Args:
         client: Sends the requests.
@@ -35,7 +36,7 @@ class RemoteFile:
         missing: What a message says where the server has no such file.
 
     Attributes:
-        error: The first failure.
+        error: The failure: the file is missing or refused, changed while it was read, or its host fails.
         size: Size of the file in bytes, once something was read.
     """
 
@@ -73,18 +74,20 @@ class RemoteFile:
             The new position.
         """
         if whence == os.SEEK_END and self.size is None:
-            self._load(0, 1)
+            self.read(0)
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size or 0}[whence]
         self._position = start + offset
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes from the position on, fewer at the end of the file.
+        """Return up to `size` bytes from the position on, fewer at the end of the file and after a failure."""
+        try:
+            return b"" if self.error else self._read(size)
+        except (PermanentError, TransientError) as error:
+            self.error = error
+            return b""
 
-        Raises:
-            PermanentError: The file is missing or refused, or changed while it was read.
-            TransientError: The host fails.
-        """
+    def _read(self, size: int) -> bytes:
         if self.size is None:
             self._load(0, 1)
         assert self.size is not None
@@ -92,10 +95,9 @@ class RemoteFile:
         if end <= self._position:
             return b""
         first, last = self._position // _CHUNK, (end - 1) // _CHUNK
-        missing = [number for number in range(first, last + 1) if number not in self._chunks]
         kept = {number: self._chunks[number] for number in range(first, last + 1) if number in self._chunks}
-        if missing:
-            kept |= self._load(missing[0], missing[-1] - missing[0] + 1)
+        while missing := [number for number in range(first, last + 1) if number not in kept]:
+            kept |= self._load(missing[0], missing[-1] - missing[0] + 1)  # a server may give the beginning only
         data = b"".join(kept[number] for number in range(first, last + 1))
         start = self._position - first * _CHUNK
         self._position = end
@@ -111,17 +113,15 @@ class RemoteFile:
         self.close()
 
     def _load(self, first: int, count: int) -> dict[int, bytes]:
-        """Fetch a run of chunks, keep them in the cache and return them by number."""
+        """Fetch a run of chunks, keep them in the cache and return them by number, the first of them at least."""
         start, end = first * _CHUNK, (first + count) * _CHUNK - 1
         headers = {**self._headers(self._url), "Range": f"bytes={start}-{end}"}
-        request = Request(self._url, self._label, self._checked, _MAX_BODY, headers=headers)
-        try:
-            loaded = self._client.get(request)
-            if loaded is None:
-                raise PermanentError(f"{self._label}: {self._missing}")
-        except (PermanentError, TransientError) as error:
-            self.error = self.error or error
-            raise
+        request = Request(
+            self._url, self._label, lambda response: self._checked(response, start), _MAX_BODY, headers=headers
+        )
+        loaded = self._client.get(request)
+        if loaded is None:
+            raise PermanentError(f"{self._label}: {self._missing}")
         at, body = loaded
         chunks = {(at + offset) // _CHUNK: body[offset : offset + _CHUNK] for offset in range(0, len(body), _CHUNK)}
         self._chunks |= chunks
@@ -129,16 +129,22 @@ class RemoteFile:
             self._chunks.popitem(last=False)
         return chunks
 
-    def _checked(self, response: Response) -> tuple[int, bytes]:
-        """Return where a response begins in the file, a multiple of the chunk size, and its bytes."""
-        start, size = 0, len(response.body)
+    def _checked(self, response: Response, asked: int) -> tuple[int, bytes]:
+        """Return where a response begins in the file, a multiple of the chunk size, and its bytes in whole chunks."""
+        start, body, size = 0, response.body, len(response.body)
         if response.status == 206:
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if not found or int(found[2]) - int(found[1]) + 1 != len(response.body) or int(found[1]) % _CHUNK:
+            if not found or int(found[1]) != asked or int(found[2]) - asked + 1 != len(body):
                 raise InvalidResponse("a range that is not the one asked for")
-            start, size = int(found[1]), int(found[3])
+            start, size = asked, int(found[3])
+            if start + len(body) < size:
+                body = body[: len(body) // _CHUNK * _CHUNK]  # a part of a chunk would stand for the whole
+            if not body:
+                raise InvalidResponse("a range shorter than a block")
+        elif size <= asked and size:
+            raise InvalidResponse("a file that ends before the range asked for")
         version = f"{size} {response.headers.get('ETag', '')}"
         if self._version and version != self._version:
             raise PermanentError(f"{self._label}: the file changed while it was read; run again")
         self._version, self.size = version, size
-        return start, response.body
+        return start, body

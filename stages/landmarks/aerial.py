@@ -40,7 +40,7 @@ class AerialStage(Stage[AerialParams]):
     """Get aerial images; a unit is a landmark."""
 
     name: ClassVar[str] = "aerial"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = AerialParams
     reads: ClassVar[tuple[str, ...]] = ("resolve",)
     roles: ClassVar[tuple[str, ...]] = ("aerial",)

@@ -26,10 +26,10 @@ from stages.acquire.local_grid import local_crs
 from stages.acquire.source import rgba
 from stages.acquire.stac import asset_failures, open_asset
 from stages.acquire.stac_catalog import CatalogReader, StacItem, local_path
-from stages.acquire.url_secrets import literal_secret
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import RateLimits
 from stages.fetch.reach import Reach
+from stages.fetch.url_secrets import literal_secret
 from stages.landmarks.licences import imagery_problems
 from stages.landmarks.sources import AerialSource, Chip, HostLoad, Row
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+
+from yarl import URL
+
+from stages.fetch.url_secrets import literal_secret
 
 _COORDINATES: dict[str, Callable[[int, int, int], str]] = {
     "z": lambda z, x, y: str(z),
@@ -97,16 +100,23 @@ def template_problem(template: str, has_key_variable: bool) -> str:
 
 
 def _address_problem(template: str) -> str:
+    if re.search(r"[\s\x00-\x20\x7f]", template):
+        return "a blank or a control character stands in the URL; remove it"
     bare = _PLACEHOLDER.sub("0", template)
     try:
-        parts = urlsplit(bare)
-        _ = parts.port
+        parts = URL(bare)  # as the client reads it that sends the requests
     except ValueError:
         return "this is not a URL"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.host:
         return "a URL template begins with http:// or https:// and a host"
-    if parts.username is not None or parts.password is not None:
+    if parts.user is not None or parts.password is not None:
         return "the URL holds a user name or a password: write {key} and name its environment variable"
+    if "#" in bare:
+        return "what stands behind # is never sent to a service: this is the address of a page, not of its tiles"
+    if "&amp;" in bare:
+        return "write & in place of &amp;, which is how XML writes it"
+    if secret := literal_secret(template):
+        return f"the url holds a key ({secret}): write {{key}} and name its environment variable"
     return ""
 
 

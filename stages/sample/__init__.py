@@ -55,7 +55,7 @@ class SampleStage(Stage[SampleParams]):
     """Choose the sites of the run; see the module."""
 
     name: ClassVar[str] = "sample"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Params: ClassVar[type[BaseModel]] = SampleParams
 
     def plan(self, run: RunView) -> Sequence[Unit]:

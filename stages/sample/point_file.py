@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 _COORDINATES = (("lon", "lat"), ("longitude", "latitude"), ("lng", "lat"), ("x", "y"))
 _NAMES = ("name", "id", "point", "point_id")
-_NAME = re.compile(r"[0-9A-Za-z]+")
+_NAME = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
 def read_points(path: Path) -> geopandas.GeoDataFrame:
@@ -40,10 +44,15 @@ def read_points(path: Path) -> geopandas.GeoDataFrame:
     import geopandas
 
     frame = _read(path)
-    if not len(frame) or not (frame.geometry.geom_type == "Point").all():
-        raise PermanentError(f"{path}: needs point geometries, at least one")
+    others = ~(frame.geometry.geom_type == "Point").to_numpy() | frame.geometry.is_empty.to_numpy()
+    if not len(frame) or others.any():
+        which = f"; row {int(np.argmax(others)) + 1} holds another or none" if len(frame) else ""
+        raise PermanentError(f"{path}: needs point geometries, at least one{which}")
     frame = frame.to_crs("EPSG:4326")
-    lon, lat = wrapped(frame.geometry.x.to_numpy()), frame.geometry.y.to_numpy()
+    x, lat = frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy()
+    if not (np.abs(x) <= 360).all():
+        raise PermanentError(f"{path}: the longitude {x[~(np.abs(x) <= 360)][0]:g} is none: degrees are -180 to 360")
+    lon = wrapped(x)
     beyond = ~(np.abs(lat) <= MAX_LATITUDE)  # also what is not a number
     if beyond.any():
         where = f"{lon[beyond][0]:.4f}, {lat[beyond][0]:.4f}"
@@ -78,16 +87,24 @@ def _read_csv(path: Path) -> geopandas.GeoDataFrame:
     import pandas as pd
 
     try:
-        heading = path.read_text(encoding="utf-8-sig").partition("\n")[0]
-        separator = max(",;\t", key=heading.count)  # of spreadsheets in some languages it is a semicolon
-        # As text: "001" is a name, not the number 1. utf-8-sig: spreadsheets put a mark in front.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=separator)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # of some languages, it is a semicolon
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
+        if not rows:
+            raise ValueError("it is empty")
+    except (OSError, ValueError, csv.Error) as error:
         raise PermanentError(f"{path}: cannot be read as a CSV ({error}); check sample.points.path") from error
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    named = next((pair for pair in _COORDINATES if set(pair) <= set(table.columns)), None)
-    if named is None:
-        raise PermanentError(f"{path}: has the columns {', '.join(table.columns)}; it needs lon and lat, in degrees")
+    heading, *rows = [[value.strip() for value in row] for row in rows]
+    columns = [name.lower() or str(index) for index, name in enumerate(heading)]
+    named = next((pair for pair in _COORDINATES if set(pair) <= set(columns)), None)
+    if named is None or len(set(columns)) < len(columns):
+        raise PermanentError(
+            f"{path}: has the columns {', '.join(columns)}; it needs lon and lat, in degrees, and each column once"
+        )
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(columns):
+            raise PermanentError(f"{path}: row {number} has {len(row)} values, the columns are {', '.join(columns)}")
+    table = pd.DataFrame(rows, columns=columns, dtype=str)  # as text: "001" is a name, not the number 1
     numbers = [_numbers(table, name, path) for name in named]
     return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(*numbers), crs="EPSG:4326")
 
@@ -97,6 +114,8 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> Sequence[float]:
     for index, text in enumerate(table[name]):
         try:
             values.append(float(text))
+            if not math.isfinite(values[-1]):
+                raise ValueError
         except ValueError:
             raise PermanentError(
                 f"{path}: row {index + 1}: {name} is {text!r}, not a number of degrees such as 9.5612"
@@ -113,9 +132,15 @@ def _names(frame: geopandas.GeoDataFrame, path: Path) -> list[str]:
     for name in names:
         if not _NAME.fullmatch(name):
             raise PermanentError(f"{path}: the point {name!r} (column {column}) names a folder: use letters and digits")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    # Some file systems take Ab and aB for one folder.
+    first = {name.lower(): name for name in reversed(names)}
+    counts = Counter(name.lower() for name in names)
+    twice = sorted(first[name] for name, count in counts.items() if count > 1)
     if twice:
-        raise PermanentError(f"{path}: two points are called {twice[0]!r} (column {column}); give each its own name")
+        raise PermanentError(
+            f"{path}: two points are called {twice[0]!r} (column {column}), capital letters or not; give each its own "
+            "name"
+        )
     return names
 
 

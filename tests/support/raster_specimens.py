@@ -184,6 +184,41 @@ def one_band_not_finite(path: Path) -> Specimen:
     return Specimen(write(path, values), linear(values, ~left()), ~left(), outline())
 
 
+def nodata_in_one_band(path: Path) -> Specimen:
+    """What one band lacks is black in it, and does not count in the range of the others."""
+    values = picture().astype(np.float32) + 200
+    values[:, :40, 1] = -9999
+    known = values != -9999
+    low, high = np.percentile(values[known].astype(np.float64), (0.5, 99.5))
+    colours = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    return Specimen(write(path, values, nodata=-9999), colours, outline=outline())
+
+
+def _scaled(scales: tuple[float, ...], offsets: tuple[float, ...]) -> Callable[[Path], Specimen]:
+    """Samples that stand for quantities: each band has its own factor and offset."""
+
+    def make(path: Path) -> Specimen:
+        samples = np.rint((picture().astype(np.float64) - offsets) / scales + 1e4).astype(np.uint16)
+        offsets_of_file = np.array(offsets) - 1e4 * np.array(scales)
+        path = write(path, samples)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.scales, dataset.offsets = scales, tuple(offsets_of_file.tolist())
+        quantities = samples * np.array(scales) + offsets_of_file
+        return Specimen(path, linear(quantities, np.ones((HEIGHT, WIDTH), bool)), outline=outline())
+
+    return make
+
+
+def geotransform_of_no_number(path: Path) -> Specimen:
+    path = write(path, picture(), transform=Affine(1, 0, np.nan, 0, -1, 5200000))
+    return Specimen(path, picture(), refused="no geotransform")
+
+
+def geotransform_beyond_the_globe(path: Path) -> Specimen:
+    path = write(path, picture(), transform=Affine(1e300, 0, 600000, 0, -1, 5200000))
+    return Specimen(path, picture(), refused="outside the domain of its CRS")
+
+
 def _stretched(dtype: str, scale: float, offset: float) -> Callable[[Path], Specimen]:
     def make(path: Path) -> Specimen:
         values = (picture().astype(np.float64) * scale + offset).astype(dtype)
@@ -403,6 +438,9 @@ SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
         datum_shift,
         datum_shift_of_a_known_crs,
         png_of_sixteen_bits,
+        nodata_in_one_band,
+        geotransform_of_no_number,
+        geotransform_beyond_the_globe,
     )
 } | {
     "nodata_uint8": _with_nodata("uint8", 0, 0.9, 20),
@@ -422,6 +460,8 @@ SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
     "uint32": _stretched("uint32", 3000, 9),
     "float32": _stretched("float32", 0.001, 0),
     "float64": _stretched("float64", 5, -300),
+    "a_scale_for_each_band": _scaled((0.05, 0.5, 0.005), (0, 3, -7)),
+    "negative_scale": _scaled((-0.5, -0.5, -0.5), (10, 10, 10)),
     "palette_uint8": _palette("uint8", 200, transparent=False),
     "palette_uint16": _palette("uint16", 1000, transparent=False),
     "transparent_palette_uint8": _palette("uint8", 200, transparent=True),

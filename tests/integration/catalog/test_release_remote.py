@@ -86,6 +86,15 @@ def test_a_name_that_leads_elsewhere_is_never_asked_for(server: FileServer, name
     assert server.log == []
 
 
+@pytest.mark.parametrize(
+    "url", ["https://me:hunter2@h.example/r", "s3://AKIA:hunter2@bucket/r", "https://h.example/r?sig=hunter2"]
+)
+def test_an_address_with_credentials_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(CatalogError, match="from the environment") as refused:
+        open_dataset(url)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_what_is_not_there_or_too_large_is_named(server: FileServer) -> None:
     with pytest.raises(CatalogError, match=r"/nothing/release\.json: is not there"):
         open_dataset(f"{server.url}/nothing")

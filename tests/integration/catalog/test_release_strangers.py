@@ -162,6 +162,22 @@ def test_names_that_steer_a_terminal_are_shown_harmless(release):
     assert str(problem).isprintable()
 
 
+@pytest.mark.parametrize("name", ["extra.bin", L])
+def test_a_file_of_holes_is_a_problem_and_never_read(release, name):
+    with (release / name).open("wb") as file:
+        file.truncate(2**43)
+    digests = read_checksums(release / "checksums.b3")
+    write_checksums(release / "checksums.b3", {name: "0" * 64} | digests)
+    assert any(problem.path == name and "8796093022208 bytes" in problem.what for problem in verify_release(release))
+
+
+def test_a_store_whose_metadata_are_endless_is_not_opened(release):
+    place = release / "mapdata.zarr/zarr.json"
+    place.write_text(place.read_text()[:-1] + "," + '"attributes": [' + "[]," * 7_000_000 + "[]]}")
+    with pytest.raises(CatalogError, match=r"zarr\.json has more than"):
+        open_dataset(release, layout="zarr")[0]
+
+
 def test_many_problems_end(release, monkeypatch):
     monkeypatch.setattr("catalog.verify._MOST", 10)
     for index in range(20):
@@ -176,9 +192,9 @@ def test_the_process_apart_says_what_verification_says(release, layout):
     assert verify_apart(release) == verify_release(release) != []
 
 
-def _point_outside(release: Path, target: str) -> None:
+def _point_outside(release: Path, target: str | None) -> None:
     table = read_manifest(SCHEMA, release)
-    paths = pc.if_else(pc.is_null(table["map_path"]), None, target)
+    paths = pc.if_else(pc.is_null(table["map_path"]), None, pa.scalar(target, pa.string()))
     table = table.set_column(table.column_names.index("map_path"), table.schema.field("map_path"), paths)
     write_manifest(table, release / "manifest.parquet")
 
@@ -194,6 +210,23 @@ def test_a_dataset_reads_nothing_outside_its_release(release, target):
     with pytest.raises(CatalogError, match="verify"):
         open_dataset(release)[0]
     assert any(problem.path == "manifest.parquet" for problem in verify_release(release))
+
+
+@pytest.mark.parametrize("index", [-1, 45, 2**31 - 1, None])
+def test_a_dataset_takes_no_image_of_a_position_that_is_none(release, index):
+    table = read_manifest(SCHEMA, release)
+    at, kind = table.column_names.index("zarr_index"), table.schema.field("zarr_index")
+    write_manifest(
+        table.set_column(at, kind, pa.array([index] * table.num_rows, kind.type)), release / "manifest.parquet"
+    )
+    with pytest.raises(CatalogError, match="verify the release"):
+        open_dataset(release, layout="zarr")[0]
+
+
+def test_a_dataset_asks_for_no_file_that_is_not_named(release):
+    _point_outside(release, None)
+    with pytest.raises(CatalogError, match="names no file"):
+        open_dataset(release)[0]
 
 
 def test_a_dataset_follows_no_link_out_of_its_release(release):

@@ -136,6 +136,48 @@ class Hungry(OnSecond):
     def misbehave(self):
         return np.ones(1 << 31, np.uint8).sum()
 
+class Leaving(OnSecond):
+    def misbehave(self):
+        sys.exit(0)
+
+class Interrupted(OnSecond):
+    def misbehave(self):
+        raise KeyboardInterrupt
+
+def pipes():
+    import stat
+    return [fd for fd in range(3, 40) if os.path.exists(f"/proc/self/fd/{fd}") and stat.S_ISFIFO(os.fstat(fd).st_mode)]
+
+class Chatting(OnSecond):
+    # Writes wherever it can, as libraries do that keep a descriptor which was another's before.
+    text = b"hello\\n"
+    def misbehave(self):
+        for pipe in pipes():
+            os.write(pipe, self.text)
+        return matches(np.zeros((9, 2)), np.zeros((9, 2)))
+
+class ChattingInJson(Chatting):
+    text = b"[1, 2]\\n"
+
+class ChattingForEver(OnSecond):
+    def misbehave(self):
+        while True:
+            for pipe in pipes():
+                os.write(pipe, b"x" * 65536)
+
+class Moving(Matcher):
+    name = "moving"
+    def correspond(self, image0, image1):
+        os.chdir("/")
+        return matches(grid(image0), grid(image0))
+
+class Scribbling(Matcher):
+    name = "scribbling"
+    def correspond(self, image0, image1):
+        assert image0.std() > 1, "the image was spoilt before"
+        image0[:], image1[:] = 0, 0
+        return matches(grid(image0), grid(image0))
+
 class DyingInWarmUp(Matcher):
     name = "dying"
     def correspond(self, image0, image1):
@@ -212,6 +254,11 @@ def test_no_points_at_all_is_a_failure_with_a_reason(pairs: PairSpec) -> None:
         ("Forking", "timeout", "no answer within 2 s"),
         ("ForkingAndDying", "crash", "status 3"),
         ("Surrogate", "error", r"half a character: \ud83d"),
+        ("Leaving", "crash", "status 0"),
+        ("Interrupted", "crash", "KeyboardInterrupt"),
+        ("Chatting", "crash", "wrote into the pipe of the answers"),
+        ("ChattingInJson", "crash", "wrote into the pipe of the answers"),
+        ("ChattingForEver", "crash", "wrote into the pipe of the answers"),
     ],
 )
 def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: str, outcome: str, reason: str) -> None:
@@ -220,6 +267,17 @@ def test_a_failing_pair_is_counted_and_the_others_go_on(pairs: PairSpec, name: s
     assert reason in rows[1]["reason"]
     assert rows[1]["corner_error_px"] == float("inf")
     assert rows[2]["corner_error_px"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Moving", "Scribbling"])
+def test_what_a_matcher_does_to_its_folder_and_images_spoils_no_later_pair(
+    pairs: PairSpec, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(pairs.path).parent
+    monkeypatch.chdir(folder)
+    rows = _rows(PairSpec("pairs.csv", "csv"), name, ("aligned", "easy"))
+    assert [row["outcome"] for row in rows] == ["matched"] * 6
+    assert rows[0]["corner_error_px"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["Forking", "ForkingAndDying"])

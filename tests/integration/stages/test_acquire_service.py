@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,7 @@ def test_the_cache_keeps_to_its_budget(server: TileServer, tmp_path: Path) -> No
 SCRIPT = """
 import json, sys
 from pathlib import Path
+from typing import Any
 from shapely import from_wkt
 from stages.acquire.service import TileServiceSource
 from stages.acquire.source import Site
@@ -286,6 +288,15 @@ def test_files_without_pictures_are_named_as_what_they_are(
     source = write_mbtiles(tmp_path / "a.mbtiles", {(ZOOM, X, 2**ZOOM - 1 - Y): body}, metadata)
     with pytest.raises(PermanentError, match=words):
         greys(source, site_of(X, Y, 1, 1), tmp_path)
+
+
+@pytest.mark.parametrize("zoom", ["sixteen", 17.5, -3, 40, None])
+def test_zooms_that_are_none_do_not_count(tmp_path: Path, zoom: object) -> None:
+    other: Any = {(zoom, X, Y): png(256, 30)}
+    source = write_mbtiles(tmp_path / "a.mbtiles", {(ZOOM, X, 2**ZOOM - 1 - Y): png(256, 90)} | other)
+    assert (greys(source, site_of(X, Y, 1, 1), tmp_path) == 90).all()
+    with pytest.raises(PermanentError, match="holds no tiles of the zooms 0 to 24"):
+        greys(write_mbtiles(tmp_path / "b.mbtiles", other), site_of(X, Y, 1, 1), tmp_path)
 
 
 def test_a_site_across_the_antimeridian_takes_tiles_of_both_edges(server: TileServer, tmp_path: Path) -> None:

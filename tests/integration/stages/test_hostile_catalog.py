@@ -19,6 +19,7 @@ from rasterio.transform import from_origin
 from shapely import box
 
 from pipeline.errors import PermanentError
+from stages.acquire import stac_catalog
 from stages.acquire.source import Site
 from stages.acquire.stac import StacSource
 from stages.fetch.reach import Reach
@@ -172,12 +173,26 @@ def test_a_host_that_the_configuration_names_is_reached(server: FileServer, tmp_
         "http://127.0.0.1/a", "http://10.1.2.3/a", "http://192.168.0.1/a", "http://169.254.169.254/latest/meta-data",
         "http://[::1]/a", "http://[::ffff:127.0.0.1]/a", "http://[fe80::1]/a", "http://0.0.0.0/a",
         "http://100.64.0.1/a", "http://[2002:7f00:1::]/a", "file:///etc/passwd", "ftp://example.org/a", "http:///a",
-        "http://[half", "http://host:port/a",
+        "http://[half", "http://host:port/a", "http://①②⑦.⓪.⓪.①/a", "http://127。0。0。1/a", "http://１０.1.2.3/a",
+        "http://127.0.0.1./a", "http://[::127.0.0.1]/a", "http://[64:ff9b::10.1.2.3]/a", "http://[64:ff9b:1::10.1.2.3]/a",
+        "http://[::ffff:0:127.0.0.1]/a", "http://[fec0::1]/a", "http://8.8.8.8\\@127.0.0.1/a", "http://127.0.0.1\\@8.8.8.8/a",
     ],
 )  # fmt: skip
 def test_addresses_out_of_reach_are_refused(url: str) -> None:
     with pytest.raises(UnsafeResponse):
         Reach().check_url(url)
+
+
+@pytest.mark.parametrize("host", ["①②⑦.⓪.⓪.①", "127。0。0。1", "１２７.0.0.1", "127.0.0.1."])
+def test_a_private_address_in_disguise_is_not_connected_to(server: FileServer, tmp_path: Path, host: str) -> None:
+    """What is no address to one parser of URLs is one to the client, which then asks no resolver."""
+    other_folder = tmp_path / "other"
+    write_grey(other_folder / "a.tif", SECRET)
+    with FileServer(other_folder) as other:
+        write_catalog(server.folder, item("a", f"http://{host}:{other.url.rpartition(':')[2]}/a.tif"))
+        with pytest.raises(PermanentError, match="refused a reference to 127"):
+            acquire(f"{server.url}/catalog.json", tmp_path)
+        assert other.log == []
 
 
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1"])
@@ -219,6 +234,22 @@ def test_a_search_that_pages_in_a_circle_ends(server: FileServer, tmp_path: Path
         acquire(f"{server.url}/api", tmp_path)
 
 
+def test_a_search_of_endless_items_ends(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stac_catalog, "_MAX_ITEMS", 500)
+
+    def api(request: web.Request) -> web.StreamResponse:
+        if request.path == "/search":
+            page = int(request.query.get("page", 0))
+            link = {"rel": "next", "href": f"/search?page={page + 1}"}
+            return web.json_response({"features": [item(str(page), "a.tif")] * 300, "links": [link]})
+        return web.json_response({"id": "api", "links": [{"rel": "search", "href": "/search"}]})
+
+    server.special = api
+    with pytest.raises(PermanentError, match="more than 500 items"):
+        acquire(f"{server.url}/api", tmp_path)
+    assert len(server.log) == 3
+
+
 def test_deep_documents_and_pages_of_text_are_refused(server: FileServer, tmp_path: Path) -> None:
     for text in ("[" * 100_000, "<html>", "[1]", '"x"'):
         (server.folder / "catalog.json").write_text(text)
@@ -226,7 +257,31 @@ def test_deep_documents_and_pages_of_text_are_refused(server: FileServer, tmp_pa
             acquire(f"{server.url}/catalog.json", tmp_path)
 
 
+def crossing(count: int) -> dict[str, object]:
+    """Return an outline that crosses itself some count * count / 6 times."""
+    ring = (np.random.default_rng(1).random((count, 2)) * 2 + [LON - 1, LAT - 1]).tolist()
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def lying_on_each_other(count: int) -> dict[str, object]:
+    parts = [[[[9, 46], [11, 46], [11, 48 + number / 1e6], [9, 48], [9, 46]]] for number in range(count)]
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
+NESTED = (
+    '{"type": "GeometryCollection", "geometries": [' * 400 + '{"type": "Point", "coordinates": [10, 47]}' + "]}" * 400
+)
+
 BROKEN = [
+    item("b", "b.tif") | {"geometry": crossing(2_000)},
+    item("b", "b.tif") | {"geometry": {"type": "LineString", "coordinates": crossing(9_000)["coordinates"][0]}},  # type: ignore[index]
+    item("b", "b.tif") | {"geometry": lying_on_each_other(3_000)},
+    json.dumps(item("b", "b.tif") | {"geometry": 0}).replace('"geometry": 0', f'"geometry": {NESTED}'),
+    item("b", "b.tif") | {"assets": [{"href": "b.tif"}]},
+    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": []}},
+    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": [[[10], [11], [12], [10]]]}},
+    item("b", "b.tif") | {"geometry": "POINT (10 47)"},
+    item("b", "http://[half/b.tif"),
     "no JSON at all",
     "[]",
     "{}",
@@ -239,7 +294,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_item_is_left_out_with_a_warning(
     tmp_path: Path, broken: object, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 from pyproj import Transformer
-from raster_specimens import HEIGHT, SPECIMENS, UTM, WIDTH, Specimen
+from raster_specimens import HEIGHT, SPECIMENS, UTM, WIDTH, Specimen, picture, write
 
 from mapdata.image_files import read_image_file
 from matcher.errors import InputError
 from pipeline.errors import PermanentError
+from raster.errors import RasterError
 from stages.acquire.geotiff import GeoTiffSource
 from stages.acquire.source import Site, Strips
 from stages.acquire.stac import StacSource
@@ -163,3 +165,43 @@ def test_match_reads_pixels_and_shows_white_where_there_is_no_data(specimen: Spe
     image = read_image_file(specimen.path)
     assert (image[~specimen.valid] == 255).all()
     agree(specimen, image, specimen.valid)
+
+
+def virtual(path: Path, bands: list[tuple[str, str]]) -> Path:
+    """Write a VRT of the bands of `plain.tif` beside it, each with a type and further elements of XML."""
+    write(path.with_name("plain.tif"), picture())
+    source = '<SimpleSource><SourceFilename relativeToVRT="1">plain.tif</SourceFilename><SourceBand>{}</SourceBand>'
+    texts = [
+        f'<VRTRasterBand dataType="{kind}" band="{band}">{more}{source.format(band)}</SimpleSource></VRTRasterBand>'
+        for band, (kind, more) in enumerate(bands, 1)
+    ]
+    place = "<SRS>EPSG:32632</SRS><GeoTransform>600000,1,0,5200000,0,-1</GeoTransform>"
+    path.write_text(f'<VRTDataset rasterXSize="{WIDTH}" rasterYSize="{HEIGHT}">{place}{"".join(texts)}</VRTDataset>')
+    return path
+
+
+def test_bands_of_several_types_are_refused(tmp_path: Path) -> None:
+    path = virtual(tmp_path / "v.vrt", [("Byte", ""), ("UInt16", ""), ("CFloat32", "")])
+    with pytest.raises(PermanentError, match=r"several types \(uint8, uint16, complex64\)"), open_any(path):
+        pass
+
+
+def test_bands_with_nodata_values_of_their_own_are_read_as_they_are_and_not_warped(tmp_path: Path) -> None:
+    nodata = [f"<NoDataValue>{value}</NoDataValue>" for value in (picture()[0, 0].tolist())]
+    path = virtual(tmp_path / "v.vrt", [("Byte", each) for each in nodata])
+    with open_any(path) as reader:
+        assert not reader.read(0, 0, 1, 1)[1].any()
+        with pytest.raises(RasterError, match="several nodata values"), reader.on_grid(reader.grid):
+            pass
+
+
+@pytest.mark.parametrize("read", ["match", "align"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, read: str) -> None:
+    path = tmp_path / "v.tif"
+    os.mkfifo(path)
+    if read == "match":
+        with pytest.raises(InputError, match="no file but a pipe"):
+            read_image_file(path)
+        return
+    with pytest.raises(PermanentError, match="no file but a pipe"), open_any(path):
+        pass

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from affine import Affine
 from hypothesis import given
@@ -15,7 +18,7 @@ from raster.longitude import ground_polygon, period, split_at_antimeridian, surr
 from stages.acquire.local_grid import local_grid
 from stages.acquire.source import Site, window_of
 from stages.acquire.tiles import TileMatrix, TileWindow
-from stages.sample.listed import SiteByBounds, site_rows
+from stages.sample.listed import SiteByBounds, SiteByRaster, site_rows
 
 pytestmark = pytest.mark.unit
 
@@ -142,3 +145,46 @@ def test_the_window_of_a_polar_raster_is_the_raster() -> None:
     place = Site("1", "1", ground_polygon(whole.to_lonlat(whole.corners())), 1.0, "")
     window = window_of(place, whole, "file")
     assert (window.width, window.height) == (640, 640)
+
+
+@pytest.mark.parametrize("width", [10.0, 90.0, 179.99, 180.0])
+@pytest.mark.parametrize("west", [-180.0, -170.0, -1.0, 0.0, 10.0, 170.0, 179.0])
+def test_a_wide_site_is_where_its_bounds_say_also_once_it_was_written(west: float, width: float) -> None:
+    (row,) = site_rows([SiteByBounds(point="1", bounds=(west, 0.0, west + width, 1.0), gsd=100.0)])
+    site = Site.from_row(row)
+    bounds = np.array(site.footprint.bounds)[[0, 2]]
+    assert (bounds - bounds[0]).tolist() == pytest.approx([0, width])
+    assert wrapped(bounds[0] - west) % 360 == pytest.approx(0, abs=1e-9)
+    assert row["width"] == pytest.approx(width * 1113.2, rel=1e-3)
+
+
+def test_the_whole_globe_is_one_site_from_wherever_longitudes_count() -> None:
+    rows = site_rows(
+        [
+            SiteByBounds(point="1", bounds=(west, -60.0, west + 360, 60.0), gsd=1000.0, site=str(site))
+            for site, west in enumerate((-180.0, 0.0))
+        ]
+    )
+    for row in rows:
+        assert Site.from_row(row).footprint.bounds == (-180, -60, 180, 60)
+        assert row["width"] == pytest.approx(40_075, rel=1e-3)
+        assert TileWindow.of_site(Site.from_row(row), TileMatrix(2, 256), "t").tile_count == 8
+
+
+def raster_of(path: Path, crs: str, transform: Affine) -> Path:
+    with rasterio.open(path, "w", "GTiff", 180, 91, 1, crs, transform, "uint8") as dataset:
+        dataset.write(np.full((1, 91, 180), 7, np.uint8))
+    return path
+
+
+def test_a_raster_of_the_globe_may_count_from_the_middles_of_its_pixels(tmp_path: Path) -> None:
+    path = raster_of(tmp_path / "a.tif", "EPSG:4326", Affine(2, 0, -181, 0, -2, 91))
+    (row,) = site_rows([SiteByRaster(point="1", raster=path)])
+    assert Site.from_row(row).footprint.bounds == (-181, -90, 179, 90)
+
+
+@pytest.mark.parametrize("crs", ["ESRI:54009", "+proj=geos +h=35785831 +lon_0=140.7 +sweep=y +ellps=WGS84"])
+def test_a_raster_whose_corners_lie_off_the_globe_is_refused(tmp_path: Path, crs: str) -> None:
+    path = raster_of(tmp_path / "a.tif", crs, Affine(2e5, 0, -1.8e7, 0, -2e5, 9e6))
+    with pytest.raises(PermanentError, match="outside the domain of its CRS"):
+        site_rows([SiteByRaster(point="1", raster=path)])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PermanentError
 from stages.sample.earth_data import great_circle_km, unit_vectors
+from stages.sample.listed import SiteByBounds, site_rows
 from stages.sample.points import choose_points, default_continents, default_strata, quotas, share_out
 from stages.sample.strata import CONTINENTS, Candidates, Stratum
 
@@ -79,3 +80,16 @@ def test_scarce_cells_choose_first() -> None:
     both = Candidates.concatenate([candidates([10, 30], [0, 0]), candidates([10.1], [0], stratum="coast")])
     points = choose_points(both, {("city", "EU"): 1, ("coast", "EU"): 1}, spacing_km=100)
     assert dict(zip(points.stratum.tolist(), points.lon.tolist(), strict=True)) == {"coast": 10.1, "city": 30}
+
+
+@pytest.mark.parametrize("others", [("Ab", "2"), ("aB", "1"), ("aB", "2")])
+def test_names_that_differ_by_capital_letters_only_are_one_folder_on_some_disks(others: tuple[str, str]) -> None:
+    first, second = (
+        SiteByBounds(point=point, site=site, bounds=(9.0, 47.0, 9.01, 47.01), gsd=1.0)
+        for point, site in (("Ab", "1"), others)
+    )
+    if others == ("Ab", "2"):
+        assert len(site_rows([first, second])) == 2
+        return
+    with pytest.raises(PermanentError, match="capital letters or not"):
+        site_rows([first, second])

@@ -67,6 +67,14 @@ def test_a_quadkey_is_that_of_the_documentation() -> None:
         ("https://user:pass@h.example/{z}/{x}/{y}", "password"),
         ("https://h.example:port/{z}/{x}/{y}", "URL"),
         (HOST + "/{z}/{x}/{y}?sig=abcdef", "holds a key"),
+        (HOST + "/{z}/{x}/{y}.png ", "blank"),
+        (HOST + "/{z}/{x}/{y}.png\n", "blank"),
+        (" " + HOST + "/{z}/{x}/{y}.png", "blank"),
+        ("https://{switch:a, b}.h.example/{z}/{x}/{y}.png", "blank"),
+        (HOST + "/{z}/{x}/{y}.png\0", "blank"),
+        (HOST + "/#/{z}/{x}/{y}", "behind #"),
+        (HOST + "/?a=1&amp;z={z}&amp;x={x}&amp;y={y}", "&amp;"),
+        ("https://h.example\\{z}/{x}/{y}", "URL"),
     ],
 )
 def test_what_would_fail_on_every_tile_is_refused_with_the_configuration(url: str, words: str) -> None:
