@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, product
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#444444", "#a5aa99", "#80ba5a")
 """Okabe and Ito's colours and a few more: told apart by colour-blind readers; repeated with dashes beyond ten."""
+
+_NAMESPACES = re.compile(r' xmlns(?::\w+)?="[^"]*"')
+"""Inside a page of HTML an SVG needs none, and a page without an address is seen to need no other file."""
 
 
 def styles() -> Iterator[tuple[str, str]]:
@@ -41,6 +45,6 @@ def plot(data: object) -> Iterator[tuple[Any, list[str]]]:
         if axes.get_legend_handles_labels()[1]:
             figure.legend(loc="outside lower center", ncols=3, frameon=False)
         page = io.StringIO()
-        figure.savefig(page, format="svg", metadata={"Date": None})
+        figure.savefig(page, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing = page.getvalue()
-    svg.append(drawing[drawing.index("<svg") :])
+    svg.append(_NAMESPACES.sub("", drawing[drawing.index("<svg") :]))
