@@ -37,7 +37,9 @@ from stages.accuracy import summary, true_errors
 sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
 STAGES = ("sample", "acquire", "align", "review", "tile", "clean", "split", "release")
-DRIVER_KILLS, WORKER_KILLS, LONGEST_WAIT_S = 3, 3, 40.0
+DRIVER_KILLS, WORKER_KILLS, LONGEST_WAIT_S = 4, 2, 30.0
+"""A unit that costs three workers their lives is given up, as it may be what kills them; `align` is one unit here."""
+
 SEED, SIZE = 3, (20_000, 15_000)
 ZOOM, TILES = 19, (277030, 277099, 184812, 184872)
 """First and last tile of Ftan, x then y, inclusive."""
