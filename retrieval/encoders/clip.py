@@ -44,6 +44,7 @@ class OpenClip(Encoder):
         """
         self.name, self._device = name, device
         architecture, _, weights = argument.partition("@")
+        published = bool(weights) and not Path(weights).is_file()
         source = Path(weights) if weights else folder_of(name, argument)
         if not weights and not (source / "open_clip_config.json").is_file():
             raise RetrievalError(
@@ -51,7 +52,7 @@ class OpenClip(Encoder):
                 "the Hugging Face hub, or open_clip:ARCHITECTURE@FILE"
             )
         open_clip = _package(name, "open_clip", "open_clip_torch")
-        if weights and not source.is_file():
+        if published:
             source = self._published(open_clip, architecture, weights)
         called = architecture if weights else f"local-dir:{source}"
         try:
@@ -61,7 +62,9 @@ class OpenClip(Encoder):
             raise RetrievalError(f"{name}: open_clip cannot load it ({error})") from error
         self._model, self._prepare = made
         self._model.eval()
-        self.identity = f"open_clip {argument if weights else ''} {digest_of(source)}"
+        # A published tag says how images are prepared, too; where a file lies says nothing.
+        told = argument if published else architecture if weights else ""
+        self.identity = f"open_clip {told} {digest_of(source)}"
 
     def _published(self, open_clip: Any, architecture: str, tag: str) -> Path:
         """Return the file of weights that open_clip knows by a tag; it is fetched unless it is in the cache."""

@@ -100,6 +100,18 @@ def test_a_saved_model_is_measured_like_any(
     assert np.allclose(short, encoder.encode_texts(["a red church"])[0], atol=1e-5)
 
 
+def test_weights_that_were_moved_are_the_same_model(open_clip_folder: Path, tmp_path: Path) -> None:
+    open_clip = import_module("open_clip")
+    config = json.loads((open_clip_folder / "open_clip_config.json").read_text())["model_cfg"]
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "tiny.json")
+    moved = tmp_path / "elsewhere.safetensors"
+    moved.write_bytes((open_clip_folder / "open_clip_model.safetensors").read_bytes())
+    files = (open_clip_folder / "open_clip_model.safetensors", moved)
+    first, second = (load_encoder(f"open_clip:tiny@{file}").identity for file in files)
+    assert first == second
+
+
 def test_damaged_files_are_named(open_clip_folder: Path, transformers_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text((open_clip_folder / "open_clip_config.json").read_text())
     with pytest.raises(RetrievalError, match="open_clip cannot load it"):
