@@ -85,9 +85,9 @@ def check_encoder(name: str) -> str:
         RetrievalError: There is no such encoder or file.
     """
     _target(name)
-    path = _file_in(name)
-    if path is not None and not path.exists() and not _is_published(name, str(path)):
-        raise RetrievalError(f"{name}: no such file or folder: {path}")
+    file = _file_in(name)
+    if file and not Path(file).exists() and not _is_published(name, file):
+        raise RetrievalError(f"{name}: no such file or folder: {file}")
     return name
 
 
@@ -98,30 +98,30 @@ def resolve_encoder(name: str, folder: Path) -> str:
         name: As a configuration gives it, such as "transformers:../models/clip".
         folder: That of the configuration's file; an absolute path, or one from the home folder, stays what it is.
     """
-    path = _file_in(name)
-    if path is None:
+    file = _file_in(name)
+    if not file:
         return name
-    there = folder / path.expanduser()
-    if not there.exists() and _is_published(name, str(path)):
+    there = folder / Path(file).expanduser()
+    if not there.exists() and _is_published(name, file):
         return name
-    return name.removesuffix(str(path)) + str(there)
+    return name.removesuffix(file) + str(there)
 
 
 def shown_name(name: str) -> str:
     """Return the name of an encoder as reports show it: of a file's path the last two parts, whatever the machine."""
-    path = _file_in(name)
-    return name if path is None else name.removesuffix(str(path)) + "/".join(path.parts[-2:])
+    file = _file_in(name)
+    return name.removesuffix(file) + "/".join(Path(file).parts[-2:]) if file else name
 
 
-def _file_in(name: str) -> Path | None:
-    """Return the file or folder that a name of the grammar has in it."""
+def _file_in(name: str) -> str:
+    """Return the file or folder with which a name of the grammar ends, as it is written; empty if there is none."""
     plain, _, weights = name.partition("@")
     if plain == "baseline":
-        return Path(weights) if weights else None
+        return weights
     family, _, argument = name.partition(":")
-    if family not in _OF_A_FILE or not argument:
-        return None
-    return Path(argument.partition("@")[2] or argument if family == "open_clip" else argument)
+    if family not in _OF_A_FILE:
+        return ""
+    return argument.partition("@")[2] or argument if family == "open_clip" else argument
 
 
 def _is_published(name: str, file: str) -> bool:

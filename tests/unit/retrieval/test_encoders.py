@@ -167,6 +167,11 @@ def test_a_file_in_a_name_is_relative_to_the_configuration(tmp_path: Path) -> No
     assert resolve_encoder("transformers:model", tmp_path) == f"transformers:{tmp_path / 'model'}"
     assert resolve_encoder("open_clip:ViT-B-32@w.pt", tmp_path) == f"open_clip:ViT-B-32@{tmp_path / 'w.pt'}"
     assert resolve_encoder("baseline@w.safetensors", tmp_path) == f"baseline@{tmp_path / 'w.safetensors'}"
+    # However the path is written.
+    assert resolve_encoder("baseline@./w.safetensors", tmp_path) == f"baseline@{tmp_path / 'w.safetensors'}"
+    assert resolve_encoder("transformers:./model/", tmp_path) == f"transformers:{tmp_path / 'model'}"
+    assert resolve_encoder("open_clip:ViT-B-32@.//w.pt", tmp_path) == f"open_clip:ViT-B-32@{tmp_path / 'w.pt'}"
+    assert shown_name("baseline@.//w.safetensors") == "baseline@w.safetensors"
     for name in ("baseline", "hashed-words", "transformers:openai/clip", "open_clip:ViT-B-32@openai"):
         assert resolve_encoder(name, tmp_path) == name
 
