@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#444444", "#a5aa99", "#80ba5a")
 """Okabe and Ito's colours and a few more: told apart by colour-blind readers; repeated with dashes beyond ten."""
 
-_NAMESPACES = re.compile(r' xmlns(?::\w+)?="[^"]*"')
+_NAMESPACES = re.compile(r' xmlns(?::\w+)?="[^"]*"|(?<= )xlink:(?=href=)')
 """Inside a page of HTML an SVG needs none, and a page without an address is seen to need no other file."""
 
 

@@ -84,6 +84,11 @@ def test_a_second_run_does_nothing(runs: Runs) -> None:
     assert (contents(runs.place.root), runs.ended()) == (files, ended)
 
 
+def test_records_sort_in_the_order_of_the_runs(runs: Runs) -> None:
+    ran = [runs(list={"count": 1}).run_id for _ in range(8)]
+    assert [path.stem for path in sorted(runs.place.runs.iterdir())] == ran
+
+
 def test_a_change_runs_again_only_what_depends_on_it(runs: Runs) -> None:
     runs(list={"count": 6})
     before = runs.ended()
