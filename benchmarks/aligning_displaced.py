@@ -5,7 +5,7 @@
 Towns and cities of known truth are seen from above in flat light, and with a building lean of 0.25 m a metre of height
 to the east and the sun in the south, so that building lean displaces features along x alone and shadows along -y alone.
 Maps of the same scene show the ground only (areas, roads, rails, water), the buildings only, or both; the last also
-without small connected components, as `stages.align.ground` compares it. Each is correlated with the image as the fine
+without its buildings, symbols and letters, as `stages.align.ground` compares it. Each is correlated with the image as the fine
 step does. The truth is no shift; figures are the (x, y) pixels of 0.5 m by which the peak of the averaged surfaces lies
 off (`averaged`) and by which the windows' common shift does (`windows`, with the share that agree within 3 px).
 """
@@ -34,9 +34,9 @@ from matcher.dense.correlation import find_peak
 from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import correlation_surfaces, match_windows, window_grid
 from raster.image import Image
+from stages.align.buildings import find_buildings
 from stages.align.limits import DEFAULTS
 from stages.align.model import fit_lowest_order
-from stages.align.small_components import find_small_components
 from stages.align.threads import one_thread
 
 GSD, WINDOW, RADIUS = 0.5, 256, 16
@@ -70,8 +70,8 @@ def maps(scene: SyntheticScene, frame: Frame, style: str) -> dict[str, tuple[Ima
         for name, layers in shown.items()
     }
     found = {name: (image, np.ones(image.shape[:2], bool)) for name, image in drawn.items()}
-    small = find_small_components(drawn["whole map"], DEFAULTS.ground.max_building_m2 / GSD**2)
-    return found | {"without small components": (drawn["whole map"], ~small)}
+    built = find_buildings(drawn["whole map"], DEFAULTS.ground.max_building_m2 / GSD**2)
+    return found | {"without buildings": (drawn["whole map"], ~built)}
 
 
 @torch.no_grad()

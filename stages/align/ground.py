@@ -1,9 +1,9 @@
 """Where the ground lies against an answer that the relief displacement of buildings may have shifted.
 
 Roofs are displaced away from the camera, all to one side and by their own heights, and shift whatever is fitted to all
-of the map. Roads, water and fields lie on the ground. The map is therefore compared without its small connected
-components (buildings, symbols, letters), and the correlation surfaces of windows all over the raster are averaged
-before a peak is sought: in one window a roof may well speak loudest, but roofs of different heights do not agree all
+of the map. Roads, water and fields lie on the ground. The map is therefore compared without its buildings, symbols and
+letters (`stages.align.buildings`), and the correlation surfaces of windows all over the raster are averaged before a
+peak is sought: in one window a roof may well speak loudest, but roofs of different heights do not agree all
 over it. Shadows of buildings along streets do, and facades of one height: what they displace this cannot tell from the
 ground (measured by `benchmarks/aligning_displaced.py`).
 """
@@ -26,8 +26,8 @@ from raster.pair import RasterPair
 from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
+from stages.align.buildings import find_buildings
 from stages.align.limits import GroundLimits
-from stages.align.small_components import find_small_components
 from stages.align.threads import in_threads
 
 
@@ -123,7 +123,7 @@ def _summed(block: _Block, component: float, limits: GroundLimits) -> tuple[Floa
     """Return the sums (2, D, D) of the correlation surfaces of two halves of a block's windows, and their numbers."""
     (drawn, inside), radius = block.drawn, limits.radius_px
     device, side = torch.device("cpu"), len(drawn)
-    compared = inside & ~find_small_components(drawn, component)
+    compared = inside & ~find_buildings(drawn, component)
     fields = [MaskedImage(*each, device).harmonics(1.0)[0][0] for each in ((drawn, compared), block.seen)]
     size = min(limits.window_px, side)
     corners = window_grid(side, side, size, size)

@@ -181,7 +181,7 @@ def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list
     """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
 
     Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
-    water and fields are not, so the map is matched once more without its small connected components. No shift where
+    water and fields are not, so the map is matched once more without its buildings, symbols and letters. No shift where
     this is not reliable or nothing says how large a pixel is.
 
     Args:

@@ -1,0 +1,101 @@
+"""The buildings, trees, symbols and letters of a map: what does not lie on the ground, or is not there at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from raster.image import Image, Mask
+
+LEVELS = 12
+"""Grey levels at which components are looked for; maps have few colours."""
+
+TINY = 0.05
+"""Of the largest component's area: what is smaller is a part of a letter or symbol, whatever its shape."""
+
+LARGE = 10
+"""How many times larger than most buildings a hall may be."""
+
+MIN_SOLIDITY = 0.65
+"""Least share that a building covers of its convex hull."""
+
+MAX_ELONGATION = 6
+"""Largest ratio of a building's sides."""
+
+MIN_COMPACT = 0.5
+"""Least share, by area, of compact components among the small ones at one level, where these are buildings. Streets cut
+into pieces by labels, and the ground between streets, are small, too, but few of their pieces are compact."""
+
+THIN = 0.1
+"""Of the side of the largest component: what is thinner is the rim that antialiasing leaves along lines."""
+
+RIM = 0.08
+"""Of the same: how far beyond a component the map is still its outline or its shadow."""
+
+
+def find_buildings(image: Image, area: float) -> Mask:
+    """Return which pixels (height, width) of a map (height, width, 3) belong to buildings, symbols and letters.
+
+    Components are regions that are darker or lighter than all around them: what area closings and openings (Vincent,
+    1993) would level. Those of less than `area` pixels are buildings where most of what is small at their grey level
+    has the shape of one; larger ones of that shape at the same level are halls.
+
+    Args:
+        image: RGB uint8, the map as it is compared, that is warped to working resolution.
+        area: Limit in square pixels of this image. Its square root sets the width of lines that are kept although they
+            are small, and how far the mask grows around a component.
+    """
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    found = np.zeros(grey.shape, np.uint8)
+    for level in _levels(grey):
+        for side in (grey >= level, grey < level):
+            found |= _find_on_side(side, area)
+    side_px = area**0.5
+    thin = _disc(max(1, round(THIN / 2 * side_px)))
+    rim = _disc(max(1, round((THIN / 2 + RIM) * side_px)))
+    return np.asarray(cv2.dilate(cv2.erode(found, thin), rim) > 0)
+
+
+def _find_on_side(side: Mask, area: float) -> Mask:
+    """Return which pixels of one side of a grey level belong to buildings, symbols and letters."""
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(side.view(np.uint8), connectivity=4)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0  # the other side
+    chosen = (areas > 0) & (areas < TINY * area)
+    small = (areas >= TINY * area) & (areas < area)
+    compact = _find_compact(numbers, stats, small)
+    built = areas[compact].sum()
+    if built >= MIN_COMPACT * max(areas[small].sum(), 1):
+        chosen |= small
+        halls = _find_compact(numbers, stats, (areas >= area) & (areas < LARGE * area))
+        if areas[halls].sum() <= built:  # otherwise they are the blocks between streets
+            chosen |= halls
+    return np.asarray(chosen[numbers])
+
+
+def _find_compact(numbers: NDArray[Any], stats: NDArray[Any], among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which components (N,) among some have the shape of a building: solid, and not elongated."""
+    compact = np.zeros(len(stats), bool)
+    for number in np.flatnonzero(among):
+        x, y, width, height, area = stats[number]
+        inside = numbers[y : y + height, x : x + width] == number
+        hull = cv2.convexHull(cv2.findNonZero(inside.view(np.uint8)))
+        short, long = sorted(side + 1 for side in cv2.minAreaRect(hull)[1])  # from the middles of pixels to their edges
+        hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, closed=True) / 2 + 1
+        compact[number] = area >= MIN_SOLIDITY * hull_area and long <= MAX_ELONGATION * short
+    return compact
+
+
+def _levels(grey: Image) -> list[int]:
+    """Return grey levels between the commonest ones."""
+    common = np.unique(np.quantile(grey[::3, ::3], np.linspace(0.005, 0.995, 40)).astype(int))
+    between = (common[1:] + common[:-1] + 1) // 2
+    places = np.linspace(0, len(between) - 1, min(LEVELS, len(between))).round().astype(int)
+    return [int(level) for level in between[places]]
+
+
+def _disc(radius: int) -> Image:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
