@@ -5,9 +5,10 @@
 Towns and cities of known truth are seen from above in flat light, and with a building lean of 0.25 m a metre of height
 to the east and the sun in the south, so that building lean displaces features along x alone and shadows along -y alone.
 Maps of the same scene show the ground only (areas, roads, rails, water), the buildings only, or both; the last also
-without its buildings, symbols and letters, as `stages.align.ground` compares it. Each is correlated with the image as the fine
-step does. The truth is no shift; figures are the (x, y) pixels of 0.5 m by which the peak of the averaged surfaces lies
-off (`averaged`) and by which the windows' common shift does (`windows`, with the share that agree within 3 px).
+without its buildings, symbols and letters, as `stages.align.ground` compares it. Each is correlated with the image as
+the fine step does. The truth is no shift; figures are the (x, y) pixels of 0.5 m by which the peak of the averaged
+surfaces lies off (`averaged`) and by which the windows' common shift does (`windows`, with the share that agree within
+3 px).
 """
 
 from __future__ import annotations
