@@ -53,8 +53,8 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     """Judge an answer by all of its windows, and correct it by the shift of the ground.
 
     The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
-    ground is found from surfaces averaged all over it, and windows that building lean explains agree; in a small one it
-    is found from windows, which must agree with one answer more strictly.
+    ground is found from surfaces averaged all over it, and windows that building lean explains agree: how many do is
+    known only then. In a small one it is found from windows, which must agree with one answer more strictly.
 
     Args:
         pair: The map and the visible raster.
@@ -67,10 +67,10 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     halves = split_half_distance(answer)
     consistent = apart("split halves", halves, limits.max_disagreement_px)
     averaged = has_many_blocks(pair.visible, reduce, limits.ground)
-    least = limits.min_ground_agreement if averaged else limits.min_reliable_agreement
-    checks = [*judge(windows, answer.agreeing, limits, least), consistent]
+    checks = [*judge(windows, answer.agreeing, limits, limits.min_reliable_agreement), consistent]
+    unknown = {"agreement", "reliable agreement"} if averaged and not answer.hopeless else {}
     residuals: Residuals | None = None
-    if all(check.passed for check in checks) and answer.reduce == reduce:
+    if all(check.passed or check.name in unknown for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
         seen += again
         if averaged:
@@ -92,6 +92,8 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     regions: list[Region] = []
     if residuals is not None and not failed:
         missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
+        if averaged and ground.reliable:
+            missed = min(missed, limits.ground.max_bias_px * reduce)
         common = common_error(halves * reduce, ground, missed, limits)
         regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing

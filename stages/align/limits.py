@@ -77,6 +77,10 @@ class GroundLimits(BaseModel):
     max_building_small_m2: float = Field(default=1250.0, gt=0, description="The same in rasters of fewer blocks.")
     min_windows: Count = Field(default=8, description="Windows with structure that each half must have.")
     max_halves_px: Pixels = Field(default=1.0, description="By which two halves of the windows may differ.")
+    max_bias_px: Pixels = Field(
+        default=1.25,
+        description="By which shadows and streets that roofs half hide shift averaged surfaces, at most.",
+    )
     min_independent: float = Field(
         default=8.0,
         ge=0,
