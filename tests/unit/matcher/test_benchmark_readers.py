@@ -19,11 +19,10 @@ from blake3 import blake3
 from scipy.io import savemat
 
 from matcher.benchmark.leakage import read_record, refuse_trained
-from matcher.benchmark.levels import at_level, read_levels
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError
 from raster.homography import apply_homography
-from raster.levels import LEVELS
 
 pytestmark = pytest.mark.unit
 
@@ -221,14 +220,6 @@ def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monke
     record.write_text("{}")
     with pytest.raises(InputError, match="not a record of training"):
         read_record(record)
-
-
-def test_the_published_levels_are_those_of_the_code(tmp_path: Path) -> None:
-    assert read_levels(PROJECT / "configs/benchmark-levels.yaml") == LEVELS
-    for text in ("levels: {easy: {rotation: 1}}", "levels: 3", "- a", "levels: {"):
-        (tmp_path / "levels.yaml").write_text(text)
-        with pytest.raises(InputError, match=r"levels\.yaml: not a file of levels"):
-            read_levels(tmp_path / "levels.yaml")
 
 
 def test_sets_are_named_and_their_truth_is_doubted_where_known() -> None:
