@@ -176,6 +176,28 @@ def test_a_folder_that_is_no_release_and_an_empty_split_are_told(tmp_path: Path)
         open_pairs(PairSpec(str(tmp_path), "release", split="val"))
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "link.png", "/dev/zero", "MapData", "a\0b", None, "absent.png"])
+def test_a_strangers_release_shows_nothing_outside_of_itself(tmp_path: Path, name: str | None) -> None:
+    release = tmp_path / "release"
+    _release(release, ["folders"])
+    _picture(tmp_path / "secret.png", 0)
+    (release / "link.png").symlink_to(tmp_path / "secret.png")
+    table = pq.read_table(release / "manifest.parquet")
+    names = pa.array([name] * len(table), pa.string())
+    index = table.schema.get_field_index("visible_path")
+    pq.write_table(table.set_column(index, "visible_path", names), release / "manifest.parquet")
+    with pytest.raises(InputError, match="verify"):
+        open_pairs(PairSpec(str(release), "release"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "3", ""])
+def test_a_strangers_release_of_damaged_json_is_none(tmp_path: Path, text: str) -> None:
+    _release(tmp_path, ["folders"])
+    (tmp_path / "release.json").write_text(text)
+    with pytest.raises(InputError, match="not a release"):
+        open_pairs(PairSpec(str(tmp_path), "release"))
+
+
 def test_a_limit_keeps_pairs_evenly_spaced(tmp_path: Path) -> None:
     _picture(tmp_path / "a.png", 0)
     lines = [f"n{n},a.png,a.png," for n in range(9)]
