@@ -277,7 +277,7 @@ def _read_geojson(text: str, path: Path) -> list[TiePoint]:
     try:
         features = json.loads(text)["features"]
         return [_point(feature["properties"], f"{path}, feature {i}", i) for i, feature in enumerate(features, 1)]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise PermanentError(f"{path}: not a GeoJSON FeatureCollection of tie points ({error!r})") from error
 
 

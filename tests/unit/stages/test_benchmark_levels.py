@@ -47,5 +47,5 @@ def test_a_file_that_is_none_of_levels_is_refused_with_the_place(tmp_path: Path,
     path.write_text(text)
     with pytest.raises(ConfigError, match=rf"levels\.yaml:.*{message}"):
         levels_of(path)
-    (problem,) = BenchmarkStage(BenchmarkParams(levels_file=path)).problems({})
+    (problem,) = BenchmarkStage(BenchmarkParams.model_validate({"levels_file": path})).problems({})
     assert problem.startswith("levels_file: ")

@@ -95,7 +95,9 @@ def test_an_ordinary_url_passes(url: str) -> None:
 def test_every_service_that_is_known_passes() -> None:
     found = {}
     for name, tiles in xyzservices.providers.flatten().items():
-        address = re.sub(r"\{(\w+)\}", lambda match, of=tiles: str(of.get(match[1], match[0])), tiles["url"])
+        address = tiles["url"]
+        for field in re.findall(r"\{(\w+)\}", address):
+            address = address.replace(f"{{{field}}}", str(tiles.get(field, f"{{{field}}}")))
         found[name] = literal_secret(address)
     assert {name: secret for name, secret in found.items() if secret and "path" in secret} == {}
 
