@@ -65,6 +65,8 @@ def literal_secret(url: str, depth: int = 0) -> str | None:
         if name.lower() not in _PUBLIC and (_NAMES.search(name) or _TOKEN.fullmatch(value)):
             return f"the parameter {name!r}"
     for number, (before, segment) in enumerate(pairwise(unquote(first) for first, *_ in segments), start=1):
+        if not parts.netloc:
+            break  # a path of this machine
         if _is_called_secret(before, segment) or ("{key}" not in url and any(map(_is_random, _words(segment)))):
             return f"part {number} of the path"
     return None

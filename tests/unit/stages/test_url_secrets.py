@@ -85,6 +85,7 @@ def test_a_secret_is_found(url: str) -> None:
         "https://h.example/wmts/1.0.0/ch.swisstopo.swissimage/default/current/3857/{z}/{x}/{y}.jpeg",
         "https://h.example/token-ring/key-maps-of-1932/tickets2024/{z}/{x}/{y}.png",
         "https://h.example/luftbilder2019rgb20cmEPSG3857/{z}/{x}/{y}.png",
+        f"/data/{SECRET}/catalog.json",
         "https://[h.example/",
     ],
 )
