@@ -18,19 +18,43 @@ __all__ = ["MAX_JSON_BYTES", "entries_below", "inside", "read_json", "read_table
 
 
 def inside(root: Path, name: str) -> Path:
-    """Return the path of a plain file of a release; see `raster.untrusted.inside`."""
+    """Return the path of a plain file of a release; see `raster.untrusted.inside`.
+
+    Args:
+        root: Folder of the release.
+        name: Path relative to it, which a stranger may have chosen.
+
+    Raises:
+        CatalogError: It leads out of the release, or to what cannot be read.
+    """
     with _of_the_catalog():
         return untrusted.inside(root, name)
 
 
 def read_json(root: Path, name: str) -> Any:
-    """Return the value of a JSON file of a release; see `raster.untrusted.read_json`."""
+    """Return the value of a JSON file of a release; see `raster.untrusted.read_json`.
+
+    Args:
+        root: Folder of the release.
+        name: Path relative to it, which a stranger may have chosen.
+
+    Raises:
+        CatalogError: It leads out of the release, or to what cannot be read.
+    """
     with _of_the_catalog():
         return untrusted.read_json(root, name)
 
 
 def read_table(root: Path, name: str) -> pa.Table:
-    """Return a Parquet table of a release; see `raster.untrusted.read_table`."""
+    """Return a Parquet table of a release; see `raster.untrusted.read_table`.
+
+    Args:
+        root: Folder of the release.
+        name: Path relative to it, which a stranger may have chosen.
+
+    Raises:
+        CatalogError: It leads out of the release, or to what cannot be read.
+    """
     with _of_the_catalog():
         return untrusted.read_table(root, name)
 
