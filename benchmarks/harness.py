@@ -55,7 +55,7 @@ def main() -> None:
         pairs = PairSpec(str(make_pairs(Path(folder))), "csv")
         for name in arguments.matcher or MATCHERS:
             started = time.perf_counter()
-            rows = list(run_trial(Trial(name, pairs, tuple(LEVELS), device="cpu")))
+            rows = list(run_trial(Trial(name, pairs, LEVELS, device="cpu")))
             total = time.perf_counter() - started
             spent = {
                 name: sum(row[f"{name}_s"] for row in rows) for name in ("load", "match", "fit", "fit_ransac", "wall")

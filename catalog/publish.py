@@ -97,6 +97,8 @@ def _present(there: RemoteFolder, digests: dict[str, str]) -> dict[str, int]:
             return {}
     sizes = {path.removeprefix(root).lstrip("/"): int(facts["size"]) for path, facts in found.items()}
     strange = sorted(sizes.keys() - digests.keys())
+    if "" in sizes:
+        raise CatalogError(f"{there}: is a file; name a folder")
     if strange:
         raise CatalogError(f"{there}: holds {strange[0]}, which is not of this release; name a folder of its own")
     marked = CHECKSUMS_NAME in sizes

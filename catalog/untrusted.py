@@ -1,135 +1,67 @@
-"""Reading files of a release that came from somebody else: inside its folder, plain, and bounded in size."""
+"""Reading files of a release that came from somebody else, as `raster.untrusted` does, with this room's error."""
 
 from __future__ import annotations
 
-import json
-import os
-import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from catalog.errors import CatalogError
+from raster import untrusted
+from raster.errors import UntrustedError
+from raster.untrusted import MAX_JSON_BYTES, entries_below
 
-MAX_JSON_BYTES = 2**24
-"""Size of the largest JSON file of a release that is read."""
-
-_ROWS = 10_000_000
-_VALUES = 2**28
-_TABLE_BYTES = 2**32
-_BATCH_ROWS = 16384
+__all__ = ["MAX_JSON_BYTES", "entries_below", "inside", "read_json", "read_table"]
 
 
 def inside(root: Path, name: str) -> Path:
-    """Return the path of a plain file of a release.
+    """Return the path of a plain file of a release; see `raster.untrusted.inside`.
 
     Args:
         root: Folder of the release.
-        name: Path relative to it, as a manifest or a catalog states it.
+        name: Path relative to it, which a stranger may have chosen.
 
     Raises:
-        CatalogError: The path leads out of the release, directly or through a symbolic link, or to no plain file.
+        CatalogError: It leads out of the release, or to what cannot be read.
     """
-    path = root / name
-    try:
-        real = path.resolve()
-        plain = stat.S_ISREG(real.stat().st_mode)
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links, ValueError: a null byte
-        raise CatalogError(f"{root}: {name!r} cannot be read ({error}); verify the release") from error
-    if not real.is_relative_to(root.resolve()) or not plain:
-        raise CatalogError(f"{root}: {name!r} is no plain file inside the release; verify it before you use it")
-    return real
+    with _of_the_catalog():
+        return untrusted.inside(root, name)
 
 
 def read_json(root: Path, name: str) -> Any:
-    """Return the value of a JSON file of a release.
+    """Return the value of a JSON file of a release; see `raster.untrusted.read_json`.
 
     Args:
         root: Folder of the release.
-        name: POSIX path relative to it, which a stranger may have chosen.
+        name: Path relative to it, which a stranger may have chosen.
 
     Raises:
-        CatalogError: It is no plain file inside the release, too large, nested too deeply or no JSON.
+        CatalogError: It leads out of the release, or to what cannot be read.
     """
-    path = inside(root, name)
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise CatalogError(f"{path}: has more than {MAX_JSON_BYTES} bytes, as no JSON file of a release has")
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CatalogError(f"{path}: cannot be read as JSON ({error})") from error
+    with _of_the_catalog():
+        return untrusted.read_json(root, name)
 
 
 def read_table(root: Path, name: str) -> pa.Table:
-    """Return a Parquet table of a release.
-
-    It is read in batches whose text stays in dictionaries until its size is known: a small file may repeat one long
-    text a million times.
+    """Return a Parquet table of a release; see `raster.untrusted.read_table`.
 
     Args:
         root: Folder of the release.
-        name: POSIX path relative to it, which a stranger may have chosen.
+        name: Path relative to it, which a stranger may have chosen.
 
     Raises:
-        CatalogError: It is no plain file inside the release, damaged, or holds more than a release can.
+        CatalogError: It leads out of the release, or to what cannot be read.
     """
-    path = inside(root, name)
+    with _of_the_catalog():
+        return untrusted.read_table(root, name)
+
+
+@contextmanager
+def _of_the_catalog() -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
-            rows, size = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
-            values = max(
-                (group.column(at).num_values for group in groups for at in range(group.num_columns)), default=0
-            )
-            if rows > _ROWS or size > _TABLE_BYTES or values > _VALUES:
-                raise CatalogError(
-                    f"{path}: claims {rows} rows of {size} bytes, {values} values, more than a release can hold"
-                )
-            schema = file.schema_arrow
-        text = [field.name for field in schema if _is_text(field.type)]
-        batches, size = [], 0
-        with pq.ParquetFile(path, read_dictionary=text) as file:
-            for batch in file.iter_batches(_BATCH_ROWS):
-                size += sum(map(_plain_size, batch.columns))
-                if size > _TABLE_BYTES:
-                    raise CatalogError(f"{path}: unpacks to more than {_TABLE_BYTES} bytes; verify the release")
-                batches.append(batch.cast(schema))
-        return pa.Table.from_batches(batches, schema)
-    except (OSError, MemoryError, pa.ArrowException) as error:
-        raise CatalogError(f"{path}: no readable table ({error})") from error
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
-
-
-def _plain_size(column: pa.Array) -> int:
-    """Return the bytes of a column's values, each counted as often as it occurs."""
-    if not pa.types.is_dictionary(column.type):
-        return int(column.nbytes)
-    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
-    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
-
-
-def entries_below(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the plain files below a folder, and whatever else is there that is no folder; links are not followed.
-
-    Returns:
-        Relative POSIX paths of files, and of links, pipes, sockets and devices; both sorted.
-    """
-    files, others, waiting = [], [], [""]
-    while waiting:
-        parent = waiting.pop()
-        with os.scandir(folder / parent) as entries:
-            for entry in entries:
-                name = f"{parent}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
-                elif entry.is_file(follow_symlinks=False):
-                    files.append(name)
-                else:
-                    others.append(name)
-    return sorted(files), sorted(others)
+        yield
+    except UntrustedError as error:
+        raise CatalogError(str(error)) from error

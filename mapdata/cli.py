@@ -46,6 +46,9 @@ def main() -> None:
     """
     for name, value in THREAD_SETTINGS.items():
         os.environ.setdefault(name, value)  # before torch is imported, which reads it then
+    if problem := _problem_of_paths():
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
     try:
         build_app()()
     except Exception as error:
@@ -54,6 +57,21 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(status)
+
+
+def _problem_of_paths() -> str:
+    """Return what no command can work with: libraries of images and tables take paths in UTF-8 only."""
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        return "the current folder has been removed; change to another one"
+    for text in (folder, *sys.argv[1:]):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = text.encode(errors="backslashreplace").decode()
+            return f"{shown}: is not UTF-8; rename it, or set the locale to one of UTF-8 if it is"
+    return ""
 
 
 def _options(

@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from blake3 import blake3
 
-from pipeline.errors import DiskFullError, PipelineError
+from pipeline.errors import DiskFullError, PermanentError, PipelineError
+
+T = TypeVar("T")
 
 TEMPORARY_PREFIX = ".tmp-"
 SAVING_PREFIX = ".saving-"
@@ -107,6 +109,22 @@ def write_saved(path: Path, data: bytes) -> None:
     """
     with atomic_path(path, SAVING_PREFIX) as temporary:
         temporary.write_bytes(data)
+
+
+def read_json(path: Path, parse: Callable[[Any], T]) -> T:
+    """Read a JSON file that an earlier stage wrote.
+
+    Args:
+        path: The file.
+        parse: What makes an object of its value; where it raises, the file is damaged.
+
+    Raises:
+        PermanentError: It is missing, or damaged; the message names it.
+    """
+    try:
+        return parse(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise PermanentError(f"{path}: missing or damaged ({error!r}); verify the workspace") from error
 
 
 def write_json(path: Path, value: Any) -> None:

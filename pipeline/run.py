@@ -148,7 +148,7 @@ def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[N
 def _close_killed(workspace: Workspace) -> None:
     """Say in the records of runs that could not do it themselves that they were killed. The lock is held: none runs."""
     for path in sorted(workspace.runs.glob("*.json")):
-        with suppress(ValueError, AttributeError, OSError):
+        with suppress(ValueError, AttributeError, OSError, RecursionError):
             record = json.loads(path.read_bytes())
             if record.get("outcome") == "running":
                 write_json(path, record | {"outcome": f"killed before {now()}: it could not say when"})

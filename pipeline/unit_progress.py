@@ -164,7 +164,7 @@ def read_standings(root: Path) -> list[Standing]:
     """Return where the units stand that are being done, by stage and name. What cannot be read is left out."""
     found = []
     for path in (root / FOLDER).glob("*.json"):
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError, RecursionError):
             found.append(Standing(**json.loads(path.read_bytes())))
     return sorted(found, key=lambda each: (each.stage, each.unit))
 

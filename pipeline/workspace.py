@@ -91,7 +91,7 @@ class Workspace:
                 f"{self.root} is not a workspace (no {self._version.relative_to(self.root)} in it). "
                 "Give the folder of an earlier run with --workspace."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkspaceError(
                 f"{self._version} cannot be read: {error}. Restore it, or start another workspace."
             ) from error
@@ -136,7 +136,7 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                with suppress(ValueError, AttributeError, OSError):
+                with suppress(ValueError, AttributeError, OSError, RecursionError):
                     return unknown | {key: str(value) for key, value in json.loads(path.read_text()).items()}
                 return unknown
         return None

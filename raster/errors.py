@@ -12,3 +12,7 @@ class RasterError(Exception):
     """
 
     exit_status: ClassVar[int] = 2
+
+
+class UntrustedError(RasterError):
+    """A file of a release of somebody else is missing, damaged, or not what a release may hold."""

@@ -104,6 +104,14 @@ LEVELS: dict[str, Level] = {
 }
 
 
+class Levels(BaseModel):
+    """A file of levels, such as configs/benchmark-levels.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    levels: dict[str, Level] = Field(min_length=1, description="The levels by name; null: the image is not warped.")
+
+
 def warped_at(
     image: NDArray[np.uint8], level: HomographyRange | CornerPerturbation, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Matrix]:

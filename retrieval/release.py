@@ -8,19 +8,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 
+from raster.errors import UntrustedError
+from raster.untrusted import inside, read_table
 from retrieval.benchmark import DISTRACTOR, Benchmark, Items, Modality
 from retrieval.errors import RetrievalError
 
 _IMAGES = ["image_id", "landmark_id", "modality", "distractor", "split", "year", "image_path", "geometry"]
+_KINDS: Mapping[str, pa.DataType] = {
+    **dict.fromkeys(("lon", "lat"), pa.float64()),
+    **dict.fromkeys(("main", "distractor"), pa.bool_()),
+    "year": pa.int64(),
+    "geometry": pa.binary(),
+}
+"""Types of the columns that hold no text."""
 _WORD = re.compile(r"\w+")
 
 Row = dict[str, Any]
@@ -145,7 +153,7 @@ def _sections(root: Path, entry: Row) -> list[str]:
     """Return the texts of an article's sections."""
     try:
         value = json.loads(entry["sections"])
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise RetrievalError(
@@ -181,10 +189,10 @@ def _images(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items
 
 def _inside(root: Path, paths: Sequence[str], position: int) -> Path:
     """Return the path of an image. A release of somebody else may name files outside of itself; none is read."""
-    relative = PurePosixPath(paths[position])
-    if relative.is_absolute() or ".." in relative.parts:
-        raise RetrievalError(f"{root}: names the image {relative}, which lies outside; verify the release")
-    return root / relative
+    try:
+        return inside(root, paths[position])
+    except UntrustedError as error:
+        raise RetrievalError(str(error)) from error
 
 
 def _centres(root: Path, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
@@ -226,9 +234,10 @@ def _image_rows(root: Path) -> list[Row]:
 
 def _table(path: Path, columns: list[str], optional: Sequence[str] = ()) -> list[Row]:
     """Return the rows of a table, whose columns hold a value in each of them unless they are optional."""
+    kinds = {name: _KINDS.get(name, pa.string()) for name in columns}
     try:
-        rows: list[Row] = pq.read_table(path, columns=columns).to_pylist()
-    except (OSError, pa.ArrowException, KeyError) as error:
+        rows: list[Row] = read_table(path.parent, path.name, kinds).to_pylist()
+    except UntrustedError as error:
         first = str(error).partition("\n")[0]
         raise RetrievalError(f"{path}: cannot be read ({first}); is this a release of landmarks?") from error
     _refuse_nulls(path, rows, [name for name in columns if name not in optional])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.files import read_json
 from raster.grid import Grid, georeferenced_homography
 from review.documents import Document
 from review.errors import Refused
@@ -84,7 +84,7 @@ class Cuts:
         found = self.by(site, document, tried)
         if found == "run":
             assert site.alignment is not None
-            return Alignment.from_json(json.loads(site.alignment[0].read_bytes()))
+            return read_json(site.alignment[0], Alignment.from_json)
         if found == "trial":
             return Alignment.from_json(tried)
         fit = fit_points_of(site, document.points, self._sites.align_params().manual)

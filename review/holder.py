@@ -33,7 +33,7 @@ def hold(folder: Path, address: str, operator: str) -> Iterator[None]:
         except OSError:
             file.seek(0)
             held = {"pid": "unknown", "host": "unknown", "since": "just now", "address": "unknown", "operator": ""}
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError, RecursionError):
                 held |= json.loads(file.read())
             raise ReviewError(
                 f"{folder.parent} is being reviewed already by {held['operator'] or 'somebody'} (process {held['pid']} "

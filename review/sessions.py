@@ -37,7 +37,7 @@ class Sessions:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._sessions: dict[str, Session] = {}
         if path is not None:
-            with suppress(OSError, ValueError, TypeError, AttributeError):
+            with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
                 kept = json.loads(path.read_text())
                 self._sessions = {str(key): Session(str(name)) for key, name in kept.items()}
 

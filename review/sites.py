@@ -142,7 +142,7 @@ class Sites:
 
     def _recorded(self, stage: str) -> Mapping[str, Any]:
         records = sorted(self.workspace.runs.glob("*.json"))
-        with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        with suppress(OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             found: Mapping[str, Any] = json.loads(records[-1].read_bytes())["config"]["stages"][stage]
             return found
         return {}

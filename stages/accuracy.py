@@ -7,7 +7,6 @@ shows of it; the local warp of the map counts as error where the alignment does 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from cartography.misregistration import Misregistration
 from pipeline.errors import PermanentError
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from raster.grid import Grid, project
 from raster.homography import FloatArray, apply_homography
 from raster.pixels import within
@@ -123,7 +122,7 @@ def _alignment_file(workspace: Path, rasters: Path) -> Path:
 
 def _site_error(workspace: Path, rasters: Path) -> SiteError:
     truth = read_truth(rasters / TRUTH_FILE)
-    alignment = Alignment.from_json(json.loads(_alignment_file(workspace, rasters).read_text()))
+    alignment = read_json(_alignment_file(workspace, rasters), Alignment.from_json)
     with open_pair(rasters / "map.tif", rasters / "visible.tif") as pair:
         grids = pair.map.grid, pair.visible.grid
     width, height = grids[1].width, grids[1].height

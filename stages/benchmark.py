@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from matcher.benchmark.hardware import describe_commit, describe_hardware
 from matcher.benchmark.isolation import Trial, run_trial, split_pairs
-from matcher.benchmark.levels import read_levels
 from matcher.benchmark.measured import Batch, batches_in, check_rows, read_rows, schema_of
 from matcher.benchmark.pairs import PairSource, Subset
 from matcher.benchmark.readers import PairLayout, PairSpec, Split, open_pairs, release_pairs
@@ -28,11 +27,12 @@ from matcher.benchmark.rows import FAILURES, ROWS
 from matcher.errors import MatcherError
 from matcher.mapglue.config import SIZES
 from matcher.registry import matcher_names, weights_files
-from pipeline.errors import PermanentError, PipelineError
+from pipeline.config import read_model
+from pipeline.errors import ConfigError, PermanentError, PipelineError
 from pipeline.files import digest_file, digest_json
 from pipeline.stage import Estimate, Result, RunView, Stage, Unit, output
 from raster.config_path import ConfigPath
-from raster.levels import LEVELS, Level
+from raster.levels import LEVELS, Level, Levels
 from stages.matchers import MatcherName
 from stages.tables import write_table
 
@@ -124,9 +124,14 @@ class BenchmarkStage(Stage[BenchmarkParams]):
                 yield Unit(self.name, f"kept/{batch.unit}", key, payload)
 
     def problems(self, before: Mapping[str, Estimate]) -> list[str]:
-        """Return the folder of pairs and the file of levels, where they are missing."""
-        named = {"pairs": self.params.pairs, "levels_file": self.params.levels_file}
-        return [f"{field}: {path}: is not there" for field, path in named.items() if path and not path.exists()]
+        """Return the folder of pairs that is missing, and what is wrong with the file of levels."""
+        pairs = self.params.pairs
+        found = [f"pairs: {pairs}: is not there"] if pairs and not pairs.exists() else []
+        try:
+            levels_of(self.params.levels_file)
+        except ConfigError as error:
+            found.append(f"levels_file: {error}")
+        return found
 
     def _units(self, matcher: str, common: dict[str, Any], digests: Sequence[Any]) -> Iterator[Unit]:
         weights = _weights_digest(matcher)
@@ -156,8 +161,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
         trial = Trial(
             matcher=payload["matcher"],
             pairs=PairSpec(**payload["pairs"]),
-            levels=tuple(payload["levels"]),
-            levels_file=payload["levels_file"],
+            levels=Levels(levels={name: payload["parameters"][name] for name in payload["levels"]}).levels,
             device=settings["device"],
             threads=settings["threads"],
             timeout_s=settings["timeout_s"],
@@ -221,9 +225,9 @@ def levels_of(file: Path | None) -> dict[str, Level]:
         file: YAML; None for the published levels.
 
     Raises:
-        InputError: The file is none of levels.
+        ConfigError: The file is none of levels; the message names file, line and field.
     """
-    return dict(LEVELS) if file is None else read_levels(file)
+    return dict(LEVELS) if file is None else read_model(file, Levels).levels
 
 
 def _digest(pair: PairSource) -> str:

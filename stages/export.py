@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from catalog.model import RELEASE_NAME, Benchmark, Format
 from matcher.benchmark.leaderboard import measured
-from pipeline.errors import WorkspaceError
+from pipeline.errors import PermanentError, WorkspaceError
 from pipeline.ledger import Ledger
 from pipeline.stage import RunView
 from pipeline.workspace import Workspace
@@ -50,7 +50,7 @@ def _present(workspace: Workspace) -> list[Format]:
     try:
         summary = json.loads((workspace.root / FOLDER / RELEASE_NAME).read_bytes())
         return [Format(name) for name in summary["formats"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []  # absent or damaged: this export repairs it
 
 
@@ -59,7 +59,10 @@ def _benchmark(workspace: Workspace, manifest: str) -> Benchmark:
     path = workspace.root / BENCHMARK / "results.json"
     if not path.exists():
         return Benchmark()
-    results = json.loads(path.read_bytes())
-    if results["set"].get("manifest") != manifest:
-        return Benchmark()
-    return Benchmark(results["set"]["split"], results["headline"], f"Shares from 0 to 1: {measured(results)}")
+    try:
+        results = json.loads(path.read_bytes())
+        if results["set"].get("manifest") != manifest:
+            return Benchmark()
+        return Benchmark(results["set"]["split"], results["headline"], f"Shares from 0 to 1: {measured(results)}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PermanentError(f"{path}: damaged ({error!r}); remove it, or run `mapdata benchmark` again") from error

@@ -15,7 +15,7 @@ from matcher.benchmark.report import write_report
 from matcher.benchmark.rows import ROWS
 from matcher.benchmark.summary import summarise
 from matcher.errors import MatcherError
-from pipeline.errors import PermanentError
+from pipeline.errors import ConfigError, PermanentError
 from pipeline.stage import Result, RunView, Stage, Unit, output
 from stages.benchmark import FOLDER, levels_of
 from stages.tables import read_tables
@@ -54,11 +54,14 @@ class LeaderboardStage(Stage[LeaderboardParams]):
         return [self.unit("report", payload, [entry.digest for result in results for entry in result.outputs])]
 
     def run(self, unit: Unit, workspace: Path) -> Result:
-        """Write the report. Raises PermanentError if the rows or the pairs to draw cannot be read."""
+        """Write the report. Raises PermanentError if the rows, the levels or the pairs to draw cannot be read."""
         payload = unit.payload
         rows = first_of_each(read_tables([workspace / path for path in payload["tables"]], ROWS))
         spec = PairSpec(**payload["pairs"])
-        levels = levels_of(Path(payload["levels_file"]) if payload["levels_file"] else None)
+        try:
+            levels = levels_of(Path(payload["levels_file"]) if payload["levels_file"] else None)
+        except ConfigError as error:
+            raise PermanentError(str(error)) from error
         results = summarise(rows, spec, levels, {**payload["made"], "mapdata": version("mapdata")})
         try:
             write_report(workspace / FOLDER, results, rows, open_pairs(spec), levels)

@@ -29,6 +29,7 @@ def merge_results(folders: Sequence[Path], out: Path, pairs: Path | None = None)
 
     Raises:
         InputError: The results are not of the same pairs and levels, or contradict themselves.
+        ConfigError: Their file of levels cannot be read.
     """
     if out.resolve() in [folder.resolve() for folder in folders]:
         raise InputError(f"{out}: is one of the folders to merge; give another one")

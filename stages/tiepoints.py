@@ -135,6 +135,8 @@ def read_site_tiepoints(
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end
+            raise PermanentError(f"{path}: not a file")
         if path.stat().st_size > MAX_BYTES:
             raise PermanentError(f"{path}: over {MAX_BYTES >> 20} MiB is no file of tie points")
         return path.read_text(encoding="utf-8-sig")
@@ -277,7 +279,7 @@ def _read_geojson(text: str, path: Path) -> list[TiePoint]:
     try:
         features = json.loads(text)["features"]
         return [_point(feature["properties"], f"{path}, feature {i}", i) for i, feature in enumerate(features, 1)]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise PermanentError(f"{path}: not a GeoJSON FeatureCollection of tie points ({error!r})") from error
 
 
@@ -310,7 +312,10 @@ def _rows(text: str, path: Path) -> list[tuple[int, dict[str, str]]]:
         raise PermanentError(f"{path}: the file is empty; a line of column names is the least")
     delimiter = max(",;\t", key=lines[0][1].count)
     numbers = [number for number, _ in lines]
-    header, *rows = ([value.strip() for value in next(csv.reader([line], delimiter=delimiter))] for _, line in lines)
+    try:
+        header, *rows = ([each.strip() for each in next(csv.reader([line], delimiter=delimiter))] for _, line in lines)
+    except csv.Error as error:
+        raise PermanentError(f"{path}: cannot read tie points ({error})") from error
     if len(rows) > MAX_POINTS:
         raise PermanentError(f"{path}: {len(rows)} tie points, at most {MAX_POINTS} are read")
     for number, row in zip(numbers[1:], rows, strict=True):
@@ -333,8 +338,10 @@ def _point(row: Mapping[str, Any], where: str, number: int) -> TiePoint:
 
 def _number(value: Any, column: str, where: str) -> float:
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PermanentError(f"{where}: {column} is {value!r}; a number is needed") from error
     if not np.isfinite(number):
         raise PermanentError(f"{where}: {column} is {number}; a finite number is needed")

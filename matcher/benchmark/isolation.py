@@ -10,15 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from matcher.benchmark import guard
 from matcher.benchmark.leakage import refuse_trained
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, Outcome, make_row
 from matcher.errors import InputError, MatcherUnavailable
+from raster.levels import Level, Levels
 
 START_LIMIT_S = 600.0
 """Loading a matcher may mean reading gigabytes of weights."""
@@ -43,8 +45,7 @@ class Trial:
     Attributes:
         matcher: Name of the matcher.
         pairs: The pairs.
-        levels: Names of levels.
-        levels_file: YAML file of the levels, "" for the published ones.
+        levels: The levels by name, in their order.
         device: As for `load_matcher`.
         threads: CPU threads. It is fixed, as the last digit of sums depends on it.
         timeout_s: A pair that takes longer is a failure.
@@ -54,8 +55,7 @@ class Trial:
 
     matcher: str
     pairs: PairSpec
-    levels: tuple[str, ...]
-    levels_file: str = ""
+    levels: Mapping[str, Level]
     device: str = "auto"
     threads: int = 1
     timeout_s: float = 120.0
@@ -105,7 +105,7 @@ def _process_of(trial: Trial) -> _Process:
 
 
 class _Process:
-    """A worker that is started anew after a crash or a time-out."""
+    """A worker, under its guard, that is started anew after a crash or a time-out."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
@@ -123,19 +123,19 @@ class _Process:
             "matcher": self.trial.matcher,
             "device": self.trial.device,
             "threads": self.trial.threads,
-            "levels": self.trial.levels_file,
+            "levels": Levels(levels=dict(self.trial.levels)).model_dump(),
             "memory_mib": self.trial.memory_mib,
         }
         threads = {name: str(self.trial.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        command = [sys.executable, "-m", "matcher.benchmark.worker", json.dumps(settings)]
+        worker = [sys.executable, "-m", "matcher.benchmark.worker", json.dumps(settings)]
         self.buffer, self.strange = b"", False
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", guard.__file__, *worker],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             env=os.environ | threads,
-            start_new_session=True,  # a process group of its own: the children that a matcher forks end with it
+            start_new_session=True,  # the signals of a terminal are not for it
         )
         answer = self.read(START_LIMIT_S)
         if answer is None or "unavailable" in answer:
@@ -144,17 +144,19 @@ class _Process:
             raise MatcherUnavailable(f"{self.trial.matcher} cannot be loaded: {reason}")
 
     def stop(self) -> None:
-        """End the process and all that it forked, which may hold its pipes open: nothing more is read from them."""
+        """End the process and all that it started, which may hold its pipes open: nothing more is read from them."""
         process, self.process = self.process, None
         if process is None:
             return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
             with suppress(BrokenPipeError):
                 pipe.close()
-        process.wait()
+        try:
+            process.wait(_GRACE_S)  # the guard sees that its input has closed
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def ending(self, limit_s: float) -> str:
         """Return how the process ended that gave no answer within `limit_s`."""

@@ -50,7 +50,7 @@ def read_record(path: Path) -> TrainingRecord:
     try:
         value = json.loads(path.read_bytes())
         return TrainingRecord(frozenset(value["digests"]), shapely.STRtree(shapely.from_wkt(value["footprints"])))
-    except (OSError, ValueError, KeyError, TypeError, shapely.GEOSException) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, shapely.GEOSException) as error:
         raise InputError(f"{path}: not a record of training ({error}); write it again with the training") from error
 
 

@@ -6,35 +6,9 @@ The random numbers depend on the names of the level and of the pair only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-
-import yaml
 
 from matcher.benchmark.pairs import ImagePair
-from matcher.errors import InputError
-from raster.levels import LEVELS, CornerPerturbation, HomographyRange, Level, seeded, warped_at
-
-
-def read_levels(path: Path) -> dict[str, Level]:
-    """Read levels by name from YAML.
-
-    Args:
-        path: A file in the form of configs/benchmark-levels.yaml.
-
-    Raises:
-        InputError: It cannot be read, or a level is none; the message names what is wrong.
-    """
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))["levels"]
-        return {str(name): _level(fields) for name, fields in given.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: not a file of levels ({error}); see configs/benchmark-levels.yaml") from error
-
-
-def _level(fields: dict[str, float] | None) -> Level:
-    if fields is None:
-        return None
-    return CornerPerturbation(**fields) if "patch" in fields else HomographyRange(**fields)
+from raster.levels import LEVELS, Level, seeded, warped_at
 
 
 def at_level(pair: ImagePair, level: str, levels: Mapping[str, Level] = LEVELS) -> ImagePair:

@@ -71,7 +71,7 @@ def batches_in(folder: Path) -> Iterator[tuple[Path, Batch]]:
             text = (schema.metadata or {}).get(_METADATA)
             if text is not None and schema.names == ROWS.names:
                 yield path, Batch(**json.loads(text))
-        except (OSError, pa.ArrowInvalid, ValueError, TypeError):
+        except (OSError, pa.ArrowInvalid, ValueError, TypeError, RecursionError):
             continue
 
 

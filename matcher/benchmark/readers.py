@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,12 +12,19 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from blake3 import blake3
 
 from matcher.benchmark.pairs import ImagePair, Matrix, PairFiles, PairSource, Subset, srif_pairs
 from matcher.errors import InputError
 from matcher.images import as_rgb
+from raster.errors import UntrustedError
+from raster.untrusted import inside, read_json, read_table
+
+_COLUMNS = {
+    **dict.fromkeys(("pair_id", "verdict", "split", "map_path", "visible_path"), pa.string()),
+    "zarr_index": pa.int64(),
+    "geometry": pa.binary(),
+}
 
 PairLayout = Literal["release", "mapdata", "srif", "multimodality", "csv"]
 Split = Literal["train", "val", "test"]
@@ -165,21 +171,23 @@ def release_pairs(release: Path, split: Split = "test") -> Sequence[PairSource]:
         InputError: The folder is no release.
     """
     try:
-        formats = json.loads((release / "release.json").read_bytes())["formats"]
-        columns = ["pair_id", "verdict", "split", "map_path", "visible_path", "zarr_index", "geometry"]
-        rows = pq.read_table(release / "manifest.parquet", columns=columns).to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
+        formats = read_json(release, "release.json")["formats"]
+        rows = read_table(release, "manifest.parquet", _COLUMNS).to_pylist()
+    except (UntrustedError, KeyError, TypeError) as error:
         raise InputError(f"{release}: not a release (release.json and manifest.parquet) ({error})") from error
     chosen = [row for row in rows if row["verdict"] == "accepted" and row["split"] == split]
     if "folders" in formats:
-        return [
-            PairFiles(
-                row["pair_id"], release / row["map_path"], release / row["visible_path"], _identity, row["geometry"]
-            )
-            for row in chosen
-        ]
+        return [PairFiles(row["pair_id"], *_sides(release, row), _identity, row["geometry"]) for row in chosen]
     store = release / "mapdata.zarr"
     return [StoredPair(row["pair_id"], store, row["zarr_index"], row["geometry"]) for row in chosen]
+
+
+def _sides(release: Path, row: dict[str, Any]) -> tuple[Path, Path]:
+    """Return the files of both images, which lie inside the release whatever its manifest says."""
+    try:
+        return inside(release, str(row["map_path"])), inside(release, str(row["visible_path"]))
+    except UntrustedError as error:
+        raise InputError(str(error)) from error
 
 
 def mapdata_pairs(folder: Path) -> list[PairFiles]:

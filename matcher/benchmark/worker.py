@@ -16,14 +16,13 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import cv2
 import numpy as np
 
-from matcher.benchmark.levels import at_level, read_levels
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.metrics import score_fit, score_pair
 from matcher.benchmark.pairs import ImagePair
 from matcher.benchmark.readers import PairSpec, open_pairs
@@ -32,7 +31,7 @@ from matcher.errors import MatcherError
 from matcher.registry import load_matcher
 from matcher.types import Matcher, Matches
 from raster.fit import fit
-from raster.levels import LEVELS, Level
+from raster.levels import LEVELS, Level, Levels
 
 WARM_UP_PX = 128
 
@@ -107,7 +106,7 @@ def main() -> None:
     if settings["memory_mib"] is not None:
         limit = settings["memory_mib"] << 20
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    levels = read_levels(Path(settings["levels"])) if settings["levels"] else LEVELS
+    levels = Levels.model_validate(settings["levels"]).levels
     try:
         spec = PairSpec(**settings["pairs"])
         pairs = open_pairs(replace(spec, path=os.path.abspath(spec.path)))  # a matcher may change the folder

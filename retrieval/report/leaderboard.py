@@ -39,7 +39,7 @@ def read_results(path: Path) -> dict[str, Any]:
     file = path / "results.json" if path.is_dir() else path
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RetrievalError(f"{file}: cannot be read ({error}); `mapdata evaluate` writes it") from error
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         raise RetrievalError(f"{file}: no results of retrieval of this version; measure again")

@@ -62,5 +62,5 @@ def record_of(weights: Path) -> TrainingRecord | None:
         if not np.isfinite(places).all():
             raise ValueError("a place is no number")
         return TrainingRecord([str(name) for name in value["landmarks"]], places)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RetrievalError(f"{path}: not a record of training ({error}); write it again with the training") from error

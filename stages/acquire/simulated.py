@@ -7,13 +7,12 @@ and saved beside the raster as `truth.json`; the image is where its georeference
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from cartography.mapnik_renderer import MapnikRenderer
 from cartography.misregistration import MisregisteredSource, Misregistration, misregistration_seed, random_homography
 from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from raster.grid import Grid
 from raster.image import Image
 from stages.acquire.local_grid import local_grid
@@ -173,8 +172,14 @@ def read_truth(path: Path) -> Misregistration:
 
     Returns:
         The transform.
+
+    Raises:
+        PermanentError: The file is missing or damaged.
     """
-    truth = json.loads(path.read_text())
+    return read_json(path, _misregistration)
+
+
+def _misregistration(truth: Mapping[str, Any]) -> Misregistration:
     return Misregistration(
         np.array(truth["homography"], np.float64),
         truth["warp_px"],

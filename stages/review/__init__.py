@@ -8,7 +8,6 @@ judged has changed; the reason says so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.files import digest_file
+from pipeline.files import digest_file, read_json
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, propagated
 from raster.grid import Grid
 from stages.align import tiepoint_files
@@ -131,7 +130,7 @@ class ReviewStage(Stage[ReviewParams]):
         )
         data = asdict(review)
         if points:
-            alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
+            alignment = read_json(workspace / asked["alignment"], Alignment.from_json)
             agreement = measure_agreement(points, alignment.transform.homography)
             data |= asdict(agreement) if agreement is not None else {}
         outcome = Outcome.DONE if review.accepted else Outcome.REJECTED

@@ -11,7 +11,6 @@ less than a tile and is dropped. A pair of which a side has no data at all is no
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import PermanentError
+from pipeline.files import read_json
 from pipeline.stage import Estimate, Outcome, Result, RunView, Stage, Unit, output, propagated
 from raster.grid import Grid
 from stages.acquire.local_grid import local_crs
@@ -164,7 +164,7 @@ class TileStage(Stage[TileParams]):
         keep_freed_memory()
         asked, params = unit.payload, self.params
         batch = Batch(asked["name"], asked["first"], asked["rows"], asked["columns"], params.stride or params.size)
-        alignment = Alignment.from_json(json.loads((workspace / asked["alignment"]).read_bytes()))
+        alignment = read_json(workspace / asked["alignment"], Alignment.from_json)
         with (
             open_pair(workspace / asked["map"], workspace / asked["visible"]) as pair,
             open_store(workspace, batch, params.size, params.format, params.quality) as store,

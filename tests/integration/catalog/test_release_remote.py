@@ -173,6 +173,9 @@ def test_nothing_is_published_over_something_else(bucket: str, small_release: Pa
         publish_release(small_release, f"{bucket}/older", tmp_path / "journal")
     with pytest.raises(CatalogError, match="name a bucket"):
         publish_release(small_release, "https://example.org/release", tmp_path / "journal")
+    (tmp_path / "file").write_bytes(b"a note")
+    with pytest.raises(CatalogError, match="is a file; name a folder"):
+        publish_release(small_release, (tmp_path / "file").as_uri(), tmp_path / "journal")
 
 
 def test_a_mounted_folder_takes_a_release(small_release: Path, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_decompression_bomb_is_refused_within_the_memory_bound(release):
 
 
 def test_a_table_that_claims_a_billion_rows_is_refused(release, monkeypatch):
-    monkeypatch.setattr("catalog.untrusted._ROWS", 47)
+    monkeypatch.setattr("raster.untrusted._ROWS", 47)
     assert any("claims 48 rows" in problem.what for problem in verify_release(release))
     with pytest.raises(CatalogError, match="claims 48 rows"):
         open_dataset(release)

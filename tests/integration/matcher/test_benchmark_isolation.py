@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,37 @@ class Forking(OnSecond):
         with multiprocessing.get_context("fork").Pool(2) as pool:
             pool.map(sleep, [600, 600])
 
+def leave():
+    # A daemon as the textbooks make it: a session of its own, orphaned at once.
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+
+class Daemon(OnSecond):
+    def misbehave(self):
+        leave()
+        time.sleep(600)
+
+class DaemonOfTheDead(OnSecond):
+    def misbehave(self):
+        leave()
+        ctypes.string_at(0)
+
+class Session(OnSecond):
+    def misbehave(self):
+        import subprocess
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
+        raise RuntimeError("out of ideas")
+
+class KillingItsGroup(OnSecond):
+    # As some do to be rid of the children of a pool.
+    def misbehave(self):
+        leave()
+        os.killpg(0, 15)
+
 class ForkingAndDying(OnSecond):
     def misbehave(self):
         if os.fork() == 0:
@@ -208,12 +241,16 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PairSpec:
     return PairSpec(str(tmp_path / "pairs.csv"), "csv")
 
 
-def _rows(pairs: PairSpec, name: str, levels: tuple[str, ...] = ("aligned",), **more: Any) -> list[dict[str, Any]]:
-    return list(run_trial(Trial(f"strange_matchers:{name}", pairs, levels, device="cpu", **more)))
+def _rows(pairs: PairSpec, name: str, levels: Collection[str] = ("aligned",), **more: Any) -> list[dict[str, Any]]:
+    return list(
+        run_trial(
+            Trial(f"strange_matchers:{name}", pairs, {each: LEVELS[each] for each in levels}, device="cpu", **more)
+        )
+    )
 
 
 def test_a_perfect_matcher_is_right_everywhere(pairs: PairSpec) -> None:
-    rows = _rows(pairs, "Oracle", tuple(LEVELS))
+    rows = _rows(pairs, "Oracle", LEVELS)
     assert [(row["pair"], row["level"]) for row in rows] == [(f"p{n}", level) for n in range(3) for level in LEVELS]
     assert max(row["corner_error_px"] for row in rows) < 0.01
     assert max(row["corner_error_ransac_px"] for row in rows) < 0.01
@@ -221,7 +258,7 @@ def test_a_perfect_matcher_is_right_everywhere(pairs: PairSpec) -> None:
 
 
 def test_an_identity_matcher_errs_exactly_by_what_the_levels_imply(pairs: PairSpec) -> None:
-    found = {(row["pair"], row["level"]): row["corner_error_px"] for row in _rows(pairs, "Identity", tuple(LEVELS))}
+    found = {(row["pair"], row["level"]): row["corner_error_px"] for row in _rows(pairs, "Identity", LEVELS)}
     for source in open_pairs(pairs):
         for level in LEVELS:
             seen = at_level(source.load(), level)
@@ -253,6 +290,9 @@ def test_no_points_at_all_is_a_failure_with_a_reason(pairs: PairSpec) -> None:
         ("Hanging", "timeout", "no answer within 2 s"),
         ("Forking", "timeout", "no answer within 2 s"),
         ("ForkingAndDying", "crash", "status 3"),
+        ("Daemon", "timeout", "no answer within 2 s"),
+        ("DaemonOfTheDead", "crash", "status -11, by signal SIGSEGV"),
+        ("KillingItsGroup", "crash", "status -15, by signal SIGTERM"),
         ("Surrogate", "error", r"half a character: \ud83d"),
         ("Leaving", "crash", "status 0"),
         ("Interrupted", "crash", "KeyboardInterrupt"),
@@ -280,17 +320,17 @@ def test_what_a_matcher_does_to_its_folder_and_images_spoils_no_later_pair(
     assert rows[0]["corner_error_px"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["Forking", "ForkingAndDying"])
-def test_children_that_a_matcher_forked_end_with_it(pairs: PairSpec, name: str) -> None:
-    before = {process.pid for process in psutil.process_iter()}
+@pytest.mark.parametrize("name", ["Forking", "ForkingAndDying", "Daemon", "DaemonOfTheDead", "KillingItsGroup"])
+def test_what_a_matcher_started_ends_with_it(pairs: PairSpec, name: str) -> None:
     _rows(pairs, name, timeout_s=2.0)
-    worker = _worker().pid
-    left = [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if process.pid not in before | {worker} and "strange_matchers" in " ".join(process.info["cmdline"] or [])
-    ]
-    assert not left
+    assert _marked() == {guard.pid for guard in _guards()} | {_worker().pid}
+
+
+def test_what_a_matcher_started_ends_with_the_trial(pairs: PairSpec) -> None:
+    _rows(pairs, "Session")
+    assert len(_marked()) == 3
+    _rows(pairs, "Identity")
+    assert _marked() == {guard.pid for guard in _guards()} | {_worker().pid}
 
 
 def test_rows_with_any_message_can_be_written(pairs: PairSpec, tmp_path: Path) -> None:
@@ -310,15 +350,16 @@ def test_a_hanging_matcher_does_not_outlive_a_killed_benchmark(pairs: PairSpec) 
         "from matcher.benchmark.isolation import Trial, run_trial\n"
         "from matcher.benchmark.readers import PairSpec\n"
         f"pairs = PairSpec({pairs.path!r}, 'csv')\n"
-        "for row in run_trial(Trial('strange_matchers:Hanging', pairs, ('aligned',), device='cpu')):\n"
+        "for row in run_trial(Trial('strange_matchers:Hanging', pairs, {'aligned': None}, device='cpu')):\n"
         "    print(row['outcome'], flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as benchmark:
         assert benchmark.stdout is not None
         assert benchmark.stdout.readline() == b"matched\n"
-        (worker,) = psutil.Process(benchmark.pid).children()
+        workers = psutil.Process(benchmark.pid).children(recursive=True)
+        assert len(workers) == 2
         benchmark.kill()
-    gone, alive = psutil.wait_procs([worker], timeout=300)
+    gone, alive = psutil.wait_procs(workers, timeout=300)
     assert not alive, gone
 
 
@@ -328,7 +369,7 @@ def test_a_matcher_that_cannot_be_loaded_says_why(pairs: PairSpec) -> None:
     with pytest.raises(MatcherUnavailable, match="OSError: no such weights"):
         _rows(pairs, "Unloadable")
     with pytest.raises(MatcherUnavailable, match="no matcher is called 'roostift'"):
-        list(run_trial(Trial("roostift", pairs, ("aligned",), device="cpu")))
+        list(run_trial(Trial("roostift", pairs, {"aligned": None}, device="cpu")))
 
 
 def test_an_unreadable_pair_stops_the_trial_for_every_matcher_alike(pairs: PairSpec, tmp_path: Path) -> None:
@@ -337,15 +378,32 @@ def test_an_unreadable_pair_stops_the_trial_for_every_matcher_alike(pairs: PairS
         _rows(pairs, "Identity")
 
 
+def _guards() -> list[psutil.Process]:
+    """Return the processes that guard matchers; tests that ran before may have left others that do not."""
+    return [child for child in psutil.Process().children() if "guard.py" in " ".join(child.cmdline())]
+
+
 def _worker() -> psutil.Process:
-    """Return the one process that matches; tests that ran before may have left others that do not."""
-    (worker,) = (p for p in psutil.Process().children() if "matcher.benchmark.worker" in " ".join(p.cmdline()))
+    """Return the one process that matches."""
+    (guard,) = _guards()
+    (worker,) = (child for child in guard.children() if "matcher.benchmark.worker" in " ".join(child.cmdline()))
     return worker
+
+
+def _marked() -> set[int]:
+    """Return the processes, whosever children they are, with this test's environment, but this one."""
+    mark = os.environ["BENCHMARK_TEST_MARKER"]
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("BENCHMARK_TEST_MARKER") == mark:
+                found.add(process.pid)
+    return found - {os.getpid()}
 
 
 def test_parts_of_one_trial_share_a_process_and_another_trial_does_not(pairs: PairSpec) -> None:
     def worker(**more: Any) -> int:
-        trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu", **more)
+        trial = Trial("strange_matchers:Identity", pairs, {"aligned": None}, device="cpu", **more)
         assert len(list(run_trial(trial, 0, 1))) == 1
         return _worker().pid
 
@@ -356,7 +414,7 @@ def test_parts_of_one_trial_share_a_process_and_another_trial_does_not(pairs: Pa
 
 
 def test_a_trial_given_up_half_way_leaves_no_answer_behind(pairs: PairSpec) -> None:
-    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, {"aligned": None}, device="cpu")
     given_up = run_trial(trial)
     assert next(given_up)["pair"] == "p0"
     del given_up
@@ -364,15 +422,15 @@ def test_a_trial_given_up_half_way_leaves_no_answer_behind(pairs: PairSpec) -> N
 
 
 def test_a_process_that_died_between_two_parts_is_started_again(pairs: PairSpec) -> None:
-    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, {"aligned": None}, device="cpu")
     assert len(list(run_trial(trial, 0, 1))) == 1
-    child = _worker()
-    child.kill()
-    child.wait(120)
+    (guard,) = _guards()
+    _worker().kill()
+    guard.wait(120)
     assert [row["outcome"] for row in run_trial(trial, 1, 3)] == ["matched", "matched"]
 
 
 def test_a_part_of_the_pairs(pairs: PairSpec) -> None:
-    trial = Trial("strange_matchers:Identity", pairs, ("aligned",), device="cpu")
+    trial = Trial("strange_matchers:Identity", pairs, {"aligned": None}, device="cpu")
     assert [row["pair"] for row in run_trial(trial, 1, 2)] == ["p1"]
     assert [row["pair"] for row in run_trial(trial, 2, 99)] == ["p2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,15 @@ def test_formats_are_added_later_and_a_damaged_release_is_repaired(workspace: Pa
     export_release(Workspace(workspace), ["rasters"])
     assert verify_release(release) == []
     assert len(open_dataset(release, "all", layout="zarr")) == 27
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"set": 3}', "[" * 100_000])
+def test_damaged_results_of_a_benchmark_are_named_by_an_export(workspace: Path, tmp_path: Path, text: str) -> None:
+    copy = shutil.copytree(workspace, tmp_path / "copy")
+    (copy / "benchmark").mkdir()
+    (copy / "benchmark/results.json").write_text(text)
+    with pytest.raises(PermanentError, match=r"results\.json: damaged"):
+        export_release(Workspace(copy), ["stac"])
 
 
 def test_what_a_gis_opens_is_added_by_the_command(workspace: Path) -> None:

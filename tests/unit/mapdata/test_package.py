@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -103,3 +104,23 @@ def test_an_error_declares_its_exit_status(tmp_path: Path, arguments: list[str],
     assert ended.returncode == status, ended.stderr
     assert ended.stderr.startswith("error: ")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("argument", [b"\xff.tif", b"config/\xfe.yaml"])
+def test_a_path_that_is_not_utf8_is_refused_before_anything_is_done(argument: bytes) -> None:
+    command = [sys.executable.encode(), b"-m", b"mapdata", b"match", argument, b"b.png"]
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    assert ended.returncode == 2
+    assert "is not UTF-8; rename it" in ended.stderr
+
+
+def test_a_folder_that_has_been_removed_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    code = "import os; os.rmdir(os.getcwd()); from mapdata.cli import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(Path(mapdata.__file__).parents[1])}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: the current folder has been removed; change to another one\n",
+    )

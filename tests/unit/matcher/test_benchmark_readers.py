@@ -19,11 +19,10 @@ from blake3 import blake3
 from scipy.io import savemat
 
 from matcher.benchmark.leakage import read_record, refuse_trained
-from matcher.benchmark.levels import at_level, read_levels
+from matcher.benchmark.levels import at_level
 from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.errors import InputError
 from raster.homography import apply_homography
-from raster.levels import LEVELS
 
 pytestmark = pytest.mark.unit
 
@@ -177,6 +176,28 @@ def test_a_folder_that_is_no_release_and_an_empty_split_are_told(tmp_path: Path)
         open_pairs(PairSpec(str(tmp_path), "release", split="val"))
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "link.png", "/dev/zero", "MapData", "a\0b", None, "absent.png"])
+def test_a_strangers_release_shows_nothing_outside_of_itself(tmp_path: Path, name: str | None) -> None:
+    release = tmp_path / "release"
+    _release(release, ["folders"])
+    _picture(tmp_path / "secret.png", 0)
+    (release / "link.png").symlink_to(tmp_path / "secret.png")
+    table = pq.read_table(release / "manifest.parquet")
+    names = pa.array([name] * len(table), pa.string())
+    index = table.schema.get_field_index("visible_path")
+    pq.write_table(table.set_column(index, "visible_path", names), release / "manifest.parquet")
+    with pytest.raises(InputError, match="verify"):
+        open_pairs(PairSpec(str(release), "release"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "3", ""])
+def test_a_strangers_release_of_damaged_json_is_none(tmp_path: Path, text: str) -> None:
+    _release(tmp_path, ["folders"])
+    (tmp_path / "release.json").write_text(text)
+    with pytest.raises(InputError, match="not a release"):
+        open_pairs(PairSpec(str(tmp_path), "release"))
+
+
 def test_a_limit_keeps_pairs_evenly_spaced(tmp_path: Path) -> None:
     _picture(tmp_path / "a.png", 0)
     lines = [f"n{n},a.png,a.png," for n in range(9)]
@@ -221,14 +242,6 @@ def test_trained_pairs_are_refused_by_digest_and_by_ground(tmp_path: Path, monke
     record.write_text("{}")
     with pytest.raises(InputError, match="not a record of training"):
         read_record(record)
-
-
-def test_the_published_levels_are_those_of_the_code(tmp_path: Path) -> None:
-    assert read_levels(PROJECT / "configs/benchmark-levels.yaml") == LEVELS
-    for text in ("levels: {easy: {rotation: 1}}", "levels: 3", "- a", "levels: {"):
-        (tmp_path / "levels.yaml").write_text(text)
-        with pytest.raises(InputError, match=r"levels\.yaml: not a file of levels"):
-            read_levels(tmp_path / "levels.yaml")
 
 
 def test_sets_are_named_and_their_truth_is_doubted_where_known() -> None:

@@ -18,6 +18,7 @@ from pipeline.files import (
     digest_bytes,
     digest_file,
     digest_json,
+    read_json,
     sweep_temporary,
     write_bytes,
     write_json,
@@ -93,3 +94,16 @@ def test_json_files_have_the_same_bytes_for_the_same_value(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "c", {"a": float("nan")})
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", "[" * 100_000, "\0", '{"a": [1]}'])
+def test_a_damaged_json_file_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_text(content)
+    with pytest.raises(PermanentError, match=r"a\.json: missing or damaged"):
+        read_json(tmp_path / "a.json", lambda value: int(value["a"]))
+
+
+def test_a_json_file_is_parsed(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": 3})
+    assert read_json(tmp_path / "a.json", lambda value: int(value["a"])) == 3

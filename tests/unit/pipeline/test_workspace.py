@@ -46,6 +46,13 @@ def test_another_layout_is_refused(tmp_path: Path, content: object, words: str) 
         Workspace(tmp_path)
 
 
+def test_a_mark_that_is_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/workspace.json").write_text("[" * 100_000)
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        Workspace(tmp_path)
+
+
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "w").write_text("a file")
     with pytest.raises(WorkspaceError, match=r"w cannot be written: (Not a directory|File exists).*--workspace"):

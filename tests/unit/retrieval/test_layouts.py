@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from landmark_release import write_release
 
 from retrieval.benchmark import DISTRACTOR
 from retrieval.errors import RetrievalError
 from retrieval.layouts import read_dataset
+from retrieval.release import read_landmarks
 
 pytestmark = pytest.mark.unit
 
@@ -76,3 +82,58 @@ def test_an_unknown_layout_is_named(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(RetrievalError, match="there are: release"):
         read_dataset(tmp_path, "sued-4")
+
+
+def _column(table: str, name: str, change: Callable[[list[Any]], pa.Array]) -> Callable[[Path], None]:
+    def edit(release: Path) -> None:
+        found = pq.read_table(release / table)
+        index = found.schema.get_field_index(name)
+        pq.write_table(found.set_column(index, name, change(found[name].to_pylist())), release / table)
+
+    return edit
+
+
+def _no_utf8(values: list[Any]) -> pa.Array:
+    _, offsets, content = pa.array([b"\xff"] * len(values)).buffers()
+    return pa.StringArray.from_buffers(len(values), offsets, content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _column("landmarks.parquet", "lat", lambda values: pa.array(["north"] * len(values))),
+        _column("landmarks.parquet", "landmark_id", lambda values: pa.array([[value] for value in values])),
+        _column("landmarks.parquet", "name", _no_utf8),
+        _column("texts.parquet", "main", lambda values: pa.array(["perhaps"] * len(values))),
+        _column("texts.parquet", "sections", lambda values: pa.array(["[" * 100_000] * len(values))),
+        _column("manifest.parquet", "year", lambda values: pa.array(["lately"] * len(values))),
+    ],
+    ids=["text for a number", "list for a text", "no UTF-8", "text for a truth value", "deep JSON", "text for a year"],
+)
+def test_a_strangers_tables_are_refused_in_words(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    release = write_release(tmp_path / "release", train=1, query=1, index=0)
+    damage(release)
+    with pytest.raises(RetrievalError):
+        read_landmarks(release)
+
+
+def test_a_table_that_claims_more_than_a_release_holds_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = write_release(tmp_path / "release", train=1, query=1, index=0)
+    monkeypatch.setattr("raster.untrusted._TABLE_BYTES", 10)
+    with pytest.raises(RetrievalError, match="more than a release can hold"):
+        read_landmarks(release)
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "link.jpg", "pipe.jpg", "images", "a\0b", "/dev/zero"])
+def test_an_image_outside_of_a_strangers_release_is_not_read(tmp_path: Path, name: str) -> None:
+    release = write_release(tmp_path / "release", train=1, query=1, index=0)
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (release / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    os.mkfifo(release / "pipe.jpg")
+    _column("manifest.parquet", "image_path", lambda values: pa.array([name] * len(values)))(release)
+    content = read_landmarks(release).items["ground"].content
+    assert content is not None
+    with pytest.raises(RetrievalError, match="verify"):
+        content(0)

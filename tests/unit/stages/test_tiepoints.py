@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,23 @@ def test_points_that_several_files_hold_count_once(tmp_path: Path) -> None:
         write_tiepoints(path, points, GRID)
     write_tiepoints(paths[1], [*points, TiePoint("mill", 50, 60, 70, 80)], GRID)
     assert [point.name for point in read_site_tiepoints(paths, GRID)] == ["church", "bridge", "mill"]
+
+
+@pytest.mark.parametrize("value", ["true", "1" + "0" * 400, "[1]", "null", '"x"'])
+def test_a_coordinate_of_geojson_that_is_no_number_is_named(tmp_path: Path, value: str) -> None:
+    fields = f'"map_x": {value}, "map_y": 1, "visible_x": 1, "visible_y": 1'
+    (tmp_path / "a.geojson").write_text(f'{{"features": [{{"properties": {{{fields}}}}}]}}')
+    with pytest.raises(PermanentError, match=r"feature 1: map_x is .*a number is needed"):
+        read_tiepoints(tmp_path / "a.geojson")
+
+
+def test_a_file_of_tie_points_that_no_reader_takes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "deep.geojson").write_text("[" * 100_000)
+    (tmp_path / "long.csv").write_text("map_x,map_y,visible_x,visible_y\n" + "9" * 200_000 + ",1,1,1\n")
+    os.mkfifo(tmp_path / "pipe.points")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("deep.geojson", "long.csv", "pipe.points", "folder.csv"):
+        with pytest.raises(PermanentError, match=name):
+            read_tiepoints(tmp_path / name)
+    with pytest.raises(PermanentError, match="not a file"):
+        read_tiepoints(Path("/dev/zero"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import xyzservices.providers
 from pydantic import ValidationError
 
 from stages.acquire.geotiff import GeoTiffSource
@@ -37,6 +40,18 @@ SECRET = "sk3jf8Dk29fkA02mfQz81xv"
         f"{HOST}#access_token={SECRET}",
         f"{HOST}?url=https%3A%2F%2Fb.example%2Fa.tif%3FX-Amz-Signature%3D{SECRET}",
         f"{HOST}?url=https%3A%2F%2Fme%3A{SECRET}%40b.example%2Fa.tif",
+        "https://h.example/KEY-abcdef0123456789abcdef0123456789/{z}/{x}/{y}.png",
+        "https://h.example/key_abcdef0123456789/{z}/{x}/{y}.png?v={key}",
+        "https://h.example/wmts/token/12345678-1234-1234-1234-123456789012/{z}/{x}/{y}.png",
+        "https://h.example/api-key/hunter2hunter2/{z}/{x}/{y}.png",
+        "https://h.example/apikey=abc/{z}/{x}/{y}.png",
+        "https://h.example/services;key=abc/tiles/v4/layer=4702/EPSG:3857/{z}/{x}/{y}.png",
+        "https://wxs.h.example/an7nvfzojv5wa96dsga5nk8w/geoportail/wmts/{z}/{x}/{y}.png",
+        f"https://h.example/{SECRET}/{{z}}/{{x}}/{{y}}.png",
+        f"https://h.example/%73{SECRET[1:]}/{{z}}/{{x}}/{{y}}.png",
+        f"https://h.example/stac/{SECRET}",
+        f"https://h.example/tiles/pk.{SECRET}.jpg/{{z}}/{{x}}/{{y}}",
+        f"{HOST}?url=https%3A%2F%2Fb.example%2F{SECRET}%2Fa.tif",
         f"{HOST}?map=https%3A%2F%2Fc.example%2F%3Furl%3Dhttps%253A%252F%252Fb.example%252Fa.tif%253Fsig%253D{SECRET}",
     ],
 )
@@ -55,11 +70,37 @@ def test_a_secret_is_found(url: str) -> None:
         f"{HOST}?v=12&lang=en",
         f"{HOST}?map=/data/maps/alps_2019.map&url=https%3A%2F%2Fb.example%2Fa.tif%3Fv%3D2&bands=B04,B03,B02",
         "catalogs/catalog.json",
+        "https://h.example/v1/{key}/{z}/{x}/{y}.png",
+        "https://h.example/services;key={key}/tiles/v4/layer=4702,style=auto/EPSG:3857/{z}/{x}/{y}.png",
+        "https://h.example/token/{key}/{z}/{x}/{y}.png",
+        "https://h.example/styles/v1/me/cl9x2k3fq000014p8vzj2c1de/tiles/{z}/{x}/{y}?access_token={key}",
+        "https://h.example/maps/12345678-1234-4234-8234-123456789012/256/{z}/{x}/{y}.png?key={key}",
+        "https://h.example/5a96d3bd2553e6000ce5a4d1/0/5a96d3bd2553e6000ce5a4d2/{z}/{x}/{y}",
+        "https://h.example/mosaic/tiles/87b72c66331e136e088004fba817e3e8/WebMercatorQuad/{z}/{x}/{y}.png",
+        "https://h.example/api/projects/1/tasks/9f1c1d64-0c7a-4f0f-9d5c-7a3c0e2b8a11/orthophoto/tiles/{z}/{x}/{y}",
+        "https://h.example/tiles/C8EMgrsFcRFL6LrL/arcgis/rest/services/Antarctic_Basemap/MapServer/tile/{z}/{y}/{x}",
+        "https://h.example/wmts/epsg3857/best/MODIS_Terra_CorrectedReflectance_Bands721/default/2024-07-01/{z}/{y}/{x}",
+        "https://h.example/GoogleMapsCompatible_Level12/global_monthly_2020_01_mosaic/{z}/{x}/{y}.png",
+        "https://h.example/S2A_MSIL2A_20190601T103031_N0212_R108_T32TLS_20190601T124859/{z}/{x}/{y}.png",
+        "https://h.example/wmts/1.0.0/ch.swisstopo.swissimage/default/current/3857/{z}/{x}/{y}.jpeg",
+        "https://h.example/token-ring/key-maps-of-1932/tickets2024/{z}/{x}/{y}.png",
+        "https://h.example/luftbilder2019rgb20cmEPSG3857/{z}/{x}/{y}.png",
+        f"/data/{SECRET}/catalog.json",
         "https://[h.example/",
     ],
 )
 def test_an_ordinary_url_passes(url: str) -> None:
     assert literal_secret(url) is None
+
+
+def test_every_service_that_is_known_passes() -> None:
+    found = {}
+    for name, tiles in xyzservices.providers.flatten().items():
+        address = tiles["url"]
+        for field in re.findall(r"\{(\w+)\}", address):
+            address = address.replace(f"{{{field}}}", str(tiles.get(field, f"{{{field}}}")))
+        found[name] = literal_secret(address)
+    assert {name: secret for name, secret in found.items() if secret and "path" in secret} == {}
 
 
 def test_a_catalog_with_a_secret_is_refused_with_the_configuration() -> None:
