@@ -7,6 +7,9 @@ windows of the raster pairs of a run of the demo (`--rasters`), whose truth is k
 pairs a site, the latter of the same site, so that both sides are of one kind of ground. A homography counts as right
 within 20 px of mean corner error: confidence tells an answer from chance, not how precise it is. The figures are by
 cross-validation over images. `figures.weights` and `figures.bias` are what `matcher/mapglue/judgement.py` holds.
+
+`figures.limits` is what the limit of the confidence was chosen by: how many answers of each kind pass it, on the pairs
+above (by cross-validation) and on pairs of Landquart's western part, to which the regression is not fitted.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import numpy.typing as npt
 import rasterio
 import torch
 from _machine import report
+from judging import far_pairs, landquart_pairs, landquart_part, warped_pairs
 from scipy.optimize import minimize
 
 from cartography.misregistration import Misregistration
@@ -39,6 +43,8 @@ from stages.acquire.simulated import read_truth
 
 LEVELS = ("easy", "normal", "hard")
 SIDE, APART = 448, 60
+LANDQUART_NEGATIVES = 80
+LIMITS = (0.3, 0.4, 0.5)
 RIGHT_PX = 20.0
 FOLDS = 6
 L2 = 0.02
@@ -77,6 +83,15 @@ def site_samples(folder: Path, seed: int) -> Iterator[tuple[ImagePair, bool]]:
             grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, 5)] * 2), -1).reshape(-1, 2)
             homography, _ = cv2.findHomography(grid, truth.to_visible(grid + corner) - np.array(here))
             yield at_level(ImagePair(label, window, cut(seen, here), homography), LEVELS[1 + number]), True
+
+
+def landquart_samples(tiles: Path) -> Iterator[tuple[ImagePair, bool]]:
+    """Yield pairs of Landquart's western part: two warped images of each window, and negative pairs of them."""
+    pairs = landquart_pairs(tiles, "west")
+    for pair in warped_pairs(pairs, landquart_part(tiles, "west")[1], 2):
+        yield pair, True
+    for pair in far_pairs(pairs, LANDQUART_NEGATIVES):
+        yield pair, False
 
 
 def near(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
@@ -153,9 +168,27 @@ def fitted(values: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt
     return np.append(weights, found[-1] - weights @ mean)
 
 
+def weighed_values(rows: list[Row]) -> npt.NDArray[np.float64]:
+    """Return what the regression weighs, N x K."""
+    return np.array([features(Evidence(*(row[name] for name in Evidence._fields))) for row in rows])
+
+
+def probability(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the confidence, N, of N x K features."""
+    return np.asarray(1 / (1 + np.exp(-values @ weights[:-1] - weights[-1])))
+
+
+def passing(rows: list[Row], confidence: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return how many negative pairs, wrong and right answers of positive ones there are, and pass each limit."""
+    positive, right = (np.array([row[name] for row in rows]) for name in ("positive", "right"))
+    kinds = {"negative": ~positive, "wrong": positive & ~right, "right": right}
+    counts = {"all": {name: int(kind.sum()) for name, kind in kinds.items()}}
+    return counts | {str(t): {name: int((confidence[kind] >= t).sum()) for name, kind in kinds.items()} for t in LIMITS}
+
+
 def regression(rows: list[Row]) -> dict[str, Any]:
     """Return the regression on all rows, and how it does on images that it was not fitted to."""
-    values = np.array([features(Evidence(*(row[name] for name in Evidence._fields))) for row in rows])
+    values = weighed_values(rows)
     right = np.array([row["right"] for row in rows])
     negative = ~np.array([row["positive"] for row in rows])
     images = np.array([row["pair"].split("#")[0].split("|")[0] for row in rows])
@@ -163,9 +196,10 @@ def regression(rows: list[Row]) -> dict[str, Any]:
     for fold in range(FOLDS):
         left_out = np.isin(images, np.unique(images)[fold::FOLDS])
         weights = fitted(values[~left_out], right[~left_out])
-        confidence[left_out] = 1 / (1 + np.exp(-values[left_out] @ weights[:-1] - weights[-1]))
+        confidence[left_out] = probability(values[left_out], weights)
     *weights, bias = fitted(values, right)
     return {
+        "limits": {"cross_validated": passing(rows, confidence)},
         "weights": dict(zip(Evidence._fields, np.round(weights, 3).tolist(), strict=True)),
         "bias": round(float(bias), 3),
         "negative_pairs": int(negative.sum()),
@@ -193,8 +227,12 @@ def main() -> None:
     sites = sorted(path.parent for folder in arguments.rasters for path in folder.glob("*/*/truth.json"))
     for seed, site in enumerate(sites):
         rows += measured(site_samples(site, seed))
+    figures = regression(rows)
+    west = list(measured(landquart_samples(arguments.data / "tiles")))
+    weights = np.array([*figures["weights"].values(), figures["bias"]])
+    figures["limits"]["landquart_west"] = passing(west, probability(weighed_values(west), weights))
     workload = {"srif": "Optical-Map 1 to 8", "drawn_sites": len(sites), "side_px": SIDE}
-    report("confidence", workload, regression(rows), as_json=arguments.json)
+    report("confidence", workload, figures, as_json=arguments.json)
 
 
 if __name__ == "__main__":

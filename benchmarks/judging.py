@@ -41,42 +41,45 @@ from raster.fit import fit
 from raster.levels import LEVELS, seeded
 
 SIDE, STRIDE = 512, 256
-EAST = {"zoom": 16, "x": (34519, 34524), "y": (23054, 23062)}
+COLUMNS = {"west": (34512, 34518), "east": (34519, 34524)}
+"""Of tiles of zoom 16: the western part serves development only, the eastern part final figures only."""
+
+ROWS = (23054, 23062)
 LEVEL = "normal"
 RIGHT_PX = 5.0
 MIN_DATA = 0.98
 
 
 @cache
-def eastern_part(tiles: Path) -> tuple[Mosaic, Mosaic]:
-    """Return map and image of Landquart's eastern part."""
+def landquart_part(tiles: Path, part: str) -> tuple[Mosaic, Mosaic]:
+    """Return map and image of a part of Landquart."""
     layers = {"lk25": False, "swissimage": True}
-    chart, seen = (read_mosaic(Tiles(folder=tiles / name, **EAST), imagery=real) for name, real in layers.items())
+    place: dict[str, Any] = {"zoom": 16, "x": COLUMNS[part], "y": ROWS}
+    chart, seen = (read_mosaic(Tiles(folder=tiles / name, **place), imagery=real) for name, real in layers.items())
     return chart, seen
 
 
-def eastern_pairs(tiles: Path) -> list[ImagePair]:
-    """Return map and image of every window of the eastern part that both show."""
-    chart, seen = eastern_part(tiles)
+def landquart_pairs(tiles: Path, part: str) -> list[ImagePair]:
+    """Return map and image of every window of a part that both show."""
+    chart, seen = landquart_part(tiles, part)
     height, width = chart.mask.shape
     pairs = []
     for y, x in product(range(0, height - SIDE + 1, STRIDE), range(0, width - SIDE + 1, STRIDE)):
         window = slice(y, y + SIDE), slice(x, x + SIDE)
         if (chart.mask & seen.mask)[window].mean() >= MIN_DATA:
             image0, image1 = (np.ascontiguousarray(side.image[window]) for side in (chart, seen))
-            pairs.append(ImagePair(f"landquart-east/{y}-{x}", image0, image1, np.eye(3)))
+            pairs.append(ImagePair(f"landquart-{part}/{y}-{x}", image0, image1, np.eye(3)))
     return pairs
 
 
 def place_of(pair: ImagePair) -> tuple[int, int]:
-    """Return the top-left pixel (x, y) of a pair's window in the eastern part."""
+    """Return the top-left pixel (x, y) of a pair's window in its part."""
     y, x = pair.name.rpartition("/")[2].split("-")
     return int(x), int(y)
 
 
-def warped_pairs(pairs: list[ImagePair], tiles: Path, seeds: int) -> list[ImagePair]:
+def warped_pairs(pairs: list[ImagePair], seen: Mosaic, seeds: int) -> list[ImagePair]:
     """Return each window's map with `seeds` warped images of the image, as large as the window, one after another."""
-    seen = eastern_part(tiles)[1]
     image = seen.image * seen.mask[..., None]
     found = []
     for pair, seed in product(pairs, range(seeds)):
@@ -86,6 +89,12 @@ def warped_pairs(pairs: list[ImagePair], tiles: Path, seeds: int) -> list[ImageP
         view = cv2.warpPerspective(image, to_image, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
         found.append(ImagePair(f"{pair.name}#{seed}", pair.image0, np.asarray(view, np.uint8), homography))
     return found
+
+
+def far_pairs(pairs: list[ImagePair], most: int) -> list[ImagePair]:
+    """Return negative pairs: the map of a window with the image of another that lies far from it, evenly chosen."""
+    places = np.array([place_of(pair) for pair in pairs])
+    return negatives(pairs, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, most)
 
 
 def negatives(pairs: list[ImagePair], apart: Callable[[int, int], bool], most: int) -> list[ImagePair]:
@@ -145,18 +154,17 @@ def main() -> None:
     arguments = parser.parse_args()
     run = partial(judged, arguments.matcher, processes=arguments.processes)
     tiles = arguments.data / "tiles"
-    east = eastern_pairs(tiles)
-    places = np.array([place_of(pair) for pair in east])
+    east, seen = landquart_pairs(tiles, "east"), landquart_part(tiles, "east")[1]
     kinds = {
         "srif": negatives(
             [files.load() for files in srif_pairs(arguments.data / "pairs/srif/Optical-Map", "development")],
             lambda i, j: i != j,
             arguments.negatives,
         ),
-        "landquart": negatives(east, lambda i, j: np.abs(places[i] - places[j]).max() >= 2 * SIDE, arguments.negatives),
+        "landquart": far_pairs(east, arguments.negatives),
     }
     figures: dict[str, Any] = {
-        "landquart_east": summary(run(warped_pairs(east, tiles, arguments.seeds)), len(east)),
+        "landquart_east": summary(run(warped_pairs(east, seen, arguments.seeds)), len(east)),
         "landquart_east_cropped": summary(run([at_level(pair, LEVEL) for pair in east]), len(east)),
     }
     for kind, pairs in kinds.items():

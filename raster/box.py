@@ -26,7 +26,7 @@ def box_sums(values: Tensor, rows: int, columns: int) -> Tensor:
     return strip[..., columns:] - strip[..., :-columns]
 
 
-def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> NDArray[np.float64]:
+def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> Tensor:
     """Return the means (N,) of H x W values over windows of size x size with given top-left corners (N, 2), (x, y).
 
     What of a window lies beyond the values counts as zero.
@@ -35,9 +35,12 @@ def window_means(values: Tensor, corners: NDArray[np.intp], size: int) -> NDArra
         values: (H, W) of any type that adds up, booleans among them, on any device.
         corners: (N, 2) first column and row of each window, each 0 or more; not from the outer edge.
         size: Side of a window in pixels; every sum is divided by its square, also at the edge.
+
+    Returns:
+        (N,) float64, on the device of the values.
     """
     height, width = values.shape
-    total = F.pad(values, (1, 0, 1, 0)).cumsum(-1, dtype=torch.float64).cumsum_(-2).cpu().numpy()
-    x0, y0 = corners.T
-    x1, y1 = np.minimum(x0 + size, width), np.minimum(y0 + size, height)
-    return np.asarray((total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / size**2)
+    total = F.pad(values, (1, 0, 1, 0)).cumsum(-1, dtype=torch.float64).cumsum_(-2)
+    x0, y0 = torch.from_numpy(corners).to(values.device).T
+    x1, y1 = (x0 + size).clamp(max=width), (y0 + size).clamp(max=height)
+    return (total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / size**2

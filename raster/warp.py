@@ -16,6 +16,9 @@ SHRINK = 1.5
 SIGMA = 0.4
 """Standard deviation of the Gaussian that averages them, in pixels of the result."""
 
+COVERED = 250
+"""A pixel of which more than so many 255ths are interpolated from data has data; the rest is rounding."""
+
 MAX_SHRINK = 16.0
 """Beyond, the Gaussian grows no more: its cost would, and next to nothing is left to be seen."""
 
@@ -37,7 +40,7 @@ def warp(image: Image, mask: Mask, matrix: Matrix, width: int, height: int) -> t
     smooth = antialiased(image, shrinkage(inverse(matrix), width, height))
     warped = cv2.warpPerspective(smooth, matrix, (width, height), flags=cv2.INTER_LINEAR)
     inside = cv2.warpPerspective(mask.astype(np.uint8) * 255, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return np.asarray(warped, np.uint8), np.asarray(inside > 250)
+    return np.asarray(warped, np.uint8), np.asarray(inside > COVERED)
 
 
 def antialiased(image: Image, shrink: float) -> Image:

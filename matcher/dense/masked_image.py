@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 
 from matcher.dense.harmonics import orientation_harmonics
+from matcher.dense.resident import Homography, on_host, sampled
 from matcher.images import RGBImage
-from raster.homography import Matrix
+from raster.homography import Matrix, inverse
 from raster.pixels import resizing
+from raster.warp import COVERED, antialiased, shrinkage, warp
 
 Mask = npt.NDArray[np.bool_]
 
@@ -32,6 +35,43 @@ class MaskedImage:
     mask: Mask
     device: torch.device
 
+    @cached_property
+    def image_tensor(self) -> Tensor:
+        """The image as it is, 1 x 3 x H x W in [0, 1]."""
+        return image_tensor(self.image.copy(), self.device)
+
+    @cached_property
+    def mask_tensor(self) -> Tensor:
+        """The mask as it is, 1 x 1 x H x W bool."""
+        return torch.from_numpy(self.mask.copy()).to(self.device)[None, None]
+
+    def warped(self, at: Homography, to_result: Matrix, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return the image (1 x 3 x h x w in [0, 1], black where there is nothing) and its mask (1 x 1 x h x w, true
+        where all that a pixel is interpolated from has data) warped, averaged where that shrinks them.
+
+        Args:
+            at: This image's pixels -> those of another image.
+            to_result: 3 x 3, that image's pixels -> those of the result.
+            size: Width and height of the result, pixels.
+        """
+        known = to_result @ at.known
+        if on_host(self.device):
+            image, mask = warp(self.image, self.mask, known, *size)
+            return image_tensor(image, self.device), torch.from_numpy(mask)[None, None]
+        layers = torch.cat([self.smoothed(shrinkage(inverse(known), *size)), self.mask_tensor], 1)
+        to_source = torch.linalg.inv_ex(torch.from_numpy(to_result).to(self.device) @ at.values).inverse
+        found, _ = sampled(layers, to_source, size)
+        return found[:, :3], found[:, 3:] > COVERED / 255
+
+    def smoothed(self, shrink: float) -> Tensor:
+        """Return the image, 1 x 3 x H x W in [0, 1], ready to be sampled at every `shrink`-th pixel.
+
+        Args:
+            shrink: Pixels, see `antialiased`.
+        """
+        smooth = antialiased(self.image, shrink)
+        return self.image_tensor if smooth is self.image else image_tensor(smooth, self.device)
+
     def resized(self, scale: float) -> tuple[Tensor, Tensor, Matrix]:
         """Return the image (1 x 3 x H x W in [0, 1]) and its mask (1 x 1 x H x W) resized by `scale`, at least 8 pixels
         wide and high, and the matrix from this image's pixels to theirs.
@@ -42,10 +82,10 @@ class MaskedImage:
         height, width = self.image.shape[:2]
         size = max(8, round(width * scale)), max(8, round(height * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = torch.from_numpy(cv2.resize(self.image, size, interpolation=method)).to(self.device)
+        image = image_tensor(np.asarray(cv2.resize(self.image, size, interpolation=method), np.uint8), self.device)
         mask = torch.from_numpy(cv2.resize(self.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
         matrix = resizing(size[0] / width, size[1] / height)
-        return image.permute(2, 0, 1)[None].float().div_(255), mask[None, None].to(self.device), matrix
+        return image, mask[None, None].to(self.device), matrix
 
     def harmonics(self, scale: float, saturated: bool = False) -> tuple[Tensor, Matrix]:
         """Return the harmonics (1 x 4 x H x W, see `orientation_harmonics`) of the image resized by `scale`, and the
@@ -60,6 +100,16 @@ class MaskedImage:
         """
         image, mask, matrix = self.resized(scale)
         return orientation_harmonics(image, mask, saturated=saturated), matrix
+
+
+def image_tensor(image: RGBImage, device: torch.device) -> Tensor:
+    """Return an image as 1 x 3 x H x W float32 in [0, 1] on a device.
+
+    Args:
+        image: H x W x 3 uint8.
+        device: Where it is needed.
+    """
+    return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float().div_(255)
 
 
 def data_mask(image: RGBImage) -> Mask:

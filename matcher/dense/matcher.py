@@ -13,17 +13,17 @@ import torch
 
 from matcher.dense.correlation import find_peak
 from matcher.dense.harmonics import orientation_harmonics
-from matcher.dense.masked_image import Mask, MaskedImage, data_mask
+from matcher.dense.masked_image import MaskedImage, data_mask
 from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
+from matcher.dense.resident import Deferred, Homography, fetched, on_host
 from matcher.dense.search import search
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
 from raster.box import window_means
 from raster.fit import Model
-from raster.homography import Matrix, apply_homography, inverse, normalised
+from raster.homography import FloatArray, Matrix, apply_homography, inverse
 from raster.pixels import resizing
-from raster.warp import warp
 
 MAX_SIDE = 1024
 """Longer side, in pixels, at which images are compared at most."""
@@ -75,6 +75,15 @@ class RefinementStep:
             view1: Image 1 at the resolution at which the images are compared.
         """
         return COMPLEXITY_PENALTY * min(1.0, self.full_penalty_px / math.prod(view1.image.shape[:2]))
+
+    def pixels(self, frame: Frame) -> tuple[int, int]:
+        """Return the size of the windows and the radius of the search in pixels of a frame's feature map.
+
+        Args:
+            frame: Image 1 at the resolution of this step.
+        """
+        longest, stride = max(frame.features.shape[1:]), frame.stride
+        return max(24 // stride, round(longest * self.size)), max(6 // stride, round(longest * self.radius))
 
 
 STEPS = (
@@ -171,24 +180,53 @@ class DenseMatcher(Matcher):
             As measured in the last step; where a step finds no window with enough data in both images, the matrix so
             far with correlation minus infinity and no windows.
         """
+        at = Homography.at(matrix, self.device)
+        return fetched(self.deferred(view0, reference, at, steps)[0])[0]
+
+    @torch.no_grad()
+    def deferred(
+        self, view0: MaskedImage, reference: Reference, at: Homography, steps: Sequence[RefinementStep]
+    ) -> tuple[Deferred[Followed], Homography]:
+        """Refine one hypothesis, as `follow` does, without a copy to the host.
+
+        Args:
+            view0: Image 0.
+            reference: Image 1 with its feature maps.
+            at: The hypothesis, image 0 -> image 1.
+            steps: What is done one after another.
+
+        Returns:
+            What `follow` returns, still on the device, and its homography.
+        """
+        found = torch.ones((), dtype=torch.bool, device=self.device)
         for step in steps:
-            frame = reference.at(step.scale * reference.common_scale(matrix))
-            aligned = _align(view0, frame, matrix, self.describe)
-            longest, stride = max(frame.features.shape[1:]), frame.stride
-            size, radius = max(24 // stride, round(longest * step.size)), max(6 // stride, round(longest * step.radius))
-            corners = aligned.corners(size, max(8 // stride, round(size * WINDOW_STEP)))
+            frame = reference.at(step.scale * reference.common_scale(at.known))
+            features0, data = _align(view0, frame, at, self.describe)
+            size, radius = step.pixels(frame)
+            corners, valid = _windows(data, size, max(8 // frame.stride, round(size * WINDOW_STEP)))
             if not len(corners):
-                return Followed(matrix, -math.inf, 0.0, 0, Matches.empty())
-            surfaces = correlation_surfaces(aligned.features0, frame.features, corners, size, radius, self.energy_floor)
-            centres = corners.astype(np.float64) + (size - 1) / 2
-            pooled, correlations = pool_surfaces(
-                surfaces[None], torch.from_numpy(centres), step.models, step.penalty(reference.view)
-            )
-            *values, correlation = torch.cat([pooled.flatten(), correlations]).tolist()
-            change = np.reshape(values, (3, 3))
-            matrix = normalised(inverse(frame.to_features) @ change @ aligned.to_features0)
-        matches = aligned.matches_near(surfaces, centres, change)
-        return Followed(matrix, correlation, float(aligned.data.mean()), len(centres), matches)
+                return Deferred.of(Followed.nothing(at.known)), at
+            found = found & valid.any()
+            surfaces = correlation_surfaces(features0, frame.features, corners, size, radius, self.energy_floor)
+            centres = torch.from_numpy(corners).to(self.device).double() + (size - 1) / 2
+            change, correlation = _pooled(surfaces, centres, valid, step, reference.view)
+            before, at = at, at.after(change, frame.to_features)
+            at = replace(at, values=torch.where(found, at.values, before.values))
+        peak = find_peak(surfaces)
+        matrices = torch.stack([at.values, before.values, change])
+        facts = torch.stack([correlation.double(), data.double().mean(), found.double()])
+        windows = torch.cat([centres, peak.place.double(), peak.value[:, None].double(), valid[:, None].double()], 1)
+
+        def finish(values: FloatArray) -> Followed:
+            matrix, start, change = values[:27].reshape(3, 3, 3)
+            if not values[29]:
+                return Followed.nothing(matrix)
+            windows = values[30:].reshape(-1, 6)
+            windows = windows[windows[:, 5] > 0]
+            matches = _matches_near(windows, radius, change, frame, frame.to_features @ start)
+            return Followed(matrix, float(values[27]), float(values[28]), len(windows), matches)
+
+        return Deferred(torch.cat([matrices.flatten(), facts, windows.flatten()]), finish), at
 
 
 def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tuple[list[Matrix], list[float]]:
@@ -216,6 +254,15 @@ class Followed(NamedTuple):
     windows: int
     matches: Matches
 
+    @classmethod
+    def nothing(cls, matrix: Matrix) -> Followed:
+        """Return what no window speaks for.
+
+        Args:
+            matrix: The hypothesis, as far as it was followed.
+        """
+        return cls(matrix, -math.inf, 0.0, 0, Matches.empty())
+
     @property
     def score(self) -> float:
         """The hypothesis score. Small overlaps agree by chance more often than large ones, so they count less."""
@@ -235,7 +282,7 @@ class Frame:
     size: tuple[int, int]
     features: torch.Tensor
     stride: int
-    data: Mask
+    data: torch.Tensor
     to_small: Matrix
     to_features: Matrix
 
@@ -263,47 +310,57 @@ class Reference:
             features = self.describe(image, mask)[0]
             stride = width // features.shape[2]
             rows, columns = (slice(stride // 2, length * stride, stride) for length in features.shape[1:])
-            data = (mask[0, 0, rows, columns] & (features.abs().sum(0) > 0)).cpu().numpy()
+            data = mask[0, 0, rows, columns] & (features.abs().sum(0) > 0)
             to_features = resizing(1 / stride, 1 / stride) @ to_small
             self._frames[width, height] = Frame((width, height), features, stride, data, to_small, to_features)
         return self._frames[width, height]
 
 
-@dataclass(frozen=True, eq=False)
-class _Aligned:
-    """The feature map of image 0 in a frame of image 1, where both hold data, and the matrix that leads from image 0's
-    pixels to those of the feature map."""
-
-    features0: torch.Tensor
-    frame: Frame
-    data: Mask
-    to_features0: Matrix
-
-    def corners(self, size: int, step: int) -> npt.NDArray[np.intp]:
-        """Return the windows that hold enough data in both images."""
-        height, width = self.data.shape
-        corners = window_grid(height, width, size, step)
-        return corners[window_means(torch.from_numpy(self.data), corners, size) >= MIN_DATA]
-
-    def matches_near(self, surfaces: torch.Tensor, centres: npt.NDArray[np.float64], change: Matrix) -> Matches:
-        """Return the correspondences by `change`, in the images' pixels, of the windows that peak near it."""
-        peak = find_peak(surfaces)
-        found = torch.cat([peak.place, peak.value[:, None]], 1).double().cpu().numpy()
-        shifts, scores = found[:, :2] - surfaces.shape[-1] // 2, found[:, 2]
-        moved = apply_homography(change, centres)
-        distance = np.linalg.norm(centres + shifts - moved, axis=1)
-        kept = (distance <= PEAK_TOLERANCE_PX / self.frame.stride) & (scores > 0)
-        points0 = apply_homography(inverse(self.to_features0), centres[kept])
-        points1 = apply_homography(inverse(self.frame.to_features), moved[kept])
-        order = np.argsort(-scores[kept], kind="stable")
-        return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]
-
-
-def _align(view0: MaskedImage, frame: Frame, matrix: Matrix, describe: Describe) -> _Aligned:
-    warped, mask = warp(view0.image, view0.mask, frame.to_small @ matrix, *frame.size)
-    image0, mask0, _ = MaskedImage(warped, mask, view0.device).resized(1.0)
+def _align(view0: MaskedImage, frame: Frame, at: Homography, describe: Describe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the feature map of image 0 in a frame of image 1, and where both hold data, H x W bool."""
+    image0, mask0 = view0.warped(at, frame.to_small, frame.size)
     features0 = describe(image0, mask0)[0]
-    stride = frame.stride
-    rows, columns = (slice(stride // 2, length * stride, stride) for length in features0.shape[1:])
-    data = mask[rows, columns] & frame.data
-    return _Aligned(features0, frame, data, frame.to_features @ matrix)
+    rows, columns = (slice(frame.stride // 2, length * frame.stride, frame.stride) for length in features0.shape[1:])
+    return features0, mask0[0, 0, rows, columns] & frame.data
+
+
+def _windows(data: torch.Tensor, size: int, step: int) -> tuple[npt.NDArray[np.intp], torch.Tensor]:
+    """Return windows, N x 2 (x, y), and which of them hold enough data, N bool; on the host no others."""
+    height, width = data.shape
+    corners = window_grid(height, width, size, step)
+    valid = window_means(data, corners, size) >= MIN_DATA
+    return (corners[valid.numpy()], valid[valid]) if on_host(data.device) else (corners, valid)
+
+
+def _pooled(
+    surfaces: torch.Tensor, centres: torch.Tensor, valid: torch.Tensor, step: RefinementStep, view1: MaskedImage
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the transformation under which the surfaces of the valid windows are highest, and their mean there.
+
+    Other windows have flat surfaces and lie amid the valid ones, where they change nothing but the mean.
+    """
+    count = valid.sum().clamp(min=1)
+    middle = torch.where(valid[:, None], centres, 0.0).sum(0) / count
+    surfaces, centres = surfaces * valid[:, None, None], torch.where(valid[:, None], centres, middle)
+    changes, means = pool_surfaces(surfaces[None], centres, step.models, step.penalty(view1))
+    return changes[0], means[0] * (len(valid) / count)
+
+
+def _matches_near(windows: FloatArray, radius: int, change: Matrix, frame: Frame, to_features0: Matrix) -> Matches:
+    """Return the correspondences by `change`, in the images' pixels, of the windows that peak near it.
+
+    Args:
+        windows: N rows of centre (x, y), peak (x, y) and its height, and more.
+        radius: Radius of the search, pixels of the feature map.
+        change: 3 x 3, between pixels of both feature maps.
+        frame: Image 1.
+        to_features0: 3 x 3, pixels of image 0 -> pixels of its feature map.
+    """
+    centres, shifts, scores = windows[:, :2], windows[:, 2:4] - radius, windows[:, 4]
+    moved = apply_homography(change, centres)
+    distance = np.linalg.norm(centres + shifts - moved, axis=1)
+    kept = (distance <= PEAK_TOLERANCE_PX / frame.stride) & (scores > 0)
+    points0 = apply_homography(inverse(to_features0), centres[kept])
+    points1 = apply_homography(inverse(frame.to_features), moved[kept])
+    order = np.argsort(-scores[kept], kind="stable")
+    return Matches(points0[order], points1[order], scores[kept][order])  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from matcher.dense.masked_image import MaskedImage
+from matcher.dense.resident import Homography, on_host, sampled
 from matcher.images import RGBImage
 from matcher.mapglue.config import GRAPH_STRIDE, STRIDE
 from matcher.mapglue.extractor import Features, SaliencyEnhancedSuperPoint
@@ -113,8 +115,16 @@ class Encoder:
         Returns:
             Of the padded image, whose sides are multiples of 32 pixels.
         """
-        tensor, inside = padded(image, mask)
-        tensor, inside = tensor.to(self.device), inside.to(self.device)
+        return self.tensors(*(each.to(self.device) for each in padded(image, mask)))
+
+    @torch.inference_mode()
+    def tensors(self, tensor: Tensor, inside: Tensor) -> EncodedImage:
+        """Encode an image that lies on the device.
+
+        Args:
+            tensor: 1 x 3 x H x W in [0, 1], sides multiples of 32.
+            inside: 1 x 1 x H x W bool, true where the image holds data.
+        """
         with mixed_precision(self.device):
             features = self.extractor(tensor, inside)
         return EncodedImage(features, self.extractor.structure(features, inside)[0, 0])
@@ -130,11 +140,15 @@ def padded(image: RGBImage, mask: npt.NDArray[np.bool_] | None = None) -> tuple[
     Returns:
         Float32 and bool on the CPU. The image is continued by its last rows and columns, the mask by false.
     """
-    height, width = image.shape[:2]
-    below, right = -height % GRAPH_STRIDE, -width % GRAPH_STRIDE
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-    inside = torch.ones(height, width, dtype=torch.bool) if mask is None else torch.from_numpy(mask)
-    return F.pad(tensor, (0, right, 0, below), mode="replicate"), F.pad(inside[None, None], (0, right, 0, below))
+    inside = torch.ones(image.shape[:2], dtype=torch.bool) if mask is None else torch.from_numpy(mask)
+    return _whole_cells(tensor, inside[None, None])
+
+
+def _whole_cells(tensor: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Pad an image and its mask, see `padded`."""
+    below, right = (-length % GRAPH_STRIDE for length in tensor.shape[-2:])
+    return F.pad(tensor, (0, right, 0, below), mode="replicate"), F.pad(inside, (0, right, 0, below))
 
 
 def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Matrix]:
@@ -156,20 +170,23 @@ def reduced(image: RGBImage, longest: int = LONGEST_SIDE) -> tuple[RGBImage, Mat
     return small, resizing(width / size[0], height / size[1])
 
 
-def warped_into(image: RGBImage, matrix: Matrix, size: tuple[int, int]) -> tuple[RGBImage, npt.NDArray[np.bool_]]:
-    """Warp an image.
+def encode_warped(encode: Encoder, image: MaskedImage, at: Homography, size: tuple[int, int]) -> EncodedImage:
+    """Encode a warped image, continued beyond its border; only what the image shows counts as data.
 
     Args:
-        image: H x W x 3 uint8.
-        matrix: 3 x 3, pixels of the result -> pixels of the image.
+        encode: What encodes it.
+        image: The image; its mask is not looked at.
+        at: The result's pixels -> the image's.
         size: Width and height of the result, pixels.
-
-    Returns:
-        The warped image, and its mask of data (bool).
     """
-    image = antialiased(image, shrinkage(matrix, *size))
+    shrink = shrinkage(at.known, *size)
+    if not on_host(encode.device):
+        return encode.tensors(*_whole_cells(*sampled(image.smoothed(shrink), at.values, size, "border")))
+    smooth = antialiased(image.image, shrink)
     inverse = cv2.WARP_INVERSE_MAP
-    warped = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE)
-    whole = np.full(image.shape[:2], 255, np.uint8)
-    inside = cv2.warpPerspective(whole, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderValue=0)
-    return np.asarray(warped, np.uint8), inside > 0
+    warped = cv2.warpPerspective(
+        smooth, at.known, size, flags=cv2.INTER_LINEAR | inverse, borderMode=cv2.BORDER_REPLICATE
+    )
+    whole = np.full(smooth.shape[:2], 255, np.uint8)
+    inside = cv2.warpPerspective(whole, at.known, size, flags=cv2.INTER_NEAREST | inverse, borderValue=0)
+    return encode(np.asarray(warped, np.uint8), inside > 0)

@@ -8,7 +8,7 @@ to sub-pixel accuracy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from matcher.dense.matcher import (
     RefinementStep,
     initial_hypotheses,
 )
+from matcher.dense.resident import Deferred, Homography, fetched, on_host
 from matcher.folding import folded
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
@@ -136,24 +137,33 @@ class MapGlueMatcher(Matcher):
             likely = [1.0] * len(found)
         size0 = image0.shape[1], image0.shape[0]
         if self.dense is None:
-            best, _ = _best_of(found, likely, lambda matrix: refine(self.encode, encoded0, size0, image1, matrix))
+            refined = (refine(self.encode, encoded0, size0, views[1], matrix) for matrix in found)
+            best, _ = _best_of(refined, likely)
             return best.matches if best and _agreed(best) else Matches.empty()
         dense, reference = self.dense, self.dense.reference(views[1])
 
-        def followed(matrix: Matrix, steps: Sequence[RefinementStep]) -> tuple[Followed, Refined]:
-            found = dense.follow(views[0], reference, matrix, steps)
-            return found, verify(self.encode, encoded0, size0, image1, found.matrix)
+        def followed(matrix: Matrix, steps: Sequence[RefinementStep]) -> tuple[Deferred[Followed], Deferred[Refined]]:
+            found, at = dense.deferred(views[0], reference, Homography.at(matrix, self.device), steps)
+            return found, verify(self.encode, encoded0, size0, views[1], at)
 
         if clear(likely):
-            final, verified = followed(found[0], (*FOLLOWING_STEPS, *FINAL_STEPS))
+            final, verified = fetched(*followed(found[0], (*FOLLOWING_STEPS, *FINAL_STEPS)))
             matches = judged(verified, final, likely[0])
             if len(matches) or verified.score >= MIN_SCORE:
                 return matches
-        best, score = _best_of(found, likely, lambda matrix: followed(matrix, FOLLOWING_STEPS)[1])
+        verifying = (followed(matrix, FOLLOWING_STEPS)[1] for matrix in found)
+        best, score = _best_of(_each(verifying, self.device), likely)
         if best is None:
             return Matches.empty()
-        final, verified = followed(best.matrix, FINAL_STEPS)
+        final, verified = fetched(*followed(best.matrix, FINAL_STEPS))
         return judged(verified, final, score)
+
+
+def _each(results: Iterable[Deferred[Refined]], device: torch.device) -> Iterator[Refined]:
+    """Yield results: one by one on the host, where those that are not looked at cost nothing; else all by one copy."""
+    if on_host(device):
+        return (fetched(result)[0] for result in results)
+    return iter(fetched(*results))
 
 
 def clear(likely: Sequence[float]) -> bool:
@@ -165,15 +175,13 @@ def clear(likely: Sequence[float]) -> bool:
     return bool(likely) and all(score < CLEAR_RATIO * likely[0] for score in likely[1:])
 
 
-def _best_of(
-    found: Sequence[Matrix], likely: Sequence[float], refined: Callable[[Matrix], Refined]
-) -> tuple[Refined | None, float]:
+def _best_of(refined: Iterator[Refined], likely: Sequence[float]) -> tuple[Refined | None, float]:
     """Return the refined hypothesis that most cells agree with, and the score that the search gave it."""
     best, best_score = None, 0.0
-    for matrix, score in zip(found, likely, strict=True):
+    for score in likely:
         if best and (best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])):
             break
-        each = refined(matrix)
+        each = next(refined)
         if best is None or each.score > best.score:
             best, best_score = each, score
     return best, best_score

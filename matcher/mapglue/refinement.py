@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from matcher.dense.masked_image import MaskedImage
 from matcher.dense.pooling import pool_surfaces
-from matcher.images import RGBImage
+from matcher.dense.resident import Deferred, Homography, fetched
 from matcher.mapglue.config import STRIDE
-from matcher.mapglue.encoding import EncodedImage, Encoder, warped_into
+from matcher.mapglue.encoding import EncodedImage, Encoder, encode_warped
 from matcher.mapglue.local import cell_shifts, correlation_volume
 from matcher.types import Matches
 from raster.fit import Model
-from raster.homography import Matrix, apply_homography
+from raster.homography import FloatArray, Matrix, apply_homography
 from raster.pixels import rescaled, resizing
 
 PASSES: tuple[tuple[int, tuple[Model, ...]], ...] = (
@@ -61,7 +62,9 @@ class Refined:
     score: float
 
 
-def refine(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: RGBImage, matrix: Matrix) -> Refined:
+def refine(
+    encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: MaskedImage, matrix: Matrix
+) -> Refined:
     """Refine a hypothesis.
 
     Args:
@@ -72,15 +75,19 @@ def refine(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1:
         matrix: The hypothesis, 3 x 3, image 0 -> image 1.
     """
     for radius, models in PASSES:
-        change = _pooled(view0, encode(*warped_into(image1, matrix, size0)), radius, models)
+        at = Homography.at(matrix, encode.device)
+        change = _pooled(view0, encode_warped(encode, image1, at, size0), radius, models)
         if change is None:
             return Refined(matrix, Matches.empty(), 0.0)
         matrix = matrix @ change
         matrix = matrix / matrix[2, 2]
-    return verify(encode, view0, size0, image1, matrix)
+    at = Homography.at(matrix, encode.device)
+    return fetched(verify(encode, view0, size0, image1, at))[0]
 
 
-def verify(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: RGBImage, matrix: Matrix) -> Refined:
+def verify(
+    encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1: MaskedImage, at: Homography
+) -> Deferred[Refined]:
     """Match cells around a hypothesis as it is, and tell how many agree with it.
 
     Args:
@@ -88,9 +95,9 @@ def verify(encode: Encoder, view0: EncodedImage, size0: tuple[int, int], image1:
         view0: Image 0, encoded.
         size0: Width and height of image 0, pixels, to which image 1 is warped.
         image1: Image 1, not warped.
-        matrix: The hypothesis, 3 x 3, image 0 -> image 1; it is returned unchanged.
+        at: The hypothesis, image 0 -> image 1; it is returned unchanged.
     """
-    return _agreeing(view0, encode(*warped_into(image1, matrix, size0)), matrix)
+    return _agreeing(view0, encode_warped(encode, image1, at, size0), at)
 
 
 @torch.no_grad()
@@ -112,17 +119,22 @@ def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple
 
 
 @torch.no_grad()
-def _agreeing(view0: EncodedImage, view1: EncodedImage, matrix: Matrix) -> Refined:
-    """Match cell by cell around `matrix`, and keep the matches near it, moved onto it.
+def _agreeing(view0: EncodedImage, view1: EncodedImage, at: Homography) -> Deferred[Refined]:
+    """Match cell by cell around a homography, and keep the matches near it, moved onto it.
 
     Where a map is generalised, a match of cells is off by a few pixels, and a homography fitted to such matches would
     follow their errors to the corners.
     """
     moved, margin, found = cell_shifts(view0, view1, RADIUS, SUPPORT)
     agreeing = found & (moved.norm(dim=-1) < AGREEING_PX)
-    values = torch.stack([margin, agreeing, view0.cells & view1.cells, view0.cells]).cpu().numpy()
-    kept = values[1] > 0
-    kept0 = rescaled(np.argwhere(kept)[:, ::-1].astype(np.float32), STRIDE)
-    matches = Matches(kept0, apply_homography(matrix, kept0).astype(np.float32), values[0][kept])
-    both, all0 = values[2].sum(), values[3].sum()
-    return Refined(matrix, matches, float(len(matches) ** 2 / max(both * all0, 1)))
+    cells = torch.stack([margin, agreeing, view0.cells & view1.cells, view0.cells])
+
+    def finish(values: FloatArray) -> Refined:
+        matrix = values[:9].reshape(3, 3)
+        margins, kept, both, all0 = values[9:].reshape(cells.shape)
+        kept0 = rescaled(np.argwhere(kept > 0)[:, ::-1].astype(np.float32), STRIDE)
+        moved0 = apply_homography(matrix, kept0).astype(np.float32)
+        matches = Matches(kept0, moved0, margins[kept > 0].astype(np.float32))
+        return Refined(matrix, matches, float(len(matches) ** 2 / max(both.sum() * all0.sum(), 1)))
+
+    return Deferred(torch.cat([at.values.flatten(), cells.double().flatten()]), finish)

@@ -148,8 +148,8 @@ def _measure_block(block: _Block, layout: Layout, limits: WindowLimits) -> Float
     field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
     size = layout.size
     local = block.corners - block.origin
-    share = window_means(torch.from_numpy(inside & mask), local, size)
-    strengths = [window_means(field.square().sum(0).sqrt(), local, size) for field in (field0, field1)]
+    share = window_means(torch.from_numpy(inside & mask), local, size).numpy()
+    strengths = [window_means(field.square().sum(0).sqrt(), local, size).cpu().numpy() for field in (field0, field1)]
     usable = (share >= limits.min_data) & (np.minimum(*strengths) >= limits.min_structure)
     found = match_windows(field0, field1, local[usable], size, layout.radius, limits.min_peak_margin)
     numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
