@@ -92,9 +92,8 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     regions: list[Region] = []
     if residuals is not None and not failed:
         missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
-        if averaged and ground.reliable:
-            missed = min(missed, limits.ground.max_bias_px * reduce)
-        common = common_error(halves * reduce, ground, missed, limits)
+        most = limits.ground.max_bias_px * reduce if averaged and ground.reliable else np.inf
+        common = common_error(halves * reduce, ground, missed, most, limits)
         regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing
     return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)

@@ -94,7 +94,7 @@ class Witnesses(NamedTuple):
     residuals: Residuals
 
 
-def common_error(halves_px: float, ground: Ground, unexplained_px: float, limits: Limits) -> float:
+def common_error(halves_px: float, ground: Ground, unexplained_px: float, most_px: float, limits: Limits) -> float:
     """Return the 95% bound of what may be wrong all over the raster alike, visible px.
 
     The halves' disagreements are those of two answers, each of half the windows; of the building lean a share remains
@@ -104,11 +104,13 @@ def common_error(halves_px: float, ground: Ground, unexplained_px: float, limits
         halves_px: Distance between the answers of two halves of all windows, visible px.
         ground: The shift of the ground.
         unexplained_px: Building lean that the ground does not explain, visible px.
+        most_px: The most that can be left of the building lean, visible px.
         limits: Of the acceptance tests.
     """
-    common = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    common = np.hypot(common, limits.building_lean_residual * float(np.linalg.norm(ground.shift)))
-    return float(np.hypot(RAYLEIGH_95 * common / np.sqrt(2), unexplained_px))
+    halves = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
+    left = limits.building_lean_residual * float(np.linalg.norm(ground.shift))
+    lean = np.hypot(RAYLEIGH_95 * left / np.sqrt(2), unexplained_px)
+    return float(np.hypot(RAYLEIGH_95 * halves / np.sqrt(2), min(lean, most_px)))
 
 
 def judge_regions(

@@ -30,7 +30,7 @@ def windows(found_of: object) -> Windows:
 
 def regions_of(measured: Windows, ground: Ground = NO_GROUND) -> list[Region]:
     residuals = residuals_of(measured, np.eye(3), ground, 1, DEFAULTS)
-    common = common_error(0.2, ground, 0.0, DEFAULTS)
+    common = common_error(0.2, ground, 0.0, np.inf, DEFAULTS)
     return judge_regions(PAIR, [Witnesses("all windows", measured, residuals)], common, 1, DEFAULTS)  # type: ignore[arg-type]
 
 
@@ -127,3 +127,12 @@ def test_a_pair_needs_all_regions_that_it_touches() -> None:
         assert not read.accepts(np.array([[0.0, 0.0], [1024, 0]]))
         assert not read.accepts(np.array([[0.0, 2000.0]]))
     assert Alignment(Transform(np.eye(3)), "cfog").accepts(np.array([[9e9, 0.0]]))
+
+
+def test_what_is_left_of_the_building_lean_is_bounded_where_the_ground_is_known_well() -> None:
+    ground = Ground(np.array([3.0, 0.0]), 0.1, True)
+    unbounded = common_error(0.4, ground, 5.0, np.inf, DEFAULTS)
+    bounded = common_error(0.4, ground, 5.0, 1.25, DEFAULTS)
+    assert unbounded > 5
+    assert 1.25 < bounded < 1.4
+    assert common_error(0.4, ground, 0.0, 1.25, DEFAULTS) < bounded
