@@ -109,8 +109,8 @@ def common_error(halves_px: float, ground: Ground, unexplained_px: float, most_p
     """
     halves = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
     left = limits.building_lean_residual * float(np.linalg.norm(ground.shift))
-    lean = np.hypot(RAYLEIGH_95 * left / np.sqrt(2), unexplained_px)
-    return float(np.hypot(RAYLEIGH_95 * halves / np.sqrt(2), min(lean, most_px)))
+    building_lean = np.hypot(RAYLEIGH_95 * left / np.sqrt(2), unexplained_px)
+    return float(np.hypot(RAYLEIGH_95 * halves / np.sqrt(2), min(building_lean, most_px)))
 
 
 def judge_regions(
