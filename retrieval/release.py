@@ -192,6 +192,8 @@ def _inside(root: Path, paths: Sequence[str], position: int) -> Path:
     try:
         return inside(root, paths[position])
     except UntrustedError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return root / paths[position]  # whoever reads it says so, and goes on with the others
         raise RetrievalError(str(error)) from error
 
 
