@@ -14,10 +14,10 @@ LEVELS = 12
 """Grey levels at which components are looked for; maps have few colours."""
 
 TINY = 0.05
-"""Of the largest component's area: what is smaller is a part of a letter or symbol, whatever its shape."""
+"""Of the area that most buildings stay below: what is smaller is a part of a letter or symbol, whatever its shape."""
 
 LARGE = 10
-"""How many times larger than most buildings a hall may be."""
+"""How many times that area a hall may have."""
 
 MIN_SOLIDITY = 0.65
 """Least share that a building covers of its convex hull."""
@@ -30,7 +30,7 @@ MIN_COMPACT = 0.5
 into pieces by labels, and the ground between streets, are small, too, but few of their pieces are compact."""
 
 THIN = 0.1
-"""Of the side of the largest component: what is thinner is the rim that antialiasing leaves along lines."""
+"""Of the side of a square of that area: what is thinner is the rim that antialiasing leaves along lines."""
 
 RIM = 0.08
 """Of the same: how far beyond a component the map is still its outline or its shadow."""

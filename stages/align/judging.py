@@ -68,6 +68,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     consistent = apart("split halves", halves, limits.max_disagreement_px)
     averaged = has_many_blocks(pair.visible, reduce, limits.ground)
     checks = [*judge(windows, answer.agreeing, limits, limits.min_reliable_agreement), consistent]
+    # Windows on displaced roofs agree with the ground, too, once it is found.
     unknown = {"agreement", "reliable agreement"} if averaged and not answer.hopeless else set[str]()
     residuals: Residuals | None = None
     if all(check.passed or check.name in unknown for check in checks) and answer.reduce == reduce:
