@@ -17,6 +17,7 @@ from uuid import uuid4
 from blake3 import blake3
 
 from pipeline.errors import DiskFullError, PermanentError, PipelineError
+from raster import strict_json
 
 T = TypeVar("T")
 
@@ -122,8 +123,8 @@ def read_json(path: Path, parse: Callable[[Any], T]) -> T:
         PermanentError: It is missing, or damaged; the message names it.
     """
     try:
-        return parse(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return parse(strict_json.read_json(path))
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise PermanentError(f"{path}: missing or damaged ({error!r}); verify the workspace") from error
 
 

@@ -25,6 +25,7 @@ from pipeline.errors import DiskFullError, WorkspaceError
 from pipeline.filesystem import is_local
 from pipeline.stage import Outcome, Output, Result, Unit
 from pipeline.workspace import format_bytes, free_bytes, now
+from raster.strict_json import parse_json
 
 
 class State(StrEnum):
@@ -153,7 +154,7 @@ class Ledger:
         """
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             free = format_bytes(free_bytes(self._path.parent))
             code = getattr(error, "sqlite_errorcode", None)
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
@@ -411,7 +412,7 @@ def _record(row: tuple[Any, ...]) -> Record:
 
 
 def _with_facts(result: Result, facts: str) -> Result:
-    return replace(result, data={**result.data, **json.loads(facts)})
+    return replace(result, data={**result.data, **parse_json(facts)})
 
 
 def _to_json(result: Result) -> str:
@@ -419,6 +420,6 @@ def _to_json(result: Result) -> str:
 
 
 def _from_json(text: str) -> Result:
-    fields = json.loads(text)
+    fields = parse_json(text)
     outputs = tuple(Output(**entry) for entry in fields["outputs"])
     return Result(outputs, fields["data"], Outcome(fields["outcome"]), fields["reason"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
@@ -27,6 +26,7 @@ from pipeline.runner import Runner
 from pipeline.stage import Stage
 from pipeline.unit_progress import forget_standings
 from pipeline.workspace import Workspace, now
+from raster.strict_json import read_json
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[N
 def _close_killed(workspace: Workspace) -> None:
     """Say in the records of runs that could not do it themselves that they were killed. The lock is held: none runs."""
     for path in sorted(workspace.runs.glob("*.json")):
-        with suppress(ValueError, AttributeError, OSError, RecursionError):
-            record = json.loads(path.read_bytes())
+        with suppress(ValueError, AttributeError, OSError):
+            record = read_json(path)
             if record.get("outcome") == "running":
                 write_json(path, record | {"outcome": f"killed before {now()}: it could not say when"})
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pipeline.errors import DiskFullError, TransientError, WorkspaceError
 from pipeline.files import write_json
+from raster.strict_json import read_json
 
 LAYOUT = 1
 HAND_OVER_SECONDS = 120.0
@@ -85,13 +86,13 @@ class Workspace:
 
     def _check_layout(self) -> None:
         try:
-            layout = json.loads(self._version.read_text())["layout"]
+            layout = read_json(self._version)["layout"]
         except FileNotFoundError:
             raise WorkspaceError(
                 f"{self.root} is not a workspace (no {self._version.relative_to(self.root)} in it). "
                 "Give the folder of an earlier run with --workspace."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
                 f"{self._version} cannot be read: {error}. Restore it, or start another workspace."
             ) from error
@@ -136,8 +137,8 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                with suppress(ValueError, AttributeError, OSError, RecursionError):
-                    return unknown | {key: str(value) for key, value in json.loads(path.read_text()).items()}
+                with suppress(ValueError, AttributeError, OSError):
+                    return unknown | {key: str(value) for key, value in read_json(path).items()}
                 return unknown
         return None
 

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from pipeline.errors import PipelineError
 from raster.errors import RasterError
+from raster.strict_json import parse_json
 from review.errors import Refused
 from review.sessions import Session, Sessions
 
@@ -44,9 +45,9 @@ def cookie_name(port: int) -> str:
 async def body_of(request: web.Request) -> dict[str, Any]:
     """Return the JSON object that a request brings. Raises Refused (400) where it is none, or holds what is no text."""
     try:
-        value = await request.json()
+        value = await request.json(loads=parse_json)
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could be neither journaled nor written
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(value, dict):
         raise Refused(400, "the body must be a JSON object")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.workspace import now
+from raster.strict_json import parse_json
 from review.errors import ReviewError
 
 
@@ -44,7 +45,7 @@ class Journal:
         end = 0
         for offset, line in self._lines():
             try:
-                self._add(offset, json.loads(line))
+                self._add(offset, parse_json(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ReviewError(
                     f"{path}: line {len(self.entries) + 1} is damaged ({error}); move the file away, or repair it"
@@ -106,7 +107,7 @@ class Journal:
         entry = self.entries[number - 1]
         with self._path.open("rb") as file:
             file.seek(entry.offset)
-            return entry, json.loads(file.readline())["state"]
+            return entry, parse_json(file.readline())["state"]
 
     def _add(self, offset: int, value: Mapping[str, Any]) -> Entry:
         texts = {key: str(value[key]) for key in ("time", "operator", "site", "action", "before", "after", "summary")}

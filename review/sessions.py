@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from raster.strict_json import read_json
 from review.errors import Refused
 
 TOKEN_SECONDS = 24 * 3600.0
@@ -37,8 +38,8 @@ class Sessions:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._sessions: dict[str, Session] = {}
         if path is not None:
-            with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-                kept = json.loads(path.read_text())
+            with suppress(OSError, ValueError, TypeError, AttributeError):
+                kept = read_json(path)
                 self._sessions = {str(key): Session(str(name)) for key, name in kept.items()}
 
     def invite(self, operator: str) -> str:

@@ -26,6 +26,7 @@ from pipeline.files import write_saved
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.pixels import from_corner, to_corner
+from raster.strict_json import JsonError, parse_json
 
 SUFFIXES = (".points", ".geojson", ".csv")
 SAME_POINT_PX = 0.1
@@ -277,9 +278,9 @@ def _qgis_text(points: Sequence[TiePoint], grid: Grid | None) -> str:
 def _read_geojson(text: str, path: Path) -> list[TiePoint]:
     """Features whose properties hold the fields of a tie point; their geometry is not used."""
     try:
-        features = json.loads(text)["features"]
+        features = parse_json(text)["features"]
         return [_point(feature["properties"], f"{path}, feature {i}", i) for i, feature in enumerate(features, 1)]
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
+    except (JsonError, KeyError, TypeError) as error:
         raise PermanentError(f"{path}: not a GeoJSON FeatureCollection of tie points ({error!r})") from error
 
 

@@ -24,6 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError
 from raster.longitude import unwrapped, wrapped
+from raster.strict_json import JsonError, parse_json
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import Request
 
@@ -223,9 +224,9 @@ class CatalogReader:
         body = self._fetched(address) if _is_remote(address) else _file(address)
         self._bytes += len(body)
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise _BrokenDocument(f"{_shown(address)} is no JSON: {error}") from None
+            document = parse_json(body)
+        except JsonError as error:
+            raise _BrokenDocument(f"{_shown(address)}: {error}") from None
         if not isinstance(document, dict):
             raise _BrokenDocument(f"{_shown(address)} is no JSON object")
         return document
@@ -312,7 +313,7 @@ def _links(document: Document, rel: str) -> Iterator[Mapping[str, Any]]:
 
 _BROKEN = (
     *(_BrokenDocument, shapely.errors.ShapelyError),
-    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
 )
 
 
