@@ -6,11 +6,45 @@ import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from raster.disk import is_full, says_full
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+
+
+@contextmanager
+def filling(place: Path) -> Iterator[Path]:
+    """Yield a new folder to fill, which is put in the place of an old one on a clean exit; else nothing changes.
+
+    Args:
+        place: Final place; it need not exist.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        OSError: The disk is full, also where the library that writes says something else; it names `place`.
+    """
+    recover(place)
+    new = place.with_name(f".tmp-{place.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+        swap_in(new, place)
+    except Exception as error:
+        # Looked at here, because what was written so far makes room again as it goes.
+        if says_full(error) or is_full(new):
+            what = getattr(error, "strerror", None) or error
+            raise OSError(errno.ENOSPC, f"no space left on its disk ({what})", str(place)) from error
+        raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def swap_in(new: Path, place: Path) -> None:

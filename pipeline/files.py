@@ -18,14 +18,13 @@ from blake3 import blake3
 
 from pipeline.errors import DiskFullError, PermanentError, PipelineError
 from raster import strict_json
+from raster.disk import is_full
 
 T = TypeVar("T")
 
 TEMPORARY_PREFIX = ".tmp-"
 SAVING_PREFIX = ".saving-"
 """Of unfinished files that people write beside a run: a run that starts leaves them alone."""
-NEARLY_NOTHING = 64 * 1024
-"""A disk with fewer bytes left than this is full."""
 
 
 def digest_bytes(data: bytes | memoryview) -> str:
@@ -77,7 +76,7 @@ def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
         raise
     except Exception as error:
         # Seen here, because what was written so far makes room again as it goes.
-        if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
+        if is_full(path.parent):
             raise DiskFullError(f"{path}: no space left on its disk ({error})") from error
         raise
     finally:

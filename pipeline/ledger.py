@@ -24,7 +24,8 @@ from typing import Any
 from pipeline.errors import DiskFullError, WorkspaceError
 from pipeline.filesystem import is_local
 from pipeline.stage import Outcome, Output, Result, Unit
-from pipeline.workspace import format_bytes, free_bytes, now
+from pipeline.workspace import now
+from raster.disk import format_bytes, free_bytes
 from raster.strict_json import parse_json
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pipeline.errors import PipelineError
+from raster.disk import problem_of_a_disk
 from raster.errors import RasterError
 from raster.strict_json import parse_json
 from review.errors import Refused
@@ -88,7 +89,8 @@ def guarded(sessions: Sessions, port: int, allowed: tuple[str, ...]) -> Middlewa
             response = web.json_response({"error": str(error)}, status=409)
         except OSError as error:
             log.exception("%s %s", request.method, request.path)
-            response = web.json_response({"error": f"the server cannot read or write: {error.strerror}"}, status=507)
+            what = problem_of_a_disk(error) or str(error.strerror)
+            response = web.json_response({"error": f"the server cannot read or write: {what}"}, status=507)
         except Exception as error:
             # A page that is answered nothing it can read would take the server for gone, and ask for ever.
             log.exception("%s %s", request.method, request.path)

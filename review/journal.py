@@ -39,7 +39,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab+")
+        # Without a buffer: what a full disk refused must not be written later.
+        self._file = path.open("ab", buffering=0)
         self.entries: list[Entry] = []
         self._last: dict[tuple[str, bool], Entry] = {}
         end = 0
@@ -54,12 +55,12 @@ class Journal:
         self._file.truncate(end)  # a line without an end was never acknowledged
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        self._file.seek(0)
         offset = 0
-        for line in self._file:
-            if line.endswith(b"\n"):
-                yield offset, line
-            offset += len(line)
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield offset, line
+                offset += len(line)
 
     def close(self) -> None:
         """Close the file."""
@@ -91,14 +92,32 @@ class Journal:
             after: Tag of the state after.
             state: The state after, JSON-able.
             summary: What was done, in a few words.
+
+        Raises:
+            OSError: The disk is full or broken; the journal is as it was.
         """
         said = {"number": len(self.entries) + 1, "time": now(), "operator": operator, "site": site, "action": action}
         value = said | {"before": before, "after": after, "summary": summary, "state": state}
         offset = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        rest = memoryview(json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(offset)  # the next line must not continue this one
+            raise
         return self._add(offset, value)
+
+    def withdraw(self) -> None:
+        """Take back the latest entry: what it says could not be written to the files."""
+        gone = self.entries.pop()
+        self._file.truncate(gone.offset)
+        key = gone.site, gone.action == "tiles"
+        del self._last[key]
+        earlier = (entry for entry in self.of(gone.site) if (entry.action == "tiles") == key[1])
+        if (last := next(earlier, None)) is not None:
+            self._last[key] = last
 
     def state(self, number: int) -> tuple[Entry, Any] | None:
         """Return an entry and its state; None where there is no such entry."""

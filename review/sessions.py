@@ -78,9 +78,11 @@ class Sessions:
             return
         kept = {key: session.operator for key, session in self._sessions.items()}
         beside = self._path.with_name(self._path.name + ".new")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(kept, file)
-        beside.replace(self._path)
+        # On a full disk a session ends with the server; the page can still be looked at.
+        with suppress(OSError):
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(kept, file)
+            beside.replace(self._path)
 
 
 def named(operator: str) -> str:

@@ -140,9 +140,14 @@ def _text(path: Path) -> str:
             raise PermanentError(f"{path}: not a file")
         if path.stat().st_size > MAX_BYTES:
             raise PermanentError(f"{path}: over {MAX_BYTES >> 20} MiB is no file of tie points")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PermanentError(f"{path}: cannot read tie points ({error}); save it as UTF-8") from error
+    except OSError as error:
         raise PermanentError(f"{path}: cannot read tie points ({error})") from error
+    if "\0" in text:
+        raise PermanentError(f"{path}: holds null characters, as no text in UTF-8 does; save it as UTF-8")
+    return text
 
 
 def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid | None = None) -> None:

@@ -142,7 +142,8 @@ def prune(
     from pipeline.ledger import Ledger
     from pipeline.leftovers import find_leftovers, remove_leftovers
     from pipeline.report import print_json
-    from pipeline.workspace import Workspace, format_bytes
+    from pipeline.workspace import Workspace
+    from raster.disk import format_bytes
 
     place = Workspace(workspace)
     if dry_run:
