@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raster.disk import is_full, says_full
+from raster.disk import told_of
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -35,14 +35,9 @@ def filling(place: Path) -> Iterator[Path]:
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     try:
-        yield new
-        swap_in(new, place)
-    except Exception as error:
-        # Looked at here, because what was written so far makes room again as it goes.
-        if says_full(error) or is_full(new):
-            what = getattr(error, "strerror", None) or error
-            raise OSError(errno.ENOSPC, f"no space left on its disk ({what})", str(place)) from error
-        raise
+        with told_of(place, new):
+            yield new
+            swap_in(new, place)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from blake3 import blake3
 
-from pipeline.errors import DiskFullError, PermanentError, PipelineError
-from raster import strict_json
-from raster.disk import is_full
+from pipeline.errors import DiskFullError, PermanentError
+from raster import disk, strict_json
+from raster.disk import TEMPORARY_PREFIX
 
 T = TypeVar("T")
 
-TEMPORARY_PREFIX = ".tmp-"
 SAVING_PREFIX = ".saving-"
 """Of unfinished files that people write beside a run: a run that starts leaves them alone."""
 
@@ -65,22 +63,13 @@ def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
     Raises:
         DiskFullError: The disk is full, also where the library that writes says something else.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{prefix}{uuid4().hex[:12]}-{path.name}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except PipelineError:
+        with disk.atomic_path(path, prefix) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno in disk.FULL:
+            raise DiskFullError(f"{path}: {error.strerror}") from error
         raise
-    except Exception as error:
-        # Seen here, because what was written so far makes room again as it goes.
-        if is_full(path.parent):
-            raise DiskFullError(f"{path}: no space left on its disk ({error})") from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:

@@ -1,11 +1,17 @@
-"""Full disks: told by whatever error a library makes of them, or by the room that is left."""
+"""Files written whole, and full disks: told by whatever error a library makes of them, or by the room that is left."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
+
+TEMPORARY_PREFIX = ".tmp-"
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system answers where a disk, or what a user may have of it, is full."""
@@ -57,6 +63,52 @@ def is_full(path: Path) -> bool:
         path: A file or folder, which need not exist.
     """
     return free_bytes(path) < _NEARLY_NOTHING
+
+
+@contextmanager
+def told_of(place: Path, written: Path) -> Iterator[None]:
+    """Name what is being made where the disk is full, while what was written so far still fills it.
+
+    Args:
+        place: What is made, for the message.
+        written: File or folder that is written to.
+
+    Raises:
+        OSError: The disk is full, also where the library that writes says something else; it names `place`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if says_full(error) or is_full(written):
+            what = getattr(error, "strerror", None) or error
+            raise OSError(errno.ENOSPC, f"no space left on its disk ({what})", str(place)) from error
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
+
+    Args:
+        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        prefix: What the temporary name starts with.
+
+    Yields:
+        The name to write to. It keeps the suffix, so that libraries which choose a format by suffix work.
+
+    Raises:
+        OSError: The disk is full, also where the library that writes says something else; it names `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{prefix}{uuid4().hex[:12]}-{path.name}")
+    try:
+        with told_of(path, temporary):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def free_bytes(path: Path) -> int:

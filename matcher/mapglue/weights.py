@@ -19,6 +19,7 @@ from matcher.dense.feature_map import FeatureMapConfig, FeatureMapNetwork
 from matcher.errors import WeightsError
 from matcher.mapglue.config import SHIPPED, SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
+from raster.disk import atomic_path
 from raster.strict_json import JsonError, parse_json
 
 C = TypeVar("C")
@@ -39,9 +40,8 @@ def save_weights(path: Path, model: MapGlue | FeatureMapNetwork, made: dict[str,
     }
     state = {name: value.contiguous() for name, value in state.items()}
     metadata = {**made, "config": json.dumps(asdict(model.config)), "digest": state_digest(state)}
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(save(state, metadata))
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(state, metadata))
 
 
 def load_model(name: str, path: Path | None = None) -> MapGlue:

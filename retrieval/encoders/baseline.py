@@ -14,6 +14,7 @@ from blake3 import blake3
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from raster.disk import atomic_path
 from raster.strict_json import parse_json
 from retrieval.benchmark import Modality
 from retrieval.encoders.base import Encoder, Image
@@ -124,10 +125,8 @@ def save_baseline(
         name: (value.half() if name in learned else value).contiguous().cpu()
         for name, value in towers.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(weights, temporary, {"about": json.dumps(about)})
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary, {"about": json.dumps(about)})
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

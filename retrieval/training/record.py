@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from raster.disk import atomic_path
 from raster.strict_json import read_json
 from retrieval.errors import RetrievalError
 from retrieval.sphere import nearest_km
@@ -45,7 +46,8 @@ class TrainingRecord:
         """Write the record beside the weights."""
         places = [[round(float(lon), 5), round(float(lat), 5)] for lon, lat in self.lonlat]
         path = weights.with_name(weights.name + SUFFIX)
-        path.write_text(json.dumps({"landmarks": list(self.ids), "lonlat": places}, indent=None), encoding="utf-8")
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"landmarks": list(self.ids), "lonlat": places}), encoding="utf-8")
 
 
 def record_of(weights: Path) -> TrainingRecord | None:

@@ -21,6 +21,8 @@ from pipeline.errors import DiskFullError
 from pipeline.ledger import FAILED, Ledger
 from pipeline.run import Request, run
 from pipeline.workspace import Workspace
+from stages.tile.encode import TileFormat
+from stages.tile.rows import Batch, open_store
 
 pytestmark = pytest.mark.integration
 
@@ -61,6 +63,18 @@ def test_a_full_disk_is_said_in_every_stage_and_harms_nothing(tmp_path: Path) ->
         enlarge(disk, "1g")
         assert build(tmp_path, disk / "w") == expected
     assert {"acquire", "tile", "release"} <= where
+
+
+def test_an_array_that_finds_no_room_is_said_before_it_is_written(tmp_path: Path) -> None:
+    """A write into a mapped file that finds no room would end the process."""
+    batch = Batch("001/1", 0, 4, 4, 256)
+    with tmpfs(tmp_path / "disk", "size=4m"):
+        with (
+            pytest.raises(DiskFullError, match=r"disk/tiles/001/1/map/rows-0000.npy: no space left"),
+            open_store(tmp_path / "disk", batch, 256, TileFormat.NONE, 90),
+        ):
+            pass
+        assert [path for path in (tmp_path / "disk").rglob("*") if path.is_file()] == []
 
 
 def mapdata(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
