@@ -8,6 +8,7 @@ edges then lie within a few hundredths of a pixel of where they belong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
