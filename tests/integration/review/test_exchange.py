@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from review_server import Client, Server, serving, tie_point
+from review_server import Client, serving, tie_point
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def server(workspace: Path) -> Iterator[Server]:
-    with serving(workspace) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return Client(server.address)
+@pytest.fixture(scope="module")
+def client(reviewed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a client of a copy of the workspace; no test here saves anything."""
+    workspace = tmp_path_factory.mktemp("exchange") / "work"
+    shutil.copytree(reviewed / "work", workspace)
+    with serving(workspace) as server:
+        yield Client(server.address)
 
 
 def test_points_come_and_go_as_files(client: Client) -> None:
