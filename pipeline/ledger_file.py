@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pipeline.errors import DiskFullError, WorkspaceError
 from pipeline.filesystem import is_local
-from raster.disk import format_bytes, free_bytes
+from raster.disk import format_bytes, free_bytes, is_full, says_full
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID;
@@ -65,9 +65,9 @@ class LedgerFile:
             raise WorkspaceError(f"a run is just beginning in {path.parent.parent}: ask again in a moment.")
 
     def _open_to_read(self) -> sqlite3.Connection:
-        """Open the file, or a copy of it where its folder is read-only: SQLite needs to write beside the file."""
+        """Open the file, or a copy of it where nothing can be written beside it, as SQLite needs to."""
         path = self._path
-        if not os.access(path.parent, os.W_OK):
+        if not os.access(path.parent, os.W_OK) or is_full(path.parent):
             folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="ledger-")))
             for suffix in ("", "-wal", "-journal"):
                 beside = path.with_name(path.name + suffix)
@@ -108,13 +108,14 @@ class LedgerFile:
         except (sqlite3.Error, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             free = format_bytes(free_bytes(self._path.parent))
             code = getattr(error, "sqlite_errorcode", None)
-            if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
-                raise DiskFullError(
-                    f"the ledger {self._path} cannot grow: {error} ({free} free). Make room and run again: it goes on."
-                ) from error
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise WorkspaceError(
                     f"the ledger {self._path} is in use by another process ({error}). Try again once it has ended."
+                ) from error
+            full = code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE) or says_full(error)
+            if full or is_full(self._path.parent):  # SQLite may not say why it cannot write beside the file
+                raise DiskFullError(
+                    f"the ledger {self._path} cannot grow: {error} ({free} free). Make room and run again: it goes on."
                 ) from error
             raise WorkspaceError(
                 f"the ledger {self._path} cannot be used: {error} ({free} free on its disk). "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,13 +110,39 @@ class Journal:
             raise
         return self._add(offset, value)
 
-    def withdraw(self) -> None:
-        """Take back the latest entry: what it says could not be written to the files."""
-        gone = self.entries.pop()
-        self._file.truncate(gone.offset)
-        key = gone.site, gone.action == "tiles"
+    @contextmanager
+    def entered(
+        self, operator: str, site: str, action: str, before: str, after: str, state: Any, summary: str = ""
+    ) -> Iterator[Entry]:
+        """Add an entry before the block that writes the files; take it back if that fails.
+
+        Args:
+            operator: As for `append`, and so are the others.
+            site: The raster pair.
+            action: What was done.
+            before: Tag of the state before.
+            after: Tag of the state after.
+            state: The state after.
+            summary: In a few words.
+
+        Yields:
+            The entry.
+        """
+        entry = self.append(operator, site, action, before, after, state, summary)
+        try:
+            yield entry
+        except BaseException:
+            self._take_back(entry)
+            raise
+
+    def _take_back(self, entry: Entry) -> None:
+        if self.entries[-1] is not entry:
+            return  # somebody else's is behind it
+        self.entries.pop()
+        self._file.truncate(entry.offset)
+        key = entry.site, entry.action == "tiles"
         del self._last[key]
-        earlier = (entry for entry in self.of(gone.site) if (entry.action == "tiles") == key[1])
+        earlier = (each for each in self.of(entry.site) if (each.action == "tiles") == key[1])
         if (last := next(earlier, None)) is not None:
             self._last[key] = last
 

@@ -72,12 +72,9 @@ class Store:
         if not journal.entries or journal.last(site.name) is None:
             # What was there before the first change made here is a state to go back to.
             journal.append("", site.name, "outside", "", present.tag, present.to_json(), "before the first change here")
-        journal.append(operator, site.name, action, present.tag, document.tag, document.to_json(), summary)
-        try:
+        state = document.to_json()
+        with journal.entered(operator, site.name, action, present.tag, document.tag, state, summary):
             write_document(self._root, site, document)
-        except BaseException:
-            journal.withdraw()
-            raise
         return document
 
     def writable(self) -> Journal:

@@ -117,9 +117,10 @@ def test_an_export_on_a_full_disk_is_said_and_harms_nothing(
                 break  # some add very little
             said = capsys.readouterr().err
             assert "no space left on its disk" in said
-            assert f"error: {disk / 'w' / ('release' if target in Format else target)}" in said
+            assert f"error: {disk / 'w' / ('release' if target in {*Format} else target)}" in said
             assert "Make room on its disk and give the same command again" in said
             assert contents(disk / "w") == before
+            assert mapdata(monkeypatch, "status", "--workspace", str(disk / "w")) == 0
         else:
             enlarge(disk, "1g")
             assert mapdata(monkeypatch, *command) == 0
