@@ -17,10 +17,10 @@ from blake3 import blake3
 
 from pipeline.errors import DiskFullError, PermanentError
 from raster import disk, strict_json
-from raster.disk import TEMPORARY_PREFIX
 
 T = TypeVar("T")
 
+TEMPORARY_PREFIX = disk.TEMPORARY_PREFIX
 SAVING_PREFIX = ".saving-"
 """Of unfinished files that people write beside a run: a run that starts leaves them alone."""
 
