@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 import shapely
 
 from cartography.frame import Frame
+from cartography.outlines import Outlines, Path, Shape, inwards_of
 
 SHIFT = 4
 """Fractional bits of coordinates given to OpenCV."""
@@ -30,67 +30,6 @@ _PLAIN_DEPTH = 0.43
 """Subpixels by which a polygon is filled short without antialiasing: OpenCV draws its outline, too."""
 _STRAIGHT_PX = 0.03
 """Vertices no farther from a straight line are left out of it: wide lines are drawn piece by piece, with round ends."""
-
-Path: TypeAlias = np.ndarray
-"""Fixed-point vertices (N, 1, 2) int32 of a line or a ring."""
-
-
-class Shape(NamedTuple):
-    """A polygon ready to be filled, shell before holes: its `rings`, more `lines` to draw along them, its `cores`."""
-
-    rings: list[Path]
-    lines: list[Path]
-    cores: list[Path]
-
-
-class Outlines(NamedTuple):
-    """Many polygons at once: their vertices in the order of their rings, shells before holes."""
-
-    vertices: np.ndarray
-    """(3, V, 2) int32: those of the rings, the second lines and the cores of a `Shape`; (1, V, 2) if not smooth."""
-    rings: np.ndarray
-    """(R + 1,): the first vertex of every ring, and the end."""
-    polygons: np.ndarray
-    """(N + 1,): the first ring of every polygon, and the end."""
-    broad: np.ndarray
-    """(N,) bool: has it lines and cores?"""
-
-    def moved(self, offsets: np.ndarray) -> Outlines:
-        """The polygons displaced by a fixed-point vector (N, 2) each.
-
-        Args:
-            offsets: Displacements (N, 2) in fixed-point units, y down.
-
-        Returns:
-            The same polygons at their new places.
-        """
-        counts = np.diff(self.rings[self.polygons])
-        return self._replace(vertices=self.vertices + np.repeat(offsets, counts, axis=0))
-
-    def shells(self) -> tuple[np.ndarray, np.ndarray]:
-        """The first vertex of every shell, and how many corners it has: (N,) each."""
-        first = self.rings[self.polygons[:-1]]
-        return first, self.rings[self.polygons[:-1] + 1] - first - 1
-
-    def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        """The sides of the shells, polygon by polygon: first vertex (E,), which the second follows; polygon (E,)."""
-        first, counts = self.shells()
-        before = np.cumsum(counts) - counts
-        return np.arange(counts.sum()) + np.repeat(first - before, counts), np.repeat(np.arange(len(counts)), counts)
-
-    def shapes(self) -> list[Shape]:
-        """Every polygon on its own."""
-        cuts = self.rings.tolist()
-        paths = [[vertices[start:end] for start, end in pairwise(cuts)] for vertices in self.vertices[:, :, None]]
-        if len(self.rings) == len(self.polygons):  # no holes
-            return [
-                Shape(*([path] for path in each)) if broad else Shape([each[0]], [], [])
-                for *each, broad in zip(*paths, self.broad.tolist(), strict=True)
-            ]
-        return [
-            Shape(*(path[start:end] for path in paths)) if broad else Shape(paths[0][start:end], [], [])
-            for (start, end), broad in zip(pairwise(self.polygons.tolist()), self.broad.tolist(), strict=True)
-        ]
 
 
 class Canvas:
@@ -204,7 +143,7 @@ class Canvas:
         coordinates, index = shapely.get_coordinates(rings, return_index=True)
         fixed = self.fixed(coordinates)
         starts = np.searchsorted(index, np.arange(len(rings) + 1))
-        inwards = _inwards(fixed, starts[:-1])
+        inwards = inwards_of(fixed, starts[:-1])
         depths = (*_LINE_DEPTHS, _CORE_DEPTH) if self._smooth else (_PLAIN_DEPTH,)
         # What is narrower than its lines is nothing but the outer ones.
         broad = shapely.area(geometries) * self.lengths(1.0) > _CORE_DEPTH / 2 * shapely.length(geometries)
@@ -372,27 +311,6 @@ def _filled(height: int, width: int, colour: Sequence[int]) -> np.ndarray:
 def _pen(width: float) -> int:
     """The `thickness` at which OpenCV's lines are closest to `width` wide: for an even n they measure n + 1.4."""
     return 1 if width < 2.4 else 2 * max(1, round((width - 1.4) / 2))
-
-
-def _inwards(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Displacements (N, 2) that move the edges of closed rings by 1 into the polygon, corners kept.
-
-    Rings of the vertices `points` (N, 2) begin at `starts` (R,); the polygon lies to the right of them (y down).
-    """
-    if len(points) == 0:
-        return points
-    ends = np.r_[starts[1:], len(points)] - 1
-    after = np.roll(points, -1, axis=0)
-    after[ends] = points[starts + 1]
-    edge = (after - points).astype(np.float64)
-    edge /= np.maximum(np.hypot(edge[:, 0], edge[:, 1]), 1e-9)[:, None]
-    normal = np.stack([edge[:, 1], -edge[:, 0]], axis=1)
-    before = np.roll(np.arange(len(points)), 1)
-    before[starts] = ends - 1
-    other = normal[before]
-    cosine = (normal * other).sum(axis=1)
-    # A needle's tip would run far back: it moves as one of its sides does.
-    return np.where((cosine < -0.97)[:, None], normal, (normal + other) / np.maximum(1 + cosine, 0.03)[:, None])
 
 
 def dashed(points: np.ndarray, drawn: float, gap: float) -> list[np.ndarray]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cartography.canvas import Canvas, Path
+from cartography.canvas import Canvas
 from cartography.chunks import assemble, chunk_frame
 from cartography.frame import Frame
+from cartography.outlines import Path
 from cartography.scene import AreaKind, Rail, Road, Scene, SceneSource, Waterway, geometries
 from cartography.style import AREA_ORDER
 

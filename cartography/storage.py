@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 
 from cartography.scene import LAYERS, Scene, geometries
+from raster.strict_json import parse_json
 
 _FORMAT = 1
 
@@ -59,13 +60,13 @@ def load_scene(path: Path) -> Scene:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            head = json.loads(archive["head"].tobytes())
+            head = parse_json(archive["head"].tobytes())
             if head["format"] != _FORMAT:
                 raise SceneFileError(
                     f"{path}: format {head['format']}, this version reads {_FORMAT}; write the file again"
                 )
             layers = {name: _layer(archive, name) for name in LAYERS}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise SceneFileError(f"{path} is no scene file ({error}); write one with save_scene") from error
     return Scene(tuple(head["bounds"]), head["ground"], head["crs"], **layers)
 
@@ -73,7 +74,7 @@ def load_scene(path: Path) -> Scene:
 def _layer(archive: Any, name: str) -> tuple[Any, ...]:
     blob, ends = archive[f"{name}.wkb"].tobytes(), np.cumsum(archive[f"{name}.sizes"]).tolist()
     shapes = shapely.from_wkb([blob[start:end] for start, end in zip([0, *ends], ends, strict=False)])
-    columns = json.loads(archive[f"{name}.attributes"].tobytes())
+    columns = parse_json(archive[f"{name}.attributes"].tobytes())
     return tuple(LAYERS[name](shape, *row) for shape, row in zip(shapes, zip(*columns, strict=True), strict=True))
 
 

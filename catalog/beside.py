@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from catalog.errors import CatalogError
 from catalog.manifest import published, read_manifest
 from catalog.model import CARD_NAME, CHECKSUMS_NAME, Json
 from catalog.pixels import Pixels, read_summary
-from catalog.swap import recover, swap_in
+from catalog.swap import filling
 from catalog.untrusted import inside
 
 
@@ -60,17 +59,10 @@ def exporting(release: Path, target: Path, splits: Sequence[str]) -> Iterator[Ex
     strange = sorted(set(splits) - set(schema.splits))
     if strange:
         raise CatalogError(f"{release}: has no split {strange[0]!r}; its splits are {', '.join(schema.splits)}")
-    recover(target)
     if target.exists() and not (target / CHECKSUMS_NAME).is_file():
         raise CatalogError(f"{target}: is there and is no earlier export; move it away first")
     rows = published(read_manifest(schema, release))
     chosen = {split: rows.filter(pc.equal(rows["split"], split)) for split in splits or schema.splits}
-    new = target.with_name(f".tmp-{target.name}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
+    with filling(target) as new:
         yield Export(release, new, Pixels(schema, release, layouts[0], rows.num_rows), chosen)
         write_checksums(new / CHECKSUMS_NAME, {name: digest(new / name) for name in files_below(new)})
-        swap_in(new, target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

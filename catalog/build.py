@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,7 +39,7 @@ from catalog.schema import Schema, conform
 from catalog.stac import THUMBNAILS, write_stac
 from catalog.stac_table import write_table
 from catalog.store import write_store
-from catalog.swap import recover, swap_in
+from catalog.swap import filling
 
 LAYOUT_VERSION = 1
 """Of the release's folder; raised when a reader of the old one would fail."""
@@ -76,15 +75,8 @@ def build_release(
             f"the table of sources must have every {schema.noun}"
         )
     schema.check(contents, manifest)
-    recover(target)
-    new = target.with_name(f".tmp-{target.name}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
+    with filling(target) as new:
         _fill(schema, new, contents, manifest, sources, root, chosen)
-        swap_in(new, target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _fill(

@@ -9,6 +9,7 @@ Every file is a Cloud-Optimized GeoTIFF, packed by DEFLATE, which every build of
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from rasterio.errors import RasterioError
 
 from catalog.beside import Export, exporting
 from catalog.errors import CatalogError
+from raster.disk import free_bytes, says_full
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 """Media type of a GeoTIFF with overviews whose parts lie in the order in which readers want them."""
@@ -76,6 +78,7 @@ def write_cog(source: Path, target: Path) -> None:
 
     Raises:
         CatalogError: The raster is missing or cannot be read.
+        OSError: The disk is full.
     """
     if not source.exists():
         raise CatalogError(f"{source}: is missing though a finished unit made it; run the pipeline again")
@@ -83,6 +86,9 @@ def write_cog(source: Path, target: Path) -> None:
     try:
         rasterio.shutil.copy(source, target, **_OPTIONS, overview_resampling="AVERAGE")
     except (RasterioError, CPLE_BaseError) as error:  # copying raises GDAL's own errors
+        # GDAL may not say that the disk was full, and has removed by now what filled it.
+        if says_full(error) or free_bytes(target) < 2 * source.stat().st_size:
+            raise OSError(errno.ENOSPC, f"no space left on its disk ({error})", str(target)) from error
         raise CatalogError(f"{source}: cannot be read ({error}); run the pipeline again") from error
 
 

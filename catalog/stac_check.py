@@ -152,7 +152,7 @@ def _check_schema(where: str, value: Json) -> Iterator[Problem]:
             if not validator.is_valid(value):
                 for error in validator.iter_errors(value):
                     yield Problem(where, _explain(error), _REMEDY)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         yield Problem(where, f"cannot be checked ({error})", _REMEDY)
 
 

@@ -6,11 +6,40 @@ import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from raster.disk import told_of
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+
+
+@contextmanager
+def filling(place: Path) -> Iterator[Path]:
+    """Yield a new folder to fill, which is put in the place of an old one on a clean exit; else nothing changes.
+
+    Args:
+        place: Final place; it need not exist.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        OSError: The disk is full, also where the library that writes says something else; it names `place`.
+    """
+    recover(place)
+    new = place.with_name(f".tmp-{place.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        with told_of(place, new):
+            yield new
+            swap_in(new, place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def swap_in(new: Path, place: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 
 import mapdata
 from mapdata import commands
+from raster.disk import problem_of_a_disk
 
 THREAD_SETTINGS = {"OMP_WAIT_POLICY": "passive"}
 """Waiting threads must sleep: spinning, they take the processor from other processes (torch on two threads was measured
@@ -42,7 +43,7 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Entry point of the console command. Errors that a room raises on purpose become one message and an exit status.
 
-    Their base class in each room declares the attribute `exit_status`.
+    Their base class in each room declares the attribute `exit_status`. What a disk refuses becomes one, too.
     """
     for name, value in THREAD_SETTINGS.items():
         os.environ.setdefault(name, value)  # before torch is imported, which reads it then
@@ -52,10 +53,12 @@ def main() -> None:
     try:
         build_app()()
     except Exception as error:
-        status = getattr(error, "exit_status", None)
+        status, message = getattr(error, "exit_status", None), str(error)
         if not isinstance(status, int):
+            status, message = 1, problem_of_a_disk(error)
+        if not message:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(status)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -44,7 +44,7 @@ def read_weights(path: Path, read: Callable[[Path], T]) -> T:
         raise WeightsError(f"{describe(path)}: not a readable weights file ({reason}): fetch it again") from error
 
 
-def load_strictly(network: nn.Module, state: dict[str, object], path: Path) -> None:
+def load_strictly(network: nn.Module, state: Mapping[str, object], path: Path) -> None:
     """Load parameters into a network. Buffers that the network computes itself may be missing, nothing else.
 
     Args:

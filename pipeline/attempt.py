@@ -14,13 +14,11 @@ from typing import Any
 
 from pipeline.code import Code
 from pipeline.errors import DiskFullError, PermanentError, TransientError
-from pipeline.files import NEARLY_NOTHING
 from pipeline.stage import Result, Stage, Unit
 from pipeline.unit_progress import telling
-from pipeline.workspace import DISK_FULL, format_bytes, free_bytes, working_for
+from pipeline.workspace import working_for
+from raster.disk import format_bytes, free_bytes, is_full, says_full
 
-# Libraries in C say this in words only.
-_FULL_WORDS = re.compile(r"no space left on device|disk quota exceeded|disk full", re.IGNORECASE)
 _SECRETS = re.compile(
     r"(?i)\b((?:access_?|api_?|subscription-)?(?:key|token)|password|secret|signature|sig)=[^&\s'\"]+"
 )
@@ -126,7 +124,8 @@ def describe(error: Exception, workspace: Path) -> Failure:
     text = without_secrets(str(error) or type(error).__name__)
     if isinstance(error, DiskFullError):
         return Failure(Kind.DISK_FULL, text)
-    if _is_disk_full(error, workspace):
+    foreseen = isinstance(error, PermanentError | TransientError)
+    if says_full(error) or (not foreseen and is_full(workspace)):
         named = getattr(error, "filename", None) or workspace
         return Failure(Kind.DISK_FULL, f"{named}: no space left ({format_bytes(free_bytes(workspace))} free): {text}")
     if isinstance(error, PermanentError):
@@ -140,15 +139,3 @@ def describe(error: Exception, workspace: Path) -> Failure:
 def without_secrets(text: str) -> str:
     """Return `text` with the values of keys, tokens and passwords in URLs blotted out."""
     return _SECRETS.sub(r"\1=***", text)
-
-
-def _is_disk_full(error: BaseException, workspace: Path) -> bool:
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, DiskFullError) or (isinstance(chain, OSError) and chain.errno in DISK_FULL):
-            return True
-        if _FULL_WORDS.search(str(chain)):
-            return True
-        chain = chain.__cause__ or chain.__context__
-    # Some libraries fail without a word when a write does.
-    return not isinstance(error, PermanentError | TransientError) and free_bytes(workspace) < NEARLY_NOTHING

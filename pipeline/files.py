@@ -12,19 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from blake3 import blake3
 
-from pipeline.errors import DiskFullError, PermanentError, PipelineError
+from pipeline.errors import DiskFullError, PermanentError
+from raster import disk, strict_json
 
 T = TypeVar("T")
 
-TEMPORARY_PREFIX = ".tmp-"
+TEMPORARY_PREFIX = disk.TEMPORARY_PREFIX
 SAVING_PREFIX = ".saving-"
 """Of unfinished files that people write beside a run: a run that starts leaves them alone."""
-NEARLY_NOTHING = 64 * 1024
-"""A disk with fewer bytes left than this is full."""
 
 
 def digest_bytes(data: bytes | memoryview) -> str:
@@ -65,22 +63,13 @@ def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
     Raises:
         DiskFullError: The disk is full, also where the library that writes says something else.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{prefix}{uuid4().hex[:12]}-{path.name}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except PipelineError:
+        with disk.atomic_path(path, prefix) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno in disk.FULL:
+            raise DiskFullError(f"{path}: {error.strerror}") from error
         raise
-    except Exception as error:
-        # Seen here, because what was written so far makes room again as it goes.
-        if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
-            raise DiskFullError(f"{path}: no space left on its disk ({error})") from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
@@ -122,8 +111,8 @@ def read_json(path: Path, parse: Callable[[Any], T]) -> T:
         PermanentError: It is missing, or damaged; the message names it.
     """
     try:
-        return parse(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return parse(strict_json.read_json(path))
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise PermanentError(f"{path}: missing or damaged ({error!r}); verify the workspace") from error
 
 

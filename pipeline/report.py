@@ -18,7 +18,8 @@ from pipeline.ledger import REFUSED, Ledger, Record, State
 from pipeline.leftovers import find_leftovers
 from pipeline.run import Summary
 from pipeline.unit_progress import read_standings
-from pipeline.workspace import Workspace, format_bytes
+from pipeline.workspace import Workspace
+from raster.disk import format_bytes
 
 _SHOWN_UNITS = 20
 _PICTURES = (".jpg", ".png", ".webp")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
@@ -12,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import distributions
 from pathlib import Path
 from types import FrameType
@@ -27,6 +26,10 @@ from pipeline.runner import Runner
 from pipeline.stage import Stage
 from pipeline.unit_progress import forget_standings
 from pipeline.workspace import Workspace, now
+from raster.strict_json import read_json
+
+_STAMP = "%Y%m%dT%H%M%S.%f"
+"""To the microsecond, so that records sort in the order of the runs."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,8 @@ def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) ->
         Stopped: A signal asked the run to stop. After each of these the same call goes on where it was.
     """
     started = time.monotonic()
-    # To the microsecond, so that records sort in the order of the runs.
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(3)}"
     with workspace.lock("a run"), _stopping_on_signals(), reporter(workspace.root) as progress:
+        run_id = _new_id(workspace.runs)
         with workspace.writing():
             workspace.hand_over(run_id)
             forget_standings(workspace.root)
@@ -102,6 +104,16 @@ def run(stages: Sequence[Stage[Any]], workspace: Workspace, request: Request) ->
             seconds = time.monotonic() - started
             refused = ledger.in_states(REFUSED)
             return Summary(run_id, ledger.counts(), ledger.failures(), seconds, refused, ledger.said())
+
+
+def _new_id(runs: Path) -> str:
+    """Return an id that sorts behind those of all runs before, also where the clock was set back since."""
+    moment = datetime.now(UTC)
+    latest = max((path.stem for path in runs.glob("*.json")), default="")
+    with suppress(ValueError, OverflowError):  # a file of somebody else
+        before = datetime.strptime(latest.partition("Z")[0], _STAMP).replace(tzinfo=UTC)
+        moment = max(moment, before + timedelta(microseconds=1))
+    return f"{moment:{_STAMP}}Z-{secrets.token_hex(3)}"
 
 
 def _executor(workspace: Workspace, run_id: str, request: Request) -> AbstractContextManager[Executor]:
@@ -148,8 +160,8 @@ def _recorded(workspace: Workspace, run_id: str, request: Request) -> Iterator[N
 def _close_killed(workspace: Workspace) -> None:
     """Say in the records of runs that could not do it themselves that they were killed. The lock is held: none runs."""
     for path in sorted(workspace.runs.glob("*.json")):
-        with suppress(ValueError, AttributeError, OSError, RecursionError):
-            record = json.loads(path.read_bytes())
+        with suppress(ValueError, AttributeError, OSError):
+            record = read_json(path)
             if record.get("outcome") == "running":
                 write_json(path, record | {"outcome": f"killed before {now()}: it could not say when"})
 

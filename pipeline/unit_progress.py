@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipeline.files import digest_bytes
+from raster.strict_json import read_json
 
 FOLDER = "engine/progress"
 _WRITE_EVERY_SECONDS = 1.0
@@ -164,8 +165,8 @@ def read_standings(root: Path) -> list[Standing]:
     """Return where the units stand that are being done, by stage and name. What cannot be read is left out."""
     found = []
     for path in (root / FOLDER).glob("*.json"):
-        with suppress(OSError, ValueError, TypeError, RecursionError):
-            found.append(Standing(**json.loads(path.read_bytes())))
+        with suppress(OSError, ValueError, TypeError):
+            found.append(Standing(**read_json(path)))
     return sorted(found, key=lambda each: (each.stage, each.unit))
 
 

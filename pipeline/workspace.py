@@ -14,7 +14,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -24,10 +23,11 @@ from pathlib import Path
 
 from pipeline.errors import DiskFullError, TransientError, WorkspaceError
 from pipeline.files import write_json
+from raster.disk import FULL, format_bytes, free_bytes
+from raster.strict_json import read_json
 
 LAYOUT = 1
 HAND_OVER_SECONDS = 120.0
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Workspace:
@@ -74,7 +74,7 @@ class Workspace:
             where = (
                 f"workspace {self.root} cannot be written: {error.strerror or error} ({error.filename or self.root})"
             )
-            if error.errno in DISK_FULL:
+            if error.errno in FULL:
                 free = format_bytes(free_bytes(self.root))
                 raise DiskFullError(
                     f"{where}, {free} free. Make room and run again: it goes on where it was."
@@ -85,13 +85,13 @@ class Workspace:
 
     def _check_layout(self) -> None:
         try:
-            layout = json.loads(self._version.read_text())["layout"]
+            layout = read_json(self._version)["layout"]
         except FileNotFoundError:
             raise WorkspaceError(
                 f"{self.root} is not a workspace (no {self._version.relative_to(self.root)} in it). "
                 "Give the folder of an earlier run with --workspace."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
                 f"{self._version} cannot be read: {error}. Restore it, or start another workspace."
             ) from error
@@ -136,8 +136,8 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                with suppress(ValueError, AttributeError, OSError, RecursionError):
-                    return unknown | {key: str(value) for key, value in json.loads(path.read_text()).items()}
+                with suppress(ValueError, AttributeError, OSError):
+                    return unknown | {key: str(value) for key, value in read_json(path).items()}
                 return unknown
         return None
 
@@ -208,22 +208,6 @@ def working_for(root: Path, run_id: str) -> Iterator[None]:
         if file.read() != run_id:
             raise TransientError(f"another run has taken over the workspace {root}; this unit is left to it.")
         yield
-
-
-def free_bytes(path: Path) -> int:
-    """Return the bytes that can still be written on the disk of `path` (or of its nearest parent that exists)."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
-
-
-def format_bytes(count: float) -> str:
-    """Return a number of bytes for people: "1.5 GiB"."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def now() -> str:

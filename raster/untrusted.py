@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -13,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raster import strict_json
 from raster.errors import UntrustedError
+from raster.strict_json import JsonError
 
 MAX_JSON_BYTES = 2**24
 """Size of the largest JSON file of a release that is read."""
@@ -56,11 +57,9 @@ def read_json(root: Path, name: str) -> Any:
         UntrustedError: It is no plain file inside the release, too large, nested too deeply or no JSON.
     """
     path = inside(root, name)
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise UntrustedError(f"{path}: has more than {MAX_JSON_BYTES} bytes, as no JSON file of a release has")
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return strict_json.read_json(path, MAX_JSON_BYTES)
+    except (OSError, JsonError) as error:
         raise UntrustedError(f"{path}: cannot be read as JSON ({error})") from error
 
 

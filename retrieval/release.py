@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import pyarrow as pa
 import shapely
 
 from raster.errors import UntrustedError
+from raster.strict_json import JsonError, parse_json
 from raster.untrusted import inside, read_table
 from retrieval.benchmark import DISTRACTOR, Benchmark, Items, Modality
 from retrieval.errors import RetrievalError
@@ -152,8 +152,8 @@ def _texts(root: Path, rows: Sequence[Row], number: Mapping[str, int]) -> Items:
 def _sections(root: Path, entry: Row) -> list[str]:
     """Return the texts of an article's sections."""
     try:
-        value = json.loads(entry["sections"])
-    except (ValueError, RecursionError):
+        value = parse_json(entry["sections"])
+    except JsonError:
         value = None
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise RetrievalError(

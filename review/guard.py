@@ -13,7 +13,9 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pipeline.errors import PipelineError
+from raster.disk import problem_of_a_disk
 from raster.errors import RasterError
+from raster.strict_json import parse_json
 from review.errors import Refused
 from review.sessions import Session, Sessions
 
@@ -44,9 +46,9 @@ def cookie_name(port: int) -> str:
 async def body_of(request: web.Request) -> dict[str, Any]:
     """Return the JSON object that a request brings. Raises Refused (400) where it is none, or holds what is no text."""
     try:
-        value = await request.json()
+        value = await request.json(loads=parse_json)
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could be neither journaled nor written
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(value, dict):
         raise Refused(400, "the body must be a JSON object")
@@ -87,7 +89,8 @@ def guarded(sessions: Sessions, port: int, allowed: tuple[str, ...]) -> Middlewa
             response = web.json_response({"error": str(error)}, status=409)
         except OSError as error:
             log.exception("%s %s", request.method, request.path)
-            response = web.json_response({"error": f"the server cannot read or write: {error.strerror}"}, status=507)
+            what = problem_of_a_disk(error) or str(error.strerror)
+            response = web.json_response({"error": f"the server cannot read or write: {what}"}, status=507)
         except Exception as error:
             # A page that is answered nothing it can read would take the server for gone, and ask for ever.
             log.exception("%s %s", request.method, request.path)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.workspace import now
+from raster.strict_json import JsonError, parse_json
 from review.errors import ReviewError
 
 
@@ -33,8 +34,8 @@ def hold(folder: Path, address: str, operator: str) -> Iterator[None]:
         except OSError:
             file.seek(0)
             held = {"pid": "unknown", "host": "unknown", "since": "just now", "address": "unknown", "operator": ""}
-            with suppress(ValueError, TypeError, RecursionError):
-                held |= json.loads(file.read())
+            with suppress(JsonError, TypeError):
+                held |= parse_json(file.read())
             raise ReviewError(
                 f"{folder.parent} is being reviewed already by {held['operator'] or 'somebody'} (process {held['pid']} "
                 f"on {held['host']}, since {held['since']}, at {held['address']}). Ask them for an invitation, which "

@@ -118,8 +118,8 @@ class Pairs:
         if last is None or _ordered(_tiles_state(journal, name, last.number)) != _ordered(present):
             outside = "before the first change here" if last is None else "changed outside the page"
             last = journal.append("", name, "tiles", "", "", [vars(each) for each in present], outside)
-        entry = journal.append(operator, name, "tiles", "", "", [vars(each) for each in said], what)
-        write_tile_verdicts(tiles_file(self._sites.root, name), said)
+        with journal.entered(operator, name, "tiles", "", "", [vars(each) for each in said], what) as entry:
+            write_tile_verdicts(tiles_file(self._sites.root, name), said)
         self._gallery.said(name, said)
         return {"site": name, "back_to": last.number, "present": entry.number}
 

@@ -71,8 +71,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         ready: Is called with the address, which lets one browser in.
 
     Raises:
-        ReviewError: Another server has the workspace, the port is taken, the host is not allowed, or the operator has
-            no name.
+        ReviewError: Another server has the workspace, it cannot be written, the port is taken, the host is not allowed,
+            or the operator has no name.
         WorkspaceError: The folder is no workspace.
     """
     if not is_loopback(settings.host) and not settings.allow_hosts:
@@ -95,8 +95,14 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
             journal = None
         else:
             folder = workspace.root / FOLDER
-            stack.enter_context(hold(folder, address, operator))
-            journal = Journal(folder / "journal.jsonl")
+            try:
+                stack.enter_context(hold(folder, address, operator))
+                journal = Journal(folder / "journal.jsonl")
+            except OSError as error:
+                raise ReviewError(
+                    f"{folder} cannot be written: {error.strerror or error}. Make room or fix its permissions; "
+                    "--read-only looks without writing."
+                ) from error
             stack.callback(journal.close)
         sessions = Sessions(None if settings.read_only else folder / "sessions.json")
         app = build_app(workspace, folder, journal, sessions, settings, port)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from raster.strict_json import read_json
 from review.errors import Refused
 
 TOKEN_SECONDS = 24 * 3600.0
@@ -37,8 +38,8 @@ class Sessions:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._sessions: dict[str, Session] = {}
         if path is not None:
-            with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-                kept = json.loads(path.read_text())
+            with suppress(OSError, ValueError, TypeError, AttributeError):
+                kept = read_json(path)
                 self._sessions = {str(key): Session(str(name)) for key, name in kept.items()}
 
     def invite(self, operator: str) -> str:
@@ -77,9 +78,11 @@ class Sessions:
             return
         kept = {key: session.operator for key, session in self._sessions.items()}
         beside = self._path.with_name(self._path.name + ".new")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(kept, file)
-        beside.replace(self._path)
+        # On a full disk a session ends with the server; the page can still be looked at.
+        with suppress(OSError):
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(kept, file)
+            beside.replace(self._path)
 
 
 def named(operator: str) -> str:

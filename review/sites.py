@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pipeline.ledger import Ledger, State
 from pipeline.stage import Outcome
 from pipeline.workspace import Workspace
 from raster.grid import Grid
+from raster.strict_json import read_json
 from review.errors import Refused
 from stages.align import AlignParams
 from stages.rasters import SIDES
@@ -142,8 +142,8 @@ class Sites:
 
     def _recorded(self, stage: str) -> Mapping[str, Any]:
         records = sorted(self.workspace.runs.glob("*.json"))
-        with suppress(OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
-            found: Mapping[str, Any] = json.loads(records[-1].read_bytes())["config"]["stages"][stage]
+        with suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+            found: Mapping[str, Any] = read_json(records[-1])["config"]["stages"][stage]
             return found
         return {}
 

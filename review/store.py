@@ -60,6 +60,7 @@ class Store:
 
         Raises:
             Refused: 412 where the present state is another, with that state; 403 where nothing may be written.
+            DiskFullError, OSError: The files cannot be written; the journal is as it was.
         """
         journal = self.writable()
         present = self.get(site)
@@ -71,8 +72,9 @@ class Store:
         if not journal.entries or journal.last(site.name) is None:
             # What was there before the first change made here is a state to go back to.
             journal.append("", site.name, "outside", "", present.tag, present.to_json(), "before the first change here")
-        journal.append(operator, site.name, action, present.tag, document.tag, document.to_json(), summary)
-        write_document(self._root, site, document)
+        state = document.to_json()
+        with journal.entered(operator, site.name, action, present.tag, document.tag, state, summary):
+            write_document(self._root, site, document)
         return document
 
     def writable(self) -> Journal:

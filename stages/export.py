@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from catalog.model import RELEASE_NAME, Benchmark, Format
@@ -11,6 +10,7 @@ from pipeline.errors import PermanentError, WorkspaceError
 from pipeline.ledger import Ledger
 from pipeline.stage import RunView
 from pipeline.workspace import Workspace
+from raster.strict_json import read_json
 from stages.benchmark import FOLDER as BENCHMARK
 from stages.release import FOLDER, ReleaseParams, ReleaseStage, write_release
 
@@ -48,9 +48,9 @@ def export_release(workspace: Workspace, formats: Iterable[str]) -> list[str]:
 
 def _present(workspace: Workspace) -> list[Format]:
     try:
-        summary = json.loads((workspace.root / FOLDER / RELEASE_NAME).read_bytes())
+        summary = read_json(workspace.root / FOLDER / RELEASE_NAME)
         return [Format(name) for name in summary["formats"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return []  # absent or damaged: this export repairs it
 
 
@@ -60,9 +60,9 @@ def _benchmark(workspace: Workspace, manifest: str) -> Benchmark:
     if not path.exists():
         return Benchmark()
     try:
-        results = json.loads(path.read_bytes())
+        results = read_json(path)
         if results["set"].get("manifest") != manifest:
             return Benchmark()
         return Benchmark(results["set"]["split"], results["headline"], f"Shares from 0 to 1: {measured(results)}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentError(f"{path}: damaged ({error!r}); remove it, or run `mapdata benchmark` again") from error

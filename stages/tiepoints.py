@@ -26,6 +26,7 @@ from pipeline.files import write_saved
 from raster.grid import Grid, reproject
 from raster.homography import FloatArray
 from raster.pixels import from_corner, to_corner
+from raster.strict_json import JsonError, parse_json
 
 SUFFIXES = (".points", ".geojson", ".csv")
 SAME_POINT_PX = 0.1
@@ -139,9 +140,14 @@ def _text(path: Path) -> str:
             raise PermanentError(f"{path}: not a file")
         if path.stat().st_size > MAX_BYTES:
             raise PermanentError(f"{path}: over {MAX_BYTES >> 20} MiB is no file of tie points")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PermanentError(f"{path}: cannot read tie points ({error}); save it as UTF-8") from error
+    except OSError as error:
         raise PermanentError(f"{path}: cannot read tie points ({error})") from error
+    if "\0" in text:
+        raise PermanentError(f"{path}: holds null characters, as no text in UTF-8 does; save it as UTF-8")
+    return text
 
 
 def write_tiepoints(path: Path, points: Sequence[TiePoint], visible_grid: Grid | None = None) -> None:
@@ -277,9 +283,9 @@ def _qgis_text(points: Sequence[TiePoint], grid: Grid | None) -> str:
 def _read_geojson(text: str, path: Path) -> list[TiePoint]:
     """Features whose properties hold the fields of a tie point; their geometry is not used."""
     try:
-        features = json.loads(text)["features"]
+        features = parse_json(text)["features"]
         return [_point(feature["properties"], f"{path}, feature {i}", i) for i, feature in enumerate(features, 1)]
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
+    except (JsonError, KeyError, TypeError) as error:
         raise PermanentError(f"{path}: not a GeoJSON FeatureCollection of tie points ({error!r})") from error
 
 

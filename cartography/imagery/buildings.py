@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import shapely
 
-from cartography.canvas import UNIT, Canvas, Outlines, Path, Shape
+from cartography.canvas import UNIT, Canvas
 from cartography.hashing import mix, unit
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.palette import Paint, Palette, shade, shades
 from cartography.imagery.roofs import Face, facing, roof_faces
+from cartography.outlines import Outlines, Path, Shape
 from cartography.scene import Building, geometries
 
 _WALLS = np.array([(176, 168, 156, 0), (198, 194, 188, 0), (146, 136, 126, 0), (164, 150, 140, 0), (122, 126, 132, 0)])

@@ -10,11 +10,12 @@ from operator import itemgetter
 import numpy as np
 import shapely
 
-from cartography.canvas import Canvas, Path, dashed
+from cartography.canvas import Canvas, dashed
 from cartography.hashing import mix, unit, unit_of
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.palette import Paint, Palette, shade, shades
 from cartography.imagery.textures import row_class, surface
+from cartography.outlines import Path
 from cartography.scene import Area, Rail, Road, Scene, Waterway, geometries
 from cartography.style import AREA_ORDER, ROAD_ORDER
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cartography.canvas import Outlines
 from cartography.imagery.conditions import Conditions
 from cartography.imagery.palette import Paint, shades
+from cartography.outlines import Outlines
 from cartography.scene import RoofShape
 
 

@@ -6,7 +6,6 @@ order of time, what each is stands in the JSON. A distractor is a sample of one 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Any
 import pyarrow as pa
 import shapely
 
+from catalog.errors import CatalogError
 from catalog.model import EXTENSIONS, Json
 from catalog.untrusted import read_table
+from raster.strict_json import parse_json
 
 _FACTS = (
     "image_id", "year", "title", "author", "image_licence", "image_attribution", "image_source", "flags", "outdoor",
@@ -41,9 +42,18 @@ def landmark_bundles(release: Path, rows: pa.Table) -> Iterator[tuple[str, Json,
     landmarks = {row["landmark_id"]: row for row in read_table(release, "landmarks.parquet").to_pylist()}
     texts: dict[str, list[_Row]] = defaultdict(list)
     for row in read_table(release, "texts.parquet").to_pylist():
-        texts[row["landmark_id"]].append({**row, "sections": json.loads(row["sections"])})
+        texts[row["landmark_id"]].append({**row, "sections": _sections(release, row)})
     for sample, images in _grouped(rows.sort_by("landmark_id")):
         yield _bundle(sample, images, landmarks.get(sample), texts.get(sample, ()))
+
+
+def _sections(release: Path, row: _Row) -> Json:
+    try:
+        return dict(parse_json(row["sections"]))
+    except (ValueError, TypeError) as error:
+        raise CatalogError(
+            f"{release}: the sections of {row['landmark_id']} are no texts by title ({error}); verify the release"
+        ) from error
 
 
 def _grouped(rows: pa.Table) -> Iterator[tuple[str, list[_Row]]]:

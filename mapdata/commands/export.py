@@ -75,10 +75,9 @@ def export(
     formats: list[str] = []
     with place.lock("mapdata export"):
         if ExportFormat.MMLANDMARKS in to:
-            from stages.landmarks.official import write_official, write_shards
+            from stages.landmarks.official import write_official
 
             write_official(place.root / "release", place.root / "mmlandmarks")
-            write_shards(place.root / "mmlandmarks")
         if parts:
             from stages.export import export_release
 

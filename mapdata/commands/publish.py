@@ -37,7 +37,8 @@ def publish(
     from catalog.publish import publish_release
     from catalog.verify import verify_apart
     from pipeline.report import print_json
-    from pipeline.workspace import Workspace, format_bytes
+    from pipeline.workspace import Workspace
+    from raster.disk import format_bytes
 
     place = Workspace(workspace)
     release = place.root / "release"

@@ -49,14 +49,12 @@ def _train_matcher(config: Path, device: str) -> None:
     import torch
 
     from matcher.training.config import TrainingConfig
-    from matcher.training.record import write_record
     from matcher.training.run import train as run
     from pipeline.config import read_model
 
     settings = read_model(config, TrainingConfig)
     progress = run(settings, torch.device(device))
     weights = settings.output / "weights.safetensors"
-    write_record(settings, weights.with_name(weights.name + ".training.json"))
     typer.echo(f"{settings.output}: {progress.step} steps done; weights and the record of their data in {weights}")
 
 

@@ -87,7 +87,7 @@ def retry(
 def verify(workspace: _Workspace, as_json: AsJson = False) -> None:
     """Check every file that the ledger knows by size and digest, then the release, where there is one.
 
-    Needs no network. Exit status 1 if anything is wrong.
+    Needs no network. Exit status 1 if anything is wrong. Beside a run, faults may be files that it is just replacing.
 
     Example: `mapdata verify --workspace work/demo`
     """
@@ -99,6 +99,7 @@ def verify(workspace: _Workspace, as_json: AsJson = False) -> None:
     from stages.release import FOLDER
 
     place = Workspace(workspace)
+    holder = place.holder()
     with Ledger(place.ledger, read_only=True) as ledger:
         checked, faults = verify_outputs(place.root, ledger)
     again = f"mapdata retry --workspace {workspace} --state done"
@@ -115,6 +116,13 @@ def verify(workspace: _Workspace, as_json: AsJson = False) -> None:
     for problem in problems or ():
         remedy = problem.remedy.replace("--workspace DIR", f"--workspace {workspace}")
         found.append({"path": f"{FOLDER}/{problem.path}", "what": problem.what, "remedy": remedy})
+    holder = holder or place.holder()
+    if found and holder:
+        typer.echo(
+            f"{holder['purpose']} is going on (process {holder['pid']} on {holder['host']}): faults may be files that "
+            "it is just replacing. Verify again once it has ended.",
+            err=True,
+        )
     if as_json:
         verified = {"workspace": str(workspace), "files": checked, "release": problems is not None, "faults": found}
         print_json(verified)
@@ -142,7 +150,8 @@ def prune(
     from pipeline.ledger import Ledger
     from pipeline.leftovers import find_leftovers, remove_leftovers
     from pipeline.report import print_json
-    from pipeline.workspace import Workspace, format_bytes
+    from pipeline.workspace import Workspace
+    from raster.disk import format_bytes
 
     place = Workspace(workspace)
     if dry_run:

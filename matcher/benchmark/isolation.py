@@ -21,6 +21,7 @@ from matcher.benchmark.readers import PairSpec, open_pairs
 from matcher.benchmark.rows import FAILED, Outcome, make_row
 from matcher.errors import InputError, MatcherUnavailable
 from raster.levels import Level, Levels
+from raster.strict_json import JsonError, parse_json
 
 START_LIMIT_S = 600.0
 """Loading a matcher may mean reading gigabytes of weights."""
@@ -222,8 +223,8 @@ class _Process:
                 return None
         line, _, self.buffer = self.buffer.partition(b"\n")
         try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
+            answer = parse_json(line)
+        except JsonError:
             answer = None
         self.strange = not isinstance(answer, dict)
         return None if self.strange else answer

@@ -6,7 +6,6 @@ A training writes beside its weights `<weights>.training.json`: `digests`, BLAKE
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import shapely
 from matcher.benchmark.pairs import PairSource
 from matcher.errors import InputError
 from matcher.registry import weights_files
+from raster.strict_json import read_json
 
 SUFFIX = ".training.json"
 
@@ -48,9 +48,9 @@ def read_record(path: Path) -> TrainingRecord:
         InputError: It cannot be read or understood.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = read_json(path)
         return TrainingRecord(frozenset(value["digests"]), shapely.STRtree(shapely.from_wkt(value["footprints"])))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, shapely.GEOSException) as error:
+    except (OSError, ValueError, KeyError, TypeError, shapely.GEOSException) as error:
         raise InputError(f"{path}: not a record of training ({error}); write it again with the training") from error
 
 

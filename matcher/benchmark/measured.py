@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from matcher.benchmark.metrics import corner_error_of
 from matcher.benchmark.rows import ROWS
 from matcher.errors import InputError
+from raster.strict_json import parse_json
 
 _METADATA = b"mapdata:benchmark"
 _TOLERANCE_PX = 1e-6
@@ -70,8 +71,8 @@ def batches_in(folder: Path) -> Iterator[tuple[Path, Batch]]:
             schema = pq.read_schema(path)
             text = (schema.metadata or {}).get(_METADATA)
             if text is not None and schema.names == ROWS.names:
-                yield path, Batch(**json.loads(text))
-        except (OSError, pa.ArrowInvalid, ValueError, TypeError, RecursionError):
+                yield path, Batch(**parse_json(text))
+        except (OSError, pa.ArrowInvalid, ValueError, TypeError):
             continue
 
 

@@ -19,6 +19,8 @@ from matcher.dense.feature_map import FeatureMapConfig, FeatureMapNetwork
 from matcher.errors import WeightsError
 from matcher.mapglue.config import SHIPPED, SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
+from raster.disk import atomic_path
+from raster.strict_json import JsonError, parse_json
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
@@ -38,9 +40,8 @@ def save_weights(path: Path, model: MapGlue | FeatureMapNetwork, made: dict[str,
     }
     state = {name: value.contiguous() for name, value in state.items()}
     metadata = {**made, "config": json.dumps(asdict(model.config)), "digest": state_digest(state)}
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(save(state, metadata))
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(state, metadata))
 
 
 def load_model(name: str, path: Path | None = None) -> MapGlue:
@@ -128,11 +129,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _config(name: str, path: Path, metadata: dict[str, str], config: Callable[..., C]) -> C:
-    values: dict[str, Any] = json.loads(metadata.get("config", "{}"))
-    if values.get("name") != name:
-        raise WeightsError(f"{describe(path)}: holds weights of {values.get('name')!r}, not of {name!r}")
     try:
+        values: dict[str, Any] = parse_json(metadata.get("config", "{}"))
+        if values.get("name") != name:
+            raise WeightsError(f"{describe(path)}: holds weights of {values.get('name')!r}, not of {name!r}")
         arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return config(**arguments)
-    except TypeError as error:
+    except (JsonError, AttributeError, TypeError) as error:
         raise WeightsError(f"{describe(path)}: made by another version of the network: {error}") from error

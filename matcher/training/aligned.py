@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.images import RGBImage
+from raster.disk import atomic_path
 
 UNLABELLED = 255
 """Label of a pixel whose semantic class is not known."""
@@ -57,16 +57,17 @@ class ScenePool:
                 self._store(number, self.render(number))
 
     def __getitem__(self, number: int) -> AlignedPair:
-        """Return a scene; it is rendered first if it is missing."""
-        self.fill([number])
-        layers = np.load(self._path(number), mmap_mode="r")
+        """Return a scene; it is rendered first if it is missing or damaged."""
+        try:
+            layers = np.load(self._path(number), mmap_mode="r")
+        except (OSError, ValueError, EOFError):  # missing or damaged
+            self._store(number, self.render(number))
+            layers = np.load(self._path(number), mmap_mode="r")
         return AlignedPair(layers[..., :3], layers[..., 3:6], layers[..., 6])
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npy"
 
     def _store(self, number: int, pair: AlignedPair) -> None:
-        temporary = self._path(number).with_suffix(f".{os.getpid()}.partial")
-        with temporary.open("wb") as file:
-            np.save(file, np.dstack([pair.map, pair.visible, pair.labels]))
-        temporary.replace(self._path(number))
+        with atomic_path(self._path(number)) as temporary:
+            np.save(temporary, np.dstack([pair.map, pair.visible, pair.labels]))

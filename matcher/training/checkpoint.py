@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from matcher.errors import WeightsError
+from raster.disk import atomic_path
 
 
 class Ema:
@@ -56,6 +58,9 @@ def save_checkpoint(
         ema: Its averaged weights.
         optimizer: The optimizer.
         progress: The progress.
+
+    Raises:
+        OSError: The disk is full; the old file stays.
     """
     state: dict[str, Any] = {
         "network": network.state_dict(),
@@ -65,12 +70,21 @@ def save_checkpoint(
         "progress": vars(progress),
         "random": torch.get_rng_state(),
     }
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    save_whole(path, state)
+
+
+def save_whole(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors atomically.
+
+    Args:
+        path: The file.
+        state: What torch can write.
+
+    Raises:
+        OSError: The disk is full; the old file stays.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> TrainingProgress:
@@ -84,13 +98,42 @@ def load_checkpoint(path: Path, network: nn.Module, ema: Ema, optimizer: torch.o
 
     Returns:
         The progress.
+
+    Raises:
+        WeightsError: The file is damaged, or of a training with other settings.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["network"])
-    averaged: dict[str, Tensor] = state["ema"]
-    for name, value in averaged.items():
-        ema.state[name].copy_(value)
-    ema.updates = state["ema_updates"]
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    return TrainingProgress(**state["progress"])
+    state = load_whole(path)
+    try:
+        network.load_state_dict(state["network"])
+        averaged: dict[str, Tensor] = state["ema"]
+        for name, value in averaged.items():
+            ema.state[name].copy_(value)
+        ema.updates = state["ema_updates"]
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        return TrainingProgress(**state["progress"])
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: the checkpoint of a training with other settings ({_first_line(error)}); name another `output`, "
+            "or delete it to begin anew"
+        ) from error
+
+
+def load_whole(path: Path) -> dict[str, Any]:
+    """Read tensors that a training wrote.
+
+    Args:
+        path: The file.
+
+    Raises:
+        WeightsError: It is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:  # torch's reader lets through whatever damaged bytes lead it to
+        raise WeightsError(f"{path}: damaged ({_first_line(error)}); delete it and train again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -57,6 +57,6 @@ class MetricsLog:
 def _rows(path: Path, step: int) -> list[tuple[str, ...]]:
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = [tuple(row) for row in csv.reader(file)]
-    return [row for row in rows[1:] if len(row) == 3 and int(row[0]) <= step]
+    with path.open(newline="", errors="replace") as file:  # the end may be anything after a power cut
+        rows = [tuple(row) for row in csv.reader(line.replace("\0", "") for line in file)]
+    return [row for row in rows[1:] if len(row) == 3 and row[0].isdecimal() and int(row[0]) <= step]

@@ -18,6 +18,7 @@ from cartography.scene import geometries
 from matcher.benchmark.readers import release_pairs
 from matcher.training.config import Sources, Tiles, TrainingConfig
 from matcher.training.tiles import tile_bounds, tile_files
+from raster.disk import atomic_path
 
 CELL = 0.01
 """Side, in degrees, of the cells that make up the ground of an extract."""
@@ -52,7 +53,8 @@ def write_record(config: TrainingConfig, path: Path) -> None:
         "digests": sorted(digests),
         "footprints": [shapely.to_wkt(shape, rounding_precision=DECIMALS) for shape in footprints],
     }
-    path.write_text(json.dumps(record, indent=0) + "\n", encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=0) + "\n", encoding="utf-8")
 
 
 def _tiles(sources: Sources) -> list[Tiles]:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import torch
 
+from matcher.benchmark.leakage import SUFFIX
 from matcher.benchmark.readers import release_pairs
+from matcher.checkpoints import load_strictly
 from matcher.errors import InputError
 from matcher.mapglue.weights import read_state, save_weights
-from matcher.training.checkpoint import TrainingProgress
+from matcher.training.checkpoint import TrainingProgress, load_whole
 from matcher.training.config import Sources, TrainingConfig
+from matcher.training.record import write_record
 from matcher.training.scenes import fill_pool
 from matcher.training.sources import (
     Mixture,
@@ -41,13 +44,14 @@ def train(config: TrainingConfig, device: torch.device) -> TrainingProgress:
 
     Raises:
         InputError: A source or the validation pairs cannot be read.
-        WeightsError: The weights to start from cannot be read.
+        WeightsError: The weights to start from, or the checkpoint, cannot be read or are of another network.
+        OSError: The disk is full; the last checkpoint stays.
     """
     source = training_source(config.sources)
     torch.manual_seed(config.seed)
     stage = build_stage(config)
     if config.start:
-        stage.model.load_state_dict(read_state(config.start), strict=True)
+        load_strictly(stage.model, read_state(config.start), config.start)
     validation = Validation.read(config.validation, config.output) if config.validation else None
     trainer = Trainer(config, Task(stage, validation), source, device)
     progress = trainer.run()
@@ -84,7 +88,7 @@ def training_source(sources: Sources) -> TrainingSource:
 
 
 def export(config: TrainingConfig, stage: TrainingStage, trainer: Trainer) -> Path:
-    """Write the averaged weights in half precision, with what made them in the file's metadata.
+    """Write the averaged weights in half precision, what made them in the file's metadata, and the record of the data.
 
     Args:
         config: Gives the seed and the stage that are recorded.
@@ -96,9 +100,13 @@ def export(config: TrainingConfig, stage: TrainingStage, trainer: Trainer) -> Pa
         `weights.safetensors` in the trainer's folder.
     """
     best = trainer.folder / "best.pt"
-    state = torch.load(best, weights_only=True) if best.exists() else trainer.ema.state
-    stage.load_state_dict(state)
+    if best.exists():
+        load_strictly(stage, load_whole(best), best)
+    else:
+        stage.load_state_dict(trainer.ema.state)
     made = {"seed": str(config.seed), "steps": str(trainer.progress.step), "stage": config.stage}
     path = trainer.folder / "weights.safetensors"
+    # First: weights without their record would count as trained on nothing.
+    write_record(config, path.with_name(path.name + SUFFIX))
     save_weights(path, stage.model, made)
     return path

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.benchmark.pairs import read_image
+from matcher.errors import InputError
 from matcher.images import RGBImage
 from matcher.training.config import Tiles
 
@@ -39,12 +40,18 @@ def read_mosaic(tiles: Tiles, *, imagery: bool) -> Mosaic:
         The raster; tiles that are missing or blank are masked.
 
     Raises:
-        InputError: A tile cannot be decoded.
+        InputError: There is no tile at all, or one cannot be decoded.
     """
+    files = tile_files(tiles)
+    if not files:
+        raise InputError(
+            f"{tiles.folder}: no tile of zoom {tiles.zoom}, columns {tiles.x[0]} to {tiles.x[1]}, rows {tiles.y[0]} to "
+            f"{tiles.y[1]} ({tiles.zoom}/x/y.*); check the folder and the rectangle"
+        )
     (x0, x1), (y0, y1) = tiles.x, tiles.y
     shape = ((y1 - y0 + 1) * TILE, (x1 - x0 + 1) * TILE)
     image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
-    for path in tile_files(tiles):
+    for path in files:
         row, column = (int(path.stem) - y0) * TILE, (int(path.parent.name) - x0) * TILE
         window = slice(row, row + TILE), slice(column, column + TILE)
         tile = image[window] = read_image(path)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from matcher.precision import mixed_precision
 from matcher.training.batches import Batch, prefetched
-from matcher.training.checkpoint import Ema, TrainingProgress, load_checkpoint, save_checkpoint
+from matcher.training.checkpoint import Ema, TrainingProgress, load_checkpoint, save_checkpoint, save_whole
 from matcher.training.config import Schedule, TrainingConfig
 from matcher.training.metrics import MetricsLog
 from matcher.training.sources import TrainingSource
@@ -106,7 +106,7 @@ class Trainer:
         network.load_state_dict(raw)
         if figures[SELECTED] > self.progress.best:
             self.progress.best = figures[SELECTED]
-            torch.save(self.ema.state, self.folder / "best.pt")
+            save_whole(self.folder / "best.pt", self.ema.state)
         return figures
 
     def _save(self) -> None:

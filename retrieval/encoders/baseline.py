@@ -14,6 +14,8 @@ from blake3 import blake3
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from raster.disk import atomic_path
+from raster.strict_json import parse_json
 from retrieval.benchmark import Modality
 from retrieval.encoders.base import Encoder, Image
 from retrieval.errors import RetrievalError
@@ -123,10 +125,8 @@ def save_baseline(
         name: (value.half() if name in learned else value).contiguous().cpu()
         for name, value in towers.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(weights, temporary, {"about": json.dumps(about)})
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary, {"about": json.dumps(about)})
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -134,7 +134,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise RetrievalError(f"{path}: no such weights; `mapdata train` writes them")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "null"))
+            about = parse_json((file.metadata() or {}).get("about", "null"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise RetrievalError(f"{path}: cannot be read ({error}); train again or fetch the file anew") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from blake3 import blake3
 
+from raster.strict_json import JsonError, read_json
 from retrieval.errors import RetrievalError
 from retrieval.statistics import compare_by_landmark
 
@@ -38,8 +38,8 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     file = path / "results.json" if path.is_dir() else path
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        value = read_json(file)
+    except (OSError, JsonError) as error:
         raise RetrievalError(f"{file}: cannot be read ({error}); `mapdata evaluate` writes it") from error
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         raise RetrievalError(f"{file}: no results of retrieval of this version; measure again")

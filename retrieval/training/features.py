@@ -13,6 +13,7 @@ import torch
 from blake3 import blake3
 from torch import Tensor
 
+from raster.disk import atomic_path
 from retrieval.benchmark import Items, Modality
 from retrieval.encode import checked, content_of, encode
 from retrieval.encoders.base import Encoder
@@ -191,13 +192,13 @@ def _read(path: Path) -> Array | None:
 
 def _save(path: Path, parts: Sequence[Array]) -> None:
     """Write arrays one after the other as one file, under another name until it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
-    table = np.lib.format.open_memmap(temporary, "w+", parts[0].dtype, shape)
-    np.concatenate(parts, out=table)
-    table.flush()
-    temporary.replace(path)
+    head = {"descr": np.lib.format.dtype_to_descr(parts[0].dtype), "fortran_order": False, "shape": shape}
+    # Not through a map of memory: on a full disk the system would end the process without a word.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
 
 
 def _digest(content: Path | str) -> str:

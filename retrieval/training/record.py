@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from raster.disk import atomic_path
+from raster.strict_json import read_json
 from retrieval.errors import RetrievalError
 from retrieval.sphere import nearest_km
 
@@ -44,7 +46,8 @@ class TrainingRecord:
         """Write the record beside the weights."""
         places = [[round(float(lon), 5), round(float(lat), 5)] for lon, lat in self.lonlat]
         path = weights.with_name(weights.name + SUFFIX)
-        path.write_text(json.dumps({"landmarks": list(self.ids), "lonlat": places}, indent=None), encoding="utf-8")
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"landmarks": list(self.ids), "lonlat": places}), encoding="utf-8")
 
 
 def record_of(weights: Path) -> TrainingRecord | None:
@@ -57,10 +60,10 @@ def record_of(weights: Path) -> TrainingRecord | None:
     if not path.is_file():
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
         places = np.array(value["lonlat"], np.float64).reshape(-1, 2)
         if not np.isfinite(places).all():
             raise ValueError("a place is no number")
         return TrainingRecord([str(name) for name in value["landmarks"]], places)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RetrievalError(f"{path}: not a record of training ({error}); write it again with the training") from error

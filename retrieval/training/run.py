@@ -57,9 +57,10 @@ def train_baseline(config: TrainingConfig, device: str = "cpu", report: Report |
     calibration = {}
     if len(validation) > 1:
         calibration = fit_calibration(_embedded(trained.towers, given, device), len(validation))
-    save_baseline(weights, trained.towers, names, config.schedule.components, calibration)
     read = np.concatenate([training, validation])
+    # First: weights without their record would count as trained on nothing.
     TrainingRecord([landmarks.ids[number] for number in read], landmarks.lonlat[read]).write(weights)
+    save_baseline(weights, trained.towers, names, config.schedule.components, calibration)
     return weights
 
 

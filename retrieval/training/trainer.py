@@ -6,7 +6,6 @@ What a step draws depends on the seed and the number of the step alone, so a che
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from raster.disk import atomic_path
 from retrieval.benchmark import Modality
 from retrieval.errors import RetrievalError
 from retrieval.model import PIXELS, FeatureTower, Towers, contrastive_loss, same_group
@@ -154,13 +154,17 @@ class _State:
             saved = torch.load(self.path, weights_only=True)
         except Exception as error:  # torch's reader lets through whatever damaged bytes lead it to
             raise RetrievalError(f"{self.path}: cannot be read ({error}); delete it to begin anew") from error
-        if saved["settings"] != self.settings:
-            raise RetrievalError(f"{self.path}: was made with other settings; name another folder or delete it")
-        self.towers.load_state_dict(saved["towers"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.schedule.load_state_dict(saved["schedule"])
-        self.best, self._lowest, self.history = saved["best"], saved["lowest"], saved["history"]
-        return int(saved["step"])
+        other = f"{self.path}: was made with other settings; name another folder or delete it"
+        try:
+            if saved["settings"] != self.settings:
+                raise RetrievalError(other)
+            self.towers.load_state_dict(saved["towers"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.schedule.load_state_dict(saved["schedule"])
+            self.best, self._lowest, self.history = saved["best"], saved["lowest"], saved["history"]
+            return int(saved["step"])
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise RetrievalError(other) from error
 
     def step(self, loss: Tensor) -> None:
         """Follow the gradient of a loss."""
@@ -197,13 +201,8 @@ class _State:
             "lowest": self._lowest,
             "history": self.history,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            torch.save(saved, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        with atomic_path(self.path) as temporary:
+            torch.save(saved, temporary)
         (self.path.parent / "history.json").write_text(json.dumps(self.history, indent=1), encoding="utf-8")
         return entry
 

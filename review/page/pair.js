@@ -13,6 +13,18 @@ import { askConflict, askGiveUp, askHistory, fitWords } from "/settle.js";
 import { Settling } from "/settling.js";
 import { Table } from "/table.js";
 
+const LARGEST_FILE = 16 << 20;
+
+/** The text of a file that a person chose: one in another encoding would come with other names, and nobody would see. */
+async function textOf(chosen) {
+  if (chosen.size > LARGEST_FILE) throw new Error(`${chosen.name}: over 16 MiB is no file of tie points`);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await chosen.arrayBuffer());
+  } catch {
+    throw new Error(`${chosen.name} is not UTF-8 text; save it as UTF-8`);
+  }
+}
+
 const LOOK_MS = 3000; // how often is asked what others did
 const LAYERS = [
   ["automatic", "Automatic", "t", "automatic tie points"], ["regions", "Regions", "c", "regions: where the alignment was accepted and where not"],
@@ -134,7 +146,7 @@ export async function showPair(main, { name, about, go, again }) {
     const [chosen] = file.files;
     if (!chosen) return;
     try {
-      const said = await post(`${path}/import`, { name: chosen.name, text: await chosen.text() });
+      const said = await post(`${path}/import`, { name: chosen.name, text: await textOf(chosen) });
       const list = [...points.list];
       for (const point of said.points) list.push(list.some((each) => each.name === point.name) ? { ...point, name: freeName(`${point.name}-0`, list) } : point);
       points.edit(list);

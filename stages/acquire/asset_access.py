@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import re
 import time
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import PermanentError
+from raster.strict_json import parse_json
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import Request, Response
 from stages.fetch.responses import InvalidResponse
@@ -160,9 +160,9 @@ def signature_v4(
 
 def _sas_token(response: Response) -> tuple[str, float]:
     try:
-        answer = json.loads(response.body)
+        answer = parse_json(response.body)
         token, ends = str(answer["token"]), datetime.fromisoformat(str(answer["msft:expiry"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise InvalidResponse("no token") from None
     if not _SAS.fullmatch(token.lstrip("?")):
         raise InvalidResponse("no token")

@@ -47,8 +47,8 @@ class StacSource(Source):
     KEYLESS = frozenset({"rate_limits", "key_variable", "headers"})
     kind: Literal["stac"]
     catalog: str = Field(
-        description="Landing page of a STAC API, or a static catalog's URL or path. A parameter of its query may be "
-        "{key}: it goes to all addresses of the catalog's host, and to no other host."
+        description="Landing page of a STAC API, or a static catalog's URL or path. A part of its path or a "
+        "parameter of its query may be {key}, which goes to the catalog's host and to no other."
     )
     key_variable: str = Field(default="", description="Environment variable that holds {key}.")
     headers: dict[str, str] = Field(

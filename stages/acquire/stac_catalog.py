@@ -10,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PermanentError
 from raster.longitude import unwrapped, wrapped
+from raster.strict_json import JsonError, parse_json
 from stages.fetch.blocking import BlockingClient
 from stages.fetch.client import Request
 
@@ -147,7 +148,7 @@ class CatalogReader:
             root = self._read(self._address)
             search = next((link for link in _links(root, "search") if link.get("method", "GET") == "GET"), None)
             if search is not None:
-                yield from self._search(_linked(self._address, search), collections, footprint, days)
+                yield from self._search(self._linked(self._address, search), collections, footprint, days)
                 return
             starts = [(self._address, root)] if not collections else self._collections(root, collections)
             for address, document in starts:
@@ -172,7 +173,7 @@ class CatalogReader:
         if depth >= _MAX_DEPTH:
             raise PermanentError(f"{_shown(address)}: a catalog nested more than {_MAX_DEPTH} deep")
         for link in _links(document, "child"):
-            below = _linked(address, link)
+            below = self._linked(address, link)
             if below not in self._seen:
                 yield from self._tree(below, self._read(below), depth + 1)
 
@@ -180,14 +181,14 @@ class CatalogReader:
         for at, catalog in self._tree(address, document):
             for link in _links(catalog, "item"):
                 try:
-                    place = _linked(at, link)
+                    place = self._linked(at, link)
                     if place in self._seen:
                         continue
                     item = self._read(place)
                 except _BrokenDocument as error:
                     _log.warning("%s: an item is left out: %s", _shown(at), error)
                     continue
-                yield from _parsed(item, place)
+                yield from self._parsed(item, place)
 
     def _search(
         self, address: str, collections: Sequence[str], footprint: BaseGeometry, days: tuple[date, date] | None
@@ -205,13 +206,35 @@ class CatalogReader:
                 raise PermanentError(f"{_shown(address)}: the search's pages run in a circle; tell the service's owner")
             document = self._read(page)
             for feature in _sequence(document.get("features")):
-                yield from _parsed(feature, page)
+                yield from self._parsed(feature, page)
             more = next(_links(document, "next"), None)
             if more is not None and str(more.get("method", "GET")).upper() != "GET":
                 raise PermanentError(
                     f"{_shown(address)}: the search gives its further pages to POST only; not supported"
                 )
-            page = None if more is None else _linked(page, more)
+            page = None if more is None else self._linked(page, more)
+
+    def _linked(self, base: str, link: Mapping[str, Any]) -> str:
+        """Return the address of another document. A document of the network leads to documents of the network only."""
+        address = self._hidden(_resolved(base, link))
+        if _is_remote(base) and not _is_remote(address):
+            raise _BrokenDocument(f"{_shown(base)} refers to an address of the kind {urlsplit(address).scheme}:")
+        return address
+
+    def _hidden(self, address: str) -> str:
+        """Return an address without the key that its path may repeat."""
+        credentials = self._client.credentials if _is_remote(address) else None
+        return credentials.hidden(address) if credentials is not None else address
+
+    def _parsed(self, document: object, address: str) -> Iterator[StacItem]:
+        """Yield the item that a document describes; none, with a warning, if it is broken."""
+        try:
+            item = _item(document, address)
+            yield replace(item, assets={key: self._hidden(href) for key, href in item.assets.items()})
+        except _BROKEN as error:
+            name = document.get("id") if isinstance(document, dict) else None
+            shown = error or type(error).__name__
+            _log.warning("%s: item %r is left out: it is broken (%s)", _shown(address), name, shown)
 
     def _read(self, address: str) -> Document:
         self._seen.add(address)
@@ -223,9 +246,9 @@ class CatalogReader:
         body = self._fetched(address) if _is_remote(address) else _file(address)
         self._bytes += len(body)
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise _BrokenDocument(f"{_shown(address)} is no JSON: {error}") from None
+            document = parse_json(body)
+        except JsonError as error:
+            raise _BrokenDocument(f"{_shown(address)}: {error}") from None
         if not isinstance(document, dict):
             raise _BrokenDocument(f"{_shown(address)} is no JSON object")
         return document
@@ -293,14 +316,6 @@ def _resolved(base: str, link: Mapping[str, Any]) -> str:
     return str(local_path(base).parent / href) if len(scheme) < 2 else href
 
 
-def _linked(base: str, link: Mapping[str, Any]) -> str:
-    """Return the address of another document. A document of the network leads to documents of the network only."""
-    address = _resolved(base, link)
-    if _is_remote(base) and not _is_remote(address):
-        raise _BrokenDocument(f"{_shown(base)} refers to an address of the kind {urlsplit(address).scheme}:")
-    return address
-
-
 def _sequence(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -312,17 +327,8 @@ def _links(document: Document, rel: str) -> Iterator[Mapping[str, Any]]:
 
 _BROKEN = (
     *(_BrokenDocument, shapely.errors.ShapelyError),
-    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
 )
-
-
-def _parsed(document: object, address: str) -> Iterator[StacItem]:
-    """Yield the item that a document describes; none, with a warning, if it is broken."""
-    try:
-        yield _item(document, address)
-    except _BROKEN as error:
-        name = document.get("id") if isinstance(document, dict) else None
-        _log.warning("%s: item %r is left out: it is broken (%s)", _shown(address), name, error or type(error).__name__)
 
 
 def _item(document: Any, address: str) -> StacItem:

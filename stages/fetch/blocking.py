@@ -30,7 +30,7 @@ class BlockingClient:
         self, folder: Path, rate_limits: RateLimits, reach: Reach, credentials: Credentials | None = None
     ) -> None:
         self._client = Client(folder, rate_limits, reach, waits=current_progress().waits)
-        self._credentials = credentials
+        self.credentials = credentials
 
     def __enter__(self) -> BlockingClient:
         self._runner = asyncio.Runner()
@@ -47,6 +47,6 @@ class BlockingClient:
 
     def get(self, request: Request[T]) -> T | None:
         """Send a request until there is a valid response; see `Client.get`."""
-        known: Request[T] = replace(request, credentials=request.credentials or self._credentials)
+        known: Request[T] = replace(request, credentials=request.credentials or self.credentials)
         response = self._client.get(known)
         return self._runner.run(response)

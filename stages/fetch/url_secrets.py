@@ -30,6 +30,9 @@ _WORD = r"(?:(?:access|api|auth|client|private|session|subscription)[-_]?)?(?:ke
 _SECRETS_NAME = re.compile(_WORD, re.IGNORECASE)
 _NAMED_SEGMENT = re.compile(rf"{_WORD}[-_.:~](.+)", re.IGNORECASE)
 _NAMED_VALUE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{8,}|[A-Fa-f0-9\-]{16,}|[A-Za-z0-9]{24,}")
+_OGC = ("wms", "wmts", "wcs", "wfs")
+_BARE_KEY = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}")
+_INSTANCE_HOSTS = re.compile(r"(?:.+\.)?(?:sentinel-hub\.com|dataspace\.copernicus\.eu)")
 _MIN_RANDOM, _MIN_CHANGES = 20, 0.25
 """A word of at least so many letters and digits is no name where so large a share of its neighbours differ in kind:
 about 0.4 do in random ones, 0.1 in words that are joined by capitals and followed by numbers."""
@@ -43,7 +46,9 @@ def literal_secret(url: str, depth: int = 0) -> str | None:
     query, behind semicolons of the path or in the fragment; a value that is a URL itself, as tilers take them, is
     looked through as well. A part of the path counts where it is called a key by itself ("key-...") or by the part
     before it ("token/..."), or where it is a long word of letters and digits in no order. Hexadecimal digits and UUIDs
-    alone are also names of data sets; and where the URL has the placeholder of a key, its secret is there.
+    alone are also names of data sets. They count only where services put keys: 32 digits or more as the first part of a
+    template of tiles, and the instance of an OGC service of Sentinel Hub. Where the URL has the placeholder of a key,
+    its secret is there.
 
     Args:
         url: The address or template.
@@ -67,7 +72,10 @@ def literal_secret(url: str, depth: int = 0) -> str | None:
     for number, (before, segment) in enumerate(pairwise(unquote(first) for first, *_ in segments), start=1):
         if not parts.netloc:
             break  # a path of this machine
-        if _is_called_secret(before, segment) or ("{key}" not in url and any(map(_is_random, _words(segment)))):
+        bare = any(map(_is_random, _words(segment)))
+        bare |= number == 1 and depth == 0 and "{" in url and bool(_BARE_KEY.fullmatch(segment))
+        bare |= before in _OGC and bool(_INSTANCE_HOSTS.fullmatch(parts.hostname or "")) and "{" not in segment
+        if _is_called_secret(before, segment) or ("{key}" not in url and bare):
             return f"part {number} of the path"
     return None
 

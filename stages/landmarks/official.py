@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from catalog.model import MANIFEST_NAME
+from catalog.swap import filling
 from pipeline.errors import PermanentError
 from pipeline.files import atomic_path, write_bytes
 
@@ -37,18 +38,26 @@ SHARD_BYTES = 1 << 30
 """A tar shard is closed once it holds so many bytes."""
 
 
-def write_official(release: Path, target: Path) -> None:
-    """Write the folders and tables from a release of landmarks.
+def write_official(release: Path, target: Path, most_bytes: int = SHARD_BYTES) -> None:
+    """Write the folders, tables and shards from a release of landmarks, wholly or not at all.
 
     Args:
         release: Folder of the release.
         target: Folder of the export, new or empty.
+        most_bytes: A shard is closed once it holds so much.
 
     Raises:
         PermanentError: The release cannot be read, or `target` holds something.
+        OSError: The disk is full.
     """
     if target.exists() and any(target.iterdir()):
-        raise PermanentError(f"{target}: is not empty; name a new folder")
+        raise PermanentError(f"{target}: is not empty; move it away first")
+    with filling(target) as new:
+        _write_folders(release, new)
+        _write_shards(new, most_bytes)
+
+
+def _write_folders(release: Path, target: Path) -> None:
     columns = [
         "image_id", "landmark_id", "modality", "distractor", "split", "year", "items", "flags", "outdoor", "geometry",
         "image_path", "image_licence",
@@ -83,17 +92,8 @@ def write_official(release: Path, target: Path) -> None:
     _write_csv(target / "index" / "mml_index_satellite.csv", ("images", "lat", "lon", "year"), aerial)
 
 
-def write_shards(target: Path, most_bytes: int = SHARD_BYTES) -> list[Path]:
-    """Pack the files of each split and modality into `images_NNN.tar`, each with `md5.images_NNN.txt` beside it.
-
-    Args:
-        target: Folder that `write_official` filled.
-        most_bytes: A shard is closed once it holds so much.
-
-    Returns:
-        The shards, in order. The same files give the same bytes.
-    """
-    made = []
+def _write_shards(target: Path, most_bytes: int) -> None:
+    """Pack the files of each split and modality into `images_NNN.tar`, each with `md5.images_NNN.txt` beside it."""
     for split in ("train", "query", "index"):
         for modality in ("ground", "satellite", "text"):
             folder = target / split / modality
@@ -101,8 +101,7 @@ def write_shards(target: Path, most_bytes: int = SHARD_BYTES) -> list[Path]:
                 path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".json")
             )
             for number, members in enumerate(_groups(files, most_bytes)):
-                made.append(_write_tar(folder / f"images_{number:03d}.tar", members, folder))
-    return made
+                _write_tar(folder / f"images_{number:03d}.tar", members, folder)
 
 
 def _write_split(
@@ -198,7 +197,7 @@ def _groups(files: Sequence[Path], most: int) -> Iterable[list[Path]]:
         yield group
 
 
-def _write_tar(path: Path, members: Sequence[Path], folder: Path) -> Path:
+def _write_tar(path: Path, members: Sequence[Path], folder: Path) -> None:
     digest = hashlib.md5(usedforsecurity=False)
     with atomic_path(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -211,4 +210,3 @@ def _write_tar(path: Path, members: Sequence[Path], folder: Path) -> Path:
             while block := file.read(1 << 20):
                 digest.update(block)
     write_bytes(path.with_name(f"md5.{path.stem}.txt"), f"{digest.hexdigest()}  {path.name}\n".encode())
-    return path

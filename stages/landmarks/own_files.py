@@ -8,7 +8,6 @@ the same names.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import Field
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, digest_file
 from raster.config_path import ConfigPath
+from raster.strict_json import read_json
 from stages.landmarks.prose import writable
 from stages.landmarks.sources import Article, GroundSource, Photograph, Row, TextSource
 
@@ -123,12 +123,12 @@ def _table(folder: Path | None) -> Path | None:
 
 def _article(path: Path) -> Article:
     try:
-        said: dict[str, Any] = json.loads(path.read_bytes())
+        said: dict[str, Any] = read_json(path)
         sections = {writable(str(title)): writable(str(text)) for title, text in said["sections"].items()}
         title, licence, attribution, address = (
             writable(str(said.get(name, ""))) for name in ("title", "licence", "attribution", "source_url")
         )
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise PermanentError(f"{path}: is no text with sections ({error!r}); see the docs") from error
     if not licence:
         raise PermanentError(f"{path}: states no licence; a text without one cannot be published")

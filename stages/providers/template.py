@@ -100,17 +100,22 @@ def template_problem(template: str, has_key_variable: bool) -> str:
 
 
 def _address_problem(template: str) -> str:
-    if re.search(r"[\s\x00-\x20\x7f]", template):
+    if " " in template or not template.isprintable():
         return "a blank or a control character stands in the URL; remove it"
     bare = _PLACEHOLDER.sub("0", template)
     try:
         parts = URL(bare)  # as the client reads it that sends the requests
+        host = parts.host or ""
     except ValueError:
         return "this is not a URL"
-    if parts.scheme not in ("http", "https") or not parts.host:
+    if any(not 0 < len(label) < 64 for label in host.removesuffix(".").split(".")) and host:
+        return "this is not a URL: each part of the name of a host has 1 to 63 characters"
+    if parts.scheme not in ("http", "https") or not host:
         return "a URL template begins with http:// or https:// and a host"
     if parts.user is not None or parts.password is not None:
         return "the URL holds a user name or a password: write {key} and name its environment variable"
+    if "{key}" in re.split(r"[/?#]", template.partition("://")[2], maxsplit=1)[0]:
+        return "{key} stands in the name of the host, which is told and logged: no key belongs there"
     if "#" in bare:
         return "what stands behind # is never sent to a service: this is the address of a page, not of its tiles"
     if "&amp;" in bare:

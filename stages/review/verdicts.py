@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.errors import PermanentError
 from pipeline.files import digest_bytes, write_saved
+from raster.strict_json import JsonError, parse_json
 
 FOLDER = "verdicts"
 MAX_BYTES = 16 << 20
@@ -119,8 +120,8 @@ def read_site_verdict(path: Path) -> SiteVerdict | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = parse_json(text)
+    except JsonError as error:
         raise PermanentError(f"{path}: not a verdict ({error}); repair it or remove it") from error
     return site_verdict_from_json(value, str(path))
 

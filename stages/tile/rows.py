@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,8 +139,17 @@ def open_store(workspace: Path, batch: Batch, size: int, tile_format: TileFormat
     shape = (batch.rows * batch.columns, size, size, 3)
     with atomic_path(workspace / paths["map"]) as map_file, atomic_path(workspace / paths["visible"]) as visible_file:
         files_of = zip(SIDES, (map_file, visible_file), strict=True)
-        arrays = {side: np.lib.format.open_memmap(file, "w+", np.uint8, shape) for side, file in files_of}
+        arrays = {side: _mapped(file, shape) for side, file in files_of}
         yield _Arrays(arrays, paths, workspace)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Return a new array of a file that has its room on the disk: where a write into a mapped file finds none, the
+    system ends the process without a word."""
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def cut_rows(cutter: Cutter, batch: Batch, store: Store, label: str, levels: Levels) -> list[dict[str, Any]]:

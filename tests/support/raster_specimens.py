@@ -3,90 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import rasterio
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.control import GroundControlPoint
+from placed_specimens import PLACED
 from rasterio.enums import ColorInterp as C
-
-WIDTH, HEIGHT = 120, 90
-PLACE = Affine(1, 0, 600000, 0, -1, 5200000)
-UTM = "EPSG:32632"
-
-Values = NDArray[Any]
-
-
-@dataclass
-class Specimen:
-    """A file, and the truth about it: colours (HEIGHT, WIDTH, 3) where `valid`; `outline` (4, 2), its outer corners in
-    UTM zone 32, clockwise from the one of its first pixel, or None where it has no place; `refused` is what an error
-    says."""
-
-    path: Path
-    colours: NDArray[np.uint8]
-    valid: NDArray[np.bool_] = field(default_factory=lambda: np.ones((HEIGHT, WIDTH), bool))
-    outline: NDArray[np.float64] | None = None
-    refused: str = ""
-
-    @property
-    def without_colours(self) -> bool:
-        """Is it refused for its values, not for its place?"""
-        return self.refused.startswith(("complex numbers", "bands are"))
-
-
-def picture() -> NDArray[np.uint8]:
-    """A smooth picture whose channels differ, with no symmetry."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
-    waves = [np.sin(x / 19 + y / 41), np.sin(y / 17 - x / 63) * 0.8, np.cos((x + 2 * y) / 33) * 0.6]
-    levels = [150, 110, 70]
-    return np.stack([level + 60 * wave for level, wave in zip(levels, waves, strict=True)], axis=-1).astype(np.uint8)
-
-
-def left() -> NDArray[np.bool_]:
-    """What most specimens have no data in: the left 40 columns."""
-    return np.broadcast_to(np.arange(WIDTH) < 40, (HEIGHT, WIDTH))
-
-
-def outline(transform: Affine = PLACE) -> NDArray[np.float64]:
-    return np.array([transform @ corner for corner in ((0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT))])
-
-
-def write(path: Path, values: Values, **profile: Any) -> Path:
-    """Write (rows, columns) or (rows, columns, bands); `interpretation`, `table`, `mask`, `sidecar`, `control` as GDAL
-    has them."""
-    values = values[..., None] if values.ndim == 2 else values
-    interpretation, table = profile.pop("interpretation", None), profile.pop("table", None)
-    mask, sidecar, control = profile.pop("mask", None), profile.pop("sidecar", False), profile.pop("control", None)
-    place = {"crs": UTM, "transform": PLACE} | profile
-    place = {key: value for key, value in place.items() if value is not None}
-    size = {"height": values.shape[0], "width": values.shape[1], "count": values.shape[2]}
-    with (
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=not sidecar, OSR_STRIP_TOWGS84=False),
-        rasterio.open(path, "w", **({"driver": "GTiff", "dtype": values.dtype} | size | place)) as dataset,
-    ):
-        dataset.write(np.moveaxis(values, -1, 0))
-        if interpretation is not None:
-            dataset.colorinterp = interpretation
-        if table is not None:
-            dataset.write_colormap(1, table)
-        if mask is not None:
-            dataset.write_mask(mask)
-        if control is not None:
-            dataset.gcps = control
-    return path
-
-
-def linear(values: Values, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """One stretch for all bands between the 0.5th and 99.5th percentile of what has data."""
-    low, high = np.percentile(values[valid].astype(np.float64), (0.5, 99.5))
-    scaled = np.rint(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255)
-    return np.where(valid[..., None], scaled, 0).astype(np.uint8)
+from specimen_files import HEIGHT, UTM, WIDTH, Specimen, Values, left, linear, outline, picture, write
 
 
 def _alpha(values: Values, opaque: int) -> Values:
@@ -209,16 +134,6 @@ def _scaled(scales: tuple[float, ...], offsets: tuple[float, ...]) -> Callable[[
     return make
 
 
-def geotransform_of_no_number(path: Path) -> Specimen:
-    path = write(path, picture(), transform=Affine(1, 0, np.nan, 0, -1, 5200000))
-    return Specimen(path, picture(), refused="no geotransform")
-
-
-def geotransform_beyond_the_globe(path: Path) -> Specimen:
-    path = write(path, picture(), transform=Affine(1e300, 0, 600000, 0, -1, 5200000))
-    return Specimen(path, picture(), refused="outside the domain of its CRS")
-
-
 def _stretched(dtype: str, scale: float, offset: float) -> Callable[[Path], Specimen]:
     def make(path: Path) -> Specimen:
         values = (picture().astype(np.float64) * scale + offset).astype(dtype)
@@ -300,97 +215,6 @@ def complex_numbers(path: Path) -> Specimen:
     return Specimen(write(path, picture()[..., 0].astype(np.complex64)), picture(), refused="complex numbers")
 
 
-def without_crs(path: Path) -> Specimen:
-    return Specimen(write(path, picture(), crs=None), picture(), refused="has no CRS")
-
-
-def local_crs(path: Path) -> Specimen:
-    path = write(path, picture(), crs='LOCAL_CS["site grid",UNIT["metre",1]]')
-    return Specimen(path, picture(), refused="no place on the globe")
-
-
-def of_the_moon(path: Path) -> Specimen:
-    path = write(path, picture(), crs="IAU_2015:30110")
-    return Specimen(path, picture(), refused="no place on the globe")
-
-
-def geocentric(path: Path) -> Specimen:
-    return Specimen(write(path, picture(), crs="EPSG:4978"), picture(), refused="no place on the globe")
-
-
-def unnamed_datum(path: Path) -> Specimen:
-    """An ellipsoid without a datum, which is not the datum that EPSG's best guess would give it."""
-    from pyproj import Transformer
-
-    crs = "+proj=utm +zone=32 +ellps=intl +units=m +no_defs"
-    path = write(path, picture(), crs=crs)
-    moved = Transformer.from_crs(crs, UTM, always_xy=True).transform(*outline().T)
-    return Specimen(path, picture(), outline=np.transpose(moved))
-
-
-def without_geotransform(path: Path) -> Specimen:
-    return Specimen(write(path, picture(), transform=None), picture(), refused="no geotransform")
-
-
-def world_file(path: Path) -> Specimen:
-    path = write(path, picture(), transform=None)
-    path.with_suffix(".tfw").write_text("1\n0\n0\n-1\n600000.5\n5199999.5\n")
-    return Specimen(path, picture(), outline=outline())
-
-
-def south_up(path: Path) -> Specimen:
-    transform = Affine(1, 0, 600000, 0, 1, 5199910)
-    return Specimen(write(path, picture(), transform=transform), picture(), outline=outline(transform))
-
-
-def rotated(path: Path) -> Specimen:
-    transform = PLACE @ Affine.rotation(30)
-    return Specimen(write(path, picture(), transform=transform), picture(), outline=outline(transform))
-
-
-def _control(bend: float) -> list[GroundControlPoint]:
-    transform = PLACE @ Affine.rotation(10)
-    places = [(0, 0), (WIDTH, 0), (0, HEIGHT), (WIDTH, HEIGHT), (WIDTH / 2, HEIGHT / 2)]
-    ground = [transform @ place for place in places]
-    ground[-1] = ground[-1][0] + bend, ground[-1][1]
-    return [GroundControlPoint(row, col, x, y) for (col, row), (x, y) in zip(places, ground, strict=True)]
-
-
-def control_points(path: Path) -> Specimen:
-    path = write(path, picture(), crs=None, transform=None, control=(_control(0), rasterio.CRS.from_string(UTM)))
-    return Specimen(path, picture(), outline=outline(PLACE @ Affine.rotation(10)))
-
-
-def control_points_that_bend(path: Path) -> Specimen:
-    path = write(path, picture(), crs=None, transform=None, control=(_control(9), rasterio.CRS.from_string(UTM)))
-    return Specimen(path, picture(), refused="rectify")
-
-
-DATUM = "+proj=utm +zone=32 +ellps=GRS80 +towgs84={},0,0,0,0,0,0 +units=m +no_defs"
-
-
-def datum_shift(path: Path) -> Specimen:
-    """A datum of the file's own, 1,000 m off along the axis that points to 0 degrees of longitude."""
-    from pyproj import Transformer
-
-    path = write(path, picture(), crs=DATUM.format(1000))
-    moved = Transformer.from_crs(DATUM.format(1000), UTM, always_xy=True).transform(*outline().T)
-    return Specimen(path, picture(), outline=np.transpose(moved))
-
-
-def datum_shift_of_a_known_crs(path: Path) -> Specimen:
-    """A CRS that EPSG knows, for which the file gives another datum shift than EPSG does."""
-    from pyproj import Transformer
-
-    wkt = rasterio.CRS.from_epsg(31467).to_wkt()
-    end = wkt.index("]]", wkt.index("SPHEROID[")) + 2
-    shifted = f"{wkt[:end]},TOWGS84[1000,0,0,0,0,0,0]{wkt[end:]}"
-    place = Affine(1, 0, 3500000, 0, -1, 5300000)
-    path = write(path, picture(), crs=shifted, transform=place)
-    moved = Transformer.from_crs(shifted, UTM, always_xy=True).transform(*outline(place).T)
-    return Specimen(path, picture(), outline=np.transpose(moved))
-
-
 def png_of_sixteen_bits(path: Path) -> Specimen:
     values = picture().astype(np.uint16) * 100 + 7
     path = path.with_suffix(".png")
@@ -402,75 +226,64 @@ def png_of_sixteen_bits(path: Path) -> Specimen:
     return Specimen(path, linear(values, np.ones((HEIGHT, WIDTH), bool)), outline=outline())
 
 
-SPECIMENS: dict[str, Callable[[Path], Specimen]] = {
-    maker.__name__: maker
-    for maker in (
-        plain,
-        grey,
-        bands_blue_first,
-        bands_infrared_first,
-        alpha_first,
-        alpha_last,
-        alpha_of_sixteen_bits,
-        grey_and_alpha,
-        mask_inside,
-        mask_inside_many_bands,
-        mask_beside,
-        mask_and_nodata,
-        one_band_not_finite,
-        sixteen_bits_white_is_zero,
-        inks,
-        inks_of_sixteen_bits,
-        luma_and_chroma,
-        near_infrared_last,
-        complex_numbers,
-        without_crs,
-        local_crs,
-        of_the_moon,
-        geocentric,
-        unnamed_datum,
-        without_geotransform,
-        world_file,
-        south_up,
-        rotated,
-        control_points,
-        control_points_that_bend,
-        datum_shift,
-        datum_shift_of_a_known_crs,
-        png_of_sixteen_bits,
-        nodata_in_one_band,
-        geotransform_of_no_number,
-        geotransform_beyond_the_globe,
-    )
-} | {
-    "nodata_uint8": _with_nodata("uint8", 0, 0.9, 20),
-    "nodata_int16": _with_nodata("int16", -32768, 10, -500),
-    "nodata_uint16": _with_nodata("uint16", 0, 20, 300),
-    "nodata_int32": _with_nodata("int32", -99999, 100, 0),
-    "nodata_float32": _with_nodata("float32", -9999, 1 / 255, 0),
-    "nodata_float64": _with_nodata("float64", 1e20, 3, -7),
-    "nan": _not_finite(np.nan, None),
-    "nan_as_nodata": _not_finite(np.nan, np.nan),
-    "infinity": _not_finite(np.inf, None),
-    "minus_infinity_beside_a_tag": _not_finite(-np.inf, -9999),
-    "int8": _stretched("int8", 0.4, -30),
-    "int16": _stretched("int16", 30, -2000),
-    "uint16": _stretched("uint16", 30, 100),
-    "int32": _stretched("int32", 3000, -9000),
-    "uint32": _stretched("uint32", 3000, 9),
-    "float32": _stretched("float32", 0.001, 0),
-    "float64": _stretched("float64", 5, -300),
-    "a_scale_for_each_band": _scaled((0.05, 0.5, 0.005), (0, 3, -7)),
-    "negative_scale": _scaled((-0.5, -0.5, -0.5), (10, 10, 10)),
-    "palette_uint8": _palette("uint8", 200, transparent=False),
-    "palette_uint16": _palette("uint16", 1000, transparent=False),
-    "transparent_palette_uint8": _palette("uint8", 200, transparent=True),
-    "transparent_palette_uint16": _palette("uint16", 1000, transparent=True),
-    "one_bit": _few_bits(1),
-    "two_bits": _few_bits(2),
-    "four_bits": _few_bits(4),
-    "one_bit_white_is_zero": _few_bits(1, white_is_zero=True),
-    "four_bits_white_is_zero": _few_bits(4, white_is_zero=True),
-    "eight_bits_white_is_zero": _few_bits(8, white_is_zero=True),
-}
+SPECIMENS: dict[str, Callable[[Path], Specimen]] = (
+    PLACED
+    | {
+        maker.__name__: maker
+        for maker in (
+            plain,
+            grey,
+            bands_blue_first,
+            bands_infrared_first,
+            alpha_first,
+            alpha_last,
+            alpha_of_sixteen_bits,
+            grey_and_alpha,
+            mask_inside,
+            mask_inside_many_bands,
+            mask_beside,
+            mask_and_nodata,
+            one_band_not_finite,
+            sixteen_bits_white_is_zero,
+            inks,
+            inks_of_sixteen_bits,
+            luma_and_chroma,
+            near_infrared_last,
+            complex_numbers,
+            png_of_sixteen_bits,
+            nodata_in_one_band,
+        )
+    }
+    | {
+        "nodata_uint8": _with_nodata("uint8", 0, 0.9, 20),
+        "nodata_int16": _with_nodata("int16", -32768, 10, -500),
+        "nodata_uint16": _with_nodata("uint16", 0, 20, 300),
+        "nodata_int32": _with_nodata("int32", -99999, 100, 0),
+        "nodata_float32": _with_nodata("float32", -9999, 1 / 255, 0),
+        "nodata_float64": _with_nodata("float64", 1e20, 3, -7),
+        "nan": _not_finite(np.nan, None),
+        "nan_as_nodata": _not_finite(np.nan, np.nan),
+        "infinity": _not_finite(np.inf, None),
+        "minus_infinity_beside_a_tag": _not_finite(-np.inf, -9999),
+        "int8": _stretched("int8", 0.4, -30),
+        "int16": _stretched("int16", 30, -2000),
+        "uint16": _stretched("uint16", 30, 100),
+        "int32": _stretched("int32", 3000, -9000),
+        "uint32": _stretched("uint32", 3000, 9),
+        "float32": _stretched("float32", 0.001, 0),
+        "float64": _stretched("float64", 5, -300),
+        "a_scale_for_each_band": _scaled((0.05, 0.5, 0.005), (0, 3, -7)),
+        "negative_scale": _scaled((-0.5, -0.5, -0.5), (10, 10, 10)),
+        "palette_uint8": _palette("uint8", 200, transparent=False),
+        "palette_uint16": _palette("uint16", 1000, transparent=False),
+        "transparent_palette_uint8": _palette("uint8", 200, transparent=True),
+        "transparent_palette_uint16": _palette("uint16", 1000, transparent=True),
+        "one_bit": _few_bits(1),
+        "two_bits": _few_bits(2),
+        "four_bits": _few_bits(4),
+        "one_bit_white_is_zero": _few_bits(1, white_is_zero=True),
+        "four_bits_white_is_zero": _few_bits(4, white_is_zero=True),
+        "eight_bits_white_is_zero": _few_bits(8, white_is_zero=True),
+    }
+)
 """Every kind by its name; each is made from the path of the GeoTIFF to write."""

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import PermanentError
+from raster.strict_json import JsonError, parse_json
 from stages.acquire.contact import PLACEHOLDER
 from stages.fetch.client import Client, RateLimits, Request, Response, UnsafeError
 from stages.fetch.credentials import bearer_token
@@ -251,8 +252,8 @@ def _busy(response: Response) -> float | None:
     if b'"error"' not in response.body:
         return None
     try:
-        code, _ = error_of(json.loads(response.body))
-    except (ValueError, RecursionError, AttributeError):
+        code, _ = error_of(parse_json(response.body))
+    except (JsonError, AttributeError):
         return None
     if code not in _BUSY:
         return None
@@ -263,9 +264,9 @@ def _busy(response: Response) -> float | None:
 def _answer(response: Response) -> bytes:
     """Return the body of an answer that is one, and no error."""
     try:
-        document = json.loads(response.body)
-    except (ValueError, RecursionError):
-        raise InvalidResponse("no JSON") from None
+        document = parse_json(response.body)
+    except JsonError as error:
+        raise InvalidResponse(str(error)) from None
     if not isinstance(document, dict):
         raise InvalidResponse("JSON that is no object")
     code, text = error_of(document)

@@ -15,6 +15,7 @@ import shapely
 from blake3 import blake3
 
 from catalog.build import build_release
+from catalog.errors import CatalogError
 from catalog.landmarks import SCHEMA
 from catalog.landmarks.model import Landmark, Text
 from catalog.model import About, Contents, Format
@@ -81,3 +82,14 @@ def test_a_landmark_is_a_sample_and_so_is_a_distractor(release: Path, tmp_path: 
     table = pq.read_table(tmp_path / "tables/train-000000.parquet")
     assert table.num_rows == 3
     assert blake3(table["image"][0].as_py()["bytes"]).hexdigest() == table["image_digest"][0].as_py()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "3", "null", '{"a": ' * 500 + "1" + "}" * 500])
+def test_sections_that_are_no_json_are_named(release: Path, tmp_path: Path, text: str) -> None:
+    table = pq.read_table(release / "texts.parquet")
+    spoilt = pa.array([text] * table.num_rows, table.schema.field("sections").type)
+    table = table.set_column(table.schema.get_field_index("sections"), table.schema.field("sections"), spoilt)
+    pq.write_table(table, release / "texts.parquet")
+    with pytest.raises(CatalogError, match=f"the sections of {TOWER} are no texts by title"):
+        write_shards(release, tmp_path / "tars", ShardFormat.WEBDATASET)
+    assert not (tmp_path / "tars").exists()

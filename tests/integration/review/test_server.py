@@ -267,22 +267,6 @@ def test_a_kill_between_journal_and_files_is_made_good(workspace: Path) -> None:
         assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
-def test_points_come_and_go_as_files(client: Client) -> None:
-    points = grid_of_points(3, shift=1.5)
-    for form in (".points", ".geojson", ".csv"):
-        status, said = client.ask("POST", "/api/sites/001/1/export", {"points": points, "form": form})
-        assert status == 200
-        status, back = client.ask("POST", "/api/sites/001/1/import", {"name": f"my{form}", "text": said["text"]})
-        assert status == 200
-        for wanted, found in zip(points, back["points"], strict=True):
-            for key in ("map_x", "map_y", "visible_x", "visible_y"):
-                assert abs(wanted[key] - found[key]) < 1e-6
-            assert found["operator"] == "Ada"
-    status, said = client.ask("POST", "/api/sites/001/1/import", {"name": "my.csv", "text": "name,map_x\na,one\n"})
-    assert status == 422
-    assert "my.csv, line 2" in said["error"]
-
-
 def test_a_proposed_place_is_where_the_windows_correlate(client: Client) -> None:
     point = tie_point("a", 450.0, 450.0, 455.5, 446.25)
     status, said = client.ask("POST", "/api/sites/001/1/propose", {"point": point, "points": []})

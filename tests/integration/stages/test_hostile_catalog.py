@@ -1,83 +1,23 @@
-"""A catalog of a stranger, served on loopback: what it may refer to, how much it may take, and what broken items do."""
+"""A catalog of a stranger, served on loopback: what it may refer to, and how much it may take."""
 
 from __future__ import annotations
 
 import json
-import logging
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import rasterio
 from aiohttp import web
 from file_server import FileServer
-from pydantic import ValidationError
-from rasterio.transform import from_origin
-from shapely import box
+from stranger_catalog import SECRET, acquire, item, write_catalog, write_grey
 
 from pipeline.errors import PermanentError
 from stages.acquire import stac_catalog
-from stages.acquire.source import Site
-from stages.acquire.stac import StacSource
 from stages.fetch.reach import Reach
 from stages.fetch.responses import UnsafeResponse
-from stages.rasters import open_raster, write_raster
 
 pytestmark = pytest.mark.integration
-
-LON, LAT = 10.0, 47.0
-SITE = Site("001", "1", box(LON - 0.0003, LAT - 0.0003, LON + 0.0003, LAT + 0.0003), 0.5, "")
-QUICK = {"requests_per_second": None, "timeout_s": 3.0, "wait_s": 0.02, "attempts": 2}
-SECRET = 177
-"""Grey of the pixels that must not be published."""
-
-
-def write_grey(path: Path, value: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    transform = from_origin(LON - 0.001, LAT + 0.001, 1e-5, 1e-5)
-    with rasterio.open(
-        path, "w", driver="GTiff", width=200, height=200, count=3, dtype="uint8", crs="EPSG:4326", transform=transform
-    ) as dataset:
-        dataset.write(np.full((3, 200, 200), value, np.uint8))
-    return path
-
-
-def item(name: str, href: object, **properties: object) -> dict[str, object]:
-    ring = [[LON - 1, LAT - 1], [LON + 1, LAT - 1], [LON + 1, LAT + 1], [LON - 1, LAT + 1], [LON - 1, LAT - 1]]
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": name,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": [LON - 1, LAT - 1, LON + 1, LAT + 1],
-        "properties": {"datetime": "2024-05-01T00:00:00Z"} | properties,
-        "links": [],
-        "assets": {"image": {"href": href}},
-    }
-
-
-def write_catalog(folder: Path, *items: object) -> Path:
-    links = [{"rel": "item", "href": f"./{number}.json"} for number in range(len(items))]
-    for number, each in enumerate(items):
-        (folder / f"{number}.json").write_text(each if isinstance(each, str) else json.dumps(each))
-    catalog = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "d", "links": links}
-    (folder / "catalog.json").write_text(json.dumps(catalog))
-    return folder / "catalog.json"
-
-
-def acquire(address: object, workspace: Path, **changes: object) -> tuple[float | None, str]:
-    """Return the mean grey of what was acquired, None where nothing was, and its date."""
-    fields = {"kind": "stac", "catalog": str(address), "rate_limits": QUICK, "source": "s", "licence": "l"}
-    source = StacSource.model_validate(fields | {"attribution": "a"} | changes)
-    with source.open(SITE, workspace) as strips:
-        write_raster(workspace / "a.tif", strips.grid, strips.pixels, {})
-        tag = strips.tags["DATE"]
-    with open_raster(workspace / "a.tif") as raster:
-        pixels, mask = raster.read(0, 0, raster.grid.width, raster.grid.height)
-    return (float(pixels[mask].mean()) if mask.any() else None), tag
 
 
 @pytest.fixture
@@ -255,191 +195,3 @@ def test_deep_documents_and_pages_of_text_are_refused(server: FileServer, tmp_pa
         (server.folder / "catalog.json").write_text(text)
         with pytest.raises(PermanentError, match="cannot be read as STAC"):
             acquire(f"{server.url}/catalog.json", tmp_path)
-
-
-def crossing(count: int) -> dict[str, object]:
-    """Return an outline that crosses itself some count * count / 6 times."""
-    ring = (np.random.default_rng(1).random((count, 2)) * 2 + [LON - 1, LAT - 1]).tolist()
-    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-
-
-def lying_on_each_other(count: int) -> dict[str, object]:
-    parts = [[[[9, 46], [11, 46], [11, 48 + number / 1e6], [9, 48], [9, 46]]] for number in range(count)]
-    return {"type": "MultiPolygon", "coordinates": parts}
-
-
-NESTED = (
-    '{"type": "GeometryCollection", "geometries": [' * 400 + '{"type": "Point", "coordinates": [10, 47]}' + "]}" * 400
-)
-
-BROKEN = [
-    item("b", "b.tif") | {"geometry": crossing(2_000)},
-    item("b", "b.tif") | {"geometry": {"type": "LineString", "coordinates": crossing(9_000)["coordinates"][0]}},  # type: ignore[index]
-    item("b", "b.tif") | {"geometry": lying_on_each_other(3_000)},
-    json.dumps(item("b", "b.tif") | {"geometry": 0}).replace('"geometry": 0', f'"geometry": {NESTED}'),
-    item("b", "b.tif") | {"assets": [{"href": "b.tif"}]},
-    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": []}},
-    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": [[[10], [11], [12], [10]]]}},
-    item("b", "b.tif") | {"geometry": "POINT (10 47)"},
-    item("b", "http://[half/b.tif"),
-    "no JSON at all",
-    "[]",
-    "{}",
-    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": "text"}},
-    item("b", "b.tif") | {"geometry": {"type": "Polygon", "coordinates": [[[1e999, 2], [3, 4], [5, 6], [1e999, 2]]]}},
-    item("b", "b.tif") | {"assets": "text"},
-    item("b", "b.tif") | {"assets": None},
-    item("b", "b.tif") | {"properties": "text"},
-    item("b", 7),
-]
-
-
-@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
-def test_a_broken_item_is_left_out_with_a_warning(
-    tmp_path: Path, broken: object, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_grey(tmp_path / "a.tif", 90)
-    with caplog.at_level(logging.WARNING):
-        value, _ = acquire(write_catalog(tmp_path, broken, item("a", "a.tif")), tmp_path)
-    assert value == 90.0
-
-
-def span(first: str, last: str) -> dict[str, object]:
-    """Return the properties of an item of a range of days."""
-    return {"datetime": None, "start_datetime": f"{first}T00:00:00Z", "end_datetime": f"{last}T00:00:00Z"}
-
-
-@pytest.mark.parametrize(
-    ("properties", "changes", "fits"),
-    [
-        (span("2010-01-01", "2010-12-31"), {}, False),
-        (span("2023-06-01", "2024-02-01"), {}, True),
-        ({"datetime": None}, {}, False),
-        ({"datetime": "yesterday"}, {}, False),
-        ({}, {"max_cloud_cover": 20}, False),
-        ({"eo:cloud_cover": "many"}, {"max_cloud_cover": 20}, False),
-        ({"eo:cloud_cover": None}, {"max_cloud_cover": 20}, False),
-        ({"eo:cloud_cover": 12}, {"max_cloud_cover": 20}, True),
-        ({"eo:cloud_cover": 50}, {"max_cloud_cover": 20}, False),
-    ],
-)  # fmt: skip
-def test_items_fit_by_what_they_say(
-    tmp_path: Path, properties: dict[str, object], changes: dict[str, object], fits: bool
-) -> None:
-    write_grey(tmp_path / "a.tif", 90)
-    catalog = write_catalog(tmp_path, item("a", "a.tif", **properties))
-    value, _ = acquire(catalog, tmp_path, dates=["2024-01-01", "2024-12-31"], **changes)
-    assert (value == 90.0) is fits
-
-
-def test_the_date_of_a_range_is_its_range(tmp_path: Path) -> None:
-    write_grey(tmp_path / "a.tif", 90)
-    ranged = item("a", "a.tif", **span("2023-06-01", "2024-02-01"))
-    assert acquire(write_catalog(tmp_path, ranged), tmp_path)[1] == "2023-06-01/2024-02-01"
-
-
-def test_unknown_cloud_cover_does_not_count_as_clear(tmp_path: Path) -> None:
-    for name, grey in (("unknown", 30), ("half", 60)):
-        write_grey(tmp_path / f"{name}.tif", grey)
-    items = item("u", "unknown.tif"), item("h", "half.tif", **{"eo:cloud_cover": 50})
-    assert acquire(write_catalog(tmp_path, *items), tmp_path, prefer="clearest")[0] == 60.0
-
-
-def test_a_wrong_asset_key_lists_the_keys(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError, match="'visual'; their assets are: image"):
-        acquire(write_catalog(tmp_path, item("a", "a.tif")), tmp_path, asset="visual")
-
-
-KEY = "k3y-0f-mine-4711"
-
-
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [
-        ("?api_key={key}", {}),
-        ("", {"Authorization": "Bearer {key}"}),
-        ("?f=json&api_key={key}", {"X-API-Key": "{key}"}),
-    ],
-)
-def test_a_key_goes_to_the_catalogs_host_only(
-    server: FileServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    query: str,
-    headers: dict[str, str],
-) -> None:
-    """An API and its files want the key; a host that an item refers to is not told it; nothing that is kept has it."""
-    other_folder, seen = tmp_path / "other", []
-    write_grey(other_folder / "b.tif", 30)
-    write_grey(server.folder / "a.tif", 90)
-
-    def wanted(request: web.Request) -> bool:
-        by_query = request.query.getall("api_key", []) == ([KEY] if query else [])
-        return by_query and all(request.headers.get(name) == text.format(key=KEY) for name, text in headers.items())
-
-    with FileServer(other_folder) as other:
-        items = [
-            item("a", "/a.tif"),
-            item("broken", 7),
-            item("b", f"{other.url}/b.tif", datetime="2020-05-01T00:00:00Z"),
-        ]
-
-        def api(request: web.Request) -> web.StreamResponse | None:
-            if not wanted(request):
-                return web.Response(status=401)
-            if request.path == "/search":
-                more = [{"rel": "next", "href": "/page2" + query.format(key=KEY)}]  # repeats what it was sent
-                return web.json_response({"features": items[:1], "links": more})
-            if request.path == "/page2":
-                return web.json_response({"features": items[1:], "links": []})
-            if request.path == "/api":
-                return web.json_response({"id": "api", "links": [{"rel": "search", "href": "/search"}]})
-            return None
-
-        def stranger(request: web.Request) -> None:
-            seen.append(str(request.url) + str(dict(request.headers)))
-
-        server.special, other.special = api, stranger
-        monkeypatch.setenv("MY_STAC_KEY", KEY)
-        named = {
-            "key_variable": "MY_STAC_KEY",
-            "headers": headers,
-            "allowed_hosts": [other.url.removeprefix("http://")],
-        }
-        with caplog.at_level(logging.DEBUG):
-            value, _ = acquire(f"{server.url}/api{query}", tmp_path / "w", **named)
-            assert value == 90.0
-            bounds = {"dates": ["2020-01-01", "2020-12-31"]}
-            assert acquire(f"{server.url}/api{query}", tmp_path / "w", **named, **bounds)[0] == 30.0
-        monkeypatch.setenv("MY_STAC_KEY", "wrong")
-        with pytest.raises(PermanentError, match="401") as refused:
-            acquire(f"{server.url}/api{query}", tmp_path / "w", **named)
-    assert seen
-    kept = [path.read_bytes() for path in (tmp_path / "w").rglob("*") if path.is_file()]
-    said = "\n".join(each.getMessage() for each in caplog.records if each.name != "aiohttp.access")  # the server's own
-    told = [said.encode(), str(refused.value).encode(), *kept, *(text.encode() for text in seen)]
-    assert not any(KEY.encode() in text for text in told)
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"catalog": "https://h.example/stac?api_key={key}"}, "key_variable does not name"),
-        ({"catalog": "https://h.example/stac", "key_variable": "K"}, "neither the catalog's query nor the headers"),
-        ({"catalog": "https://h.example/{key}/stac", "key_variable": "K"}, "may only be the value of a parameter"),
-        ({"catalog": "catalog.json", "key_variable": "K", "headers": {"A": "{key}"}}, "on the web only"),
-        ({"catalog": "https://h.example/", "key_variable": "K", "headers": {"A": "Bearer abc"}}, "holds no {key}"),
-    ],
-)
-def test_a_key_without_a_place_is_refused_with_the_configuration(changes: dict[str, object], problem: str) -> None:
-    with pytest.raises(ValidationError, match=re.escape(problem)):
-        StacSource.model_validate({"kind": "stac", "source": "s", "licence": "l", "attribution": "a"} | changes)
-
-
-def test_a_key_that_is_not_set_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MY_STAC_KEY", raising=False)
-    fields = {"kind": "stac", "source": "s", "licence": "l", "attribution": "a", "key_variable": "MY_STAC_KEY"}
-    source = StacSource.model_validate(fields | {"catalog": "https://h.example/stac?api_key={key}"})
-    with pytest.raises(PermanentError, match="environment variable MY_STAC_KEY, which is not set"):
-        source.check()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import shapely
 from pyproj import Transformer
-from raster_specimens import HEIGHT, SPECIMENS, UTM, WIDTH, Specimen, picture, write
+from raster_specimens import SPECIMENS
+from specimen_files import HEIGHT, UTM, WIDTH, Specimen, picture, write
 
 from mapdata.image_files import read_image_file
 from matcher.errors import InputError

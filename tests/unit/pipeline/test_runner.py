@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,29 @@ def test_a_second_run_does_nothing(runs: Runs) -> None:
 def test_records_sort_in_the_order_of_the_runs(runs: Runs) -> None:
     ran = [runs(list={"count": 1}).run_id for _ in range(8)]
     assert [path.stem for path in sorted(runs.place.runs.iterdir())] == ran
+
+
+def test_records_sort_in_the_order_of_the_runs_also_when_the_clock_is_set(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page for reviewing takes the settings of the latest run. What a clock does changes no state of units."""
+    ran, ended = [], []
+    for days in (0, -1, 365, -1, 0):
+
+        class Clock(datetime):
+            shift = timedelta(days=days)
+
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+                return datetime.now(tz) + cls.shift
+
+        for module in ("run", "workspace"):
+            monkeypatch.setattr(f"pipeline.{module}.datetime", Clock)
+        ran.append(runs(list={"count": 2}).run_id)
+        ended.append(runs.ended())
+        assert not verify_outputs(runs.place.root, Ledger(runs.place.ledger, read_only=True))[1]
+    assert [path.stem for path in sorted(runs.place.runs.iterdir())] == ran
+    assert ended == [ended[0]] * 5
 
 
 def test_a_change_runs_again_only_what_depends_on_it(runs: Runs) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline import workspace as module
 from pipeline.errors import TransientError, WorkspaceError
 from pipeline.files import write_json
-from pipeline.workspace import Workspace, format_bytes, free_bytes, working_for
+from pipeline.workspace import Workspace, working_for
 
 pytestmark = pytest.mark.unit
 
@@ -83,14 +83,3 @@ def test_a_run_waits_for_the_workers_of_an_earlier_one(tmp_path: Path, monkeypat
 def test_a_worker_without_the_workspace_says_so(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="does not see the workspace"), working_for(tmp_path / "w", "first"):
         pass
-
-
-def test_bytes_for_people(tmp_path: Path) -> None:
-    assert [format_bytes(count) for count in (0, 1023, 1536, 3 * 2**30, 2**43)] == [
-        "0 B",
-        "1023 B",
-        "1.5 KiB",
-        "3.0 GiB",
-        "8.0 TiB",
-    ]
-    assert free_bytes(tmp_path / "not" / "there") == free_bytes(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
-from raster_specimens import UTM, write
+from specimen_files import UTM, write
 
 from raster.homography import apply_homography, translation
 from raster.pair import open_pair

@@ -75,6 +75,13 @@ def test_a_quadkey_is_that_of_the_documentation() -> None:
         (HOST + "/#/{z}/{x}/{y}", "behind #"),
         (HOST + "/?a=1&amp;z={z}&amp;x={x}&amp;y={y}", "&amp;"),
         ("https://h.example\\{z}/{x}/{y}", "URL"),
+        (HOST + "/{z}/{x}/{y}\u202e.png", "control character"),
+        ("https://xn--/{z}/{x}/{y}", "not a URL"),
+        ("https://h..example/{z}/{x}/{y}", "1 to 63 characters"),
+        (f"https://{'a' * 64}.example/{{z}}/{{x}}/{{y}}", "1 to 63 characters"),
+        ("https://{key}.h.example/{z}/{x}/{y}", "name of the host"),
+        ("https://h.example:{key}/{z}/{x}/{y}", "name of the host"),
+        ("https://{key}@h.example/{z}/{x}/{y}", "password"),
     ],
 )
 def test_what_would_fail_on_every_tile_is_refused_with_the_configuration(url: str, words: str) -> None:
