@@ -6,7 +6,7 @@ letters (`stages.align.buildings`), and the correlation surfaces of windows all 
 peak is sought: in one window a roof may well speak loudest, but roofs of different heights do not agree all
 over it. Shadows of buildings along streets do, and facades of one height: what they displace this cannot tell from the
 ground (measured by `benchmarks/aligning_displaced.py`). Maps draw streets wider or narrower than they are, so that one
-edge of each fits, and then the other: surfaces are those of a lower resolution, at which both edges are one line.
+edge of each fits, and then the other; at a lower resolution both edges are one line. So two resolutions must agree.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class GroundLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reductions: tuple[Annotated[int, Field(ge=1, le=8)], ...] = Field(
-        default=(2, 3), min_length=1, description="Working pixels a pixel of the surfaces; all of them must agree."
+        default=(1, 2), min_length=1, description="Working pixels a pixel of the surfaces; all of them must agree."
     )
     block_px: int = Field(default=1024, ge=128, description="Side of the blocks that are looked at, in these pixels.")
     max_blocks: int = Field(default=40, ge=1, description="Blocks that are looked at, at most.")
