@@ -5,13 +5,12 @@ of the map. Roads, water and fields lie on the ground. The map is therefore comp
 letters (`stages.align.buildings`), and the correlation surfaces of windows all over the raster are averaged before a
 peak is sought: in one window a roof may well speak loudest, but roofs of different heights do not agree all
 over it. Shadows of buildings along streets do, and facades of one height: what they displace this cannot tell from the
-ground (measured by `benchmarks/aligning_displaced.py`). Maps draw streets wider or narrower than they are, so that one
-edge of each fits, and then the other; at a lower resolution both edges are one line. So two resolutions must agree.
+ground (measured by `benchmarks/aligning_displaced.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,36 +36,31 @@ class Ground:
     """The shift of the ground against an answer: `shift` (2,) in visible px, zero where it is not reliable.
 
     `halves_px`: distance between the shifts of two halves of the windows, visible px; infinite with too few windows.
-    `unseen_px`: how far roofs may have shifted the answer where the ground is not found and much of the map is built
-    upon, visible px; 0 where nothing says how large a pixel is.
     """
 
     shift: FloatArray
     halves_px: float
     reliable: bool
-    unseen_px: float = 0.0
 
     @property
     def matrix(self) -> FloatArray:
         """The correction, 3x3, in the visible frame."""
         return np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]], [0, 0, 1]], dtype=np.float64)
 
-    def weighed(self, building_lean_px: float, reduce: int, limits: GroundLimits) -> Ground:
-        """Return what the ground and the answer of all windows say together, each weighed by its inverse variance.
 
-        Where no roof is displaced, all windows know better than the ground alone.
+def has_many_blocks(visible: RasterReader, reduce: int, limits: GroundLimits) -> bool:
+    """Return whether a raster is large enough to average surfaces all over it.
 
-        Args:
-            building_lean_px: How far the roofs may have shifted the answer, visible px.
-            reduce: Visible pixels a working pixel.
-            limits: Standard deviations of both, roofs apart.
-        """
-        variance = limits.answer_deviation_px**2 + (building_lean_px / reduce) ** 2
-        return replace(self, shift=self.shift * variance / (variance + limits.deviation_px**2))
+    Args:
+        visible: Gives the size; its pixels are not read.
+        reduce: Visible pixels a working pixel.
+        limits: Largest side of a block in working pixels, and the least number of blocks.
+    """
+    return len(_blocks(visible, reduce, limits)[1]) >= limits.min_blocks
 
 
 def _blocks(visible: RasterReader, reduce: int, limits: GroundLimits) -> tuple[int, NDArray[np.intp]]:
-    """Return the side of the blocks and their top-left corners (N, 2), pixels of `reduce` visible ones."""
+    """Return the side of the blocks and their top-left corners (N, 2), working pixels."""
     height, width = visible.height // reduce, visible.width // reduce
     side = min(limits.block_px, height, width)
     return side, window_grid(height, width, side, max(side, round((height * width / limits.max_blocks) ** 0.5)))
@@ -85,54 +79,33 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int, limits
         limits: Of what is looked at and believed.
 
     Returns:
-        The shift: the mean of those at two resolutions. It is not reliable where nothing says how large a pixel is,
-        where too few windows hold structure, and where two halves of the windows, or both resolutions, disagree: what
-        one of them takes for an edge of a street, an edge of a shadow mostly, the other often does not.
+        The shift. It is not reliable where nothing says how large a pixel is, where too few windows hold structure, and
+        where two halves of the windows disagree.
     """
-    if pair.visible.located is None:
+    grid = pair.visible.located
+    if grid is None:
         return NO_GROUND
-    gsd = pair.visible.located.gsd
-    found = [_measure(pair, homography, gsd, reduction, reduce, limits) for reduction in limits.reductions]
-    shifts = np.array([each.shift for each in found])
-    halves, apart = max(each.halves_px for each in found), float(np.ptp(shifts, axis=0).max())
-    if max(halves, apart) <= limits.max_halves_px * reduce:
-        return Ground(shifts.mean(axis=0), halves, True)
-    built = found[0].built > limits.max_built
-    return Ground(np.zeros(2), halves, False, limits.unseen_m / gsd if built else 0.0)
-
-
-class _Found(NamedTuple):
-    """What one resolution says: as in `Ground`, the halves infinitely far apart also where the shift lies at the border
-    of the search; and the share of the map that buildings cover."""
-
-    shift: FloatArray
-    halves_px: float
-    built: float
-
-
-def _measure(
-    pair: RasterPair, homography: FloatArray, gsd: float, reduction: int, reduce: int, limits: GroundLimits
-) -> _Found:
-    radius, window, coarse = -(-limits.radius_px // reduction), limits.window_px // reduction, reduction * reduce
-    side, blocks = _blocks(pair.visible, coarse, limits)
-    component = limits.max_building_m2 / (gsd * coarse) ** 2
-    tasks = (_read(pair, homography, coarse, side, *origin) for origin in blocks.tolist())
-    sums, counts, built = np.zeros((2, 2 * radius + 1, 2 * radius + 1)), np.zeros(2, int), list[float]()
-    for found, number, share in in_threads(lambda block: _summed(block, component, window, radius), tasks):
+    radius = limits.radius_px
+    side, blocks = _blocks(pair.visible, reduce, limits)
+    component = limits.max_building_m2 / (grid.gsd * reduce) ** 2
+    tasks = (_read(pair, homography, reduce, side, *origin) for origin in blocks.tolist())
+    sums, counts = np.zeros((2, 2 * radius + 1, 2 * radius + 1)), np.zeros(2, int)
+    for found, number in in_threads(lambda block: _summed(block, component, limits), tasks):
         sums += found
         counts += number
-        built.append(share)
     if counts.min() < limits.min_windows:
-        return _Found(np.zeros(2), float("inf"), float(np.mean(built)))
+        return NO_GROUND
     means = np.stack([sums.sum(axis=0) / counts.sum(), *(sums / counts[:, None, None])])
-    places = (find_peak(torch.from_numpy(means).float()).place.double().numpy() - radius) * coarse
-    inside_search = bool(np.abs(places[0]).max() < (radius - 1) * coarse)
-    halves = float(np.linalg.norm(places[1] - places[2])) if inside_search else float("inf")
-    return _Found(places[0], halves, float(np.mean(built)))
+    peak = find_peak(torch.from_numpy(means).float())
+    places = (peak.place.double().numpy() - radius) * reduce
+    apart = float(np.linalg.norm(places[1] - places[2]))
+    inside_search = bool(np.abs(places[0]).max() < (radius - 1) * reduce)
+    reliable = inside_search and apart <= limits.max_halves_px * reduce
+    return Ground(places[0] if reliable else np.zeros(2), apart, reliable)
 
 
 class _Block(NamedTuple):
-    """Both sides of a block (pixels, mask) whose top-left pixel is `origin`."""
+    """Both sides of a block (pixels, mask) whose top-left working pixel is `origin`."""
 
     origin: tuple[int, int]
     drawn: tuple[Image, Mask]
@@ -146,19 +119,17 @@ def _read(pair: RasterPair, homography: FloatArray, reduce: int, side: int, x0: 
 
 
 @torch.no_grad()
-def _summed(block: _Block, component: float, window: int, radius: int) -> tuple[FloatArray, NDArray[np.intp], float]:
-    """Return the sums (2, D, D) of the correlation surfaces of two halves of a block's windows, their numbers, and the
-    share of the map that buildings cover."""
-    drawn, inside = block.drawn
+def _summed(block: _Block, component: float, limits: GroundLimits) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the sums (2, D, D) of the correlation surfaces of two halves of a block's windows, and their numbers."""
+    (drawn, inside), radius = block.drawn, limits.radius_px
     device, side = torch.device("cpu"), len(drawn)
-    buildings = inside & find_buildings(drawn, component)
-    compared = inside & ~buildings
+    compared = inside & ~find_buildings(drawn, component)
     fields = [MaskedImage(*each, device).harmonics(1.0)[0][0] for each in ((drawn, compared), block.seen)]
-    size = min(window, side)
+    size = min(limits.window_px, side)
     corners = window_grid(side, side, size, size)
     surfaces = correlation_surfaces(fields[0], fields[1], corners, size, radius).numpy()
     parity = (corners + np.array(block.origin)).sum(axis=1) // size % 2
     held = surfaces.max(axis=(1, 2)) > 0
     halves = [held & (parity == half) for half in (0, 1)]
     sums = np.stack([surfaces[half].sum(axis=0, dtype=np.float64) for half in halves])
-    return sums, np.array([half.sum() for half in halves], np.intp), float(buildings.mean())
+    return sums, np.array([half.sum() for half in halves], np.intp)

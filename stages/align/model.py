@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
-from raster.least_squares import DEGREES_OF_FREEDOM, Kind, fit_homography, least_squares
+from raster.least_squares import DEGREES_OF_FREEDOM, Kind, least_squares
 
 ITERATIONS = 30
 OVERLAP = 6.0
 """Windows overlap, so this many count as one independent observation in the complexity penalty."""
-
-PRIOR = 1 / 6
-"""Standard deviation, in tolerances, of what each degree of freedom beyond the chosen order adds at the border."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +41,7 @@ def fit_lowest_order(
 ) -> Fitted | None:
     """Fit shift, similarity, affine and homography, each started from the one before, and choose the order.
 
-    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`. Up to a
-    homography, orders above the chosen one are not shut out: they are fitted with a prior that holds them near zero
-    (ridge regression, Hoerl and Kennard, 1970), as a slight perspective counts where windows do not reach.
+    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`.
 
     Args:
         expected: Points (N, 2) in the visible frame.
@@ -76,51 +71,7 @@ def fit_lowest_order(
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
         if kind == highest:
             break
-    if best is None or highest != "homography" or lowest == highest:
-        return best
-    matrix = _with_higher_orders(best, expected, found, weights, tolerance)
-    residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
-    return Fitted(best.kind, matrix, residuals, residuals <= tolerance)
-
-
-def _with_higher_orders(
-    fitted: Fitted, expected: FloatArray, found: FloatArray, weights: FloatArray, tolerance: float
-) -> FloatArray:
-    """Return a homography near the fitted transformation: the orders above it only as far as the prior lets them."""
-    points = apply_homography(fitted.matrix, expected)
-    middle, half = (points.min(0) + points.max(0)) / 2, max(float(np.ptp(points, axis=0).max()) / 2, 1.0)
-    basis, moves = _displacements((points - middle) / half), found - points
-    penalty = np.zeros(8)
-    penalty[DEGREES_OF_FREEDOM[fitted.kind] :] = 1 / (PRIOR * tolerance) ** 2
-    added, residuals = np.zeros(8), np.linalg.norm(moves, axis=1)
-    for _ in range(ITERATIONS):
-        robust = weights * np.clip(1 - (residuals / tolerance) ** 2, 0, None) ** 2
-        if np.count_nonzero(robust) < 4:
-            break
-        variance = max(np.average(residuals**2, weights=robust) / 2, (0.1 * tolerance) ** 2)
-        information = robust / (OVERLAP * variance)
-        normal = np.einsum("n,nki,nkj->ij", information, basis, basis) + np.diag(penalty + 1e-9)
-        added = np.linalg.solve(normal, np.einsum("n,nki,nk->i", information, basis, moves))
-        before, residuals = residuals, np.linalg.norm(moves - basis @ added, axis=1)
-        if np.abs(residuals - before).max() < 1e-4 * tolerance:
-            break
-    lattice = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]), axis=-1).reshape(-1, 2)
-    at = middle + half * lattice
-    matrix = fit_homography(at, at + _displacements(lattice) @ added) @ fitted.matrix
-    return np.asarray(matrix / matrix[2, 2])
-
-
-def _displacements(points: FloatArray) -> FloatArray:
-    """Return how each degree of freedom of a homography, near the identity, moves points (N, 2): (N, 2, 8).
-
-    They come in the order of `DEGREES_OF_FREEDOM`: two of a shift, two more of a similarity, of an affine
-    transformation, of a homography.
-    """
-    x, y = points.T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    moves_x = [one, zero, x, -y, x, y, x * x, x * y]
-    moves_y = [zero, one, y, x, -y, x, x * y, y * y]
-    return np.stack([np.stack(moves_x, 1), np.stack(moves_y, 1)], axis=1)
+    return best
 
 
 def _reweighted(
