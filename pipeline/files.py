@@ -51,14 +51,14 @@ def digest_json(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
+    """As `raster.disk.atomic_path`, which see, but a full disk is an error of the pipeline.
 
     Args:
-        path: Final name; its folder is made where it is missing, a file of the name is replaced.
+        path: Final name.
         prefix: What the temporary name starts with.
 
     Yields:
-        The name to write to. It keeps the suffix, so that libraries which choose a format by suffix work.
+        The name to write to.
 
     Raises:
         DiskFullError: The disk is full, also where the library that writes says something else.

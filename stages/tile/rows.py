@@ -147,8 +147,9 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """Return a new array of a file that has its room on the disk: where a write into a mapped file finds none, the
     system ends the process without a word."""
     array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    with path.open("rb+") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 

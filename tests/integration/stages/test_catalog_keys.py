@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,14 +17,6 @@ from pipeline.errors import PermanentError
 from stages.acquire.stac import StacSource
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FileServer]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with FileServer(folder) as server:
-        yield server
 
 
 KEY = "k3y-0f-mine-4711"

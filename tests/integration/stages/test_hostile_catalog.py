@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,6 @@ from stages.fetch.reach import Reach
 from stages.fetch.responses import UnsafeResponse
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FileServer]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with FileServer(folder) as server:
-        yield server
 
 
 @pytest.fixture
