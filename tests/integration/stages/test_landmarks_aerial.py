@@ -23,6 +23,9 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 from pipeline.errors import PermanentError
 from stages.acquire.asset_access import RequesterPays, signature_v4
 from stages.acquire.stac_catalog import CatalogReader
+from stages.fetch.blocking import BlockingClient
+from stages.fetch.client import RateLimits
+from stages.fetch.reach import Reach
 from stages.landmarks import aerial_stac
 from stages.landmarks.aerial import AerialParams, write_chips
 from stages.landmarks.aerial_stac import StacAerial, centred_grid, ground_square, grouped_by_year
@@ -85,6 +88,13 @@ def server(naip: Path) -> Iterator[FileServer]:
     aerial_stac._access.cache_clear()
     with FileServer(naip) as running:
         yield running
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[BlockingClient]:
+    """Return a client for catalogs in files, which has nothing to ask."""
+    with BlockingClient(tmp_path / "limiters", RateLimits(), Reach()) as client:
+        yield client
 
 
 def place_of(x: float = 488_200.0, y: float = 5_207_400.0) -> dict[str, Any]:
@@ -235,12 +245,16 @@ def test_who_pays_is_said_and_keys_are_needed(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_real_items_by_year_across_two_states(
-    shared_data: Path, name: str, lonlat: tuple[float, float], years: dict[int, int], states: set[str]
+    shared_data: Path,
+    client: BlockingClient,
+    name: str,
+    lonlat: tuple[float, float],
+    years: dict[int, int],
+    states: set[str],
 ) -> None:
     catalog = shared_data / "landmarks" / "naip-stac" / name / "catalog.json"
     square = ground_square(*lonlat, 480)
-    nobody: Any = None  # a local catalog asks nobody
-    found = grouped_by_year(CatalogReader(str(catalog), nobody).items((), square, None), square, "image")
+    found = grouped_by_year(CatalogReader(str(catalog), client).items((), square, None), square, "image")
     assert {year: len(items) for year, items in found.items()} == years
     assert {item.id[:2] for items in found.values() for item in items} == states
 
@@ -266,7 +280,9 @@ def test_tiles_are_resampled_to_metres(shared_data: Path, tmp_path: Path) -> Non
     assert np.corrcoef(a, b)[0, 1] > 0.95  # two zooms show one ground
 
 
-def test_items_of_unknown_years_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_items_of_unknown_years_are_left_out_and_named(
+    client: BlockingClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     square = shapely.box(7, 46, 7.1, 46.1)
     said: dict[str, dict[str, Any] | None] = {
         "none": None,
@@ -285,9 +301,8 @@ def test_items_of_unknown_years_are_left_out_and_named(tmp_path: Path, caplog: p
         (tmp_path / f"{name}.json").write_text(json.dumps(item))
         links.append({"rel": "item", "href": f"{name}.json"})
     (tmp_path / "catalog.json").write_text(json.dumps({"type": "Catalog", "id": "odd", "links": links}))
-    nobody: Any = None
     with caplog.at_level(logging.WARNING):
-        items = CatalogReader(str(tmp_path / "catalog.json"), nobody).items((), square, None)
+        items = CatalogReader(str(tmp_path / "catalog.json"), client).items((), square, None)
         found = grouped_by_year(items, square, "image")
     assert {year: [item.id for item in items] for year, items in found.items()} == {
         2010: ["range"],
