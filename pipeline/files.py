@@ -51,7 +51,7 @@ def digest_json(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
-    """As `raster.disk.atomic_path`, which see, but a full disk is an error of the pipeline.
+    """As `disk.atomic_path`, which see, but a full disk is an error of the pipeline.
 
     Args:
         path: Final name.
