@@ -65,7 +65,7 @@ class GroundLimits(BaseModel):
     radius_px: int = Field(default=20, ge=4, description="Reach of the search.")
     max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked.")
     min_windows: Count = Field(default=8, description="Windows with structure that each half must have.")
-    max_halves_px: Pixels = Field(default=1.0, description="By which two halves of the windows may differ.")
+    max_halves_px: Pixels = Field(default=0.8, description="By which two halves of the windows may differ.")
     max_built: Share = Field(
         default=0.1, description="Share of the map that buildings may cover, for roofs not to shift an answer."
     )

@@ -90,14 +90,13 @@ def common_error(halves_px: float, ground: Ground, building_lean_px: float, redu
     Args:
         halves_px: Distance between the answers of two halves of all windows, visible px.
         ground: The shift of the ground.
-        building_lean_px: How far building lean may have shifted the answer; it has not where the ground is known.
+        building_lean_px: How far building lean may have shifted the answer, beyond the shift of the ground.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
     """
     halves = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    roofs = 0.0 if ground.reliable else np.hypot(building_lean_px, ground.unseen_px)
-    bias = np.hypot(limits.ground.bias_px * reduce, roofs)
-    return float(np.hypot(RAYLEIGH_95 * halves / np.sqrt(2), bias))
+    biases = (limits.ground.bias_px * reduce, building_lean_px, 0.0 if ground.reliable else ground.unseen_px)
+    return float(np.linalg.norm((RAYLEIGH_95 * halves / np.sqrt(2), *biases)))
 
 
 def judge_regions(

@@ -159,10 +159,12 @@ def test_a_pair_needs_all_regions_that_it_touches() -> None:
     assert Alignment(Transform(np.eye(3)), "cfog").accepts(np.array([[9e9, 0.0]]))
 
 
-def test_building_lean_may_be_wrong_all_over_only_where_the_ground_is_not_known() -> None:
+def test_building_lean_that_the_ground_does_not_explain_and_roofs_where_it_is_not_seen_count() -> None:
     known, bias = Ground(np.array([3.0, 0.0]), 0.1, True), DEFAULTS.ground.bias_px
-    assert bias < common_error(0.4, known, 5.0, 1, DEFAULTS) < bias + 0.1
-    assert common_error(0.4, NO_GROUND, 5.0, 1, DEFAULTS) > 5
+    assert bias < common_error(0.4, known, 0.0, 1, DEFAULTS) < bias + 0.1
+    assert common_error(0.4, known, 5.0, 1, DEFAULTS) > 5
+    unseen = Ground(np.zeros(2), 3.0, False, 1.8)
+    assert common_error(0.4, unseen, 0.0, 1, DEFAULTS) > max(2.0, common_error(0.4, NO_GROUND, 0.0, 1, DEFAULTS))
     assert common_error(1.6, known, 0.0, 1, DEFAULTS) > common_error(0.4, known, 0.0, 1, DEFAULTS)
 
 
