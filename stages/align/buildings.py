@@ -69,7 +69,8 @@ def find_buildings(image: Image, area: float) -> Mask:
         for side in (grey >= level, grey < level):
             found |= _find_in_part(side, area)
     for colour in _colours(image):
-        found |= _find_in_part(np.abs(image.astype(np.int16) - colour).max(axis=2) <= COLOUR_RADIUS, area)
+        low, high = (np.clip(colour + step, 0, 255).astype(np.float64) for step in (-COLOUR_RADIUS, COLOUR_RADIUS))
+        found |= _find_in_part(cv2.inRange(image, low, high) > 0, area)
     side_px = area**0.5
     thin = _disc(max(1, round(THIN / 2 * side_px)))
     rim = _disc(max(1, round((THIN / 2 + RIM) * side_px)))

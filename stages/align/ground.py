@@ -37,13 +37,28 @@ class Ground:
 
     `halves_px`: distance between the shifts of two halves of the windows, visible px; infinite with too few windows.
     `unseen_px`: how far roofs may have shifted the answer where the ground is not found and much of the map is built
-    upon, visible px; 0 where nothing says how large a pixel is.
+    upon, visible px; 0 where nothing says how large a pixel is. `windows`: how many surfaces the averages are of.
     """
 
     shift: FloatArray
     halves_px: float
     reliable: bool
     unseen_px: float = 0.0
+    windows: int = 0
+
+    def unexplained_px(self, building_lean_px: float, reduce: int, limits: GroundLimits) -> float:
+        """Return how much of the building lean the shift may have missed, visible px.
+
+        Where hardly any ground is seen between roofs, that is much. A large raster has ground, and roofs of all heights.
+
+        Args:
+            building_lean_px: How far the roofs may have shifted the answer, visible px.
+            reduce: Visible pixels a working pixel.
+            limits: From how many windows on a raster is large, and how much is missed there at most.
+        """
+        missed = max(0.0, building_lean_px - float(np.linalg.norm(self.shift)))
+        large = self.reliable and self.windows >= limits.many_windows
+        return min(missed, limits.max_unexplained_px * reduce) if large else missed
 
     @property
     def matrix(self) -> FloatArray:
@@ -107,7 +122,7 @@ def measure_ground(pair: RasterPair, homography: FloatArray, reduce: int, limits
     apart = float(np.linalg.norm(places[1] - places[2]))
     inside_search = bool(np.abs(places[0]).max() < (radius - 1) * reduce)
     if inside_search and apart <= limits.max_halves_px * reduce:
-        return Ground(places[0], apart, True)
+        return Ground(places[0], apart, True, windows=int(counts.sum()))
     return Ground(np.zeros(2), apart, False, unseen)
 
 

@@ -75,7 +75,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
         lean = building_lean(windows, answer.homography, reduce, limits)
         measured = measure_ground(pair, answer.homography, reduce, limits.ground)
         ground = measured.weighed(lean, reduce, limits.ground)
-        lean = max(0.0, lean - float(np.linalg.norm(measured.shift)))  # what the ground's shift explains is corrected
+        lean = measured.unexplained_px(lean, reduce, limits.ground)
         residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
         least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
         checks = [

@@ -72,6 +72,10 @@ class GroundLimits(BaseModel):
     unseen_m: float = Field(
         default=0.9, ge=0, description="How far they may shift it where there are more, and the ground is not found."
     )
+    many_windows: Count = Field(default=300, description="Windows of a raster in which roofs are of all sorts.")
+    max_unexplained_px: Pixels = Field(
+        default=1.25, description="Building lean that the ground's shift does not explain there, at most."
+    )
     deviation_px: Pixels = Field(default=0.4, description="Standard deviation of the shift that is found.")
     answer_deviation_px: Pixels = Field(
         default=0.7, description="The same of the answer of all windows where no roof is displaced."

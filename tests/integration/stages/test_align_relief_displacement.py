@@ -58,7 +58,7 @@ def test_the_map_stays_on_the_ground_where_roofs_are_displaced(tmp_path: Path) -
     )
     with open_pair(tmp_path / "map.tif", tmp_path / "visible.tif", siblings=True) as pair:
         evidence = align_pair(pair)
-    assert evidence.accepted
+    assert evidence.ground.reliable
     lattice = np.stack(np.meshgrid(*2 * [np.linspace(0, LARGE - 1, 9)]), -1).reshape(-1, 2)
     moved = apply_homography(evidence.alignment.transform.homography, lattice) - lattice
     shift = evidence.ground.shift

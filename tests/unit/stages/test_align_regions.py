@@ -174,3 +174,15 @@ def test_the_ground_decides_where_roofs_are_displaced_and_else_counts_beside_all
 ) -> None:
     ground = Ground(np.array([2.0, -1.0]), 0.1, True).weighed(2 * lean, 2, DEFAULTS.ground)
     np.testing.assert_allclose(ground.shift, share * np.array([2.0, -1.0]), atol=0.05)
+
+
+def test_building_lean_that_the_shift_does_not_explain_is_bounded_in_large_rasters_only() -> None:
+    shift, limits = np.array([1.2, 1.6]), DEFAULTS.ground
+    small = Ground(shift, 0.1, True, windows=limits.many_windows - 1)
+    assert small.unexplained_px(7.0, 1, limits) == pytest.approx(5.0)
+    assert small.unexplained_px(1.0, 1, limits) == 0.0
+    large = Ground(shift, 0.1, True, windows=limits.many_windows)
+    assert large.unexplained_px(7.0, 1, limits) == limits.max_unexplained_px
+    assert large.unexplained_px(7.0, 2, limits) == 2 * limits.max_unexplained_px
+    lost = Ground(np.zeros(2), 9.0, False, windows=limits.many_windows)
+    assert lost.unexplained_px(7.0, 1, limits) == pytest.approx(7.0)
