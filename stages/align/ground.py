@@ -49,7 +49,7 @@ class Ground:
     def unexplained_px(self, building_lean_px: float, reduce: int, limits: GroundLimits) -> float:
         """Return how much of the building lean the shift may have missed, visible px.
 
-        Where hardly any ground is seen between roofs, that is much. A large raster has ground, and roofs of all heights.
+        Where hardly any ground is seen between roofs, that is much. A large raster has ground, and roofs of all sorts.
 
         Args:
             building_lean_px: How far the roofs may have shifted the answer, visible px.
