@@ -203,7 +203,8 @@ class _State:
         }
         with atomic_path(self.path) as temporary:
             torch.save(saved, temporary)
-        (self.path.parent / "history.json").write_text(json.dumps(self.history, indent=1), encoding="utf-8")
+        with atomic_path(self.path.parent / "history.json") as temporary:
+            temporary.write_text(json.dumps(self.history, indent=1), encoding="utf-8")
         return entry
 
 

@@ -19,7 +19,6 @@ from raster.pair import RasterPair
 from raster.pixels import resizing
 from raster.reader import RasterReader
 from raster.resample import warped
-from stages.align.buildings import find_buildings
 from stages.align.limits import WindowLimits
 from stages.align.threads import in_threads
 
@@ -30,16 +29,13 @@ BLOCK = 1536
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where windows lie: `reduce` visible pixels a working pixel; the rest in working pixels: the windows' `size`, the
-    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together.
-    Buildings, symbols and letters of the map, of less than `min_component` square pixels, are masked out (see
-    `stages.align.buildings`)."""
+    `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together."""
 
     reduce: int
     size: int
     radius: int
     corners: NDArray[np.intp]
     block: int
-    min_component: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +140,7 @@ def _read_block(
 def _measure_block(block: _Block, layout: Layout, limits: WindowLimits) -> FloatArray:
     (drawn, inside), (image, mask) = block.drawn, block.seen
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    compared = inside & ~find_buildings(drawn, layout.min_component) if layout.min_component else inside
-    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, compared), (image, mask)))
+    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, inside), (image, mask)))
     size = layout.size
     local = block.corners - block.origin
     share = window_means(torch.from_numpy(inside & mask), local, size).numpy()

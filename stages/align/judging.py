@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from raster.homography import FloatArray
 from raster.pair import RasterPair
-from stages.align.ground import NO_GROUND, Ground, has_many_blocks, measure_ground
+from stages.align.ground import NO_GROUND, Ground, measure_ground
 from stages.align.limits import Limits
-from stages.align.passes import Answer, ground_shift, perturbed_restart, split_half_distance
+from stages.align.passes import Answer, perturbed_restart, split_half_distance
 from stages.align.regions import (
     Residuals,
-    Witnesses,
+    building_lean,
     common_error,
     judge_regions,
     residuals_of,
-    unexplained_building_lean,
 )
 from stages.align.result import Region
 from stages.align.verdict import Check, apart, judge
@@ -52,9 +51,9 @@ class Judged:
 def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence[str], limits: Limits) -> Judged:
     """Judge an answer by all of its windows, and correct it by the shift of the ground.
 
-    The costlier tests, perturbed restart and ground, are made where the others are passed. In a large raster the
-    ground is found from surfaces averaged all over it, and windows that building lean explains agree: how many do is
-    known only then. In a small one it is found from windows, which must agree with one answer more strictly.
+    The costlier tests, perturbed restart and ground, are made where the others are passed. Once the ground is found,
+    windows that building lean explains agree: how many do is known only then. Where it is not found, they must agree
+    with one answer more strictly.
 
     Args:
         pair: The map and the visible raster.
@@ -63,26 +62,22 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
         failed: Why it is refused already.
         limits: Of the acceptance tests.
     """
-    windows, ground, seen = answer.windows, NO_GROUND, list[Answer]()
+    windows, ground, seen, lean = answer.windows, NO_GROUND, list[Answer](), 0.0
     halves = split_half_distance(answer)
     consistent = apart("split halves", halves, limits.max_disagreement_px)
-    averaged = has_many_blocks(pair.visible, reduce, limits.ground)
     checks = [*judge(windows, answer.agreeing, limits, limits.min_reliable_agreement), consistent]
     # Windows on displaced roofs agree with the ground, too, once it is found.
-    unknown = {"agreement", "reliable agreement"} if averaged and not answer.hopeless else set[str]()
+    unknown = {"agreement", "reliable agreement"} if not answer.hopeless else set[str]()
     residuals: Residuals | None = None
     if all(check.passed or check.name in unknown for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
         seen += again
-        if averaged:
-            ground = measure_ground(pair, answer.homography, reduce, limits.ground)
-            residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        else:
-            more, correction = ground_shift(pair, answer, limits)
-            seen += more
-            ground = Ground(correction[:2, 2], 0.0, bool(correction[:2, 2].any()))
-            residuals = residuals_of(windows, answer.homography, NO_GROUND, reduce, limits)
-        least = limits.min_ground_agreement if averaged and ground.reliable else limits.min_reliable_agreement
+        lean = building_lean(windows, answer.homography, reduce, limits)
+        measured = measure_ground(pair, answer.homography, reduce, limits.ground)
+        ground = measured.weighed(lean, reduce, limits.ground)
+        lean = measured.unexplained_px(lean, reduce, limits.ground)
+        residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
+        least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
         checks = [
             *judge(windows, residuals.agreeing, limits, least),
             consistent,
@@ -92,9 +87,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     failed = [*(check.text for check in checks if not check.passed), *failed]
     regions: list[Region] = []
     if residuals is not None and not failed:
-        missed = unexplained_building_lean(windows, answer.homography, ground, reduce, limits)
-        most = limits.ground.max_bias_px * reduce if averaged and ground.reliable else np.inf
-        common = common_error(halves * reduce, ground, missed, most, limits)
-        regions = judge_regions(pair, [Witnesses("all windows", windows, residuals)], common, reduce, limits)
+        common = common_error(halves * reduce, ground, lean, reduce, limits)
+        regions = judge_regions(pair, windows, residuals, common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing
     return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)

@@ -32,10 +32,6 @@ class WindowLimits(BaseModel):
     rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, at half the resolution.")
     close: Pass = Field(default=Pass(size=296, radius=12, count=180), description="Second pass, repeated till settled.")
     restart: Pass = Field(default=Pass(size=240, radius=24, count=48), description="Windows of the perturbed restart.")
-    ground: Pass = Field(
-        default=Pass(size=296, radius=12, count=100, spacing=1.0),
-        description="Windows of the ground alone, in rasters too small to average over.",
-    )
     probe: Count = Field(
         default=240,
         description="Windows of the first pass that are looked at first: where they say that a start is hopeless, the "
@@ -65,27 +61,26 @@ class GroundLimits(BaseModel):
 
     block_px: int = Field(default=1024, ge=128, description="Side of the blocks that are looked at.")
     max_blocks: int = Field(default=40, ge=1, description="Blocks that are looked at, at most.")
-    min_blocks: int = Field(
-        default=20,
-        ge=1,
-        description="Blocks from which on correlation surfaces are averaged over the raster: fewer do not outweigh "
-        "that masking buildings leaves little to compare.",
-    )
     window_px: int = Field(default=256, ge=64, description="Side of the windows within a block.")
-    radius_px: int = Field(default=12, ge=2, description="Reach of the search.")
-    max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked, averaging.")
-    max_building_small_m2: float = Field(default=1250.0, gt=0, description="The same in rasters of fewer blocks.")
+    radius_px: int = Field(default=20, ge=4, description="Reach of the search.")
+    max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked.")
     min_windows: Count = Field(default=8, description="Windows with structure that each half must have.")
-    max_halves_px: Pixels = Field(default=1.0, description="By which two halves of the windows may differ.")
-    max_bias_px: Pixels = Field(
-        default=1.25,
-        description="By which shadows and streets that roofs half hide shift averaged surfaces, at most.",
+    max_halves_px: Pixels = Field(default=0.8, description="By which two halves of the windows may differ.")
+    max_built: Share = Field(
+        default=0.1, description="Share of the map that buildings may cover, for roofs not to shift an answer."
     )
-    min_independent: float = Field(
-        default=8.0,
-        ge=0,
-        description="Reliable windows, counted as if they lay side by side, that a small raster's ground needs.",
+    unseen_m: float = Field(
+        default=0.9, ge=0, description="How far they may shift it where there are more, and the ground is not found."
     )
+    many_windows: Count = Field(default=300, description="Windows of a raster in which roofs are of all sorts.")
+    max_unexplained_px: Pixels = Field(
+        default=1.25, description="Building lean that the ground's shift does not explain there, at most."
+    )
+    deviation_px: Pixels = Field(default=0.4, description="Standard deviation of the shift that is found.")
+    answer_deviation_px: Pixels = Field(
+        default=0.7, description="The same of the answer of all windows where no roof is displaced."
+    )
+    bias_px: Pixels = Field(default=1.25, description="95% bound of what both together may be off, all over a raster.")
 
 
 class Limits(BaseModel):
@@ -115,19 +110,23 @@ class Limits(BaseModel):
     region_px: int = Field(default=1024, ge=64, description="Side of a region, working px.")
     region_windows: Count = Field(default=12, description="Reliable windows that must agree in and around a region.")
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")
-    region_agreement: Share = Field(default=0.6, description="Least share of windows that agree, by region.")
-    region_reliable_agreement: Share = Field(default=0.9, description="The same of reliable windows.")
+    region_agreement: Share = Field(
+        default=0.6, description="Least share of windows that agree, by region; of reliable ones within it, too."
+    )
+    region_reliable_agreement: Share = Field(default=0.75, description="The same of reliable windows in and around it.")
+    reach_windows: int = Field(default=3, ge=1, description="Reliable windows that must agree near every corner of it.")
+    max_reach_px: Pixels = Field(
+        default=550.0,
+        description="How far these may be away: beyond, the answer is extrapolated. Cells are divided once there.",
+    )
     max_common_px: Pixels = Field(
-        default=1.4, description="Largest part of the predicted error that is common to all places: a bias."
+        default=2.0, description="Largest part of the predicted error that is common to all places: a bias."
     )
     max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
     predicted_factor: float = Field(
         default=1.0,
         gt=0,
         description="By which predicted errors are multiplied, so that they hold for 95% of pairs of known truth.",
-    )
-    building_lean_residual: Share = Field(
-        default=0.1, description="Share of the ground's shift that may remain, for the predicted error."
     )
     building_lean_per_spread: float = Field(
         default=2.8,

@@ -17,7 +17,7 @@ from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground, has_many_blocks
+from stages.align.ground import NO_GROUND, Ground
 from stages.align.judging import Judged, judge_by_all
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
@@ -158,8 +158,7 @@ def _evidence(
     used = found.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
     local = local_field(windows, answer.fitted, answer.reduce)
-    averaged = has_many_blocks(pair.visible, answer.reduce, limits.ground)
-    if averaged and np.linalg.norm(found.ground.shift) > answer.reduce:
+    if np.linalg.norm(found.ground.shift) > answer.reduce:
         local = replace(local, bends=False)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""

@@ -177,41 +177,6 @@ def perturbed_restart(pair: RasterPair, answer: Answer) -> tuple[list[Answer], f
     return [Answer("perturbed restart", there, found, fitted, reduce, limits)], apart
 
 
-def ground_shift(pair: RasterPair, answer: Answer, limits: Limits) -> tuple[list[Answer], FloatArray]:
-    """Measure the shift of the ground alone against an answer: the correction for building lean (relief displacement).
-
-    Roofs are displaced away from the camera, all to one side, and bias whatever is fitted to all of the map. Roads,
-    water and fields are not, so the map is matched once more without its buildings, symbols and letters. No shift where
-    this is not reliable or nothing says how large a pixel is.
-
-    Args:
-        pair: The map and the visible raster, whose georeference gives the size of a pixel in metres.
-        answer: The answer of all windows, which building lean may have shifted.
-        limits: Largest area of a component that counts as a building, number of windows, and tests of the shift.
-
-    Returns:
-        The answer of the ground's windows, if there is one, and the shift (3x3, visible pixels).
-    """
-    grid = pair.visible.located
-    if grid is None:
-        return [], np.eye(3)
-    reduce = answer.reduce
-    layout = _layout(limits.windows.ground, pair.visible, reduce, limits.max_windows)
-    layout = replace(layout, min_component=limits.ground.max_building_small_m2 / (grid.gsd * reduce) ** 2)
-    windows = measure(pair, answer.homography, layout, limits.windows)
-    weights = np.where(windows.reliable, 1.0, limits.windows.unreliable_weight)
-    fitted = fit_lowest_order(windows.expected, windows.found, weights, limits.tolerance_px * reduce, "shift", "shift")
-    if fitted is None:
-        return [], np.eye(3)
-    found = Answer("ground", answer.homography, windows, fitted, reduce, limits)
-    agreeing = found.agreeing[windows.reliable]
-    steps = np.diff(np.unique(layout.corners[:, 0]))
-    apart = min(1.0, float(steps.min()) / layout.size) if len(steps) else 1.0
-    independent = len(agreeing) * apart**2  # windows that overlap say the same
-    believed = independent >= limits.ground.min_independent and agreeing.mean() >= limits.min_reliable_agreement
-    return [found], fitted.matrix if believed else np.eye(3)
-
-
 def split_half_distance(answer: Answer) -> float:
     """Return the split-half consistency: the distance, in working pixels at the corners, between two halves' answers.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,20 +56,16 @@ def residuals_of(windows: Windows, homography: FloatArray, ground: Ground, reduc
     return Residuals(vectors, np.asarray(np.linalg.norm(off, axis=1) <= limits.tolerance_px * reduce), across)
 
 
-def unexplained_building_lean(
-    windows: Windows, answer: FloatArray, ground: Ground, reduce: int, limits: Limits
-) -> float:
-    """Estimate how much of the building lean the shift of the ground may have missed.
+def building_lean(windows: Windows, answer: FloatArray, reduce: int, limits: Limits) -> float:
+    """Estimate how far building lean may have shifted an answer.
 
     Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
-    roofs lie from the ground on average, as heights vary in proportion to their mean; what the measured shift of the
-    ground falls short of that is not explained. Where hardly any ground is seen between towers, it is much. The spread
-    is that of the middle 80%: a few outliers do not count, but windows on high buildings do, however far off they lie.
+    roofs lie from the ground on average, as heights vary in proportion to their mean. The spread is that of the middle
+    80%: a few outliers do not count, but windows on high buildings do, however far off they lie.
 
     Args:
         windows: What the windows measured.
         answer: The homography fitted to all of them, map -> visible.
-        ground: The shift from there to the ground.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
 
@@ -83,90 +79,116 @@ def unexplained_building_lean(
     across, along = _middle_deviation(vectors @ np.linalg.eigh(np.cov(near.T))[1])
     chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what variances of few samples differ by, however they lie
     spread = float(np.sqrt(max(along**2 - chance * across**2 - limits.building_lean_anisotropy_px**2, 0.0)))
-    return max(0.0, limits.building_lean_per_spread * spread * reduce - float(np.linalg.norm(ground.shift)))
+    return limits.building_lean_per_spread * spread * reduce
 
 
-class Witnesses(NamedTuple):
-    """Windows that speak for regions, their residuals, and what to call them."""
-
-    name: str
-    windows: Windows
-    residuals: Residuals
-
-
-def common_error(halves_px: float, ground: Ground, unexplained_px: float, most_px: float, limits: Limits) -> float:
+def common_error(halves_px: float, ground: Ground, building_lean_px: float, reduce: int, limits: Limits) -> float:
     """Return the 95% bound of what may be wrong all over the raster alike, visible px.
 
-    The halves' disagreements are those of two answers, each of half the windows; of the building lean a share remains
-    that no mask of buildings removes.
+    The halves' disagreements are those of two answers, each of half the windows.
 
     Args:
         halves_px: Distance between the answers of two halves of all windows, visible px.
         ground: The shift of the ground.
-        unexplained_px: Building lean that the ground does not explain, visible px.
-        most_px: The most that can be left of the building lean, visible px.
+        building_lean_px: How far building lean may have shifted the answer, beyond the shift of the ground.
+        reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
     """
     halves = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    left = limits.building_lean_residual * float(np.linalg.norm(ground.shift))
-    building_lean = np.hypot(RAYLEIGH_95 * left / np.sqrt(2), unexplained_px)
-    return float(np.hypot(RAYLEIGH_95 * halves / np.sqrt(2), min(building_lean, most_px)))
+    biases = (limits.ground.bias_px * reduce, building_lean_px, 0.0 if ground.reliable else ground.unseen_px)
+    return float(np.linalg.norm((RAYLEIGH_95 * halves / np.sqrt(2), *biases)))
 
 
 def judge_regions(
-    pair: RasterPair, witnesses: Sequence[Witnesses], common_95: float, reduce: int, limits: Limits
+    pair: RasterPair, windows: Windows, residuals: Residuals, common_95: float, reduce: int, limits: Limits
 ) -> list[Region]:
     """Judge each cell of a lattice over the visible raster by the windows in and around it.
 
+    A cell is divided into quarters where some of them lie too far from the windows: there the answer is extrapolated.
+
     Args:
         pair: The map and the visible raster.
-        witnesses: The first of which enough are reliable around a region speak for it; else the last do.
+        windows: What was measured.
+        residuals: Of these windows.
         common_95: 95% bound of what may be wrong all over the raster alike, visible px.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
 
     Returns:
-        The cells, row by row. The predicted error is a bound that the error of 95% of places shall not exceed.
+        The cells, row by row, or their quarters. The predicted error is a bound that the error of 95% of places shall
+        not exceed.
     """
+    used = windows.expected[windows.reliable & residuals.agreeing]
+    last = np.array([pair.visible.width, pair.visible.height]) - 1.0
     found = []
-    for bounds in _cells(pair, limits.region_px * reduce):
-        for number, those in enumerate(witnesses, 1):
-            region, reliable = _judge_region(bounds, those, common_95, reduce, limits)
-            if reliable >= limits.region_windows or number == len(witnesses):
-                found.append(region)
-                break
+    for cell in _cells(pair, limits.region_px * reduce):
+        reaches = [_reach(part, last, used, limits.reach_windows) / reduce for part in _quarters(cell)]
+        within = [reach <= limits.max_reach_px for reach in reaches]
+        parts = _quarters(cell) if len(set(within)) == 2 else [cell]
+        reaches = reaches if len(parts) == 4 else [max(reaches)]
+        found += [
+            _judge_region(part, reach, windows, residuals, common_95, reduce, limits)
+            for part, reach in zip(parts, reaches, strict=True)
+        ]
     return found
 
 
+def _quarters(cell: Bounds) -> list[Bounds]:
+    left, top, right, bottom = cell
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return [(left, top, x, y), (x, top, right, y), (left, y, x, bottom), (x, y, right, bottom)]
+
+
+def _reach(bounds: Bounds, last: FloatArray, used: FloatArray, count: int) -> float:
+    """Return how far the `count` nearest of some points are from the corner that is farthest from them.
+
+    Corners are those of what lies in the raster, whose last pixel is `last`. Infinite without so many points.
+    """
+    if len(used) < count:
+        return float("inf")
+    left, top, right, bottom = bounds
+    corners = np.clip([[left, top], [right, top], [left, bottom], [right, bottom]], 0, last)
+    away = np.linalg.norm(corners[:, None] - used[None], axis=2)
+    return float(np.partition(away, count - 1, axis=1)[:, count - 1].max())
+
+
 def _judge_region(
-    bounds: Bounds, witnesses: Witnesses, common_95: float, reduce: int, limits: Limits
-) -> tuple[Region, int]:
-    """Judge a region by some windows; return it and how many of them are reliable in and around it."""
-    name, windows, residuals = witnesses
+    bounds: Bounds,
+    reach_px: float,
+    windows: Windows,
+    residuals: Residuals,
+    common_95: float,
+    reduce: int,
+    limits: Limits,
+) -> Region:
     middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
-    half = np.array([bounds[2] - bounds[0], bounds[3] - bounds[1]]) / 2
-    away = np.abs(windows.expected - middle) / half
-    own = away.max(axis=1, initial=0) <= 1.25
-    near = away.max(axis=1, initial=0) <= 3
+    away = np.abs(windows.expected - middle).max(axis=1, initial=0) / (limits.region_px * reduce / 2)
+    own, near = away <= 1.25, away <= 3
     reliable, agreeing = near & windows.reliable, near & residuals.agreeing
     used = reliable & agreeing
     share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
     reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
-    own_reliable = int((own & windows.reliable & residuals.agreeing).sum())
+    own_reliable, own_agreeing = int((own & windows.reliable).sum()), int((own & used).sum())
     scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
     predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95) * limits.predicted_factor)
     tests = (
         (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
-        (own_reliable >= limits.region_own_windows, f"{own_reliable} reliable windows agree within it"),
+        (
+            own_agreeing >= max(limits.region_own_windows, limits.region_agreement * own_reliable),
+            f"{own_agreeing} of {own_reliable} reliable windows agree within it",
+        ),
         (share >= limits.region_agreement, f"{share:.0%} of the windows agree"),
         (reliable_share >= limits.region_reliable_agreement, f"{reliable_share:.0%} of the reliable windows agree"),
+        (
+            reach_px <= limits.max_reach_px,
+            f"a corner is {reach_px:.0f} px away from the {limits.reach_windows} nearest windows",
+        ),
         (common_95 <= limits.max_common_px * reduce, f"all of the raster may be shifted by {common_95:.1f} px"),
         (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
     )
     reason = "; ".join(text for passed, text in tests if not passed)
     residual = float(np.sqrt(np.mean((residuals.vectors[used] ** 2).sum(axis=1)))) if used.any() else None
-    region = Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, name)
-    return region, int(reliable.sum())
+    return Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, "all windows")
 
 
 def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -49,16 +48,16 @@ def started(config: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "mapdata", "train", str(config), "--device", "cpu"])
 
 
-@pytest.mark.parametrize("stage", ["extractor", "feature-map"])
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stage: str) -> None:
+@pytest.mark.parametrize(("stage", "by"), [("extractor", signal.SIGKILL), ("feature-map", signal.SIGTERM)])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, stage: str, by: signal.Signals) -> None:
     assert started(configuration(tmp_path, "whole", stage)).wait(300) == 0
     config = configuration(tmp_path, "killed", stage)
     process = started(config)
     while not (tmp_path / "killed/checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.send_signal(by)
+    assert process.wait() == -by
     assert not (tmp_path / "killed/weights.safetensors").exists()
     assert started(config).wait(300) == 0
     whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))

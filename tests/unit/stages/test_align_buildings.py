@@ -95,3 +95,18 @@ def test_blocks_between_streets_are_no_halls() -> None:
     for left in range(120, 900, 200):
         cv2.rectangle(image, (left, left), (left + 40, left + 60), HOUSE, -1)
     assert find_buildings(image, 12_000)[(image == ROAD).all(-1)].mean() < 0.05
+
+
+def test_ground_that_contour_lines_cut_into_small_pieces_is_left() -> None:
+    image = np.full((1024, 1024, 3), PAPER, np.uint8)
+    for place in range(20, 1024, 60):
+        cv2.line(image, (place, 0), (place, 1023), INK, 3)
+        cv2.line(image, (0, place), (1023, place), INK, 3)
+    houses = np.zeros((1024, 1024), np.uint8)
+    for left in range(33, 960, 120):
+        for top in range(33, 960, 120):
+            for drawn, value in ((image, HOUSE), (houses, 1)):
+                cv2.rectangle(drawn, (left, top), (left + 30, top + 24), value, -1)
+    found = find_buildings(image, 12_000)  # every piece of the ground is smaller
+    assert found[houses > 0].all()
+    assert found[(image == PAPER).all(-1)].mean() < 0.1
