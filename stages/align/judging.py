@@ -62,7 +62,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
         failed: Why it is refused already.
         limits: Of the acceptance tests.
     """
-    windows, ground, seen, lean = answer.windows, NO_GROUND, list[Answer](), 0.0
+    windows, ground, seen, unexplained = answer.windows, NO_GROUND, list[Answer](), 0.0
     halves = split_half_distance(answer)
     consistent = apart("split halves", halves, limits.max_disagreement_px)
     checks = [*judge(windows, answer.agreeing, limits, limits.min_reliable_agreement), consistent]
@@ -72,10 +72,10 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     if all(check.passed or check.name in unknown for check in checks) and answer.reduce == reduce:
         again, distance = perturbed_restart(pair, answer)
         seen += again
-        lean = building_lean(windows, answer.homography, reduce, limits)
+        displaced = building_lean(windows, answer.homography, reduce, limits)
         measured = measure_ground(pair, answer.homography, reduce, limits.ground)
-        ground = measured.weighed(lean, reduce, limits.ground)
-        lean = measured.unexplained_px(lean, reduce, limits.ground)
+        ground = measured.weighed(displaced, reduce, limits.ground)
+        unexplained = measured.unexplained_px(displaced, reduce, limits.ground)
         residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
         least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
         checks = [
@@ -87,7 +87,7 @@ def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence
     failed = [*(check.text for check in checks if not check.passed), *failed]
     regions: list[Region] = []
     if residuals is not None and not failed:
-        common = common_error(halves * reduce, ground, lean, reduce, limits)
+        common = common_error(halves * reduce, ground, unexplained, reduce, limits)
         regions = judge_regions(pair, windows, residuals, common, reduce, limits)
     agreeing = answer.agreeing if residuals is None else residuals.agreeing
     return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)

@@ -168,11 +168,11 @@ def test_building_lean_that_the_ground_does_not_explain_and_roofs_where_it_is_no
     assert common_error(1.6, known, 0.0, 1, DEFAULTS) > common_error(0.4, known, 0.0, 1, DEFAULTS)
 
 
-@pytest.mark.parametrize(("lean", "share"), [(0.0, 0.75), (5.0, 1.0)])
+@pytest.mark.parametrize(("building_lean", "share"), [(0.0, 0.75), (5.0, 1.0)])
 def test_the_ground_decides_where_roofs_are_displaced_and_else_counts_beside_all_windows(
-    lean: float, share: float
+    building_lean: float, share: float
 ) -> None:
-    ground = Ground(np.array([2.0, -1.0]), 0.1, True).weighed(2 * lean, 2, DEFAULTS.ground)
+    ground = Ground(np.array([2.0, -1.0]), 0.1, True).weighed(2 * building_lean, 2, DEFAULTS.ground)
     np.testing.assert_allclose(ground.shift, share * np.array([2.0, -1.0]), atol=0.05)
 
 
