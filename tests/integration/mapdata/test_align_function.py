@@ -33,6 +33,7 @@ def test_align_gives_verdict_reason_and_homography(rasters: dict[str, Path], tmp
     refused = [region for region in alignment.regions if not region.accepted]  # forest on a slope
     assert alignment.verdict == "accepted"
     assert 2 * len(refused) < len(alignment.regions)
+    assert all(region.reason for region in refused)
     assert alignment.reason == f"{len(refused)} of {len(alignment.regions)} regions are refused"
     written = json.loads((tmp_path / "alignment.json").read_text())
     assert np.array_equal(written["homography"], alignment.transform.homography)
