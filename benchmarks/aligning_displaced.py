@@ -5,10 +5,10 @@
 Towns and cities of known truth are seen from above in flat light, and with a building lean of 0.25 m a metre of height
 to the east and the sun in the south, so that building lean displaces features along x alone and shadows along -y alone.
 Maps of the same scene show the ground only (areas, roads, rails, water), the buildings only, or both; the last also
-without its buildings, symbols and letters, as `stages.align.ground` compares it. Each is correlated with the image as
-the fine step does. The truth is no shift; figures are the (x, y) pixels of 0.5 m by which the peak of the averaged
-surfaces lies off (`averaged`) and by which the windows' common shift does (`windows`, with the share that agree within
-3 px).
+without its buildings, symbols and letters, as the ground is compared. Each is correlated with the image as the fine
+step does, by harmonics of gradients at full resolution and by the learned feature map at half of it. The truth is no
+shift; figures are the (x, y) pixels of 0.5 m by which the windows' common shift lies off (`shift`), how many windows
+are reliable, and the share of these that agree within 3 px.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from _machine import report
@@ -31,16 +32,17 @@ from cartography.mapnik_renderer import MapnikRenderer
 from cartography.procedural import SyntheticScene
 from cartography.procedural.landscape import LandscapeName
 from cartography.scene import Bounds, Scene, SceneSource
-from matcher.dense.correlation import find_peak
-from matcher.dense.masked_image import MaskedImage
-from matcher.dense.windows import correlation_surfaces, match_windows, window_grid
+from matcher.dense.windows import match_windows, window_grid
 from raster.image import Image
 from stages.align.buildings import find_buildings
+from stages.align.features import Features, harmonics, learned_features
 from stages.align.limits import DEFAULTS
 from stages.align.model import fit_lowest_order
 from stages.align.threads import one_thread
 
-GSD, WINDOW, RADIUS = 0.5, 256, 16
+GSD, WINDOW, RADIUS = 0.5, 384, 24
+FEATURES = {"harmonics": (harmonics(0.0), 1), "learned": (learned_features(None, 0.0), 2)}
+"""What is compared, and by how much both sides are reduced first."""
 LANDSCAPES: tuple[LandscapeName, ...] = ("town", "city")
 UPRIGHT = Conditions(sun_azimuth=180.0, sun_elevation=89.9)
 EXPOSURES = {
@@ -71,31 +73,35 @@ def maps(scene: SyntheticScene, frame: Frame, style: str) -> dict[str, tuple[Ima
         for name, layers in shown.items()
     }
     found = {name: (image, np.ones(image.shape[:2], bool)) for name, image in drawn.items()}
-    built = find_buildings(drawn["whole map"], DEFAULTS.ground.max_building_m2 / GSD**2)
+    built = find_buildings(drawn["whole map"], DEFAULTS.windows.max_building_m2 / GSD**2)
     return found | {"without buildings": (drawn["whole map"], ~built)}
 
 
 @torch.no_grad()
-def shift(chart: tuple[Image, NDArray[np.bool_]], image: Image) -> dict[str, Any]:
-    """Return the shift from a map to the image, found in both ways."""
-    device = torch.device("cpu")
-    sides = (chart, (image, np.ones(image.shape[:2], bool)))
-    fields = [MaskedImage(*side, device).harmonics(1.0)[0][0] for side in sides]
-    inner = len(image) - 2 * RADIUS
-    corners = window_grid(inner, inner, WINDOW, WINDOW // 2) + RADIUS
-    surfaces = correlation_surfaces(*fields, corners, WINDOW, RADIUS)
-    averaged = find_peak(surfaces.mean(0, keepdim=True)).place[0].double().numpy() - RADIUS
-    found = match_windows(*fields, corners, WINDOW, RADIUS, DEFAULTS.windows.min_peak_margin)
-    reliable = found.forward_backward <= DEFAULTS.windows.max_forward_backward_px
-    figures: dict[str, Any] = {"averaged": averaged.round(2).tolist(), "reliable_windows": int(reliable.sum())}
-    ends = found.centres[reliable], (found.centres + found.shifts)[reliable]
+def shift(chart: tuple[Image, NDArray[np.bool_]], image: Image, features: Features, reduce: int) -> dict[str, Any]:
+    """Return the shift from a map to the image that windows have in common, by some features."""
+    seen = (image, np.ones(image.shape[:2], bool))
+    first, second = features.describe(*(reduced(*side, reduce) for side in (chart, seen)))
+    step = reduce * features.stride
+    size, radius = WINDOW // step, RADIUS // step
+    inner = first.shape[-1] - 2 * radius
+    corners = window_grid(inner, inner, size, size // 3) + radius
+    found = match_windows(first, second, corners, size, radius, DEFAULTS.windows.min_peak_margin, features.exclusion)
+    reliable = found.forward_backward * features.stride <= DEFAULTS.windows.max_forward_backward_px
+    ends = found.centres[reliable] * step, (found.centres + found.shifts)[reliable] * step
     fitted = fit_lowest_order(*ends, np.ones(len(ends[0])), DEFAULTS.tolerance_px, "shift", "shift")
+    figures: dict[str, Any] = {"windows": len(corners), "reliable": int(reliable.sum())}
     if fitted is None:
         return figures
-    return figures | {
-        "windows": fitted.matrix[:2, 2].round(2).tolist(),
-        "agreement": round(float(fitted.inliers.mean()), 2),
-    }
+    agreement = round(float(fitted.inliers.mean()), 2)
+    return figures | {"shift": fitted.matrix[:2, 2].round(2).tolist(), "agreement": agreement}
+
+
+def reduced(image: Image, mask: NDArray[np.bool_], reduce: int) -> tuple[Image, NDArray[np.bool_]]:
+    """Average an image over squares of `reduce` pixels a side; its mask is true where all of a square has data."""
+    side = len(image) // reduce
+    smaller = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8), mask.reshape(side, reduce, side, reduce).all((1, 3))
 
 
 def main() -> None:
@@ -115,7 +121,10 @@ def main() -> None:
                 charts = maps(scene, frame, options.style)
                 for name, conditions in EXPOSURES.items():
                     image = render_image(scene, frame, replace(conditions, seed=seed), Textures.procedural(GSD, seed))
-                    found = {shown: shift(chart, image) for shown, chart in charts.items()}
+                    found = {
+                        shown: {by: shift(chart, image, *features) for by, features in FEATURES.items()}
+                        for shown, chart in charts.items()
+                    }
                     figures[f"{landscape} {seed}, {name}"] = found
                     print(landscape, seed, name, found, file=sys.stderr, flush=True)
     workload = {"side_px": options.side, "gsd_m": GSD, "seeds": options.seeds, "style": options.style}

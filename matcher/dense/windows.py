@@ -91,7 +91,13 @@ def correlation_surfaces(
 
 
 def match_windows(
-    features0: Tensor, features1: Tensor, corners: npt.NDArray[np.intp], size: int, radius: int, min_margin: float
+    features0: Tensor,
+    features1: Tensor,
+    corners: npt.NDArray[np.intp],
+    size: int,
+    radius: int,
+    min_margin: float,
+    exclusion: int = 6,
 ) -> WindowShifts:
     """Find each window of one feature map in the other, and back again.
 
@@ -102,11 +108,12 @@ def match_windows(
         size: As for `correlation_surfaces`.
         radius: As for `correlation_surfaces`.
         min_margin: Least peak margin of the windows whose forward-backward error is measured.
+        exclusion: Pixels around a peak that its margin leaves out, see `find_peak`.
 
     Returns:
         The windows' shifts.
     """
-    forward = find_peak(correlation_surfaces(features0, features1, corners, size, radius))
+    forward = find_peak(correlation_surfaces(features0, features1, corners, size, radius), exclusion)
     clear = forward.margin >= min_margin
     backward = find_peak(correlation_surfaces(features1, features0, corners[clear.cpu().numpy()], size, radius))
     errors = torch.full_like(forward.value, torch.inf)

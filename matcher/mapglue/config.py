@@ -13,6 +13,9 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 FEATURE_MAP = "feature-map"
 """Name of the feature map network, which both sizes use beside their own weights."""
 
+FEATURE_MAP_FILE = SHIPPED / f"{FEATURE_MAP}.safetensors"
+"""Its shipped weights."""
+
 Mode = Literal["full", "network", "single-pass"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """How much a matcher does: search, network and dense final refinement; search and network; the network once."""

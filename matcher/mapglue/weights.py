@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from matcher.checkpoints import describe, load_strictly, read_weights
 from matcher.dense.feature_map import FeatureMapConfig, FeatureMapNetwork
 from matcher.errors import WeightsError
-from matcher.mapglue.config import SHIPPED, SIZES, MapGlueConfig
+from matcher.mapglue.config import FEATURE_MAP_FILE, SHIPPED, SIZES, MapGlueConfig
 from matcher.mapglue.model import MapGlue
 from raster.disk import atomic_path
 from raster.strict_json import JsonError, parse_json
@@ -68,8 +68,7 @@ def load_feature_map(path: Path | None = None) -> FeatureMapNetwork:
     Raises:
         WeightsError: The file is missing, damaged, or of another network.
     """
-    name = FeatureMapConfig().name
-    return _load(name, path or SHIPPED / f"{name}.safetensors", FeatureMapConfig, FeatureMapNetwork)
+    return _load(FeatureMapConfig().name, path or FEATURE_MAP_FILE, FeatureMapConfig, FeatureMapNetwork)
 
 
 def _load(name: str, path: Path, config: Callable[..., C], network: Callable[[C], N]) -> N:

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from matcher.mapglue.config import FEATURE_MAP_FILE
 from matcher.registry import weights_files
 from pipeline.errors import PermanentError
 from pipeline.files import digest_file, write_json
@@ -59,7 +60,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     Params: ClassVar[type[BaseModel]] = AlignParams
     reads: ClassVar[tuple[str, ...]] = ("acquire",)
     roles: ClassVar[tuple[str, ...]] = SIDES
@@ -81,13 +82,17 @@ class AlignStage(Stage[AlignParams]):
                 if result is not None and side not in missing
             }
             points = tiepoint_files(run.workspace, name) if self.params.method == "structure" else []
-            files = [*points, *weights_files(self.params.matcher)] if self.params.method == "structure" else []
+            files = [*points, *self._weights()] if self.params.method == "structure" else []
             inputs = [data["digest"] for data in present.values()] + [digest_file(path) for path in files]
             named = [path.relative_to(run.workspace).as_posix() for path in points]
             payload = {"name": name, "missing": missing, "rasters": present, "tiepoints": named}
             weight = sum(data["width"] * data["height"] for data in present.values()) / 1e6
             units.append(self.unit(name, payload, inputs, weight=max(weight, 1.0)))
         return units
+
+    def _weights(self) -> list[Path]:
+        """Return the weights that an alignment depends on: of the feature map of the ground, and of the matcher."""
+        return list(dict.fromkeys([FEATURE_MAP_FILE, *weights_files(self.params.matcher)]))
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return a unit a raster pair, its seconds by method and size; evidence takes next to no space."""

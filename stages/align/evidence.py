@@ -103,8 +103,6 @@ def summary(evidence: Evidence) -> dict[str, Any]:
         "working_reduction": evidence.reduce,
         "misalignment_px": local.misalignment_px if measured and local else None,
         "generalisation_px": local.generalisation_px if measured and local else None,
-        "ground_shift_px": evidence.ground.shift.tolist() if evidence.ground.reliable else None,
-        "ground_halves_px": evidence.ground.halves_px if evidence.ground.reliable else None,
         "checks": _checks(evidence.checks),
         "contradicting_points": [
             point.name for point, agrees in zip(evidence.points, evidence.agreeing, strict=True) if not agrees

@@ -1,4 +1,4 @@
-"""The fine step: where each window of the map lies on the visible raster, block by block at working resolution."""
+"""The fine step: where each window of the map lies on the visible raster, block by block."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matcher.dense.masked_image import MaskedImage
 from matcher.dense.windows import match_windows
 from raster.box import window_means
 from raster.homography import FloatArray, apply_homography, inverse, translation
-from raster.image import Image, Mask
 from raster.pair import RasterPair
-from raster.pixels import resizing
+from raster.pixels import rescaled, resizing
 from raster.reader import RasterReader
 from raster.resample import warped
+from stages.align.features import Features, Side
 from stages.align.limits import WindowLimits
 from stages.align.threads import in_threads
 
-BLOCK = 1536
-"""Usual side of the blocks (working pixels): windows whose top-left corner lies in one are measured together."""
+BLOCK = 1024
+"""Usual side of the blocks (pixels of the pass): windows whose top-left corner lies in one are measured together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where windows lie: `reduce` visible pixels a working pixel; the rest in working pixels: the windows' `size`, the
+    """Where windows lie: `reduce` visible pixels a pixel of the pass; the rest in these: the windows' `size`, the
     `radius` of their search, their top-left `corners` (N, 2), and the side of the `block`s measured together."""
 
     reduce: int
@@ -43,9 +42,9 @@ class Windows:
     """What the windows measured: automatic tie points, and how reliable each is.
 
     Points in full-resolution pixels: `source` (N, 2) in the map, `expected` where the homography puts it in the visible
-    raster, `found` where the correlation does. `scores`, `peak_margins` and `forward_backward` errors (working pixels)
-    as in `matcher.dense.windows`; `inside` (N,) bool: does not end at the border of its search; `reliable` (N,) bool:
-    passes this, the peak-margin and the forward-backward test.
+    raster, `found` where the correlation does. `scores`, `peak_margins` and `forward_backward` errors (pixels of the
+    pass) as in `matcher.dense.windows`; `inside` (N,) bool: does not end at the border of its search; `reliable` (N,)
+    bool: passes this, the peak-margin and the forward-backward test.
     """
 
     source: FloatArray
@@ -60,19 +59,26 @@ class Windows:
     def __len__(self) -> int:
         return len(self.source)
 
+    def weights(self, full_margin: float) -> FloatArray:
+        """Return what each window counts (N,), in [0, 1]: its peak margin, as a share of one that counts in full."""
+        return np.clip(self.peak_margins / full_margin, 0.0, 1.0)
+
     def joined(self, others: Windows) -> Windows:
         """Return these windows and, after them, others."""
         names = [field.name for field in fields(self)]
         return Windows(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in names))
 
 
-def measure(pair: RasterPair, homography: FloatArray, layout: Layout, limits: WindowLimits) -> Windows:
+def measure(
+    pair: RasterPair, homography: FloatArray, layout: Layout, features: Features, limits: WindowLimits
+) -> Windows:
     """Measure every window that holds data and structure on both sides.
 
     Args:
         pair: The map and the visible raster.
         homography: Where the search starts: 3x3, map -> visible, full-resolution pixels.
         layout: Which windows, at which reduction.
+        features: What they are compared by.
         limits: What a window must hold, and what makes it reliable.
 
     Returns:
@@ -81,11 +87,11 @@ def measure(pair: RasterPair, homography: FloatArray, layout: Layout, limits: Wi
     blocks = (
         _read_block(pair, homography, layout, corners, bounds) for corners, bounds in _blocks(pair.visible, layout)
     )
-    rows = [np.empty((0, 8)), *in_threads(lambda block: _measure_block(block, layout, limits), blocks)]
+    rows = [np.empty((0, 8)), *in_threads(lambda block: _measure_block(block, layout, features, limits), blocks)]
     table = np.concatenate(rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
-    inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5
+    inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5 * features.stride
     to_full = inverse(resizing(1 / layout.reduce, 1 / layout.reduce))
     return Windows(
         source=apply_homography(inverse(homography), apply_homography(to_full, expected)),
@@ -103,7 +109,7 @@ def measure(pair: RasterPair, homography: FloatArray, layout: Layout, limits: Wi
 
 def _blocks(visible: RasterReader, layout: Layout) -> Iterator[tuple[NDArray[np.intp], tuple[int, int, int, int]]]:
     """Yield the windows' corners by block, and the bounds (x0, y0, x1, y1) of the block with all it looks at; both in
-    working pixels."""
+    pixels of the pass."""
     height, width = visible.height // layout.reduce, visible.width // layout.reduce
     keys = layout.corners // layout.block
     for key in np.unique(keys, axis=0):
@@ -114,12 +120,12 @@ def _blocks(visible: RasterReader, layout: Layout) -> Iterator[tuple[NDArray[np.
 
 
 class _Block(NamedTuple):
-    """Both sides of a block (pixels, mask) whose top-left working pixel is `origin`, and its windows' `corners`."""
+    """Both sides of a block whose top-left pixel of the pass is `origin`, and its windows' `corners`."""
 
     origin: tuple[int, int]
     corners: NDArray[np.intp]
-    drawn: tuple[Image, Mask]
-    seen: tuple[Image, Mask]
+    drawn: Side
+    seen: Side
 
 
 def _read_block(
@@ -137,15 +143,16 @@ def _read_block(
 
 
 @torch.no_grad()
-def _measure_block(block: _Block, layout: Layout, limits: WindowLimits) -> FloatArray:
-    (drawn, inside), (image, mask) = block.drawn, block.seen
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    field0, field1 = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in ((drawn, inside), (image, mask)))
-    size = layout.size
-    local = block.corners - block.origin
-    share = window_means(torch.from_numpy(inside & mask), local, size).numpy()
-    strengths = [window_means(field.square().sum(0).sqrt(), local, size).cpu().numpy() for field in (field0, field1)]
-    usable = (share >= limits.min_data) & (np.minimum(*strengths) >= limits.min_structure)
-    found = match_windows(field0, field1, local[usable], size, layout.radius, limits.min_peak_margin)
-    numbers = np.column_stack([found.scores, found.margins, found.forward_backward, share[usable]])
-    return np.concatenate([found.centres + np.array(block.origin), found.shifts, numbers], axis=1)
+def _measure_block(block: _Block, layout: Layout, features: Features, limits: WindowLimits) -> FloatArray:
+    stride = features.stride
+    first, second = features.describe(block.drawn, block.seen)
+    size, local = layout.size // stride, (block.corners - block.origin) // stride
+    held = torch.from_numpy(block.drawn[1] & block.seen[1])
+    share = window_means(held, local * stride, size * stride).numpy()
+    strengths = [window_means(field.square().sum(0).sqrt(), local, size).cpu().numpy() for field in (first, second)]
+    usable = (share >= limits.min_data) & (np.minimum(*strengths) >= features.min_structure)
+    radius, margin = layout.radius // stride, limits.min_peak_margin
+    found = match_windows(first, second, local[usable], size, radius, margin, features.exclusion)
+    numbers = np.column_stack([found.scores, found.margins, found.forward_backward * stride, share[usable]])
+    centres = rescaled(found.centres, stride) + np.array(block.origin)
+    return np.concatenate([centres, found.shifts * stride, numbers], axis=1)

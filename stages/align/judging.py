@@ -1,4 +1,4 @@
-"""The verdict on an answer: as a whole, by all of its windows and the shift of the ground; then region by region."""
+"""The verdict on an answer: as a whole, by all of its windows; then region by region."""
 
 from __future__ import annotations
 
@@ -6,88 +6,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raster.homography import FloatArray
+from raster.homography import FloatArray, translation
 from raster.pair import RasterPair
-from stages.align.ground import NO_GROUND, Ground, measure_ground
-from stages.align.limits import Limits
+from stages.align.features import Features
+from stages.align.ground import check_ground, remaining_building_lean
 from stages.align.passes import Answer, perturbed_restart, split_half_distance
-from stages.align.regions import (
-    Residuals,
-    building_lean,
-    common_error,
-    judge_regions,
-    residuals_of,
-)
+from stages.align.regions import common_error, judge_regions
 from stages.align.result import Region
 from stages.align.verdict import Check, apart, judge
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """An answer and what was said of it.
+    """What was said of an answer.
 
-    `homography` (map -> visible) is the one to use, `agreeing` (N,) says which windows agree with it; `ground`: its
-    shift against what roofs and ground together say; `failed`: why it is refused, empty if it is not; `seen`: the
-    answers that led here.
+    `homography` (map -> visible) is the one to use; `failed`: why it is refused, empty if it is not; `seen`: further
+    answers that were looked at.
     """
 
-    answer: Answer
     homography: FloatArray
-    agreeing: NDArray[np.bool_]
     checks: Sequence[Check]
     failed: Sequence[str]
-    ground: Ground = NO_GROUND
     regions: Sequence[Region] = ()
     seen: Sequence[Answer] = ()
 
-    @property
-    def accepted(self) -> bool:
-        """Whether nothing failed and a region is accepted."""
-        return not self.failed and any(region.accepted for region in self.regions)
 
-
-def judge_by_all(pair: RasterPair, answer: Answer, reduce: int, failed: Sequence[str], limits: Limits) -> Judged:
-    """Judge an answer by all of its windows, and correct it by the shift of the ground.
-
-    The costlier tests, perturbed restart and ground, are made where the others are passed. Once the ground is found,
-    windows that building lean explains agree: how many do is known only then. Where it is not found, they must agree
-    with one answer more strictly.
+def judge_answer(pair: RasterPair, rough: Answer, answer: Answer, ground: Features) -> Judged:
+    """Judge an answer by its windows and, where these pass their tests, by a perturbed restart and by the ground.
 
     Args:
         pair: The map and the visible raster.
-        answer: The answer.
-        reduce: Visible pixels a working pixel.
-        failed: Why it is refused already.
-        limits: Of the acceptance tests.
+        rough: The answer of the rough pass.
+        answer: The answer. The rough one itself has failed already.
+        ground: Features of the ground, or of all of the map where nothing tells buildings.
     """
-    windows, ground, seen, unexplained = answer.windows, NO_GROUND, list[Answer](), 0.0
+    limits, reduce, seen = answer.limits, answer.reduce, list[Answer]()
     halves = split_half_distance(answer)
-    consistent = apart("split halves", halves, limits.max_disagreement_px)
-    checks = [*judge(windows, answer.agreeing, limits, limits.min_reliable_agreement), consistent]
-    # Windows on displaced roofs agree with the ground, too, once it is found.
-    unknown = {"agreement", "reliable agreement"} if not answer.hopeless else set[str]()
-    residuals: Residuals | None = None
-    if all(check.passed or check.name in unknown for check in checks) and answer.reduce == reduce:
-        again, distance = perturbed_restart(pair, answer)
-        seen += again
-        displaced = building_lean(windows, answer.homography, reduce, limits)
-        measured = measure_ground(pair, answer.homography, reduce, limits.ground)
-        ground = measured.weighed(displaced, reduce, limits.ground)
-        unexplained = measured.unexplained_px(displaced, reduce, limits.ground)
-        residuals = residuals_of(windows, ground.matrix @ answer.homography, ground, reduce, limits)
-        least = limits.min_ground_agreement if ground.reliable else limits.min_reliable_agreement
-        checks = [
-            *judge(windows, residuals.agreeing, limits, least),
-            consistent,
-            apart("perturbed restart", distance, limits.max_disagreement_px),
-            apart("ground", float(np.linalg.norm(ground.shift)) / reduce, limits.max_building_lean_px),
-        ]
+    checks = [
+        *judge(answer.windows, answer.agreeing, limits),
+        apart("split halves", halves, limits.max_disagreement_px),
+    ]
+    failed = ["not looked at more closely than by the rough pass"] if answer is rough else []
+    if not failed and all(check.passed for check in checks):
+        seen, distance = perturbed_restart(pair, answer)
+        checks.append(apart("perturbed restart", distance, limits.max_disagreement_px))
+    shift, unconfirmed = np.zeros(2), 0.0
+    if answer.features.ground:
+        shift = remaining_building_lean(rough, answer)
+        unconfirmed = float(np.linalg.norm(shift))
+    elif ground.ground and not failed and all(check.passed for check in checks):
+        checks += check_ground(pair, answer, ground)
+        unconfirmed = checks[-2].value / 2 * reduce  # the truth lies between both
     failed = [*(check.text for check in checks if not check.passed), *failed]
-    regions: list[Region] = []
-    if residuals is not None and not failed:
-        common = common_error(halves * reduce, ground, unexplained, reduce, limits)
-        regions = judge_regions(pair, windows, residuals, common, reduce, limits)
-    agreeing = answer.agreeing if residuals is None else residuals.agreeing
-    return Judged(answer, ground.matrix @ answer.homography, agreeing, checks, failed, ground, regions, seen)
+    common = common_error(halves * reduce, unconfirmed, reduce, limits)
+    regions = [] if failed else judge_regions(pair, answer, common)
+    return Judged(translation(*-shift) @ answer.homography, checks, failed, regions, seen)

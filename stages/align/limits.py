@@ -25,13 +25,16 @@ class Pass(BaseModel):
 
 
 class WindowLimits(BaseModel):
-    """How windows are measured and weighed. Distances in working px."""
+    """How windows are measured and weighed. Distances in px of the pass, which are two working px."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, at half the resolution.")
-    close: Pass = Field(default=Pass(size=296, radius=12, count=180), description="Second pass, repeated till settled.")
-    restart: Pass = Field(default=Pass(size=240, radius=24, count=48), description="Windows of the perturbed restart.")
+    rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, on all of the map.")
+    close: Pass = Field(
+        default=Pass(size=192, radius=12, count=180), description="Second pass, on the ground, repeated till settled."
+    )
+    restart: Pass = Field(default=Pass(size=192, radius=12, count=180), description="Windows of the perturbed restart.")
+    max_restart: int = Field(default=2, ge=1, description="Repetitions of the restart, at most.")
     probe: Count = Field(
         default=240,
         description="Windows of the first pass that are looked at first: where they say that a start is hopeless, the "
@@ -41,46 +44,34 @@ class WindowLimits(BaseModel):
     min_structure: float = Field(
         default=0.05, ge=0, description="Least mean strength of the structure in a window, on both sides."
     )
+    min_learned_structure: float = Field(default=0.5, ge=0, description="The same of learned features.")
+    max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked for the ground.")
+    max_building_gsd_m: float = Field(
+        default=2.0,
+        gt=0,
+        description="Metres a px up to which buildings are told by their shape. In coarser rasters roofs are displaced "
+        "by little, and all of the map is compared.",
+    )
     max_forward_backward_px: Pixels = Field(default=2.0, description="Forward-backward error of a reliable window.")
     min_peak_margin: Share = Field(default=0.02, description="Peak margin of a reliable window.")
-    unreliable_weight: Share = Field(default=0.15, description="What an unreliable window counts of a reliable one.")
-    manual_weight: float = Field(default=25.0, ge=0, description="Windows that a manual point counts as.")
+    full_margin: Share = Field(
+        default=0.1, gt=0, description="Peak margin of a window that counts in full; others count in proportion."
+    )
+    bending_px: Pixels = Field(
+        default=1.0,
+        description="Standard deviation, working px, of what a map bends against its georeference: at the corners, "
+        "beyond a similarity.",
+    )
+    manual_weight: float = Field(default=12.0, ge=0, description="Such windows that a manual point counts as.")
     hopeless_agreement: Share = Field(
         default=0.3, description="Share of the windows of the first pass that must agree for a second one."
     )
     max_close: int = Field(default=3, ge=1, description="Repetitions of the second pass, at most.")
-    settled_px: Pixels = Field(default=2.0, description="Move of the answer by which the second pass is repeated.")
-    restart_px: Pixels = Field(default=8.0, description="Shift that the perturbed restart begins with.")
+    settled_px: Pixels = Field(
+        default=2.0, description="Move of the answer, working px, by which the second pass is repeated."
+    )
+    restart_px: Pixels = Field(default=8.0, description="Shift that the perturbed restart begins with, working px.")
     restart_deg: float = Field(default=1.0, ge=0, description="Its rotation, or less: no more than that shift.")
-
-
-class GroundLimits(BaseModel):
-    """How the ground is told from roofs. Distances in working px."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    block_px: int = Field(default=1024, ge=128, description="Side of the blocks that are looked at.")
-    max_blocks: int = Field(default=40, ge=1, description="Blocks that are looked at, at most.")
-    window_px: int = Field(default=256, ge=64, description="Side of the windows within a block.")
-    radius_px: int = Field(default=20, ge=4, description="Reach of the search.")
-    max_building_m2: float = Field(default=3000.0, gt=0, description="Largest building that is masked.")
-    min_windows: Count = Field(default=8, description="Windows with structure that each half must have.")
-    max_halves_px: Pixels = Field(default=0.8, description="By which two halves of the windows may differ.")
-    max_built: Share = Field(
-        default=0.1, description="Share of the map that buildings may cover, for roofs not to shift an answer."
-    )
-    unseen_m: float = Field(
-        default=0.9, ge=0, description="How far they may shift it where there are more, and the ground is not found."
-    )
-    many_windows: Count = Field(default=300, description="Windows of a raster in which roofs are of all sorts.")
-    max_unexplained_px: Pixels = Field(
-        default=1.25, description="Building lean that the ground's shift does not explain there, at most."
-    )
-    deviation_px: Pixels = Field(default=0.4, description="Standard deviation of the shift that is found.")
-    answer_deviation_px: Pixels = Field(
-        default=0.7, description="The same of the answer of all windows where no roof is displaced."
-    )
-    bias_px: Pixels = Field(default=1.25, description="95% bound of what both together may be off, all over a raster.")
 
 
 class Limits(BaseModel):
@@ -89,20 +80,23 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     windows: WindowLimits = Field(default=WindowLimits(), description="How windows are measured and weighed.")
-    ground: GroundLimits = Field(default=GroundLimits(), description="How the ground is told from roofs.")
     tolerance_px: Pixels = Field(default=3.0, description="Within which a window agrees with the answer.")
     min_windows: Count = Field(default=50, description="Windows that must hold structure.")
     min_agreement: Share = Field(default=0.6, description="Least share of all windows that agree.")
     min_reliable: Count = Field(default=12, description="Reliable windows that are needed.")
     min_reliable_agreement: Share = Field(
-        default=0.9, description="Least share of reliable windows that agree where the ground is not found."
-    )
-    min_ground_agreement: Share = Field(
-        default=0.75, description="The same where it is found. Regions are judged one by one besides."
+        default=0.75,
+        description="Least share of reliable windows that agree. Regions are judged one by one besides.",
     )
     min_per_quadrant: Count = Field(default=2, description="Reliable windows that agree in every quadrant.")
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
-    max_building_lean_px: Pixels = Field(default=6.0, description="By which building lean may shift windows.")
+    remaining_building_lean: Share = Field(
+        default=0.2,
+        description="Of the way from the answer by gradients of all of the map to that of the ground: what of the "
+        "building lean is left there. As much may be wrong with it.",
+    )
+    max_ground_px: Pixels = Field(default=3.0, description="Of the ground alone from an answer by all of the map.")
+    min_ground: Count = Field(default=8, description="Windows of each half of the ground that must agree.")
     max_windows: int = Field(default=2400, ge=100, description="Windows of a pass, spread evenly, about at most.")
     max_early_windows: int = Field(
         default=600, ge=100, description="The same of the passes whose answer the next one only starts from."
@@ -116,7 +110,7 @@ class Limits(BaseModel):
     region_reliable_agreement: Share = Field(default=0.75, description="The same of reliable windows in and around it.")
     reach_windows: int = Field(default=3, ge=1, description="Reliable windows that must agree near every corner of it.")
     max_reach_px: Pixels = Field(
-        default=550.0,
+        default=750.0,
         description="How far these may be away: beyond, the answer is extrapolated. Cells are divided once there.",
     )
     max_common_px: Pixels = Field(
@@ -128,14 +122,7 @@ class Limits(BaseModel):
         gt=0,
         description="By which predicted errors are multiplied, so that they hold for 95% of pairs of known truth.",
     )
-    building_lean_per_spread: float = Field(
-        default=2.8,
-        ge=0,
-        description="Mean building lean of roofs per standard deviation of what their heights spread windows by.",
-    )
-    building_lean_anisotropy_px: Pixels = Field(
-        default=0.5, description="Standard deviation that local warps of the map alone add to one direction."
-    )
+    bias_px: Pixels = Field(default=1.25, description="95% bound of what the answer may be off, all over a raster.")
     detail_px: Pixels = Field(
         default=0.5,
         description="Standard deviation along each axis of what windows average out, for the predicted error.",

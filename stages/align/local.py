@@ -77,13 +77,12 @@ class Local:
         return found
 
 
-def local_field(windows: Windows, fitted: Fitted, reduce: int) -> Local:
+def local_field(windows: Windows, fitted: Fitted) -> Local:
     """Let neighbours vote on the residuals of the reliable windows that agree with the model.
 
     Args:
         windows: Tie points of the last pass, full-resolution pixels.
         fitted: The model, which takes `windows.expected` to `windows.found`; its inliers vote.
-        reduce: Visible pixels a working pixel; without effect, as the field is in visible pixels.
 
     Returns:
         A field that bends nothing where there are fewer than 30 such windows, or where their leave-one-out prediction

@@ -11,8 +11,9 @@ from raster.homography import FloatArray, apply_homography
 from raster.least_squares import DEGREES_OF_FREEDOM, Kind, least_squares
 
 ITERATIONS = 30
-OVERLAP = 6.0
-"""Windows overlap, so this many count as one independent observation in the complexity penalty."""
+OVERLAP = 12.0
+"""Windows overlap, and what displaces one displaces its neighbours: so many count as one independent observation in the
+complexity penalty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,12 @@ def fit_lowest_order(
     tolerance: float,
     lowest: Kind = "shift",
     highest: Kind = "homography",
+    bending: float = float("inf"),
 ) -> Fitted | None:
     """Fit shift, similarity, affine and homography, each started from the one before, and choose the order.
 
-    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`.
+    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`, with a normal
+    prior of what a transformation bends: displaces the corners of the points beyond a similarity.
 
     Args:
         expected: Points (N, 2) in the visible frame.
@@ -50,6 +53,7 @@ def fit_lowest_order(
         tolerance: Largest residual of an inlier, in the units of the points.
         lowest: Lowest order that may be chosen, a key of `DEGREES_OF_FREEDOM`.
         highest: Highest order that may be chosen.
+        bending: Standard deviation of that prior, in the units of the points.
 
     Returns:
         The model of least criterion, None if there are too few points.
@@ -60,13 +64,20 @@ def fit_lowest_order(
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], dtype=np.float64)
     best, best_cost = None, np.inf
     count = max(len(expected) / OVERLAP, 1.0)
+    low, high = expected.min(0), expected.max(0)
+    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+    straight = corners
     for kind, degrees in DEGREES_OF_FREEDOM.items():
         if len(expected) * 2 < degrees + 2:
             break
         matrix = _reweighted(kind, matrix, expected, found, weights, tolerance)
         residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
         cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
-        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2
+        moved = apply_homography(matrix, corners)
+        if degrees <= DEGREES_OF_FREEDOM["similarity"]:
+            straight = moved
+        bent = float(np.linalg.norm(moved - straight, axis=1).max())
+        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2 + (bent / bending) ** 2 / 2
         if degrees >= DEGREES_OF_FREEDOM[lowest] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
         if kind == highest:

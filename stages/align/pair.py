@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,15 +15,15 @@ from raster.pair import RasterPair
 from raster.pixels import outline
 from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
+from stages.align.features import Features, learned_features
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
-from stages.align.ground import NO_GROUND, Ground
-from stages.align.judging import Judged, judge_by_all
+from stages.align.judging import judge_answer
 from stages.align.limits import DEFAULTS, Limits
 from stages.align.local import Local, local_field
 from stages.align.manual import carry_regions, judge_manual
 from stages.align.model import Fitted
-from stages.align.passes import Answer, Points, approach, leads_to
+from stages.align.passes import Answer, Points, leads_to, measure_closely, measure_roughly
 from stages.align.regions import refused_regions
 from stages.align.result import Alignment, Transform
 from stages.align.verdict import Check
@@ -35,9 +35,9 @@ class Evidence:
     """What an alignment rests on.
 
     The `windows` of the last pass around the best candidate and what was `fitted` to them, the `checks` they had to
-    pass, the `others` (earlier passes, the perturbed restart), the shift of the `ground`, which windows agree
-    (`window_agreeing`); the manual `points`, which of them are `agreeing`, and what they say alone (`manual`).
-    `reduce`: visible pixels a pixel that the windows were measured in; `limits`: what it was judged by.
+    pass, the `others` (earlier passes, the perturbed restart), which windows agree (`window_agreeing`); the manual
+    `points`, which of them are `agreeing`, and what they say alone (`manual`). `reduce`: visible pixels a working
+    pixel; `limits`: what it was judged by.
     """
 
     alignment: Alignment
@@ -47,7 +47,6 @@ class Evidence:
     checks: Sequence[Check] = ()
     local: Local | None = None
     others: Sequence[Answer] = ()
-    ground: Ground = NO_GROUND
     window_agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     points: Sequence[TiePoint] = ()
     agreeing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
@@ -116,50 +115,57 @@ def _best(
     for method, homography in candidates:
         if any(leads_to(homography, other, pair.visible, limits) for other in known):
             continue
-        answers, reduce = approach(pair, homography, manual, limits)
-        if not answers:
+        rough = measure_roughly(pair, homography, limits)
+        if rough is None:
             continue
-        if not answers[-1].hopeless:
-            known.append(answers[-1].homography)
-        evidence = _judged(pair, answers, reduce, method, best.prior, limits)
-        if evidence.accepted:
-            return evidence
-        if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
-            best = evidence
+        if not rough.hopeless:
+            known.append(rough.homography)
+        for evidence in _closely(pair, rough, method, best.prior, manual):
+            if evidence.accepted:
+                return evidence
+            if best.windows is None or (evidence.alignment.agreement or 0) > (best.alignment.agreement or 0):
+                best = evidence
     return best
+
+
+def _closely(
+    pair: RasterPair, rough: Answer, method: str, prior: FloatArray | None, manual: Points | None
+) -> Iterator[Evidence]:
+    """Yield the evidence of the ground and, if the caller goes on, that of all of the map.
+
+    An answer of the rough pass that is hopeless is the evidence itself.
+    """
+    limits = rough.limits
+    structure, located = limits.windows.min_learned_structure, pair.visible.located
+    gsd = located.gsd * rough.reduce if located else float("inf")
+    told = gsd <= limits.windows.max_building_gsd_m
+    ground = learned_features(limits.windows.max_building_m2 / gsd**2 if told else None, structure)
+    if rough.hopeless:
+        yield _judged(pair, [rough], ground, method, prior)
+        return
+    for features in [ground, learned_features(None, structure)][: 2 if ground.ground else 1]:
+        answers = [rough, *measure_closely(pair, rough, features, manual)]
+        yield _judged(pair, answers, ground, method, prior)
 
 
 def _judged(
     pair: RasterPair,
     answers: list[Answer],
-    reduce: int,
+    ground: Features,
     method: str,
     prior: FloatArray | None,
-    limits: Limits,
 ) -> Evidence:
-    """Judge the last answer; one of a coarser pass than the working resolution's has failed already."""
+    """Judge the last answer and return the evidence."""
     *earlier, answer = answers
-    failed: list[str] = []
-    if answer.reduce != reduce:
-        failed.append("not looked at more closely than at half the resolution")
-    found = judge_by_all(pair, answer, reduce, failed, limits)
-    return _evidence(pair, found, [*earlier, *found.seen], method, prior, limits)
-
-
-def _evidence(
-    pair: RasterPair, found: Judged, others: Sequence[Answer], method: str, prior: FloatArray | None, limits: Limits
-) -> Evidence:
-    """Return the evidence of what was judged."""
-    answer, failed = found.answer, list(found.failed)
-    windows, homography, regions = answer.windows, found.homography, found.regions
+    judged = judge_answer(pair, answers[0], answer, ground)
+    failed, regions = list(judged.failed), judged.regions
+    windows, homography = answer.windows, judged.homography
     if not failed and not any(region.accepted for region in regions):
         commonest = Counter(region.reason for region in regions).most_common(1)
         failed.append("no region is accepted" + "".join(f": {reason}" for reason, _ in commonest))
-    used = found.agreeing & windows.reliable
+    used = answer.agreeing & windows.reliable
     residual = float(np.sqrt(np.mean(answer.fitted.residuals[used] ** 2))) if used.any() else None
-    local = local_field(windows, answer.fitted, answer.reduce)
-    if np.linalg.norm(found.ground.shift) > answer.reduce:
-        local = replace(local, bends=False)
+    local = local_field(windows, answer.fitted)
     refused = sum(not region.accepted for region in regions)
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
     alignment = Alignment(
@@ -169,7 +175,7 @@ def _evidence(
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),
         inlier_cells=_inlier_cells(windows.expected[used], pair.visible),
-        agreement=float(found.agreeing.mean()),
+        agreement=float(answer.agreeing.mean()),
         patches=() if failed else local.patches(homography, pair.visible, windows, answer.fitted),
         regions=() if failed else regions,
     )
@@ -178,13 +184,12 @@ def _evidence(
         prior,
         windows,
         answer.fitted,
-        found.checks,
+        judged.checks,
         local,
-        others,
-        found.ground,
-        found.agreeing,
+        [*earlier, *judged.seen],
+        answer.agreeing,
         reduce=answer.reduce,
-        limits=limits,
+        limits=answer.limits,
     )
 
 

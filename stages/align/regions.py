@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography
 from raster.pair import RasterPair
-from stages.align.fine import Windows
-from stages.align.ground import Ground
 from stages.align.limits import Limits
-from stages.align.model import OVERLAP
+from stages.align.passes import Answer
 from stages.align.result import Region
 
 Bounds: TypeAlias = tuple[float, float, float, float]
@@ -23,102 +19,35 @@ RAYLEIGH_95 = 2.45
 """Standard deviations of one axis within which 95% of two-dimensional normal errors lie."""
 
 
-@dataclass(frozen=True, eq=False)
-class Residuals:
-    """Residuals (N, 2) of windows against the ground's homography, visible px, and which windows agree (N,)."""
-
-    vectors: FloatArray
-    agreeing: NDArray[np.bool_]
-    across: FloatArray
-    """(N,) the component that building lean cannot explain: across its direction, or along x where there is none."""
-
-
-def residuals_of(windows: Windows, homography: FloatArray, ground: Ground, reduce: int, limits: Limits) -> Residuals:
-    """Compare windows with the homography of the ground, allowing for building lean.
-
-    A window agrees if it lies within the tolerance of where the ground is, or of where roofs are displaced to: on the
-    segment from the ground to twice the displacement that the roofs together have.
-
-    Args:
-        windows: What the windows measured.
-        homography: Of the ground, map -> visible.
-        ground: The shift that led from the roofs to it.
-        reduce: Visible pixels a working pixel.
-        limits: Of the acceptance tests.
-    """
-    vectors = windows.found - apply_homography(homography, windows.source)
-    length = float(np.linalg.norm(ground.shift))
-    direction = -ground.shift / length if length > 0 else np.array([0.0, 1.0])
-    reach = min(2 * length, limits.max_building_lean_px * reduce) if length > reduce else 0.0
-    along = vectors @ direction
-    off = vectors - np.clip(along, 0, reach)[:, None] * direction
-    across = vectors @ np.array([-direction[1], direction[0]])
-    return Residuals(vectors, np.asarray(np.linalg.norm(off, axis=1) <= limits.tolerance_px * reduce), across)
-
-
-def building_lean(windows: Windows, answer: FloatArray, reduce: int, limits: Limits) -> float:
-    """Estimate how far building lean may have shifted an answer.
-
-    Buildings of different heights spread the windows' residuals along one direction. How far they do tells how far the
-    roofs lie from the ground on average, as heights vary in proportion to their mean. The spread is that of the middle
-    80%: a few outliers do not count, but windows on high buildings do, however far off they lie.
-
-    Args:
-        windows: What the windows measured.
-        answer: The homography fitted to all of them, map -> visible.
-        reduce: Visible pixels a working pixel.
-        limits: Of the acceptance tests.
-
-    Returns:
-        Visible px, 0 where the residuals are spread alike in all directions.
-    """
-    vectors = (windows.found - apply_homography(answer, windows.source))[windows.reliable] / reduce
-    near = vectors[np.linalg.norm(vectors, axis=1) <= 2 * limits.tolerance_px]
-    if len(near) < limits.min_reliable:
-        return 0.0
-    across, along = _middle_deviation(vectors @ np.linalg.eigh(np.cov(near.T))[1])
-    chance = 1 + 2 * np.sqrt(2 * OVERLAP / len(vectors))  # what variances of few samples differ by, however they lie
-    spread = float(np.sqrt(max(along**2 - chance * across**2 - limits.building_lean_anisotropy_px**2, 0.0)))
-    return limits.building_lean_per_spread * spread * reduce
-
-
-def common_error(halves_px: float, ground: Ground, building_lean_px: float, reduce: int, limits: Limits) -> float:
+def common_error(halves_px: float, unconfirmed_px: float, reduce: int, limits: Limits) -> float:
     """Return the 95% bound of what may be wrong all over the raster alike, visible px.
 
-    The halves' disagreements are those of two answers, each of half the windows.
-
     Args:
-        halves_px: Distance between the answers of two halves of all windows, visible px.
-        ground: The shift of the ground.
-        building_lean_px: How far building lean may have shifted the answer, beyond the shift of the ground.
+        halves_px: Distance between the answers of two halves of the windows, visible px.
+        unconfirmed_px: How far the answer may be off because the ground alone lies elsewhere, visible px.
         reduce: Visible pixels a working pixel.
         limits: Of the acceptance tests.
     """
-    halves = np.hypot(halves_px / 2, ground.halves_px / 2 if ground.reliable else 0.0)
-    biases = (limits.ground.bias_px * reduce, building_lean_px, 0.0 if ground.reliable else ground.unseen_px)
-    return float(np.linalg.norm((RAYLEIGH_95 * halves / np.sqrt(2), *biases)))
+    halves = RAYLEIGH_95 * halves_px / 2 / np.sqrt(2)
+    return float(np.linalg.norm((halves, unconfirmed_px, limits.bias_px * reduce)))
 
 
-def judge_regions(
-    pair: RasterPair, windows: Windows, residuals: Residuals, common_95: float, reduce: int, limits: Limits
-) -> list[Region]:
+def judge_regions(pair: RasterPair, answer: Answer, common_95: float) -> list[Region]:
     """Judge each cell of a lattice over the visible raster by the windows in and around it.
 
     A cell is divided into quarters where some of them lie too far from the windows: there the answer is extrapolated.
 
     Args:
         pair: The map and the visible raster.
-        windows: What was measured.
-        residuals: Of these windows.
+        answer: What its windows say.
         common_95: 95% bound of what may be wrong all over the raster alike, visible px.
-        reduce: Visible pixels a working pixel.
-        limits: Of the acceptance tests.
 
     Returns:
         The cells, row by row, or their quarters. The predicted error is a bound that the error of 95% of places shall
         not exceed.
     """
-    used = windows.expected[windows.reliable & residuals.agreeing]
+    reduce, limits = answer.reduce, answer.limits
+    used = answer.windows.expected[answer.windows.reliable & answer.agreeing]
     last = np.array([pair.visible.width, pair.visible.height]) - 1.0
     found = []
     for cell in _cells(pair, limits.region_px * reduce):
@@ -126,10 +55,7 @@ def judge_regions(
         within = [reach <= limits.max_reach_px for reach in reaches]
         parts = _quarters(cell) if len(set(within)) == 2 else [cell]
         reaches = reaches if len(parts) == 4 else [max(reaches)]
-        found += [
-            _judge_region(part, reach, windows, residuals, common_95, reduce, limits)
-            for part, reach in zip(parts, reaches, strict=True)
-        ]
+        found += [_judge_region(part, reach, answer, common_95) for part, reach in zip(parts, reaches, strict=True)]
     return found
 
 
@@ -152,24 +78,18 @@ def _reach(bounds: Bounds, last: FloatArray, used: FloatArray, count: int) -> fl
     return float(np.partition(away, count - 1, axis=1)[:, count - 1].max())
 
 
-def _judge_region(
-    bounds: Bounds,
-    reach_px: float,
-    windows: Windows,
-    residuals: Residuals,
-    common_95: float,
-    reduce: int,
-    limits: Limits,
-) -> Region:
+def _judge_region(bounds: Bounds, reach_px: float, answer: Answer, common_95: float) -> Region:
+    windows, reduce, limits = answer.windows, answer.reduce, answer.limits
     middle = np.array([bounds[0] + bounds[2], bounds[1] + bounds[3]]) / 2
     away = np.abs(windows.expected - middle).max(axis=1, initial=0) / (limits.region_px * reduce / 2)
     own, near = away <= 1.25, away <= 3
-    reliable, agreeing = near & windows.reliable, near & residuals.agreeing
+    reliable, agreeing = near & windows.reliable, near & answer.agreeing
     used = reliable & agreeing
-    share = float(residuals.agreeing[near].mean()) if near.any() else 0.0
-    reliable_share = float(residuals.agreeing[reliable].mean()) if reliable.any() else 0.0
+    share = float(answer.agreeing[near].mean()) if near.any() else 0.0
+    reliable_share = float(answer.agreeing[reliable].mean()) if reliable.any() else 0.0
     own_reliable, own_agreeing = int((own & windows.reliable).sum()), int((own & used).sum())
-    scatter = np.hypot(_scale(residuals.across[used]), limits.detail_px * reduce) if used.any() else np.inf
+    vectors = (windows.found - apply_homography(answer.homography, windows.source))[used]
+    scatter = np.hypot(_scale(vectors), limits.detail_px * reduce) if used.any() else np.inf
     predicted = float(np.hypot(RAYLEIGH_95 * scatter, common_95) * limits.predicted_factor)
     tests = (
         (int(used.sum()) >= limits.region_windows, f"{used.sum()} reliable windows agree in and around it"),
@@ -187,7 +107,7 @@ def _judge_region(
         (predicted <= limits.max_predicted_px * reduce, f"the predicted error is {predicted:.1f} px"),
     )
     reason = "; ".join(text for passed, text in tests if not passed)
-    residual = float(np.sqrt(np.mean((residuals.vectors[used] ** 2).sum(axis=1)))) if used.any() else None
+    residual = float(np.sqrt(np.mean((vectors**2).sum(axis=1)))) if used.any() else None
     return Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, "all windows")
 
 
@@ -207,12 +127,6 @@ def _cells(pair: RasterPair, side: int) -> Iterator[Bounds]:
     for y in range(0, pair.visible.height, side):
         for x in range(0, pair.visible.width, side):
             yield x - 0.5, y - 0.5, x + side - 0.5, y + side - 0.5
-
-
-def _middle_deviation(values: FloatArray) -> FloatArray:
-    """Return the standard deviation of each column that the middle 80% of normal values would have."""
-    low, high = np.percentile(values, [10, 90], axis=0)
-    return np.asarray((high - low) / 2.563)
 
 
 def _scale(values: FloatArray) -> float:

@@ -2,9 +2,9 @@
 
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
-that of the reliable windows almost all agree; that they do so all over the raster; that halves that share no pixel, and
-a perturbed restart, give the same answer; and that the ground alone, without buildings, lies close to it. What is right
-as a whole is then judged region by region (see `stages.align.regions`).
+that of the reliable windows almost all agree; that they do so all over the raster; and that halves that share no pixel,
+a perturbed restart and the ground alone give the same answer. What is right as a whole is then judged region by region
+(see `stages.align.regions`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ class Check:
     text: str
 
 
-def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits, min_reliable_agreement: float) -> list[Check]:
+def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits) -> list[Check]:
     """Run the tests of an answer that its windows alone allow.
 
     Args:
         windows: What was measured.
         agreeing: Which of them (N,) agree with the answer.
         limits: Of the tests.
-        min_reliable_agreement: Least share of the reliable windows that agree.
     """
     reliable = windows.reliable
     share = float(agreeing.mean()) if len(agreeing) else 0.0
@@ -53,7 +52,7 @@ def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits, min_rel
         _at_least(
             "reliable agreement",
             reliable_share,
-            min_reliable_agreement,
+            limits.min_reliable_agreement,
             "{value:.0%} of reliable windows agree, {limit:.0%} needed",
         ),
         _at_least(

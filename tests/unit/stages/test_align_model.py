@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,7 @@ def test_chance_is_never_accepted_and_truth_is() -> None:
             fitted = fit_lowest_order(points, found, np.ones(120), 3.0)
             assert fitted is not None
             agreeing = fitted.residuals <= DEFAULTS.tolerance_px
-            checks = judge(windows_of(points, found), agreeing, DEFAULTS, 0.9)
+            checks = judge(windows_of(points, found), agreeing, DEFAULTS)
             assert all(check.passed for check in checks) is expected
 
 
@@ -85,14 +87,35 @@ def test_generalisation_is_kept_apart_from_misalignment() -> None:
     noise = generator.normal(0, 0.6, points.shape)
     fitted = fit_lowest_order(points, points + noise, np.ones(400), 6.0)
     assert fitted is not None
-    alone = local_field(windows_of(points, points + noise), fitted, 1)
+    alone = local_field(windows_of(points, points + noise), fitted)
     assert not alone.bends
     assert alone.generalisation_px == pytest.approx(0.6 * np.sqrt(2), rel=0.15)
     fitted = fit_lowest_order(points, points + noise + waves, np.ones(400), 6.0)
     assert fitted is not None
-    both = local_field(windows_of(points, points + noise + waves), fitted, 1)
+    both = local_field(windows_of(points, points + noise + waves), fitted)
     assert both.bends
     inner = points[(np.abs(points - 1500) < 1200).all(axis=1)]
     truth = 1.5 * np.stack([np.sin(inner[:, 1] / 700), np.cos(inner[:, 0] / 700)], axis=1)
     modelled = apply_homography(fitted.matrix, inner)
     assert np.sqrt(np.mean((modelled + both.at(modelled) - inner - truth) ** 2)) < 0.5
+
+
+def test_what_bends_against_the_georeference_needs_more_evidence_than_what_does_not() -> None:
+    # Building lean grows towards one corner; the rest lies where it should.
+    generator = np.random.default_rng(3)
+    points = spread(225, 10)
+    displaced = np.clip(1 - points.sum(axis=1, keepdims=True) / 3000, 0, 1) * [-4.0, 1.2]
+    found = points + generator.normal(0, 0.8, points.shape) + displaced
+    free = fit_lowest_order(points, found, np.ones(225), 3.0, "similarity")
+    held = fit_lowest_order(points, found, np.ones(225), 3.0, "similarity", bending=DEFAULTS.windows.bending_px)
+    assert free is not None
+    assert held is not None
+    assert (free.kind, held.kind) == ("affine", "similarity")
+    corners = bounding_corners(points)
+    assert corner_distance(held.matrix, np.eye(3), corners) < 1.5 < corner_distance(free.matrix, np.eye(3), corners)
+
+
+def test_windows_count_in_proportion_to_their_peak_margins() -> None:
+    measured = windows_of(spread(3, 1), spread(3, 1))
+    margins = np.array([0.0, 0.05, 0.4])
+    np.testing.assert_allclose(replace(measured, peak_margins=margins).weights(0.1), [0.0, 0.5, 1.0])

@@ -8,10 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from raster.homography import translation
+from stages.align.features import harmonics
 from stages.align.fine import Windows
-from stages.align.ground import NO_GROUND, Ground
+from stages.align.ground import remaining_building_lean
 from stages.align.limits import DEFAULTS
-from stages.align.regions import building_lean, common_error, judge_regions, residuals_of
+from stages.align.model import Fitted
+from stages.align.passes import Answer
+from stages.align.regions import common_error, judge_regions
 from stages.align.result import Alignment, Region, Transform
 
 pytestmark = pytest.mark.unit
@@ -28,10 +32,12 @@ def windows(found_of: object) -> Windows:
     return Windows(expected, expected, found, ones, ones, 0 * ones, ones > 0, ones > 0)
 
 
-def regions_of(measured: Windows, ground: Ground = NO_GROUND) -> list[Region]:
-    residuals = residuals_of(measured, np.eye(3), ground, 1, DEFAULTS)
-    common = common_error(0.2, ground, 0.0, 1, DEFAULTS)
-    return judge_regions(PAIR, measured, residuals, common, 1, DEFAULTS)  # type: ignore[arg-type]
+def regions_of(measured: Windows, pair: object = PAIR) -> list[Region]:
+    """Return the regions of an answer, the identity, by the windows that were measured."""
+    residuals = np.linalg.norm(measured.found - measured.expected, axis=1)
+    fitted = Fitted("similarity", np.eye(3), residuals, residuals <= DEFAULTS.tolerance_px)
+    answer = Answer("close 1", np.eye(3), measured, fitted, harmonics(0.0), 1, DEFAULTS)
+    return judge_regions(pair, answer, common_error(0.2, 0.0, 1, DEFAULTS))  # type: ignore[arg-type]
 
 
 def test_the_part_that_is_displaced_is_refused_and_the_rest_accepted() -> None:
@@ -42,7 +48,8 @@ def test_the_part_that_is_displaced_is_refused_and_the_rest_accepted() -> None:
         return expected + away + generator.normal(0, 0.5, expected.shape)
 
     regions = regions_of(windows(found))
-    assert len(regions) == 16
+    sides = [(right - left) * (bottom - top) for left, top, right, bottom in (region.bounds for region in regions)]
+    assert sum(sides) == SIDE**2
     left = [region for region in regions if region.bounds[0] < 1000]
     right = [region for region in regions if region.bounds[2] > 4000]
     assert not any(region.accepted for region in left)
@@ -82,8 +89,7 @@ def test_cells_at_the_border_are_looked_at_within_the_raster_only() -> None:
     generator = np.random.default_rng(7)
     measured = windows(lambda at: at + generator.normal(0, 0.3, at.shape))
     pair = SimpleNamespace(visible=SimpleNamespace(width=SIDE + 30, height=SIDE))
-    residuals = residuals_of(measured, np.eye(3), NO_GROUND, 1, DEFAULTS)
-    regions = judge_regions(pair, measured, residuals, 1.0, 1, DEFAULTS)  # type: ignore[arg-type]
+    regions = regions_of(measured, pair)
     assert all("corner" not in region.reason for region in regions)
 
 
@@ -98,43 +104,6 @@ def test_a_region_that_is_displaced_alone_is_refused() -> None:
     )
     refused = [region.bounds[:2] for region in regions_of(measured) if not region.accepted]
     assert refused == [(1023.5, 1023.5)]
-
-
-def test_roofs_displaced_along_the_building_lean_agree_and_others_do_not() -> None:
-    generator = np.random.default_rng(4)
-    ground = Ground(np.array([0.0, 3.0]), 0.3, True)
-    along = windows(lambda at: at + np.column_stack([0 * at[:, 0], -generator.uniform(0, 6, len(at))]))
-    across = windows(lambda at: at + np.column_stack([generator.uniform(4, 6, len(at)), 0 * at[:, 0]]))
-    assert residuals_of(along, np.eye(3), ground, 1, DEFAULTS).agreeing.all()
-    assert not residuals_of(across, np.eye(3), ground, 1, DEFAULTS).agreeing.any()
-    assert not residuals_of(along, np.eye(3), NO_GROUND, 1, DEFAULTS).agreeing.all()
-
-
-def test_building_lean_is_estimated_from_the_spread_of_heights() -> None:
-    generator = np.random.default_rng(6)
-
-    def displaced(at: np.ndarray) -> np.ndarray:
-        heights = generator.normal(0, 1.0, len(at))  # about their mean, which the fit has followed
-        return at + generator.normal(0, 0.5, at.shape) + np.column_stack([0 * heights, heights])
-
-    mean = DEFAULTS.building_lean_per_spread
-    assert building_lean(windows(displaced), np.eye(3), 1, DEFAULTS) == pytest.approx(mean, abs=0.7)
-    even = windows(lambda at: at + generator.normal(0, 0.7, at.shape))
-    assert building_lean(even, np.eye(3), 1, DEFAULTS) == 0.0
-
-
-def test_high_buildings_count_for_the_building_lean_and_a_few_outliers_do_not() -> None:
-    generator = np.random.default_rng(8)
-
-    def with_towers(share: float) -> Windows:
-        def displaced(at: np.ndarray) -> np.ndarray:
-            heights = np.where(generator.random(len(at)) < share, generator.uniform(3, 9, len(at)), 0.0)
-            return at + generator.normal(0, 0.3, at.shape) + np.column_stack([0 * heights, heights])
-
-        return windows(displaced)
-
-    assert building_lean(with_towers(0.3), np.eye(3), 1, DEFAULTS) > DEFAULTS.max_common_px
-    assert building_lean(with_towers(0.04), np.eye(3), 1, DEFAULTS) == 0.0
 
 
 def test_the_predicted_error_holds_for_the_share_that_it_claims() -> None:
@@ -159,30 +128,20 @@ def test_a_pair_needs_all_regions_that_it_touches() -> None:
     assert Alignment(Transform(np.eye(3)), "cfog").accepts(np.array([[9e9, 0.0]]))
 
 
-def test_building_lean_that_the_ground_does_not_explain_and_roofs_where_it_is_not_seen_count() -> None:
-    known, bias = Ground(np.array([3.0, 0.0]), 0.1, True), DEFAULTS.ground.bias_px
-    assert bias < common_error(0.4, known, 0.0, 1, DEFAULTS) < bias + 0.1
-    assert common_error(0.4, known, 5.0, 1, DEFAULTS) > 5
-    unseen = Ground(np.zeros(2), 3.0, False, 1.8)
-    assert common_error(0.4, unseen, 0.0, 1, DEFAULTS) > max(2.0, common_error(0.4, NO_GROUND, 0.0, 1, DEFAULTS))
-    assert common_error(1.6, known, 0.0, 1, DEFAULTS) > common_error(0.4, known, 0.0, 1, DEFAULTS)
+def test_what_may_be_wrong_all_over_a_raster_enters_the_common_error() -> None:
+    least = common_error(0.4, 0.0, 1, DEFAULTS)
+    assert DEFAULTS.bias_px < least < DEFAULTS.bias_px + 0.2
+    assert common_error(1.6, 0.0, 1, DEFAULTS) > least
+    assert common_error(0.4, 1.0, 1, DEFAULTS) == pytest.approx(np.hypot(least, 1.0))
+    assert common_error(0.8, 0.0, 2, DEFAULTS) == pytest.approx(2 * least)
 
 
-@pytest.mark.parametrize(("building_lean", "share"), [(0.0, 0.75), (5.0, 1.0)])
-def test_the_ground_decides_where_roofs_are_displaced_and_else_counts_beside_all_windows(
-    building_lean: float, share: float
-) -> None:
-    ground = Ground(np.array([2.0, -1.0]), 0.1, True).weighed(2 * building_lean, 2, DEFAULTS.ground)
-    np.testing.assert_allclose(ground.shift, share * np.array([2.0, -1.0]), atol=0.05)
-
-
-def test_building_lean_that_the_shift_does_not_explain_is_bounded_in_large_rasters_only() -> None:
-    shift, limits = np.array([1.2, 1.6]), DEFAULTS.ground
-    small = Ground(shift, 0.1, True, windows=limits.many_windows - 1)
-    assert small.unexplained_px(7.0, 1, limits) == pytest.approx(5.0)
-    assert small.unexplained_px(1.0, 1, limits) == 0.0
-    large = Ground(shift, 0.1, True, windows=limits.many_windows)
-    assert large.unexplained_px(7.0, 1, limits) == limits.max_unexplained_px
-    assert large.unexplained_px(7.0, 2, limits) == 2 * limits.max_unexplained_px
-    lost = Ground(np.zeros(2), 9.0, False, windows=limits.many_windows)
-    assert lost.unexplained_px(7.0, 1, limits) == pytest.approx(7.0)
+def test_what_is_left_of_building_lean_follows_from_how_far_gradients_go_with_it() -> None:
+    generator = np.random.default_rng(6)
+    measured = windows(lambda at: at + generator.normal(0, 0.3, at.shape))
+    residuals = np.zeros(len(measured))
+    fitted = Fitted("similarity", np.eye(3), residuals, residuals <= 1)
+    ground = Answer("close 1", translation(1.0, 0.0), measured, fitted, harmonics(0.0), 1, DEFAULTS)
+    rough = Answer("rough", translation(6.0, -5.0), measured, fitted, harmonics(0.0), 2, DEFAULTS)
+    left = remaining_building_lean(rough, ground)
+    np.testing.assert_allclose(left, DEFAULTS.remaining_building_lean * np.array([5.0, -5.0]), atol=1e-9)
