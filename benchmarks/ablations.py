@@ -65,8 +65,8 @@ LEVELS = ("easy", "normal", "hard")
 RESIDUAL = HomographyRange(rotation_deg=3, scale=1.04, shift=0.03, perspective=1e-4)
 """What the search leaves: 10 to 20 px at 512 px."""
 
-HYPOTHESES = 2
-"""Of the search, followed and scored for each pair."""
+HYPOTHESES, NEGATIVE_HYPOTHESES = 2, 1
+"""Of the search, followed and scored for each positive and each negative pair."""
 
 KEYPOINTS = 1024
 RIGHT_PX, REFINED_PX = 20.0, 5.0
@@ -174,7 +174,8 @@ def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Pose], Pose 
         return encoded0, warped
 
     poses = []
-    for matrix in initial_hypotheses(images[0], images[1], HYPOTHESES)[0]:
+    count = HYPOTHESES if sample.positive else NEGATIVE_HYPOTHESES
+    for matrix in initial_hypotheses(images[0], images[1], count)[0]:
         followed = dense.follow(images[0], reference, matrix, FOLLOWING_STEPS)
         seen = views(followed.matrix)
         cells = fetched(agreeing(*seen, Homography.at(followed.matrix, device)))[0].score
@@ -214,7 +215,7 @@ def kept(path: Path, make: Callable[[], tuple[list[Pose], Pose | None]]) -> tupl
 
 
 def arms(network: MapGlue) -> dict[str, MapGlue]:
-    """Return the network with parts switched off: their weights are zero, or the layers are not run."""
+    """Return the network, and with parts switched off: their weights are zero, or their layers do nothing."""
 
     def without(*parts: str) -> MapGlue:
         changed = copy.deepcopy(network)
@@ -225,23 +226,23 @@ def arms(network: MapGlue) -> dict[str, MapGlue]:
                 if "guidance" in parts:
                     layer.guide.weight.zero_()
                     layer.guide.bias.zero_()
-                for attention in (layer.within, layer.across) if "keypoint graph" in parts else ():
-                    attention.update[-1].weight.zero_()
-                    attention.update[-1].bias.zero_()
         return changed
+
+    alone = nearest(network)
+    alone.enter, alone.assignments = network.enter, network.assignments[-1:]
 
     return {
         "graphs": network,
         "graphs without agreement": without("agreement"),
         "graphs without the semantic graph": without("agreement", "guidance"),
-        "assignment without graphs": without("agreement", "guidance", "keypoint graph"),
+        "assignment without graphs": alone,
         "nearest": nearest(network),
     }
 
 
 def nearest(network: MapGlue) -> MapGlue:
-    """Return a network that matches descriptors as they are: new graphs change nothing."""
-    plain = MapGlue(replace(network.config, semantic_graph=False)).eval()
+    """Return a network that matches descriptors as they are: a new layer changes nothing."""
+    plain = MapGlue(replace(network.config, semantic_graph=False, graph_layers=1)).eval()
     plain.extractor = network.extractor
     return plain
 
@@ -422,7 +423,7 @@ def main() -> None:
         "weights": arguments.weights.name if arguments.weights else "shipped",
         "pairs": f"SRIF Optical-Map 1-8, {arguments.draws} draws at {', '.join(LEVELS)}; at normal {arguments.windows} "
         f"windows of Landquart's western part and {arguments.scenes} drawn scenes; a negative pair for each",
-        "hypotheses": HYPOTHESES,
+        "hypotheses": [HYPOTHESES, NEGATIVE_HYPOTHESES],
         "keypoints": KEYPOINTS,
     }
     report("ablations", workload, figures, as_json=arguments.json)
