@@ -2,7 +2,7 @@
 
     python benchmarks/ablations.py --json > benchmarks/results/ablations.json
 
-Image 1 is warped by a pose as the matcher does, both images are encoded once, and every arm sees the same features:
+Image 1 is warped by a homography as the matcher does, both images are encoded once, and every arm sees the same features:
 
 - cells: descriptors with gradient histograms, cell by cell (`matcher.mapglue.refinement`);
 - windows: correlation of the learned feature map (`matcher.dense`), which the default mode uses beside the cells;
@@ -12,9 +12,9 @@ Image 1 is warped by a pose as the matcher does, both images are encoded once, a
 
 Keypoints match within `REACH` of their place in every arm.
 
-As a verifier, an arm scores the poses of the search's best hypotheses, as the dense steps follow them, on positive and
-negative pairs; the figure is the area under the ROC curve of right poses (within 20 px) against all others. As a
-refiner, it corrects poses that are off as the search leaves them, and the figure is the mean corner error after it.
+As a verifier, an arm scores the search's best hypotheses, as the dense steps follow them, on positive and negative pairs;
+the figure is the area under the ROC curve of right ones (within 20 px) against all others. As a refiner, it corrects
+homographies that are off as the search leaves them, and the figure is the mean corner error after it.
 Intervals are 95%, by bootstrap over grounds. Development data only: SRIF Optical-Map 1 to 8, Landquart's western part
 (which the network was trained on) and drawn scenes whose numbers no training has. A run that was stopped goes on.
 """
@@ -95,13 +95,13 @@ class Sample:
 
 
 @dataclass
-class Pose:
-    """A pose of a sample with what does not depend on the graphs: the encoded images and what others make of it.
+class Hypothesis:
+    """A homography of a sample with what does not depend on the graphs: the encoded images and what others make of it.
 
     Attributes:
         matrix: 3 x 3, image 0 -> image 1.
         error: Mean corner error, pixels; infinite for a negative pair.
-        views: Image 0 and image 1, warped by the pose, encoded.
+        views: Image 0 and image 1, warped by the homography, encoded.
         others: Scores or errors of the arms without keypoints.
     """
 
@@ -158,8 +158,8 @@ def _with_negatives(found: Iterator[Sample]) -> Iterator[Sample]:
         last = sample
 
 
-def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Pose], Pose | None]:
-    """Return the poses that the search finds in a sample, followed, and for a positive pair one to be refined."""
+def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Hypothesis], Hypothesis | None]:
+    """Return what the search finds in a sample, followed, and for a positive pair a homography to be refined."""
     assert matcher.dense is not None
     pair, device, dense = sample.pair, matcher.device, matcher.dense
     images = [MaskedImage(image, data_mask(image), device) for image in (pair.image0, pair.image1)]
@@ -173,16 +173,16 @@ def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Pose], Pose 
         warped = encode_warped(matcher.encode, images[1], Homography.at(matrix, device), (width, height))
         return encoded0, warped
 
-    poses = []
+    found = []
     count = HYPOTHESES if sample.positive else NEGATIVE_HYPOTHESES
     for matrix in initial_hypotheses(images[0], images[1], count)[0]:
         followed = dense.follow(images[0], reference, matrix, FOLLOWING_STEPS)
         seen = views(followed.matrix)
         cells = fetched(agreeing(*seen, Homography.at(followed.matrix, device)))[0].score
         others = {"cells": cells, "windows": max(followed.score, -1.0)}
-        poses.append(Pose(followed.matrix, error(followed.matrix), seen, others))
+        found.append(Hypothesis(followed.matrix, error(followed.matrix), seen, others))
     if not sample.positive:
-        return poses, None
+        return found, None
     start = pair.homography @ RESIDUAL.sample(seeded("residual", pair.name), width, height)
     refined = refine(matcher.encode, encoded0, (width, height), images[1], start).matrix
     followed = dense.follow(images[0], reference, start, FOLLOWING_STEPS)
@@ -193,7 +193,7 @@ def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Pose], Pose 
         "windows, 3 steps": error(followed.matrix),
         "windows, 6 steps": error(final.matrix),
     }
-    return poses, Pose(start, error(start), views(start), others)
+    return found, Hypothesis(start, error(start), views(start), others)
 
 
 def slim(view: EncodedImage) -> EncodedImage:
@@ -201,16 +201,18 @@ def slim(view: EncodedImage) -> EncodedImage:
     return EncodedImage(replace(view.features, gradients=torch.zeros(0)), view.cells)
 
 
-def kept(path: Path, make: Callable[[], tuple[list[Pose], Pose | None]]) -> tuple[list[Pose], Pose | None]:
+def kept(
+    path: Path, make: Callable[[], tuple[list[Hypothesis], Hypothesis | None]]
+) -> tuple[list[Hypothesis], Hypothesis | None]:
     """Return what `make` returns, or returned in an earlier run."""
     if not path.exists():
-        poses, start = make()
-        for pose in [*poses, *([start] if start else [])]:
-            pose.views = slim(pose.views[0]), slim(pose.views[1])
+        hypotheses, start = make()
+        for each in [*hypotheses, *([start] if start else [])]:
+            each.views = slim(each.views[0]), slim(each.views[1])
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            torch.save((poses, start), temporary)
-    found: tuple[list[Pose], Pose | None] = torch.load(path, weights_only=False)
+            torch.save((hypotheses, start), temporary)
+    found: tuple[list[Hypothesis], Hypothesis | None] = torch.load(path, weights_only=False)
     return found
 
 
@@ -248,7 +250,7 @@ def nearest(network: MapGlue) -> MapGlue:
 
 
 def score(matches: Matches, views: tuple[EncodedImage, EncodedImage]) -> float:
-    """Return how much matches of nearly aligned images speak for the pose, as the cells' score does (see `Refined`).
+    """Return how much matches of nearly aligned images speak for their alignment, as the cells' score does (see `Refined`).
 
     The agreeing probability's share of the cells that both images show, times its share of all cells of image 0.
     """
@@ -258,7 +260,7 @@ def score(matches: Matches, views: tuple[EncodedImage, EncodedImage]) -> float:
 
 
 def agreeing_share(matches: Matches) -> float:
-    """Return the share of the matches' probability that agrees with the pose."""
+    """Return the share of the matches' probability that agrees with the alignment."""
     near = np.linalg.norm(matches.points1 - matches.points0, axis=1) < AGREEING_PX
     return float(matches.scores[near].sum() / max(matches.scores.sum(), 1e-9))
 
@@ -280,20 +282,20 @@ def correction(matches: Matches) -> Matrix:
     return matrix
 
 
-def matched_scores(networks: dict[str, MapGlue], pose: Pose) -> dict[str, float]:
-    """Return the scores that each arm with keypoints gives a pose, by its matches' number and by their share."""
+def matched_scores(networks: dict[str, MapGlue], hypothesis: Hypothesis) -> dict[str, float]:
+    """Return the scores that each arm with keypoints gives a hypothesis, by its matches' number and by their share."""
     scores = {}
     for name, network in networks.items():
-        matches = match_once(network, *pose.views, KEYPOINTS, REACH)
-        scores[name] = score(matches, pose.views)
+        matches = match_once(network, *hypothesis.views, KEYPOINTS, REACH)
+        scores[name] = score(matches, hypothesis.views)
         scores[f"{name}, share"] = agreeing_share(matches)
     return scores
 
 
 def corrected_errors(
-    networks: dict[str, MapGlue], matcher: MapGlueMatcher, sample: Sample, start: Pose
+    networks: dict[str, MapGlue], matcher: MapGlueMatcher, sample: Sample, start: Hypothesis
 ) -> dict[str, float]:
-    """Return the corner error after each arm with keypoints has corrected a pose, and after a second pass of one."""
+    """Return the corner error after each arm with keypoints has corrected a homography, and after a second pass of one."""
     pair = sample.pair
     height, width = pair.image0.shape[:2]
 
@@ -313,9 +315,9 @@ def corrected_errors(
 
 
 def area_under_curve(scores: Values, right: npt.NDArray[np.bool_]) -> float:
-    """Return the chance that a right pose scores higher than a wrong one; a tie counts half."""
+    """Return the chance that a right hypothesis scores higher than a wrong one; a tie counts half, as does one kind alone."""
     if right.all() or not right.any():
-        return float("nan")
+        return 0.5
     ranks = rankdata(scores)[right].sum() - right.sum() * (right.sum() + 1) / 2
     return float(ranks / (right.sum() * (~right).sum()))
 
@@ -344,7 +346,7 @@ def verifying(rows: list[dict[str, Any]]) -> dict[str, Any]:
         )
 
     return {
-        "poses": len(rows),
+        "hypotheses": len(rows),
         "right": int(right.sum()),
         "auc": {name: by_ground(rows, area(name)) for name in rows[0]["scores"]},
         "auc_above_cells": {
@@ -366,7 +368,7 @@ def refining(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
     cells = "cells, 3 passes"
     return {
-        "poses": len(rows),
+        "pairs": len(rows),
         "median_px": {name: by_ground(rows, median(name)) for name in rows[0]["errors"]},
         "within_5px": {name: by_ground(rows, share(name)) for name in rows[0]["errors"]},
         "within_5px_above_cells": {
@@ -403,11 +405,13 @@ def main() -> None:
         if time.monotonic() > end:
             break
         name = sample.pair.name.replace("/", "_").replace(" ", "_")
-        poses, start = kept(arguments.work / "encodings" / f"{name}.pt", lambda each=sample: observed(matcher, each))
+        hypotheses, start = kept(
+            arguments.work / "encodings" / f"{name}.pt", lambda sample=sample: observed(matcher, sample)
+        )
         facts = {"set": sample.pair.name.partition("/")[0], "ground": sample.ground}
-        for pose in poses:
-            scores = {**pose.others, **matched_scores(networks, pose)}
-            verified.append({**facts, "error": pose.error, "scores": scores})
+        for each in hypotheses:
+            scores = {**each.others, **matched_scores(networks, each)}
+            verified.append({**facts, "error": each.error, "scores": scores})
         if start:
             refined.append({**facts, "errors": {**start.others, **corrected_errors(networks, matcher, sample, start)}})
         print(sample.pair.name, file=sys.stderr, flush=True)
