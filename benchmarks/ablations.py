@@ -2,7 +2,7 @@
 
     python benchmarks/ablations.py --json > benchmarks/results/ablations.json
 
-Image 1 is warped by a homography as the matcher does, both images are encoded once, and every arm sees the same features:
+Image 1 is warped by a homography as the matcher does, both images are encoded once, and every arm sees the same:
 
 - cells: descriptors with gradient histograms, cell by cell (`matcher.mapglue.refinement`);
 - windows: correlation of the learned feature map (`matcher.dense`), which the default mode uses beside the cells;
@@ -12,9 +12,9 @@ Image 1 is warped by a homography as the matcher does, both images are encoded o
 
 Keypoints match within `REACH` of their place in every arm.
 
-As a verifier, an arm scores the search's best hypotheses, as the dense steps follow them, on positive and negative pairs;
-the figure is the area under the ROC curve of right ones (within 20 px) against all others. As a refiner, it corrects
-homographies that are off as the search leaves them, and the figure is the mean corner error after it.
+As a verifier, an arm scores the search's best hypotheses, as the dense steps follow them, on positive and negative
+pairs; the figure is the area under the ROC curve of right ones (within 20 px) against all others. As a refiner, it
+corrects homographies that are off as the search leaves them, and the figure is the mean corner error after it.
 Intervals are 95%, by bootstrap over grounds. Development data only: SRIF Optical-Map 1 to 8, Landquart's western part
 (which the network was trained on) and drawn scenes whose numbers no training has. A run that was stopped goes on.
 """
@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, product, zip_longest
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ class Hypothesis:
     others: dict[str, float]
 
 
+Observed = tuple[list[Hypothesis], Hypothesis | None]
+"""What the search finds in a sample, followed, and for a positive pair a homography to be refined."""
+
+
 def samples(data: Path, work: Path, draws: int, windows: int, scenes: int) -> list[Sample]:
     """Return all samples; each set's first come first, so that a run that is cut short has some of all."""
     sets = (
@@ -158,7 +163,7 @@ def _with_negatives(found: Iterator[Sample]) -> Iterator[Sample]:
         last = sample
 
 
-def observed(matcher: MapGlueMatcher, sample: Sample) -> tuple[list[Hypothesis], Hypothesis | None]:
+def observed(matcher: MapGlueMatcher, sample: Sample) -> Observed:
     """Return what the search finds in a sample, followed, and for a positive pair a homography to be refined."""
     assert matcher.dense is not None
     pair, device, dense = sample.pair, matcher.device, matcher.dense
@@ -201,9 +206,7 @@ def slim(view: EncodedImage) -> EncodedImage:
     return EncodedImage(replace(view.features, gradients=torch.zeros(0)), view.cells)
 
 
-def kept(
-    path: Path, make: Callable[[], tuple[list[Hypothesis], Hypothesis | None]]
-) -> tuple[list[Hypothesis], Hypothesis | None]:
+def kept(path: Path, make: Callable[[], Observed]) -> Observed:
     """Return what `make` returns, or returned in an earlier run."""
     if not path.exists():
         hypotheses, start = make()
@@ -212,7 +215,7 @@ def kept(
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             torch.save((hypotheses, start), temporary)
-    found: tuple[list[Hypothesis], Hypothesis | None] = torch.load(path, weights_only=False)
+    found: Observed = torch.load(path, weights_only=False)
     return found
 
 
@@ -250,7 +253,7 @@ def nearest(network: MapGlue) -> MapGlue:
 
 
 def score(matches: Matches, views: tuple[EncodedImage, EncodedImage]) -> float:
-    """Return how much matches of nearly aligned images speak for their alignment, as the cells' score does (see `Refined`).
+    """Return how much matches of aligned images speak for the alignment, as the cells' score does (see `Refined`).
 
     The agreeing probability's share of the cells that both images show, times its share of all cells of image 0.
     """
@@ -295,7 +298,7 @@ def matched_scores(networks: dict[str, MapGlue], hypothesis: Hypothesis) -> dict
 def corrected_errors(
     networks: dict[str, MapGlue], matcher: MapGlueMatcher, sample: Sample, start: Hypothesis
 ) -> dict[str, float]:
-    """Return the corner error after each arm with keypoints has corrected a homography, and after a second pass of one."""
+    """Return the corner error after each arm with keypoints has corrected a homography, one also in a second pass."""
     pair = sample.pair
     height, width = pair.image0.shape[:2]
 
@@ -315,7 +318,7 @@ def corrected_errors(
 
 
 def area_under_curve(scores: Values, right: npt.NDArray[np.bool_]) -> float:
-    """Return the chance that a right hypothesis scores higher than a wrong one; a tie counts half, as does one kind alone."""
+    """Return the chance that a right hypothesis scores higher than a wrong one; ties, and one kind alone, count half."""
     if right.all() or not right.any():
         return 0.5
     ranks = rankdata(scores)[right].sum() - right.sum() * (right.sum() + 1) / 2
@@ -404,10 +407,8 @@ def main() -> None:
     for sample in found:
         if time.monotonic() > end:
             break
-        name = sample.pair.name.replace("/", "_").replace(" ", "_")
-        hypotheses, start = kept(
-            arguments.work / "encodings" / f"{name}.pt", lambda sample=sample: observed(matcher, sample)
-        )
+        file = arguments.work / "encodings" / f"{sample.pair.name.replace('/', '_').replace(' ', '_')}.pt"
+        hypotheses, start = kept(file, partial(observed, matcher, sample))
         facts = {"set": sample.pair.name.partition("/")[0], "ground": sample.ground}
         for each in hypotheses:
             scores = {**each.others, **matched_scores(networks, each)}
