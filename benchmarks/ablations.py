@@ -318,7 +318,7 @@ def corrected_errors(
 
 
 def area_under_curve(scores: Values, right: npt.NDArray[np.bool_]) -> float:
-    """Return the chance that a right hypothesis scores higher than a wrong one; ties, and one kind alone, count half."""
+    """Return the chance that a right hypothesis scores higher than a wrong one; a tie, or one kind alone, is half."""
     if right.all() or not right.any():
         return 0.5
     ranks = rankdata(scores)[right].sum() - right.sum() * (right.sum() + 1) / 2
@@ -401,7 +401,8 @@ def main() -> None:
     network = load_model("fast-mapglue", arguments.weights)
     matcher = MapGlueMatcher("fast-mapglue", torch.device("cpu"), network=network)
     networks = arms(matcher.network)
-    verified, refined = [], []
+    verified: list[dict[str, Any]] = []
+    refined: list[dict[str, Any]] = []
     found = samples(arguments.data, arguments.work, arguments.draws, arguments.windows, arguments.scenes)
     end = time.monotonic() + arguments.seconds
     for sample in found:
