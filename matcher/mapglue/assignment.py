@@ -43,7 +43,7 @@ class Assignment(nn.Module):
             states0: B x N0 x C.
             states1: B x N1 x C.
             masks: B x N0 and B x N1 bool, which keypoints are no padding.
-            bias: B x N0 x N1, added to the similarities.
+            bias: B x N0 x N1, added to the similarities; -inf where two keypoints cannot match.
         """
         states = F.normalize(self.project(states0).float(), dim=-1), F.normalize(self.project(states1).float(), dim=-1)
         similarity = self.log_temperature.exp() * states[0] @ states[1].transpose(1, 2)
@@ -68,11 +68,11 @@ def log_assignment(similarity: Tensor, matchable: tuple[Tensor, Tensor], masks: 
     """Return log(softmax over rows * softmax over columns * matchable0 * matchable1), B x N0 x N1.
 
     Args:
-        similarity: B x N0 x N1.
+        similarity: B x N0 x N1; -inf where two keypoints cannot match.
         matchable: Logits, B x N0 x 1 and B x N1 x 1.
         masks: B x N0 and B x N1 bool. Padding takes part in neither softmax and has a probability of nearly zero.
     """
-    real = masks[0][:, :, None] & masks[1][:, None, :]
+    real = masks[0][:, :, None] & masks[1][:, None, :] & (similarity > -torch.inf)
     similarity = similarity.masked_fill(~real, -1e4)
     score = similarity.log_softmax(1) + similarity.log_softmax(2)
     score = score + F.logsigmoid(matchable[0]) + F.logsigmoid(matchable[1]).transpose(1, 2)

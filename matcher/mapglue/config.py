@@ -54,6 +54,8 @@ class MapGlueConfig:
     saliency: bool = True
     semantics: bool = True
     semantic_graph: bool = True
+    cross_positions: bool = False
+    """Attention across the images knows positions too: for images that are nearly aligned."""
     early_exit: bool = False
     """Stop when nearly all keypoints are confident of their match, and drop those that are confident to have none."""
 

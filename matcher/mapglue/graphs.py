@@ -26,6 +26,7 @@ class SemanticGraph(nn.Module):
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
         width = config.graph_width
+        self.cross_positions = config.cross_positions
         self.enter = nn.Linear(config.width, width)
         self.positions = RotaryPositions(width // config.heads)
         self.within = nn.ModuleList(Attention(width, config.heads) for _ in range(config.semantic_graph_layers))
@@ -42,12 +43,14 @@ class SemanticGraph(nn.Module):
             tokens1: B x C x h' x w' of image 1, of any size.
         """
         (nodes0, shape0, rotation0), (nodes1, shape1, rotation1) = self._nodes(tokens0), self._nodes(tokens1)
+        there = (rotation0, rotation1) if self.cross_positions else None
+        back = (rotation1, rotation0) if self.cross_positions else None
         for within, across in zip(self.within, self.across, strict=True):
             nodes0, nodes1 = (
-                within(nodes0, nodes0, rotation=rotation0),
-                within(nodes1, nodes1, rotation=rotation1),
+                within(nodes0, nodes0, rotations=(rotation0, rotation0)),
+                within(nodes1, nodes1, rotations=(rotation1, rotation1)),
             )
-            nodes0, nodes1 = across(nodes0, nodes1), across(nodes1, nodes0)
+            nodes0, nodes1 = across(nodes0, nodes1, rotations=there), across(nodes1, nodes0, rotations=back)
         first, second = self.agree(nodes0), self.agree(nodes1)
         agreement = first @ second.transpose(1, 2) / math.sqrt(first.shape[-1])
         return (
@@ -70,6 +73,7 @@ class KeypointLayer(nn.Module):
     def __init__(self, config: MapGlueConfig) -> None:
         super().__init__()
         width = config.graph_width
+        self.cross_positions = config.cross_positions
         self.guide = nn.Linear(width, width)
         self.within = Attention(width, config.heads)
         self.across = Attention(width, config.heads)
@@ -91,10 +95,12 @@ class KeypointLayer(nn.Module):
             for side in (first, second)
         )
         states0, states1 = (
-            self.within(states, states, side.mask, side.rotation)
+            self.within(states, states, side.mask, (side.rotation, side.rotation))
             for states, side in zip(guided, (first, second), strict=True)
         )
-        return self.across(states0, states1, second.mask), self.across(states1, states0, first.mask)
+        there = (first.rotation, second.rotation) if self.cross_positions else None
+        back = (second.rotation, first.rotation) if self.cross_positions else None
+        return self.across(states0, states1, second.mask, there), self.across(states1, states0, first.mask, back)
 
 
 @dataclass

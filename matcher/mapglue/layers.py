@@ -90,8 +90,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention from `x` to `source` and a feed-forward update of `x`; starts as the identity.
 
-    Self-attention is `source is x` with rotary positions on both; cross-attention has none (positions of two images do
-    not compare). `mask` (B x M bool) says which sources are real; with no real source the message is zero.
+    Self-attention is `source is x` with rotary positions on both; cross-attention has them only where the images are
+    nearly aligned, as positions of others do not compare. `mask` (B x M bool) says which sources are real; with no real
+    source the message is zero.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -110,21 +111,27 @@ class Attention(nn.Module):
         nn.init.zeros_(last.bias)
         self.update = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.LayerNorm(2 * width), nn.GELU(), last)
 
-    def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None, rotation: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor,
+        mask: Tensor | None = None,
+        rotations: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Return the updated x.
 
         Args:
             x: B x N x C.
             source: B x M x C.
             mask: B x M bool, which sources are no padding.
-            rotation: Positions of self-attention, see `RotaryPositions`.
+            rotations: Positions of `x` and of the sources, see `RotaryPositions`.
 
         Returns:
             B x N x C.
         """
         query, key, value = self._split(self.query(x)), self._split(self.key(source)), self._split(self.value(source))
-        if rotation is not None:
-            query, key = rotate(query, rotation), rotate(key, rotation)
+        if rotations is not None:
+            query, key = rotate(query, rotations[0]), rotate(key, rotations[1])
         allowed = None if mask is None else mask[:, None, None, :]
         message = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         if mask is not None:

@@ -25,6 +25,9 @@ PRUNED_BELOW = 0.05
 MIN_TO_PRUNE = 512
 """Pruning fewer keypoints takes longer than it saves."""
 
+REACH = 32.0
+"""Most pixels between the places of a match in two images that the search has aligned."""
+
 
 @dataclass
 class GraphInput:
@@ -73,17 +76,18 @@ class MapGlue(nn.Module):
         self.assignments = nn.ModuleList(Assignment(config.graph_width) for _ in range(config.graph_layers))
         self.guidance = nn.Parameter(torch.zeros(()))
 
-    def forward(self, image0: GraphInput, image1: GraphInput) -> Assigned:
+    def forward(self, image0: GraphInput, image1: GraphInput, reach: float | None = None) -> Assigned:
         """Match the images of pairs; stops early and prunes if the configuration says so and the batch is one pair.
 
         Args:
             image0: First image of each pair, its keypoints padded to N0.
             image1: Second image of each pair, its keypoints padded to N1.
+            reach: Of images that are nearly aligned: keypoints whose places differ by more pixels do not match.
 
         Returns:
             Log-probabilities of the keypoints that are left; `index0` and `index1` say which these are.
         """
-        sides, bias = self.begin(image0, image1)
+        sides, bias = self.begin(image0, image1, reach)
         index = [torch.arange(side.states.shape[1], device=side.states.device)[None] for side in sides]
         index = [i.expand(len(side.states), -1) for i, side in zip(index, sides, strict=True)]
         may_prune = self.config.early_exit and len(sides[0].states) == 1
@@ -106,17 +110,20 @@ class MapGlue(nn.Module):
         log_probability = self.assignments[number - 1](sides[0].states, sides[1].states, masks, bias)
         return Assigned(log_probability, index[0], index[1], number)
 
-    def every_layer(self, image0: GraphInput, image1: GraphInput) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
+    def every_layer(
+        self, image0: GraphInput, image1: GraphInput, reach: float | None = None
+    ) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
         """Return what each layer would answer, for the loss; nothing is pruned.
 
         Args:
             image0: First image of each pair, its keypoints padded to N0.
             image1: Second image of each pair, its keypoints padded to N1.
+            reach: As for `forward`.
 
         Returns:
             For each layer the log-probabilities, B x N0 x N1, and both images' matchability logits, B x N0 and B x N1.
         """
-        sides, bias = self.begin(image0, image1)
+        sides, bias = self.begin(image0, image1, reach)
         masks = sides[0].mask, sides[1].mask
         found = []
         for layer, assignment in zip(self.layers, self.assignments, strict=True):
@@ -127,16 +134,28 @@ class MapGlue(nn.Module):
             found.append((assignment(states0, states1, masks, bias), matchable))
         return found
 
-    def begin(self, image0: GraphInput, image1: GraphInput) -> tuple[list[KeypointStates], Tensor | None]:
+    def begin(
+        self, image0: GraphInput, image1: GraphInput, reach: float | None = None
+    ) -> tuple[list[KeypointStates], Tensor | None]:
         """Return both images' keypoints before the first layer, and the bias (B x N0 x N1) of their similarities.
 
         Args:
             image0: First image of each pair, its keypoints padded to N0.
             image1: Second image of each pair, its keypoints padded to N1.
+            reach: As for `forward`.
 
         Returns:
-            States of image 0 and of image 1, and B x N0 x N1 float32; None without a semantic graph.
+            States of image 0 and of image 1, and B x N0 x N1 float32, -inf beyond reach; None without a semantic graph
+            and a reach.
         """
+        sides, bias = self._guided(image0, image1)
+        if reach is not None:
+            distance = torch.cdist(image0.keypoints.points, image1.keypoints.points)
+            bias = (torch.zeros_like(distance) if bias is None else bias).masked_fill(distance > reach, -torch.inf)
+        return sides, bias
+
+    def _guided(self, image0: GraphInput, image1: GraphInput) -> tuple[list[KeypointStates], Tensor | None]:
+        """Return both images' keypoints and the bias of their similarities by the semantic graph, if there is one."""
         images = image0, image1
         if not self.config.semantic_graph:
             return [self._side(image.keypoints, None) for image in images], None

@@ -97,7 +97,7 @@ def verify(
         image1: Image 1, not warped.
         at: The hypothesis, image 0 -> image 1; it is returned unchanged.
     """
-    return _agreeing(view0, encode_warped(encode, image1, at, size0), at)
+    return agreeing(view0, encode_warped(encode, image1, at, size0), at)
 
 
 @torch.no_grad()
@@ -119,11 +119,16 @@ def _pooled(view0: EncodedImage, view1: EncodedImage, radius: int, models: tuple
 
 
 @torch.no_grad()
-def _agreeing(view0: EncodedImage, view1: EncodedImage, at: Homography) -> Deferred[Refined]:
+def agreeing(view0: EncodedImage, view1: EncodedImage, at: Homography) -> Deferred[Refined]:
     """Match cell by cell around a homography, and keep the matches near it, moved onto it.
 
     Where a map is generalised, a match of cells is off by a few pixels, and a homography fitted to such matches would
     follow their errors to the corners.
+
+    Args:
+        view0: Image 0, encoded.
+        view1: Image 1, warped by the homography, encoded.
+        at: The homography, image 0 -> image 1; it is returned unchanged.
     """
     moved, margin, found = cell_shifts(view0, view1, RADIUS, SUPPORT)
     agreeing = found & (moved.norm(dim=-1) < AGREEING_PX)

@@ -46,7 +46,7 @@ class SemanticContext(nn.Module):
         rotation = self.positions(cell_centres(height, width, SEMANTIC_STRIDE, grid.device)[None])
         tokens = grid.flatten(2).transpose(1, 2)  # B x T x C
         for layer in self.layers:
-            tokens = layer(tokens, tokens, rotation=rotation)
+            tokens = layer(tokens, tokens, rotations=(rotation, rotation))
         tokens = self.norm(tokens)
         logits = self.classify(tokens).transpose(1, 2).unflatten(2, (height, width))
         tokens = tokens.transpose(1, 2).unflatten(2, (height, width))

@@ -19,7 +19,9 @@ THRESHOLD = 0.0
 denser than cells, so neighbours share a probability."""
 
 
-def match_once(network: MapGlue, view0: EncodedImage, view1: EncodedImage, count: int) -> Matches:
+def match_once(
+    network: MapGlue, view0: EncodedImage, view1: EncodedImage, count: int, reach: float | None = None
+) -> Matches:
     """Match two encoded images with up to `count` keypoints each.
 
     Args:
@@ -27,15 +29,18 @@ def match_once(network: MapGlue, view0: EncodedImage, view1: EncodedImage, count
         view0: Image 0, encoded by this network's extractor.
         view1: Image 1, encoded by this network's extractor.
         count: Most keypoints an image.
+        reach: Of images that are nearly aligned, see `MapGlue.forward`.
 
     Returns:
         As `match_once_batch` returns for one pair.
     """
-    return match_once_batch(network, [(view0, view1)], count)[0]
+    return match_once_batch(network, [(view0, view1)], count, reach)[0]
 
 
 @torch.inference_mode()
-def match_once_batch(network: MapGlue, views: list[tuple[EncodedImage, EncodedImage]], count: int) -> list[Matches]:
+def match_once_batch(
+    network: MapGlue, views: list[tuple[EncodedImage, EncodedImage]], count: int, reach: float | None = None
+) -> list[Matches]:
     """Match pairs of encoded images of any sizes, with up to `count` keypoints an image.
 
     Pairs are matched one by one where the network stops early, as each pair then needs its own number of layers, and
@@ -45,22 +50,24 @@ def match_once_batch(network: MapGlue, views: list[tuple[EncodedImage, EncodedIm
         network: In evaluation mode.
         views: Pairs of images, encoded by this network's extractor; one or more.
         count: Most keypoints an image.
+        reach: Of images that are nearly aligned, see `MapGlue.forward`.
 
     Returns:
         Matches of each pair in pixels of the encoded images, sub-pixel in image 1; scores are probabilities. No match
         for a single pair of which an image has no cell with data and structure.
     """
     if network.config.early_exit and len(views) > 1:
-        return [match_once(network, *pair, count) for pair in views]
+        return [match_once(network, *pair, count, reach) for pair in views]
     if len(views) == 1 and not (views[0][0].cells.any() and views[0][1].cells.any()):
         return [Matches.empty()]
     sides = [stacked([_keypoints(network, pair[side], count) for pair in views]) for side in (0, 1)]
     tokens = [[pair[side].features.tokens[0] for pair in views] for side in (0, 1)]
     if len({grid.shape for grid in tokens[0]}) > 1 or len({grid.shape for grid in tokens[1]}) > 1:
-        return [match_once(network, *pair, count) for pair in views]
+        return [match_once(network, *pair, count, reach) for pair in views]
     device = sides[0].points.device
     with mixed_precision(device):
-        assigned = network(GraphInput(sides[0], torch.stack(tokens[0])), GraphInput(sides[1], torch.stack(tokens[1])))
+        first, second = (GraphInput(*side) for side in zip(sides, map(torch.stack, tokens), strict=True))
+        assigned = network(first, second, reach)
     partner, probability = mutual_matches(assigned.log_probability, THRESHOLD)
     results: list[Matches] = []
     for number, (_, view1) in enumerate(views):

@@ -28,12 +28,14 @@ class Batch:
         masks: 2P x 1 x S x S bool, true where there is data.
         labels: 2P x S x S uint8 semantic classes.
         homographies: P x 3 x 3, first crop -> second crop.
+        number: Of the batch; batches of the same number are equal.
     """
 
     images: Tensor
     masks: Tensor
     labels: Tensor
     homographies: Tensor
+    number: int
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device.
@@ -44,12 +46,14 @@ class Batch:
         Returns:
             The tensors, moved where they lie elsewhere.
         """
-        moved = (x.to(device, non_blocking=True) for x in (self.images, self.masks, self.labels, self.homographies))
-        return Batch(*moved)
+        tensors = self.images, self.masks, self.labels, self.homographies
+        images, masks, labels, homographies = (x.to(device, non_blocking=True) for x in tensors)
+        return Batch(images, masks, labels, homographies, self.number)
 
 
 def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int) -> Batch:
-    """Return the batch of a step, which depends on `seed` and `step` alone.
+    """Return the batch of a step, which depends on `seed` and `step` alone; it is that of an earlier step where the
+    schedule repeats batches.
 
     Args:
         source: Where aligned pairs come from.
@@ -60,20 +64,22 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
     Returns:
         The batch on the CPU.
     """
-    rng = np.random.default_rng([seed, step])
-    homographies = ramped(schedule, step)
+    number = step % (schedule.distinct or schedule.steps)
+    rng = np.random.default_rng([seed, number])
+    homographies = ramped(schedule, number)
     pairs = [
         training_pair(source.sample(rng), homographies, schedule.crop, rng, schedule.zoom)
         for _ in range(schedule.batch)
     ]
-    return collate(pairs)
+    return collate(pairs, number)
 
 
-def collate(pairs: list[TrainingPair]) -> Batch:
+def collate(pairs: list[TrainingPair], number: int = 0) -> Batch:
     """Stack pairs into tensors.
 
     Args:
         pairs: P pairs whose crops all have the same side, one or more.
+        number: Of the batch.
 
     Returns:
         The batch on the CPU, images float32.
@@ -82,7 +88,8 @@ def collate(pairs: list[TrainingPair]) -> Batch:
     images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2).float() / 255
     masks = torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None]
     labels = torch.from_numpy(np.stack([crop.labels for crop in crops]))
-    return Batch(images, masks, labels, torch.from_numpy(np.stack([pair.homography for pair in pairs])).float())
+    homographies = torch.from_numpy(np.stack([pair.homography for pair in pairs])).float()
+    return Batch(images, masks, labels, homographies, number)
 
 
 def ramped(schedule: Schedule, step: int) -> HomographyRange:

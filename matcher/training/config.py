@@ -10,7 +10,7 @@ from matcher.mapglue.config import SIZES, MapGlueConfig
 from raster.config_path import RecordedPath
 from raster.levels import HomographyRange
 
-StageName = Literal["extractor", "matcher", "feature-map"]
+StageName = Literal["extractor", "matcher", "graphs", "feature-map"]
 
 
 class _Model(BaseModel):
@@ -83,6 +83,12 @@ class Schedule(_Model):
 
     steps: int = Field(4000, ge=1, description="Steps in all.")
     batch: int = Field(8, ge=1, description="Pairs a step.")
+    distinct: int | None = Field(
+        None,
+        ge=1,
+        description="Steps after which the batches come again; default: never. The stage graphs then computes the "
+        "features of a batch once.",
+    )
     crop: int = Field(256, ge=32, multiple_of=32, description="Side of the crops, pixels.")
     zoom: tuple[float, float] = Field((0.86, 1.42), description="Least and largest enlargement of a source's pixels.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
@@ -108,7 +114,9 @@ class TrainingConfig(_Model):
 
     size: Literal["fast-mapglue", "mapglue"] = Field("fast-mapglue", description="Size of the network.")
     stage: StageName = Field(
-        "extractor", description="What is trained: extractor, matcher (extractor and graphs) or feature-map."
+        "extractor",
+        description="What is trained: extractor, matcher (extractor and graphs), graphs (for pairs that are nearly "
+        "aligned, the extractor frozen) or feature-map.",
     )
     seed: int = Field(0, ge=0, description="Seed of the first weights and of every batch.")
     output: RecordedPath = Field(description="Folder of checkpoints, metrics and weights.")
@@ -123,4 +131,4 @@ class TrainingConfig(_Model):
     def model(self) -> MapGlueConfig:
         """Return the configuration of the network."""
         parts = {name: on for name, on in self.ablation if not on}
-        return MapGlueConfig(**{**vars(SIZES[self.size]), **parts})
+        return MapGlueConfig(**{**vars(SIZES[self.size]), **parts, "cross_positions": self.stage == "graphs"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,8 @@ from matcher.dense.matcher import DenseMatcher
 from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.extractor import Features, Keypoints
 from matcher.mapglue.inference import MapGlueMatcher
-from matcher.mapglue.model import GraphInput, MapGlue
-from matcher.training.assignment_loss import assignment_loss, true_assignment
+from matcher.mapglue.model import REACH, GraphInput, MapGlue
+from matcher.training.assignment_loss import TrueAssignment, assignment_loss, true_assignment
 from matcher.training.batches import Batch
 from matcher.training.config import TrainingConfig
 from matcher.training.feature_map_loss import feature_map_losses
@@ -26,8 +27,8 @@ INITIAL_TEMPERATURE, MAX_TEMPERATURE = 15.0, 50.0
 WINDOW_TEMPERATURE, HOMOGRAPHY_TEMPERATURE = 40.0, 200.0
 """Initial temperatures of a window's correlation and of the mean of all windows'."""
 
-MATCHER_KEYPOINTS = 384
-"""Keypoints an image in the matcher stage: a crop's share of what an image has at inference."""
+MATCHER_KEYPOINTS, GRAPH_KEYPOINTS = 384, 256
+"""Keypoints an image in the stages matcher and graphs: a crop's share of what an image has at inference."""
 
 
 class ExtractorStage(nn.Module):
@@ -70,6 +71,15 @@ class ExtractorStage(nn.Module):
         return {**vars(losses), "total": losses.total(), "temperature": temperature}
 
 
+@dataclass
+class GraphBatch:
+    """What the graphs are trained on: the keypoints and tokens of both crops of each pair, and the true assignment."""
+
+    first: GraphInput
+    second: GraphInput
+    truth: TrueAssignment
+
+
 class MatcherStage(ExtractorStage):
     """Extractor and graphs together: the extractor keeps its own losses while the graphs are trained on its output."""
 
@@ -80,23 +90,94 @@ class MatcherStage(ExtractorStage):
             batch: P pairs of crops, on the module's device.
 
         Returns:
-            As `losses` returns them, with the "assignment" of the graphs, which "total" then includes, and their
-            "recall": the share of keypoints with a partner for which it is found.
+            As `losses` and `graph_losses` return them; "total" includes the "assignment".
         """
         features = self.model.extractor(batch.images)
         losses = self.losses(features, batch)
-        keypoints = self.model.extractor.keypoints(features, MATCHER_KEYPOINTS, batch.masks)
-        first, second = halves(keypoints)
+        graphs = graph_losses(self.model, self.graph_batch(features, batch, MATCHER_KEYPOINTS))
+        return {**losses, **graphs, "total": losses["total"] + graphs["assignment"]}
+
+    def graph_batch(self, features: Features, batch: Batch, count: int) -> GraphBatch:
+        """Return what the graphs see of a batch.
+
+        Args:
+            features: What the extractor computed of the batch's 2P crops.
+            batch: P pairs of crops.
+            count: Most keypoints a crop.
+        """
+        first, second = halves(self.model.extractor.keypoints(features, count, batch.masks))
         tokens0, tokens1 = features.tokens.chunk(2)
         masks0, masks1 = batch.masks.chunk(2)
         truth = true_assignment((first, second), batch.homographies, (masks0, masks1))
-        layers = self.model.every_layer(GraphInput(first, tokens0), GraphInput(second, tokens1))
-        assignment = torch.stack([assignment_loss(*layer, truth) for layer in layers]).mean()
-        final = layers[-1][0]
-        right = truth.partners.gather(2, final.argmax(2, keepdim=True))[..., 0]
-        partnered = truth.partners.any(2)
-        recall = (right & partnered).sum() / partnered.sum().clamp(min=1)
-        return {**losses, "assignment": assignment, "recall": recall, "total": losses["total"] + assignment}
+        return GraphBatch(GraphInput(first, tokens0), GraphInput(second, tokens1), truth)
+
+
+class GraphStage(MatcherStage):
+    """The graphs alone, on crops that are nearly aligned, as the search leaves them: the extractor is frozen.
+
+    Where the schedule repeats batches, what the extractor computed of each is kept in memory, some 2 MB a batch.
+    """
+
+    def __init__(self, config: MapGlueConfig, *, repeated: bool) -> None:
+        """Make the stage.
+
+        Args:
+            config: Of the network.
+            repeated: Whether batches come again.
+        """
+        super().__init__(config)
+        self.log_temperature.requires_grad_(False)
+        self.model.extractor.requires_grad_(False)
+        self.repeated = repeated
+        self.known: dict[int, GraphBatch] = {}
+
+    def train(self, mode: bool = True) -> GraphStage:
+        """Set the mode of the graphs; the extractor keeps the statistics of its batch normalisation."""
+        super().train(mode)
+        self.model.extractor.eval()
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch.
+
+        Args:
+            batch: P pairs of crops, on the module's device.
+
+        Returns:
+            As `graph_losses` returns them; "total" is the "assignment".
+        """
+        graphs = self.known.get(batch.number) or self._seen(batch)
+        if self.repeated:
+            self.known[batch.number] = graphs
+        losses = graph_losses(self.model, graphs, REACH)
+        return {**losses, "total": losses["assignment"]}
+
+    @torch.no_grad()
+    def _seen(self, batch: Batch) -> GraphBatch:
+        found = self.graph_batch(self.model.extractor(batch.images, batch.masks), batch, GRAPH_KEYPOINTS)
+        points0, points1 = found.first.keypoints.points, found.second.keypoints.points
+        found.truth.partners &= torch.cdist(points0, points1) <= REACH
+        return found
+
+
+def graph_losses(model: MapGlue, batch: GraphBatch, reach: float | None = None) -> dict[str, Tensor]:
+    """Return the losses of the graphs.
+
+    Args:
+        model: The network; its extractor is not used.
+        batch: What the graphs see.
+        reach: See `MapGlue.forward`.
+
+    Returns:
+        Scalars: the "assignment" loss, and the "recall": the share of keypoints with a partner for which it is found.
+    """
+    layers = model.every_layer(batch.first, batch.second, reach)
+    assignment = torch.stack([assignment_loss(*layer, batch.truth) for layer in layers]).mean()
+    final, partners = layers[-1][0], batch.truth.partners
+    right = partners.gather(2, final.argmax(2, keepdim=True))[..., 0]
+    partnered = partners.any(2)
+    recall = (right & partnered).sum() / partnered.sum().clamp(min=1)
+    return {"assignment": assignment, "recall": recall}
 
 
 class FeatureMapStage(nn.Module):
@@ -136,6 +217,8 @@ def build_stage(config: TrainingConfig) -> TrainingStage:
     """Return the stage that a configuration asks for, with random weights."""
     if config.stage == "feature-map":
         return FeatureMapStage()
+    if config.stage == "graphs":
+        return GraphStage(config.model(), repeated=config.schedule.distinct is not None)
     return (MatcherStage if config.stage == "matcher" else ExtractorStage)(config.model())
 
 

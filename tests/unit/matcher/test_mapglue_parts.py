@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import torch
 
 from matcher.mapglue.anms import strongest_points, suppress, suppression_radius
 from matcher.mapglue.assignment import log_assignment, mutual_matches
+from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.encoding import EncodedImage, structure_descriptor
-from matcher.mapglue.extractor import Features
+from matcher.mapglue.extractor import Features, Keypoints
 from matcher.mapglue.layers import RotaryPositions, rotate
 from matcher.mapglue.local import correlation_volume, displacements, shifted_products, structure_similarities, vertex
+from matcher.mapglue.model import GraphInput, MapGlue
 from matcher.mapglue.saliency import box_mean, sobel_magnitude
 
 pytestmark = pytest.mark.unit
@@ -153,3 +156,40 @@ def test_the_vertex_is_that_of_the_parabola() -> None:
     peak = torch.tensor(0.3)
     values = [1 - (x - peak) ** 2 for x in (-1.0, 0.0, 1.0)]
     assert vertex(*values).item() == pytest.approx(0.3, abs=1e-6)
+
+
+TINY = MapGlueConfig("fast-mapglue", stem=(8, 8), width=16, dilations=(1,), descriptor=16, graph_width=16)
+
+
+def graph_input(points: torch.Tensor, descriptors: torch.Tensor) -> GraphInput:
+    mask = torch.ones(points.shape[:2], dtype=torch.bool)
+    tokens = torch.zeros(1, TINY.width, 8, 8)
+    return GraphInput(Keypoints(points, mask.float(), descriptors, mask), tokens)
+
+
+@pytest.mark.parametrize("semantic_graph", [True, False])
+def test_no_keypoint_matches_beyond_reach(semantic_graph: bool) -> None:
+    torch.manual_seed(6)
+    network = MapGlue(replace(TINY, semantic_graph=semantic_graph)).eval()
+    points0 = torch.tensor([[[20.0, 20], [60, 60], [100, 20]]])
+    points1 = torch.tensor([[[100.0, 25], [20, 51], [64, 57]]])  # 80 px, 31 px and 5 px away
+    descriptors = torch.eye(16)[None, :3]
+    sides = graph_input(points0, descriptors), graph_input(points1, descriptors)
+    free, near = (network(*sides, reach).log_probability for reach in (None, 32.0))
+    assert mutual_matches(free, 0.0)[0].tolist() == [[0, 1, 2]]  # by the descriptors alone
+    assert mutual_matches(near, 0.0)[0].tolist() == [[1, 2, 0]]
+    assert (near[0].exp() > 0).tolist() == [[False, True, False], [False, False, True], [True, False, False]]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_attention_across_images_knows_positions_where_they_compare(known: bool) -> None:
+    torch.manual_seed(7)
+    network = MapGlue(replace(TINY, cross_positions=known)).eval()
+    for parameter in network.parameters():  # new layers change nothing
+        torch.nn.init.normal_(parameter, std=0.3)
+    points, descriptors = 64 * torch.rand(1, 5, 2), torch.randn(1, 5, 16)
+    here, there = (
+        network.every_layer(graph_input(points, descriptors), graph_input(points + shift, descriptors))[-1][0]
+        for shift in (0.0, 40.0)
+    )
+    assert torch.allclose(here, there, atol=1e-4) is not known

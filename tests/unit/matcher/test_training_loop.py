@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,12 @@ import torch
 
 from matcher.mapglue.config import MapGlueConfig
 from matcher.training.aligned import AlignedPair, ScenePool
+from matcher.training.batches import make_batch
 from matcher.training.config import Schedule, Sources, SyntheticScenes, Tiles, TrainingConfig
 from matcher.training.losses import correspond, descriptor_loss
 from matcher.training.scenes import scene_pool
 from matcher.training.sources import SceneSource
-from matcher.training.stages import FeatureMapStage, MatcherStage, TrainingStage, build_stage
+from matcher.training.stages import FeatureMapStage, GraphStage, MatcherStage, TrainingStage, build_stage
 from matcher.training.trainer import Task, Trainer
 from pipeline.config import read_model
 from pipeline.errors import ConfigError
@@ -39,10 +41,20 @@ def render(number: int) -> AlignedPair:
     return AlignedPair(255 - image, image, generator.integers(0, 6, (128, 128)).astype(np.uint8))
 
 
-def trainer(folder: Path, steps: int, stage: Callable[[], TrainingStage] = lambda: MatcherStage(TINY)) -> Trainer:
+def matcher_stage() -> TrainingStage:
+    return MatcherStage(TINY)
+
+
+def graph_stage() -> TrainingStage:
+    return GraphStage(replace(TINY, cross_positions=True), repeated=True)
+
+
+def trainer(
+    folder: Path, steps: int, stage: Callable[[], TrainingStage] = matcher_stage, distinct: int | None = None
+) -> Trainer:
     torch.manual_seed(0)
     sources = Sources(synthetic=SyntheticScenes(folder=folder / "pool"))
-    schedule = SCHEDULE.model_copy(update={"steps": steps})
+    schedule = SCHEDULE.model_copy(update={"steps": steps, "distinct": distinct})
     config = TrainingConfig(output=folder / "run", schedule=schedule, sources=sources)
     source = SceneSource(ScenePool(folder / "pool", render), 5)
     return Trainer(config, Task(stage(), None), source, CPU)
@@ -69,7 +81,7 @@ def test_real_textures_lend_drawn_images_their_grain_and_leave_the_map_alone(tmp
     assert not all(grained)
 
 
-@pytest.mark.parametrize("stage", [lambda: MatcherStage(TINY), FeatureMapStage], ids=["matcher", "field"])
+@pytest.mark.parametrize("stage", [matcher_stage, FeatureMapStage], ids=["matcher", "field"])
 def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[], TrainingStage]) -> None:
     for name in ("a", "b"):
         trainer(tmp_path / name, 3, stage).run()
@@ -77,10 +89,13 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path, stage: Callable[[],
     assert len(losses(tmp_path / "a")) == 3
 
 
-def test_a_stopped_run_goes_on_to_the_same_state(tmp_path: Path) -> None:
-    whole = trainer(tmp_path / "whole", 4)
+@pytest.mark.parametrize(("stage", "distinct"), [(matcher_stage, None), (graph_stage, 3)], ids=["matcher", "graphs"])
+def test_a_stopped_run_goes_on_to_the_same_state(
+    tmp_path: Path, stage: Callable[[], TrainingStage], distinct: int | None
+) -> None:
+    whole = trainer(tmp_path / "whole", 4, stage, distinct)
     whole.run()
-    stopped = trainer(tmp_path / "stopped", 4)
+    stopped = trainer(tmp_path / "stopped", 4, stage, distinct)
     step = stopped._step
 
     def die(batch: object) -> dict[str, float]:
@@ -91,12 +106,35 @@ def test_a_stopped_run_goes_on_to_the_same_state(tmp_path: Path) -> None:
     stopped._step = die  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
-    resumed = trainer(tmp_path / "stopped", 4)
+    resumed = trainer(tmp_path / "stopped", 4, stage, distinct)
     assert resumed.progress.step == 2
     resumed.run()
     assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
     for name, value in whole.ema.state.items():
         assert torch.equal(value, resumed.ema.state[name]), name
+
+
+def test_the_graphs_are_trained_on_an_extractor_that_stays_as_it_is(tmp_path: Path) -> None:
+    training = trainer(tmp_path, 4, graph_stage, distinct=2)
+    stage = training.task.network
+    assert isinstance(stage, GraphStage)
+    before = {name: value.clone() for name, value in stage.model.state_dict().items()}
+    training.run()
+    changed = {name for name, value in stage.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("extractor.") for name in changed)
+    assert {"semantic_graph.enter.weight", "layers.0.guide.weight", "assignments.0.project.weight"} <= changed
+    assert sorted(stage.known) == [0, 1]
+
+
+def test_batches_come_again_where_the_schedule_says_so(tmp_path: Path) -> None:
+    source = SceneSource(ScenePool(tmp_path / "pool", render), 5)
+    schedule = SCHEDULE.model_copy(update={"distinct": 2, "steps": 6})
+    batches = [make_batch(source, schedule, 0, step) for step in range(4)]
+    assert [batch.number for batch in batches] == [0, 1, 0, 1]
+    assert torch.equal(batches[0].images, batches[2].images)
+    assert torch.equal(batches[1].homographies, batches[3].homographies)
+    assert not torch.equal(batches[0].images, batches[1].images)
 
 
 def test_a_cell_that_points_at_its_true_place_costs_little() -> None:
