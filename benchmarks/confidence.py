@@ -2,14 +2,17 @@
 
     python benchmarks/confidence.py --json > benchmarks/results/confidence.json
 
-Development pairs only: SRIF Optical-Map 1 to 8, two random homographies a level, and all negative pairs of them; and
-windows of the raster pairs of a run of the demo (`--rasters`), whose truth is known: two positive and three negative
-pairs a site, the latter of the same site, so that both sides are of one kind of ground. A homography counts as right
-within 20 px of mean corner error: confidence tells an answer from chance, not how precise it is. The figures are by
-cross-validation over images. `figures.weights` and `figures.bias` are what `matcher/mapglue/judgement.py` holds.
+Development pairs only: SRIF Optical-Map 1 to 8, two random homographies a level, and all negative pairs of them;
+windows of the raster pairs of a run like the demo's (`--rasters`), whose truth is known: three positive and three
+negative pairs a site, the latter of the same site, so that both sides are of one kind of ground; and windows of
+Landquart's western part, a topographic map, with negative pairs of them. A homography counts as right within 20 px of
+mean corner error: confidence tells an answer from chance, not how precise it is. The figures are by cross-validation
+over images, those of Landquart by blocks of windows. `figures.weights` and `figures.bias` are what
+`matcher/mapglue/judgement.py` holds.
 
-`figures.limits` is what the limit of the confidence was chosen by: how many answers of each kind pass it, on the pairs
-above (by cross-validation) and on pairs of Landquart's western part, to which the regression is not fitted.
+`figures.limits` is what the limit of the confidence was chosen by: how many answers of each kind pass it, by
+cross-validation, on all pairs and on those of Landquart. `figures.calibration` is how many answers, and wrong ones,
+have a confidence of each range.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,9 +45,11 @@ from matcher.types import Matches
 from stages.acquire.simulated import read_truth
 
 LEVELS = ("easy", "normal", "hard")
+SITE_LEVELS = ("normal", "hard", "minima")
 SIDE, APART = 448, 60
-LANDQUART_NEGATIVES = 80
+LANDQUART, LANDQUART_NEGATIVES, LANDQUART_BLOCK = "landquart", 36, 768
 LIMITS = (0.3, 0.4, 0.5)
+RANGES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 RIGHT_PX = 20.0
 FOLDS = 6
 L2 = 0.02
@@ -62,7 +67,7 @@ def srif_samples(folder: Path) -> Iterator[tuple[ImagePair, bool]]:
 
 
 def site_samples(folder: Path, seed: int) -> Iterator[tuple[ImagePair, bool]]:
-    """Yield windows of a drawn site, three negative pairs and two positive ones, as far as it has room for them."""
+    """Yield windows of a drawn site, three negative pairs and three positive ones, as far as it has room for them."""
     chart, seen = (read_image(folder / f"{side}.tif") for side in ("map", "visible"))
     truth, generator = read_truth(folder / "truth.json"), np.random.default_rng(seed)
     name = "/".join(folder.parts[-2:])
@@ -79,16 +84,15 @@ def site_samples(folder: Path, seed: int) -> Iterator[tuple[ImagePair, bool]]:
             continue
         label = f"{name}#{number}"
         yield ImagePair(label, window, cut(seen, there), np.eye(3)), False
-        if number < 2:
-            grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, 5)] * 2), -1).reshape(-1, 2)
-            homography, _ = cv2.findHomography(grid, truth.to_visible(grid + corner) - np.array(here))
-            yield at_level(ImagePair(label, window, cut(seen, here), homography), LEVELS[1 + number]), True
+        grid = np.stack(np.meshgrid(*[np.linspace(0, SIDE, 5)] * 2), -1).reshape(-1, 2)
+        homography, _ = cv2.findHomography(grid, truth.to_visible(grid + corner) - np.array(here))
+        yield at_level(ImagePair(label, window, cut(seen, here), homography), SITE_LEVELS[number]), True
 
 
 def landquart_samples(tiles: Path) -> Iterator[tuple[ImagePair, bool]]:
-    """Yield pairs of Landquart's western part: two warped images of each window, and negative pairs of them."""
+    """Yield pairs of Landquart's western part: a warped image of each window, and negative pairs of them."""
     pairs = landquart_pairs(tiles, "west")
-    for pair in warped_pairs(pairs, landquart_part(tiles, "west")[1], 2):
+    for pair in warped_pairs(pairs, landquart_part(tiles, "west")[1], 1):
         yield pair, True
     for pair in far_pairs(pairs, LANDQUART_NEGATIVES):
         yield pair, False
@@ -186,20 +190,43 @@ def passing(rows: list[Row], confidence: npt.NDArray[np.float64]) -> dict[str, A
     return counts | {str(t): {name: int((confidence[kind] >= t).sum()) for name, kind in kinds.items()} for t in LIMITS}
 
 
+def calibration(rows: list[Row], confidence: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return how many answers have a confidence of each range, and how many of them are wrong."""
+    right = np.array([row["right"] for row in rows])
+    found = [(low, high, (confidence >= low) & (confidence < high)) for low, high in pairwise(RANGES)]
+    return [
+        {"from": low, "below": high, "answers": int(kept.sum()), "wrong": int((kept & ~right).sum())}
+        for low, high, kept in found
+    ]
+
+
+def image_of(pair: str) -> str:
+    """Return the image, or the block of Landquart's windows, that a pair is of: pairs of one are left out together."""
+    name = pair.split("#")[0].split("|")[0].split(" with ")[0]
+    folder, _, place_ = name.partition("/")
+    if not folder.startswith(LANDQUART):
+        return name
+    y, x = (int(start) // LANDQUART_BLOCK for start in place_.split("-"))
+    return f"{folder}/{y}-{x}"
+
+
 def regression(rows: list[Row]) -> dict[str, Any]:
     """Return the regression on all rows, and how it does on images that it was not fitted to."""
     values = weighed_values(rows)
     right = np.array([row["right"] for row in rows])
     negative = ~np.array([row["positive"] for row in rows])
-    images = np.array([row["pair"].split("#")[0].split("|")[0] for row in rows])
+    images = np.array([image_of(row["pair"]) for row in rows])
     confidence = np.zeros(len(rows))
     for fold in range(FOLDS):
         left_out = np.isin(images, np.unique(images)[fold::FOLDS])
         weights = fitted(values[~left_out], right[~left_out])
         confidence[left_out] = probability(values[left_out], weights)
     *weights, bias = fitted(values, right)
+    topographic = np.array([row["pair"].startswith(LANDQUART) for row in rows])
+    kept = [row for row, chosen in zip(rows, topographic, strict=True) if chosen]
     return {
-        "limits": {"cross_validated": passing(rows, confidence)},
+        "limits": {"all": passing(rows, confidence), "landquart_west": passing(kept, confidence[topographic])},
+        "calibration": calibration(rows, confidence),
         "weights": dict(zip(Evidence._fields, np.round(weights, 3).tolist(), strict=True)),
         "bias": round(float(bias), 3),
         "negative_pairs": int(negative.sum()),
@@ -227,11 +254,9 @@ def main() -> None:
     sites = sorted(path.parent for folder in arguments.rasters for path in folder.glob("*/*/truth.json"))
     for seed, site in enumerate(sites):
         rows += measured(site_samples(site, seed))
+    rows += measured(landquart_samples(arguments.data / "tiles"))
     figures = regression(rows)
-    west = list(measured(landquart_samples(arguments.data / "tiles")))
-    weights = np.array([*figures["weights"].values(), figures["bias"]])
-    figures["limits"]["landquart_west"] = passing(west, probability(weighed_values(west), weights))
-    workload = {"srif": "Optical-Map 1 to 8", "drawn_sites": len(sites), "side_px": SIDE}
+    workload = {"srif": "Optical-Map 1 to 8", "drawn_sites": len(sites), "side_px": SIDE, "landquart": "west"}
     report("confidence", workload, figures, as_json=arguments.json)
 
 

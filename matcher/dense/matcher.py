@@ -17,6 +17,7 @@ from matcher.dense.masked_image import MaskedImage, data_mask
 from matcher.dense.pooling import COMPLEXITY_PENALTY, pool_surfaces
 from matcher.dense.resident import Deferred, Homography, fetched, on_host
 from matcher.dense.search import search
+from matcher.dense.tilting import tilted
 from matcher.dense.windows import correlation_surfaces, window_grid
 from matcher.images import RGBImage
 from matcher.types import Matcher, Matches
@@ -41,6 +42,9 @@ RELIABLE_SCORE, RELIABLE_SHARE = 0.35, 0.5
 """A homography of at least this score, near which at least this share of the windows peaks, is taken for right where
 nothing else confirms it. On the learned feature map, none of 34 negative pairs of maps and images reached both after
 three steps."""
+
+CLEARLY = 1.03
+"""A homography whose score is higher by this factor is clearly better than another one nearby."""
 
 PEAK_TOLERANCE_PX = 4.0
 """Largest distance, in pixels of the compared images, of a window's own peak from the pooled transformation."""
@@ -181,12 +185,29 @@ class DenseMatcher(Matcher):
             far with correlation minus infinity and no windows.
         """
         at = Homography.at(matrix, self.device)
-        return fetched(self.deferred(view0, reference, at, steps)[0])[0]
+        return fetched(self.deferred(view0, reference, at, steps).found)[0]
+
+    @torch.no_grad()
+    def tilted(
+        self, view0: MaskedImage, reference: Reference, at: Homography, steps: Sequence[RefinementStep]
+    ) -> Homography:
+        """Refine one hypothesis and one near it with more tilt and shear, and return the latter where it is clearly
+        better.
+
+        Args:
+            view0: Image 0.
+            reference: Image 1 with its feature maps.
+            at: The hypothesis, image 0 -> image 1.
+            steps: What is done with both.
+        """
+        starts = at, tilted(view0, reference.view, at)
+        plain, other = (self.deferred(view0, reference, start, steps) for start in starts)
+        return plain.at.unless(other.score > CLEARLY * plain.score, other.at)
 
     @torch.no_grad()
     def deferred(
         self, view0: MaskedImage, reference: Reference, at: Homography, steps: Sequence[RefinementStep]
-    ) -> tuple[Deferred[Followed], Homography]:
+    ) -> Pending:
         """Refine one hypothesis, as `follow` does, without a copy to the host.
 
         Args:
@@ -196,7 +217,7 @@ class DenseMatcher(Matcher):
             steps: What is done one after another.
 
         Returns:
-            What `follow` returns, still on the device, and its homography.
+            What `follow` returns, still on the device.
         """
         found = torch.ones((), dtype=torch.bool, device=self.device)
         for step in steps:
@@ -205,7 +226,8 @@ class DenseMatcher(Matcher):
             size, radius = step.pixels(frame)
             corners, valid = _windows(data, size, max(8 // frame.stride, round(size * WINDOW_STEP)))
             if not len(corners):
-                return Deferred.of(Followed.nothing(at.known)), at
+                nothing = torch.full((), -math.inf, dtype=torch.float64, device=self.device)
+                return Pending(Deferred.of(Followed.nothing(at.known)), at, nothing)
             found = found & valid.any()
             surfaces = correlation_surfaces(features0, frame.features, corners, size, radius, self.energy_floor)
             centres = torch.from_numpy(corners).to(self.device).double() + (size - 1) / 2
@@ -226,7 +248,8 @@ class DenseMatcher(Matcher):
             matches = _matches_near(windows, radius, change, frame, frame.to_features @ start)
             return Followed(matrix, float(values[27]), float(values[28]), len(windows), matches)
 
-        return Deferred(torch.cat([matrices.flatten(), facts, windows.flatten()]), finish), at
+        score = torch.where(found, facts[0] * facts[1].sqrt(), -math.inf)
+        return Pending(Deferred(torch.cat([matrices.flatten(), facts, windows.flatten()]), finish), at, score)
 
 
 def initial_hypotheses(view0: MaskedImage, view1: MaskedImage, count: int) -> tuple[list[Matrix], list[float]]:
@@ -272,6 +295,14 @@ class Followed(NamedTuple):
     def reliable(self) -> bool:
         """Whether it is taken for right where nothing else confirms it."""
         return self.score >= RELIABLE_SCORE and len(self.matches) >= RELIABLE_SHARE * self.windows
+
+
+class Pending(NamedTuple):
+    """A refined hypothesis that is not fetched yet: all of it, its homography, and its score (see `Followed`)."""
+
+    found: Deferred[Followed]
+    at: Homography
+    score: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ chosen by the last homography that it has seen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -67,6 +67,17 @@ class Homography:
         to_frame, back = (torch.from_numpy(matrix).to(change.device) for matrix in (frame, inverse(frame)))
         values = back @ change @ to_frame @ self.values
         return Homography(values / values[2, 2], self.known)
+
+    def unless(self, flag: Tensor, other: Homography) -> Homography:
+        """Return this homography, or another one where a flag is true.
+
+        Args:
+            flag: Bool of no dimension, where both homographies are.
+            other: Between the same images.
+        """
+        if on_host(flag.device):
+            return other if flag else self
+        return replace(self, values=torch.where(flag, other.values, self.values))
 
 
 @dataclass(frozen=True, eq=False)

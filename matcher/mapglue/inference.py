@@ -142,20 +142,26 @@ class MapGlueMatcher(Matcher):
             return best.matches if best and _agreed(best) else Matches.empty()
         dense, reference = self.dense, self.dense.reference(views[1])
 
-        def followed(matrix: Matrix, steps: Sequence[RefinementStep]) -> tuple[Deferred[Followed], Deferred[Refined]]:
-            found, at = dense.deferred(views[0], reference, Homography.at(matrix, self.device), steps)
+        def followed(at: Homography, steps: Sequence[RefinementStep]) -> tuple[Deferred[Followed], Deferred[Refined]]:
+            found, at, _ = dense.deferred(views[0], reference, at, steps)
             return found, verify(self.encode, encoded0, size0, views[1], at)
 
+        def finished(at: Homography) -> tuple[Followed, Refined]:
+            at = dense.tilted(views[0], reference, at, FOLLOWING_STEPS[-1:])
+            final, verified = fetched(*followed(at, FINAL_STEPS))
+            return final, verified
+
+        starts = [Homography.at(matrix, self.device) for matrix in found]
         if clear(likely):
-            final, verified = fetched(*followed(found[0], (*FOLLOWING_STEPS, *FINAL_STEPS)))
+            final, verified = finished(dense.deferred(views[0], reference, starts[0], FOLLOWING_STEPS[:-1]).at)
             matches = judged(verified, final, likely[0])
             if len(matches) or verified.score >= MIN_SCORE:
                 return matches
-        verifying = (followed(matrix, FOLLOWING_STEPS)[1] for matrix in found)
+        verifying = (followed(start, FOLLOWING_STEPS)[1] for start in starts)
         best, score = _best_of(_each(verifying, self.device), likely)
         if best is None:
             return Matches.empty()
-        final, verified = fetched(*followed(best.matrix, FINAL_STEPS))
+        final, verified = finished(Homography.at(best.matrix, self.device))
         return judged(verified, final, score)
 
 
