@@ -31,7 +31,8 @@ def propose_place(pair: RasterPair, start: Matrix, map_xy: tuple[float, float], 
     Raises:
         Refused: 422 where the windows reach over a border, or hold no structure on both sides.
     """
-    from stages.align.fine import Layout, measure  # torch: only where it is needed
+    from stages.align.features import harmonics  # torch: only where it is needed
+    from stages.align.fine import Layout, measure
     from stages.align.limits import WindowLimits
     from stages.align.threads import one_thread
 
@@ -48,8 +49,9 @@ def propose_place(pair: RasterPair, start: Matrix, map_xy: tuple[float, float], 
         raise Refused(422, f"the image is smaller than a window of {WINDOW} px")
     corner = np.clip(corner, 0, limit)
     layout = Layout(1, WINDOW, RADIUS, corner[None], _NEVER_SPLIT)
+    limits = WindowLimits()
     with one_thread():
-        found = measure(pair, moved, layout, WindowLimits())
+        found = measure(pair, moved, layout, harmonics(limits.min_structure), limits)
     if not len(found):
         raise Refused(422, f"the windows of {WINDOW} px around this point hold too little structure to compare")
     offset = found.found[0] - found.expected[0]
