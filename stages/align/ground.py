@@ -34,7 +34,7 @@ def remaining_building_lean(rough: Answer, answer: Answer) -> FloatArray:
     return np.asarray(answer.limits.remaining_building_lean * apart)
 
 
-def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> list[Check]:
+def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> tuple[Check, Check]:
     """Measure by the ground's features around an answer that all of the map gave.
 
     Args:
@@ -60,7 +60,7 @@ def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> list[Che
     first, second, both = shift(half), shift(~half), shift(np.ones(len(windows), bool))
     found = bool(np.isfinite([first, second, both]).all())
     off, halves = np.linalg.norm([both, first - second], axis=1) / reduce if found else (np.inf, np.inf)
-    return [
+    return (
         apart("ground", float(off), limits.max_ground_px),
         apart("halves of the ground", float(halves), limits.max_disagreement_px),
-    ]
+    )

@@ -131,10 +131,8 @@ def _best(
 def _closely(
     pair: RasterPair, rough: Answer, method: str, prior: FloatArray | None, manual: Points | None
 ) -> Iterator[Evidence]:
-    """Yield the evidence of the ground and, if the caller goes on, that of all of the map.
-
-    An answer of the rough pass that is hopeless is the evidence itself.
-    """
+    """Yield the evidence of the ground and, if the caller goes on, that of all of the map; where the rough pass is
+    hopeless, its own alone."""
     limits = rough.limits
     structure, located = limits.windows.min_learned_structure, pair.visible.located
     gsd = located.gsd * rough.reduce if located else float("inf")

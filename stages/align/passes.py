@@ -30,7 +30,6 @@ several times as much."""
 SHIFT_DIRECTION = np.array([0.8, -0.6])
 """Of the shift of the perturbed restart: along neither axis."""
 
-
 SPARSE_BLOCK = 320
 """Side of the blocks in which the windows of the restart are measured: most blocks of a large raster hold one."""
 
