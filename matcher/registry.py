@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from matcher.errors import MatcherError, MatcherUnavailable, WeightsError
-from matcher.mapglue.config import FEATURE_MAP_FILE, MODES, SHIPPED, SIZES, Mode
+from matcher.mapglue.config import FEATURE_MAP, MODES, SHIPPED, SIZES, Mode
 from matcher.types import Matcher
 from raster.names import NameFault, installed, is_importable, load, unknown
 
@@ -100,7 +100,7 @@ def weights_files(name: str) -> list[Path]:
     """
     family, file = re.split("[:@]", name)[0], _file_in(name)
     files = [file] if file is not None else [SHIPPED / f"{family}.safetensors"]
-    files += [FEATURE_MAP_FILE] if family in SIZES else []
+    files += [SHIPPED / f"{FEATURE_MAP}.safetensors"] if family in SIZES else []
     return [path for path in files if path.is_file()]
 
 
