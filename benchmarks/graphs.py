@@ -16,7 +16,7 @@ As a verifier, an arm scores the search's best hypotheses, as the dense steps fo
 pairs; the figure is the area under the ROC curve of right ones (within 20 px) against all others. As a refiner, it
 corrects homographies that are off as the search leaves them, and the figure is the mean corner error after it.
 Intervals are 95%, by bootstrap over grounds. Development data only: SRIF Optical-Map 1 to 8, Landquart's western part
-(which the network was trained on) and drawn scenes whose numbers no training has. A run that was stopped goes on.
+(which the network was trained on) and drawn scenes whose numbers no training has.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain, product, zip_longest
 from pathlib import Path
 from typing import Any
@@ -57,7 +55,6 @@ from matcher.mapglue.weights import load_model
 from matcher.training.config import SyntheticScenes
 from matcher.training.scenes import scene_pool
 from matcher.types import Matches
-from raster.disk import atomic_path
 from raster.homography import Matrix, apply_homography
 from raster.least_squares import Kind, least_squares
 from raster.levels import HomographyRange, seeded
@@ -84,6 +81,11 @@ NARROWING: tuple[tuple[float, Kind], ...] = (
 """Scales, in pixels, of the robust fit to matches, and what is fitted."""
 
 Values = npt.NDArray[np.float64]
+Row = dict[str, Any]
+"""A hypothesis with its scores, or a pair with its errors, by arm."""
+
+Statistic = Callable[[list[Row], str], float]
+"""Of rows and the name of an arm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ Observed = tuple[list[Hypothesis], Hypothesis | None]
 
 
 def samples(data: Path, work: Path, draws: int, windows: int, scenes: int) -> list[Sample]:
-    """Return all samples; each set's first come first, so that a run that is cut short has some of all."""
+    """Return all samples, of each set in turn."""
     sets = (
         _with_negatives(srif(data / "pairs/srif/Optical-Map", draws)),
         _with_negatives(landquart(data / "tiles", windows)),
@@ -201,24 +203,6 @@ def observed(matcher: MapGlueMatcher, sample: Sample) -> Observed:
     return found, Hypothesis(start, error(start), views(start), others)
 
 
-def slim(view: EncodedImage) -> EncodedImage:
-    """Return an encoded image without what keypoints and graphs do not need."""
-    return EncodedImage(replace(view.features, gradients=torch.zeros(0)), view.cells)
-
-
-def kept(path: Path, make: Callable[[], Observed]) -> Observed:
-    """Return what `make` returns, or returned in an earlier run."""
-    if not path.exists():
-        hypotheses, start = make()
-        for each in [*hypotheses, *([start] if start else [])]:
-            each.views = slim(each.views[0]), slim(each.views[1])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            torch.save((hypotheses, start), temporary)
-    found: Observed = torch.load(path, weights_only=False)
-    return found
-
-
 def arms(network: MapGlue) -> dict[str, MapGlue]:
     """Return the network, and with parts switched off: their weights are zero, or their layers do nothing."""
 
@@ -262,12 +246,6 @@ def score(matches: Matches, views: tuple[EncodedImage, EncodedImage]) -> float:
     return float(matches.scores[near].sum()) ** 2 / max(both * all0, 1.0)
 
 
-def agreeing_share(matches: Matches) -> float:
-    """Return the share of the matches' probability that agrees with the alignment."""
-    near = np.linalg.norm(matches.points1 - matches.points0, axis=1) < AGREEING_PX
-    return float(matches.scores[near].sum() / max(matches.scores.sum(), 1e-9))
-
-
 def correction(matches: Matches) -> Matrix:
     """Return the homography, 3 x 3, that matches of nearly aligned images agree on, weighted by their probability.
 
@@ -286,35 +264,21 @@ def correction(matches: Matches) -> Matrix:
 
 
 def matched_scores(networks: dict[str, MapGlue], hypothesis: Hypothesis) -> dict[str, float]:
-    """Return the scores that each arm with keypoints gives a hypothesis, by its matches' number and by their share."""
-    scores = {}
-    for name, network in networks.items():
-        matches = match_once(network, *hypothesis.views, KEYPOINTS, REACH)
-        scores[name] = score(matches, hypothesis.views)
-        scores[f"{name}, share"] = agreeing_share(matches)
-    return scores
+    """Return the scores that each arm with keypoints gives a hypothesis."""
+    return {
+        name: score(match_once(network, *hypothesis.views, KEYPOINTS, REACH), hypothesis.views)
+        for name, network in networks.items()
+    }
 
 
-def corrected_errors(
-    networks: dict[str, MapGlue], matcher: MapGlueMatcher, sample: Sample, start: Hypothesis
-) -> dict[str, float]:
-    """Return the corner error after each arm with keypoints has corrected a homography, one also in a second pass."""
-    pair = sample.pair
-    height, width = pair.image0.shape[:2]
-
-    def error(matrix: Matrix) -> float:
-        return corner_error_of(matrix, pair.homography, width, height)
-
+def corrected_errors(networks: dict[str, MapGlue], sample: Sample, start: Hypothesis) -> dict[str, float]:
+    """Return the corner error after each arm with keypoints has corrected a homography."""
+    height, width = sample.pair.image0.shape[:2]
     found = {
         name: start.matrix @ correction(match_once(network, *start.views, KEYPOINTS, REACH))
         for name, network in networks.items()
     }
-    errors = {f"{name}, 1 pass": error(matrix) for name, matrix in found.items()}
-    image1 = MaskedImage(pair.image1, data_mask(pair.image1), matcher.device)
-    at = Homography.at(found["graphs"], matcher.device)
-    view1 = encode_warped(matcher.encode, image1, at, (width, height))
-    again = correction(match_once(networks["graphs"], start.views[0], view1, KEYPOINTS, REACH))
-    return {**errors, "graphs, 2 passes": error(found["graphs"] @ again)}
+    return {name: corner_error_of(matrix, sample.pair.homography, width, height) for name, matrix in found.items()}
 
 
 def area_under_curve(scores: Values, right: npt.NDArray[np.bool_]) -> float:
@@ -325,7 +289,7 @@ def area_under_curve(scores: Values, right: npt.NDArray[np.bool_]) -> float:
     return float(ranks / (right.sum() * (~right).sum()))
 
 
-def by_ground(rows: list[dict[str, Any]], statistic: Callable[[list[dict[str, Any]]], float]) -> list[float]:
+def by_ground(rows: list[Row], statistic: Callable[[list[Row]], float]) -> list[float]:
     """Return a statistic of rows, and its interval by bootstrap over their grounds."""
     names = sorted({row["ground"] for row in rows})
     groups = [[row for row in rows if row["ground"] == name] for name in names]
@@ -337,54 +301,53 @@ def by_ground(rows: list[dict[str, Any]], statistic: Callable[[list[dict[str, An
     return [round(value, 4) for value in (found.value, found.low, found.high)]
 
 
-def verifying(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def above(rows: list[Row], names: Iterable[str], base: str, statistic: Statistic) -> dict[str, Any]:
+    """Return how much each arm's statistic is above that of one of them, with its interval."""
+    others = [name for name in names if name != base]
+    return each_arm(rows, others, lambda chosen, name: statistic(chosen, name) - statistic(chosen, base))
+
+
+def each_arm(rows: list[Row], names: Iterable[str], statistic: Statistic) -> dict[str, Any]:
+    """Return each arm's statistic with its interval."""
+    return {name: by_ground(rows, lambda chosen, name=name: statistic(chosen, name)) for name in names}
+
+
+def verifying(rows: list[Row]) -> dict[str, Any]:
     """Return each arm's area under the curve, and how much it is above that of the cells and of the graphs."""
     right = np.array([row["error"] <= RIGHT_PX for row in rows])
     if right.all() or not right.any():
         return {}
 
-    def area(name: str) -> Callable[[list[dict[str, Any]]], float]:
-        return lambda chosen: area_under_curve(
-            np.array([row["scores"][name] for row in chosen]), np.array([row["error"] <= RIGHT_PX for row in chosen])
-        )
+    def area(chosen: list[Row], name: str) -> float:
+        scores = np.array([row["scores"][name] for row in chosen])
+        return area_under_curve(scores, np.array([row["error"] <= RIGHT_PX for row in chosen]))
 
+    names = rows[0]["scores"]
     return {
         "hypotheses": len(rows),
         "right": int(right.sum()),
-        "auc": {name: by_ground(rows, area(name)) for name in rows[0]["scores"]},
-        "auc_above": {
-            base: {
-                name: by_ground(rows, lambda chosen, base=base, name=name: area(name)(chosen) - area(base)(chosen))
-                for name in rows[0]["scores"]
-                if name != base
-            }
-            for base in ("cells", "graphs")
-        },
+        "auc": each_arm(rows, names, area),
+        "auc_above": {base: above(rows, names, base, area) for base in ("cells", "graphs")},
     }
 
 
-def refining(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return each arm's median error, how much it is above that of the cells and of the graphs, and the share within
-    `REFINED_PX`."""
+def refining(rows: list[Row]) -> dict[str, Any]:
+    """Return each arm's median error, the share within `REFINED_PX`, and how much both are above those of the cells and
+    of the graphs."""
 
-    def share(name: str) -> Callable[[list[dict[str, Any]]], float]:
-        return lambda chosen: float(np.mean([row["errors"][name] <= REFINED_PX for row in chosen]))
+    def share(chosen: list[Row], name: str) -> float:
+        return float(np.mean([row["errors"][name] <= REFINED_PX for row in chosen]))
 
-    def median(name: str) -> Callable[[list[dict[str, Any]]], float]:
-        return lambda chosen: float(np.median([row["errors"][name] for row in chosen]))
+    def median(chosen: list[Row], name: str) -> float:
+        return float(np.median([row["errors"][name] for row in chosen]))
 
+    names, bases = rows[0]["errors"], ("cells, 3 passes", "graphs")
     return {
         "pairs": len(rows),
-        "median_px": {name: by_ground(rows, median(name)) for name in rows[0]["errors"]},
-        "within_5px": {name: by_ground(rows, share(name)) for name in rows[0]["errors"]},
-        "median_px_above": {
-            base: {
-                name: by_ground(rows, lambda chosen, base=base, name=name: median(name)(chosen) - median(base)(chosen))
-                for name in rows[0]["errors"]
-                if name != base
-            }
-            for base in ("cells, 3 passes", "graphs, 1 pass")
-        },
+        "median_px": each_arm(rows, names, median),
+        "within_5px": each_arm(rows, names, share),
+        "median_px_above": {base: above(rows, names, base, median) for base in bases},
+        "within_5px_above": {base: above(rows, names, base, share) for base in bases},
     }
 
 
@@ -392,12 +355,11 @@ def main() -> None:
     """Observe every sample, let every arm judge it, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--work", type=Path, default=Path("work/graphs"), help="drawn scenes and encodings stay here")
+    parser.add_argument("--work", type=Path, default=Path("work/graphs"), help="drawn scenes stay here")
     parser.add_argument("--weights", type=Path, help="of the graphs; default: the shipped ones")
     parser.add_argument("--draws", type=int, default=2, help="random homographies a pair and level of SRIF")
     parser.add_argument("--windows", type=int, default=24, help="of Landquart")
     parser.add_argument("--scenes", type=int, default=24)
-    parser.add_argument("--seconds", type=float, default=np.inf, help="samples that are not observed by then are left")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -405,21 +367,17 @@ def main() -> None:
     network = load_model("fast-mapglue", arguments.weights)
     matcher = MapGlueMatcher("fast-mapglue", torch.device("cpu"), network=network)
     networks = arms(matcher.network)
-    verified: list[dict[str, Any]] = []
-    refined: list[dict[str, Any]] = []
+    verified: list[Row] = []
+    refined: list[Row] = []
     found = samples(arguments.data, arguments.work, arguments.draws, arguments.windows, arguments.scenes)
-    end = time.monotonic() + arguments.seconds
     for sample in found:
-        if time.monotonic() > end:
-            break
-        file = arguments.work / "encodings" / f"{sample.pair.name.replace('/', '_').replace(' ', '_')}.pt"
-        hypotheses, start = kept(file, partial(observed, matcher, sample))
+        hypotheses, start = observed(matcher, sample)
         facts = {"pair": sample.pair.name, "set": sample.pair.name.partition("/")[0], "ground": sample.ground}
         for each in hypotheses:
             scores = {**each.others, **matched_scores(networks, each)}
             verified.append({**facts, "error": each.error, "scores": scores})
         if start:
-            refined.append({**facts, "errors": {**start.others, **corrected_errors(networks, matcher, sample, start)}})
+            refined.append({**facts, "errors": {**start.others, **corrected_errors(networks, sample, start)}})
         print(sample.pair.name, file=sys.stderr, flush=True)
     sets = sorted({row["set"] for row in verified})
     figures = {
@@ -433,7 +391,7 @@ def main() -> None:
         "weights": arguments.weights.name if arguments.weights else "shipped",
         "pairs": f"SRIF Optical-Map 1-8, {arguments.draws} draws at {', '.join(LEVELS)}; at normal {arguments.windows} "
         f"windows of Landquart's western part and {arguments.scenes} drawn scenes; a negative pair for each",
-        "observed": f"{len({row['pair'] for row in verified})} of {len(found)} pairs, {len(refined)} of them positive",
+        "samples": f"{len(found)} pairs, {len(refined)} of them positive",
         "hypotheses": [HYPOTHESES, NEGATIVE_HYPOTHESES],
         "keypoints": KEYPOINTS,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from raster.grid import georeferenced_homography
@@ -19,7 +20,7 @@ class RasterPair:
     map: RasterReader
     visible: RasterReader
 
-    @property
+    @cached_property
     def georeferenced(self) -> Matrix | None:
         """Return the homography map -> visible that both georeferences imply.
 

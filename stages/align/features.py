@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from matcher.dense.feature_map import STRIDE
+from matcher.dense.feature_map import STRIDE, FeatureMapNetwork
 from matcher.dense.masked_image import MaskedImage
 from matcher.folding import folded
 from matcher.mapglue.weights import load_feature_map
@@ -67,7 +68,7 @@ def learned_features(building_px: float | None, min_structure: float) -> Feature
         min_structure: Least mean strength of a window's features.
     """
     device = _device()
-    network = folded(load_feature_map()).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _network(device)
 
     @torch.no_grad()
     def describe(drawn: Side, seen: Side) -> tuple[Tensor, Tensor]:
@@ -79,6 +80,12 @@ def learned_features(building_px: float | None, min_structure: float) -> Feature
         return first, second
 
     return Features(describe, STRIDE, 2, min_structure, building_px is not None)
+
+
+@cache
+def _network(device: torch.device) -> FeatureMapNetwork:
+    placed: FeatureMapNetwork = folded(load_feature_map()).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _device() -> torch.device:

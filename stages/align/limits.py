@@ -105,9 +105,9 @@ class Limits(BaseModel):
     region_windows: Count = Field(default=12, description="Reliable windows that must agree in and around a region.")
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")
     region_agreement: Share = Field(
-        default=0.6, description="Least share of windows that agree, by region; of reliable ones within it, too."
+        default=0.5, description="Least share of windows that agree, by region; of reliable ones within it, too."
     )
-    region_reliable_agreement: Share = Field(default=0.75, description="The same of reliable windows in and around it.")
+    region_reliable_agreement: Share = Field(default=0.6, description="The same of reliable windows in and around it.")
     reach_windows: int = Field(default=3, ge=1, description="Reliable windows that must agree near every corner of it.")
     max_reach_px: Pixels = Field(
         default=750.0,
