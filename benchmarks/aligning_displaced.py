@@ -41,7 +41,7 @@ from stages.align.model import fit_lowest_order
 from stages.align.threads import one_thread
 
 GSD, WINDOW, RADIUS = 0.5, 384, 24
-FEATURES = {"harmonics": (harmonics(0.0), 1), "learned": (learned_features(None, 0.0), 2)}
+FEATURES = {"harmonics": (harmonics(0.0), 1), "learned": (learned_features(0.0), 2)}
 """What is compared, and by how much both sides are reduced first."""
 LANDSCAPES: tuple[LandscapeName, ...] = ("town", "city")
 UPRIGHT = Conditions(sun_azimuth=180.0, sun_elevation=89.9)

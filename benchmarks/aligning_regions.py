@@ -1,11 +1,13 @@
 """Alignment by region against the known truth of synthetic scenes: what is accepted, how exact it is, what it costs.
 
-    python benchmarks/aligning_regions.py --json [--seeds 1 2 3] [--width 20000] [--height 15000] [--keep DIR]
+    python benchmarks/aligning_regions.py --json [--seeds 1 2 3] [--width 20000] [--height 15000]
+        [--features mapglue cfog] [--keep DIR]
 
 A site of the demo's configuration a seed, of the size asked for, is drawn and aligned by `mapdata run`. Figures are of
 all pairs of 512 px: the share that lies in accepted regions, the errors at the corners of these (see
 `stages.accuracy`), the share whose largest error is below the predicted 95% bound, and wall-clock seconds and peak
-memory of the stage `align` alone, one process. `--keep` keeps the drawn rasters, and uses those that it holds.
+memory of the stage `align` alone, one process. Several features are compared on the same rasters. `--keep` keeps the
+drawn rasters, and uses those that it holds.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ from _machine import PROJECT, report
 from stages.accuracy import summary, true_errors
 
 
-def configured(seed: int, size: tuple[int, int], path: Path) -> Path:
-    """Write the configuration of one site and return its path."""
+def configured(seed: int, size: tuple[int, int], path: Path, features: str = "mapglue") -> Path:
+    """Write the configuration of one site, whose windows are compared by some features, and return its path."""
     config = yaml.safe_load((PROJECT / "configs" / "demo.yaml").read_text())
     config["seed"] = seed
     stages = config["stages"]
     stages["sample"]["globe"] |= {"points": 1, "sites_per_point": 1, "width": [size[0]] * 2, "height": [size[1]] * 2}
+    stages["align"] = {"limits": {"windows": {"features": features}}}
     for side in ("map", "visible"):
         stages["acquire"][side]["world"] = seed
     path.write_text(yaml.safe_dump(config))
@@ -53,27 +56,35 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--width", type=int, default=20_000)
     parser.add_argument("--height", type=int, default=15_000)
+    parser.add_argument("--features", nargs="+", default=["mapglue"], choices=["mapglue", "cfog"])
     parser.add_argument("--keep", type=Path, help="folder of the workspaces")
     options = parser.parse_args()
     figures: dict[str, Any] = {}
-    errors = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for seed in options.seeds:
-            config = configured(seed, (options.width, options.height), folder / f"seed-{seed}.yaml")
-            workspace = folder / f"seed-{seed}"
-            run(config, workspace, "sample", "acquire")
-            seconds = run(config, workspace, "align")
-            (error,) = true_errors(workspace)
-            errors.append(error)
-            figures[f"seed_{seed}"] = {"verdict": error.verdict, "align_wall_s": seconds} | {
-                key: value for key, value in summary([error]).items() if key not in ("sites", "accepted")
-            }
-    figures |= {key: value for key, value in summary(errors).items() if key != "sites"}
+        for features in options.features:
+            figures[features] = compared(features, options, folder)
     figures["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     workload = {"seeds": options.seeds, "width_px": options.width, "height_px": options.height}
     report("aligning_regions", workload, figures, as_json=options.json)
+
+
+def compared(features: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Align the site of every seed by some features and return the figures of each and of all."""
+    figures: dict[str, Any] = {}
+    errors = []
+    for seed in options.seeds:
+        config = configured(seed, (options.width, options.height), folder / f"seed-{seed}.yaml", features)
+        workspace = folder / f"seed-{seed}"
+        run(config, workspace, "sample", "acquire")
+        seconds = run(config, workspace, "align")
+        (error,) = true_errors(workspace)
+        errors.append(error)
+        figures[f"seed_{seed}"] = {"verdict": error.verdict, "align_wall_s": seconds} | {
+            key: value for key, value in summary([error]).items() if key not in ("sites", "accepted")
+        }
+    return figures | {key: value for key, value in summary(errors).items() if key != "sites"}
 
 
 if __name__ == "__main__":

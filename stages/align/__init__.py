@@ -92,7 +92,8 @@ class AlignStage(Stage[AlignParams]):
 
     def _weights(self) -> list[Path]:
         """Return the weights that an alignment depends on: of the feature map of the ground, and of the matcher."""
-        return list(dict.fromkeys([FEATURE_MAP_FILE, *weights_files(self.params.matcher)]))
+        learned = [FEATURE_MAP_FILE] if self.params.limits.windows.features == "mapglue" else []
+        return list(dict.fromkeys([*learned, *weights_files(self.params.matcher)]))
 
     def estimate(self, run: RunView, before: Mapping[str, Estimate]) -> Estimate | None:
         """Return a unit a raster pair, its seconds by method and size; evidence takes next to no space."""
@@ -116,6 +117,7 @@ class AlignStage(Stage[AlignParams]):
     def _by_structure(self, unit: Unit, workspace: Path) -> Result:
         from stages.align.evidence import summary, write_evidence  # torch and its kin: only where they are needed
         from stages.align.pair import align_pair
+        from stages.align.resume import resumable
         from stages.align.threads import one_thread
         from stages.tiepoints import read_site_tiepoints
 
@@ -123,9 +125,9 @@ class AlignStage(Stage[AlignParams]):
         with open_pair(*paths) as pair:
             files = [workspace / path for path in unit.payload["tiepoints"]]
             points = read_site_tiepoints(files, pair.visible.located, pair.map.located)
-            with one_thread():
-                evidence = align_pair(pair, points, self.params.matcher, self.params.limits, self.params.manual)
             folder = workspace / "alignment" / unit.payload["name"]
+            with one_thread(), resumable(folder / "measured", unit.key):
+                evidence = align_pair(pair, points, self.params.matcher, self.params.limits, self.params.manual)
             written = write_evidence(folder, evidence, pair)
         alignment = evidence.alignment
         outcome = Outcome.DONE if alignment.verdict == "accepted" else Outcome.REJECTED

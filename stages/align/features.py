@@ -23,6 +23,7 @@ from matcher.folding import folded
 from matcher.mapglue.weights import load_feature_map
 from raster.image import Image, Mask
 from stages.align.buildings import find_buildings
+from stages.align.limits import WindowLimits
 
 Side: TypeAlias = tuple[Image, Mask]
 """Pixels (H, W, 3) and mask (H, W) of a map or of an image."""
@@ -32,54 +33,72 @@ Side: TypeAlias = tuple[Image, Mask]
 class Features:
     """How the two sides of a block are described.
 
-    `describe` takes the map and the image, both (H, W), to feature maps (C, H // stride, W // stride). `exclusion`:
-    pixels of a feature map around a peak in which no rival of it is sought; `min_structure`: least mean strength of
-    the features of a window that holds structure; `ground`: whether the map is described without its buildings.
+    `name` tells them apart. `describe` takes the map and the image, both (H, W), to feature maps (C, H // stride,
+    W // stride). `exclusion`: pixels of a feature map around a peak in which no rival of it is sought;
+    `min_structure`: least mean strength of the features of a window that holds structure; `ground`: whether the map is
+    described without its buildings.
     """
 
+    name: str
     describe: Callable[[Side, Side], tuple[Tensor, Tensor]]
     stride: int
     exclusion: int
     min_structure: float
-    ground: bool = False
+    ground: bool
 
 
-def harmonics(min_structure: float) -> Features:
-    """Describe all of the map and the image by harmonics of oriented gradients.
+def chosen_features(limits: WindowLimits, building_px: float | None) -> Features:
+    """Describe map and image by the features that the limits name.
 
     Args:
-        min_structure: Least mean strength of a window's harmonics.
+        limits: They name the features, and hold their least strength.
+        building_px: See `learned_features`.
+    """
+    if limits.features == "cfog":
+        return harmonics(limits.min_structure, building_px)
+    return learned_features(limits.min_learned_structure, building_px)
+
+
+def harmonics(min_structure: float, building_px: float | None = None) -> Features:
+    """Describe map and image by harmonics of oriented gradients, in the manner of CFOG (Ye et al., 2019).
+
+    Args:
+        min_structure: Least mean strength of a window's features.
+        building_px: Largest building that is left out of the map, in square pixels of the images that are described;
+            None to describe all of the map.
     """
     device = _device()
 
     def describe(drawn: Side, seen: Side) -> tuple[Tensor, Tensor]:
-        first, second = (MaskedImage(*side, device).harmonics(1.0)[0][0] for side in (drawn, seen))
+        sides = (MaskedImage(*side, device) for side in (_without_buildings(drawn, building_px), seen))
+        first, second = (side.harmonics(1.0)[0][0] for side in sides)
         return first, second
 
-    return Features(describe, 1, 6, min_structure)
+    return Features(f"cfog {building_px}", describe, 1, 6, min_structure, building_px is not None)
 
 
-def learned_features(building_px: float | None, min_structure: float) -> Features:
-    """Describe map and image by the learned feature map.
+def learned_features(min_structure: float, building_px: float | None = None) -> Features:
+    """Describe map and image by MapGlue's learned feature map.
 
     Args:
-        building_px: Largest building that is left out, in square pixels of the images that are described; None to
-            describe all of the map.
         min_structure: Least mean strength of a window's features.
+        building_px: As for `harmonics`.
     """
     device = _device()
     network = _network(device)
 
     @torch.no_grad()
     def describe(drawn: Side, seen: Side) -> tuple[Tensor, Tensor]:
-        image, inside = drawn
-        if building_px is not None:
-            inside = inside & ~find_buildings(image, building_px)
-        sides = (MaskedImage(*side, device) for side in ((image, inside), seen))
+        sides = (MaskedImage(*side, device) for side in (_without_buildings(drawn, building_px), seen))
         first, second = (network(side.image_tensor, side.mask_tensor)[0] for side in sides)
         return first, second
 
-    return Features(describe, STRIDE, 2, min_structure, building_px is not None)
+    return Features(f"mapglue {building_px}", describe, STRIDE, 2, min_structure, building_px is not None)
+
+
+def _without_buildings(drawn: Side, building_px: float | None) -> Side:
+    image, inside = drawn
+    return image, inside if building_px is None else inside & ~find_buildings(image, building_px)
 
 
 @cache

@@ -19,6 +19,7 @@ from raster.reader import RasterReader
 from raster.resample import warped
 from stages.align.features import Features, Side
 from stages.align.limits import WindowLimits
+from stages.align.resume import measured_once
 from stages.align.threads import in_threads
 
 BLOCK = 1024
@@ -84,11 +85,16 @@ def measure(
     Returns:
         One row for each such window, block by block.
     """
-    blocks = (
-        _read_block(pair, homography, layout, corners, bounds) for corners, bounds in _blocks(pair.visible, layout)
-    )
-    rows = [np.empty((0, 8)), *in_threads(lambda block: _measure_block(block, layout, features, limits), blocks)]
-    table = np.concatenate(rows)
+
+    def rows() -> FloatArray:
+        blocks = (
+            _read_block(pair, homography, layout, corners, bounds) for corners, bounds in _blocks(pair.visible, layout)
+        )
+        found = in_threads(lambda block: _measure_block(block, layout, features, limits), blocks)
+        return np.concatenate([np.empty((0, 8)), *found])
+
+    numbers = f"{features.name} {layout.reduce} {layout.size} {layout.radius} {layout.block}"
+    table = measured_once(numbers.encode() + homography.tobytes() + layout.corners.tobytes(), rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
     inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5 * features.stride

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,11 @@ class WindowLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    features: Literal["mapglue", "cfog"] = Field(
+        default="mapglue",
+        description="What the windows that decide are compared by: MapGlue's learned feature map, or harmonics of "
+        "gradients in the manner of CFOG, which need no weights.",
+    )
     rough: Pass = Field(default=Pass(size=248, radius=20, count=80), description="First pass, on all of the map.")
     close: Pass = Field(
         default=Pass(size=192, radius=12, count=180), description="Second pass, on the ground, repeated till settled."

@@ -15,7 +15,7 @@ from raster.pair import RasterPair
 from raster.pixels import outline
 from raster.reader import RasterReader
 from stages.align.coarse import coarse_candidates
-from stages.align.features import Features, learned_features
+from stages.align.features import Features, chosen_features
 from stages.align.fine import Windows
 from stages.align.georeference import overlap_share
 from stages.align.judging import judge_answer
@@ -134,14 +134,14 @@ def _closely(
     """Yield the evidence of the ground and, if the caller goes on, that of all of the map; where the rough pass is
     hopeless, its own alone."""
     limits = rough.limits
-    structure, located = limits.windows.min_learned_structure, pair.visible.located
+    located = pair.visible.located
     gsd = located.gsd * rough.reduce if located else float("inf")
     told = gsd <= limits.windows.max_building_gsd_m
-    ground = learned_features(limits.windows.max_building_m2 / gsd**2 if told else None, structure)
+    ground = chosen_features(limits.windows, limits.windows.max_building_m2 / gsd**2 if told else None)
     if rough.hopeless:
         yield _judged(pair, [rough], ground, method, prior)
         return
-    for features in [ground, learned_features(None, structure)][: 2 if ground.ground else 1]:
+    for features in [ground, chosen_features(limits.windows, None)][: 2 if ground.ground else 1]:
         answers = [rough, *measure_closely(pair, rough, features, manual)]
         yield _judged(pair, answers, ground, method, prior)
 

@@ -85,7 +85,7 @@ def test_roofs_of_one_height_that_all_agree_are_not_taken_for_the_ground(tmp_pat
     with open_pair(tmp_path / "map.tif", tmp_path / "visible.tif") as pair:
         rough = measure_roughly(pair, np.eye(3), DEFAULTS)
         assert rough is not None
-        ground = learned_features(DEFAULTS.windows.max_building_m2 / (2 * GSD) ** 2, 0.5)
+        ground = learned_features(0.5, DEFAULTS.windows.max_building_m2 / (2 * GSD) ** 2)
         answer = measure_closely(pair, rough, ground, None)[-1]
         judged = judge_answer(pair, rough, answer, ground)
     errors = np.linalg.norm(lattice_errors(judged.homography), axis=1)
