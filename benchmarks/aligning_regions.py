@@ -1,19 +1,22 @@
 """Alignment by region against the known truth of synthetic scenes: what is accepted, how exact it is, what it costs.
 
     python benchmarks/aligning_regions.py --json [--seeds 1 2 3] [--width 20000] [--height 15000]
-        [--features mapglue cfog] [--keep DIR]
+        [--features mapglue cfog] [--foreign] [--keep DIR]
 
 A site of the demo's configuration a seed, of the size asked for, is drawn and aligned by `mapdata run`. Figures are of
 all pairs of 512 px: the share that lies in accepted regions, the errors at the corners of these (see
 `stages.accuracy`), the share whose largest error is below the predicted 95% bound, and wall-clock seconds and peak
-memory of the stage `align` alone, one process. Several features are compared on the same rasters. `--keep` keeps the
-drawn rasters, and uses those that it holds.
+memory of the stage `align` alone, one process. Several features are compared on the same rasters. `--foreign` lays
+the map of each seed on the image of the next one, too, which must be refused. `--keep` keeps the drawn rasters, and
+uses those that it holds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import rasterio
 import yaml
 from _machine import PROJECT, report
 
@@ -57,6 +61,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=20_000)
     parser.add_argument("--height", type=int, default=15_000)
     parser.add_argument("--features", nargs="+", default=["mapglue"], choices=["mapglue", "cfog"])
+    parser.add_argument("--foreign", action="store_true", help="also align pairs that do not belong together")
     parser.add_argument("--keep", type=Path, help="folder of the workspaces")
     options = parser.parse_args()
     figures: dict[str, Any] = {}
@@ -65,6 +70,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for features in options.features:
             figures[features] = compared(features, options, folder)
+        if options.foreign:
+            pairs = zip(options.seeds, [*options.seeds[1:], options.seeds[0]], strict=True)
+            figures["foreign"] = {f"map {of}, image {image}": foreign(of, image, folder) for of, image in pairs}
     figures["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     workload = {"seeds": options.seeds, "width_px": options.width, "height_px": options.height}
     report("aligning_regions", workload, figures, as_json=options.json)
@@ -85,6 +93,25 @@ def compared(features: str, options: argparse.Namespace, folder: Path) -> dict[s
             key: value for key, value in summary([error]).items() if key not in ("sites", "accepted")
         }
     return figures | {key: value for key, value in summary(errors).items() if key != "sites"}
+
+
+def foreign(of: int, image: int, folder: Path) -> dict[str, Any]:
+    """Lay the map of a seed on the image of another one and return the verdict and wall-clock seconds."""
+    chart, own, visible = (
+        folder / f"seed-{seed}" / "rasters/001/1" / f"{side}.tif"
+        for seed, side in ((of, "map"), (image, "map"), (image, "visible"))
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        moved = Path(shutil.copy(chart, temporary))
+        with rasterio.open(own) as placed, rasterio.open(moved, "r+") as dataset:
+            dataset.crs, dataset.transform = placed.crs, placed.transform
+        begin = time.perf_counter()
+        command = [sys.executable, "-m", "mapdata", "align", str(moved), str(visible), "--out", temporary]
+        subprocess.run(command, stdout=sys.stderr, check=False)
+        seconds = time.perf_counter() - begin
+        content = json.loads((Path(temporary) / "alignment.json").read_text())
+    regions = sum(region["accepted"] for region in content["regions"])
+    return {"verdict": content["verdict"], "regions_accepted": regions, "align_wall_s": seconds}
 
 
 if __name__ == "__main__":

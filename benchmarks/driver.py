@@ -75,7 +75,7 @@ def aligned(root: Path, unit: Unit) -> Result:
             "inliers": int(_RNG.integers(20, 90)),
             "agreement": float(_RNG.uniform()),
             "residual_px": float(_RNG.uniform()),
-            "method": "all windows",
+            "method": "ground",
             "homography": None,
         }
         for y in range(0, visible["height"], REGION)

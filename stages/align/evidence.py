@@ -62,7 +62,7 @@ REGIONS = pa.schema(
         ("bottom", pa.float64()),
         ("verdict", pa.string()),  # accepted | refused
         ("reason", pa.string()),  # why it is refused; empty if accepted
-        ("method", pa.string()),  # who speaks for it: all windows | manual
+        ("method", pa.string()),  # who speaks for it: ground | whole map | manual
         ("reliable_windows", pa.int32()),  # reliable tie points in and around it that agree
         ("agreement", pa.float64()),  # share of all tie points there that agree
         ("residual_px", pa.float64()),  # root mean square of the reliable ones that agree, visible px

@@ -168,7 +168,7 @@ def _judged(
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
     alignment = Alignment(
         Transform(homography, residual, int(used.sum())),
-        method if method == "cfog" else f"{method}+cfog",
+        "+".join(dict.fromkeys([method, answer.limits.windows.features])),
         "needs-manual" if failed else "accepted",
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),

@@ -108,7 +108,8 @@ def _judge_region(bounds: Bounds, reach_px: float, answer: Answer, common_95: fl
     )
     reason = "; ".join(text for passed, text in tests if not passed)
     residual = float(np.sqrt(np.mean((vectors**2).sum(axis=1)))) if used.any() else None
-    return Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, "all windows")
+    shown = "ground" if answer.features.ground else "whole map"
+    return Region(bounds, not reason, reason, _finite(predicted), int(used.sum()), share, residual, shown)
 
 
 def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:
@@ -120,7 +121,7 @@ def refused_regions(pair: RasterPair, side: int, reason: str) -> list[Region]:
             raster.
         reason: Why each of them is refused.
     """
-    return [Region(bounds, False, reason, None, 0, 0.0, None, "") for bounds in _cells(pair, side)]
+    return [Region(bounds, False, reason, None, 0, 0.0) for bounds in _cells(pair, side)]
 
 
 def _cells(pair: RasterPair, side: int) -> Iterator[Bounds]:

@@ -32,8 +32,8 @@ class Region(NamedTuple):
     `bounds` as of a patch; `reason`: why it is refused, empty if `accepted`; `predicted_px`: bound that the error of
     95% of places shall not exceed, visible px, None where nothing was measured; `inliers`: reliable tie points in and
     around it that agree; `agreement`: share of all tie points there that agree; `residual_px`: root mean square
-    residual of these inliers, visible px; `method`: who speaks for it: windows of the `ground` alone, `all windows`, or
-    `manual` points, which bring a `homography` of their own (9 numbers, row-major, map -> visible).
+    residual of these inliers, visible px; `method`: who speaks for it: windows of the `ground` alone, of the `whole
+    map`, or `manual` points, which bring a `homography` of their own (9 numbers, row-major, map -> visible).
     """
 
     bounds: tuple[float, float, float, float]
@@ -43,7 +43,7 @@ class Region(NamedTuple):
     inliers: int
     agreement: float
     residual_px: float | None = None
-    method: str = "all windows"
+    method: str = ""
     homography: tuple[float, ...] | None = None
 
 

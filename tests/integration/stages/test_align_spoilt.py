@@ -111,7 +111,9 @@ def test_ground_without_structure_needs_a_person(
     assert evidence.alignment.reason
 
 
-@pytest.mark.parametrize(("matcher", "method"), [("fast-mapglue", "fast-mapglue+cfog"), ("rootsift", "cfog")])
+@pytest.mark.parametrize(
+    ("matcher", "method"), [("fast-mapglue", "fast-mapglue+mapglue"), ("rootsift", "cfog+mapglue")]
+)
 def test_a_matcher_is_asked_first_and_the_correlation_helps_where_it_fails(
     image: np.ndarray, chart: np.ndarray, tmp_path: Path, matcher: str, method: str
 ) -> None:
