@@ -6,9 +6,9 @@
 A site of the demo's configuration a seed, of the size asked for, is drawn and aligned by `mapdata run`. Figures are of
 all pairs of 512 px: the share that lies in accepted regions, the errors at the corners of these (see
 `stages.accuracy`), the share whose largest error is below the predicted 95% bound, and wall-clock seconds and peak
-memory of the stage `align` alone, one process. Several features are compared on the same rasters. `--foreign` lays
-the map of each seed on the image of the next one, too, which must be refused. `--keep` keeps the drawn rasters, and
-uses those that it holds.
+memory of the stage `align` alone, one process. Several features are compared on the same rasters. With
+`--foreign`, the map of each seed is laid on the image of the next one instead, which must be refused. `--keep` keeps
+the drawn rasters, and uses those that it holds.
 """
 
 from __future__ import annotations
@@ -61,21 +61,24 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=20_000)
     parser.add_argument("--height", type=int, default=15_000)
     parser.add_argument("--features", nargs="+", default=["mapglue"], choices=["mapglue", "cfog"])
-    parser.add_argument("--foreign", action="store_true", help="also align pairs that do not belong together")
+    parser.add_argument("--foreign", action="store_true", help="align pairs that do not belong together instead")
     parser.add_argument("--keep", type=Path, help="folder of the workspaces")
     options = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for features in options.features:
-            figures[features] = compared(features, options, folder)
+        for seed in options.seeds:
+            config = configured(seed, (options.width, options.height), folder / f"seed-{seed}.yaml")
+            run(config, folder / f"seed-{seed}", "sample", "acquire")
         if options.foreign:
             pairs = zip(options.seeds, [*options.seeds[1:], options.seeds[0]], strict=True)
-            figures["foreign"] = {f"map {of}, image {image}": foreign(of, image, folder) for of, image in pairs}
+            figures = {f"map {of}, image {image}": foreign(of, image, folder) for of, image in pairs}
+        else:
+            figures = {features: compared(features, options, folder) for features in options.features}
     figures["peak_memory_gib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     workload = {"seeds": options.seeds, "width_px": options.width, "height_px": options.height}
-    report("aligning_regions", workload, figures, as_json=options.json)
+    report("aligning_foreign" if options.foreign else "aligning_regions", workload, figures, as_json=options.json)
 
 
 def compared(features: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -85,7 +88,6 @@ def compared(features: str, options: argparse.Namespace, folder: Path) -> dict[s
     for seed in options.seeds:
         config = configured(seed, (options.width, options.height), folder / f"seed-{seed}.yaml", features)
         workspace = folder / f"seed-{seed}"
-        run(config, workspace, "sample", "acquire")
         seconds = run(config, workspace, "align")
         (error,) = true_errors(workspace)
         errors.append(error)
