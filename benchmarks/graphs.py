@@ -219,7 +219,6 @@ def arms(network: MapGlue) -> dict[str, MapGlue]:
 
     alone = nearest(network)
     alone.enter, alone.assignments = network.enter, network.assignments[-1:]
-
     return {
         "graphs": network,
         "graphs without agreement": without("agreement"),
@@ -367,8 +366,7 @@ def main() -> None:
     network = load_model("fast-mapglue", arguments.weights)
     matcher = MapGlueMatcher("fast-mapglue", torch.device("cpu"), network=network)
     networks = arms(matcher.network)
-    verified: list[Row] = []
-    refined: list[Row] = []
+    verified, refined = list[Row](), list[Row]()
     found = samples(arguments.data, arguments.work, arguments.draws, arguments.windows, arguments.scenes)
     for sample in found:
         hypotheses, start = observed(matcher, sample)

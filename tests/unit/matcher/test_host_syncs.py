@@ -19,14 +19,15 @@ from matcher.dense import resident
 from matcher.mapglue import inference
 from matcher.mapglue.inference import MapGlueMatcher
 from matcher.registry import load_matcher
+from matcher.types import Matches
 from raster.fit import fit
 from raster.homography import apply_homography
 
 pytestmark = pytest.mark.unit
 
-MOST = {"clear": 2, "unclear": 3}
-"""By whether the search is clear: one for its hypotheses and one for the answer, and one for all hypotheses together
-where they must be compared."""
+MOST = {"clear": 2, "unclear": 3, "clear but wrong": 4}
+"""By whether the search is clear: one for its hypotheses and one for the answer, one for all hypotheses together where
+they must be compared, and one more where the first alone turned out wrong before."""
 
 COPIES = ("cpu", "numpy", "tolist", "item")
 WAITING = ("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten._linalg_check_errors")
@@ -85,7 +86,11 @@ def test_a_pair_is_matched_with_few_copies_to_the_host(
     search: str, pair: tuple[MapGlueMatcher, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     matcher, image, turned = pair
-    monkeypatch.setattr(inference, "clear", lambda likely: search == "clear")
+    monkeypatch.setattr(inference, "clear", lambda likely: search != "unclear")
+    if search == "clear but wrong":
+        answers = iter([lambda *evidence: Matches.empty(), inference.judged])
+        monkeypatch.setattr(inference, "MIN_SCORE", float("inf"))
+        monkeypatch.setattr(inference, "judged", lambda *evidence: next(answers)(*evidence))
     monkeypatch.setattr(resident, "HOST", "none")
     syncs = Syncs()
     for name in COPIES:
