@@ -64,6 +64,14 @@ class Windows:
         """Return what each window counts (N,), in [0, 1]: its peak margin, as a share of one that counts in full."""
         return np.clip(self.peak_margins / full_margin, 0.0, 1.0)
 
+    def share(self, chosen: NDArray[np.bool_], among: NDArray[np.bool_], full_margin: float) -> float:
+        """Return the share of what windows `among` (N,) count that the `chosen` (N,) of them count; 0 without any.
+
+        Windows of water or forest show nothing that repeats, and count next to nothing.
+        """
+        weights = self.weights(full_margin) * among
+        return float(weights @ chosen / weights.sum()) if weights.any() else 0.0
+
     def joined(self, others: Windows) -> Windows:
         """Return these windows and, after them, others."""
         names = [field.name for field in fields(self)]

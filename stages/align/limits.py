@@ -87,13 +87,14 @@ class Limits(BaseModel):
     windows: WindowLimits = Field(default=WindowLimits(), description="How windows are measured and weighed.")
     tolerance_px: Pixels = Field(default=3.0, description="Within which a window agrees with the answer.")
     min_windows: Count = Field(default=50, description="Windows that must hold structure.")
-    min_agreement: Share = Field(default=0.6, description="Least share of all windows that agree.")
+    min_agreement: Share = Field(
+        default=0.6, description="Least share of the windows that agree, weighed by their peak margins."
+    )
     min_reliable: Count = Field(default=12, description="Reliable windows that are needed.")
     min_reliable_agreement: Share = Field(
         default=0.75,
         description="Least share of reliable windows that agree. Regions are judged one by one besides.",
     )
-    min_per_quadrant: Count = Field(default=2, description="Reliable windows that agree in every quadrant.")
     max_disagreement_px: Pixels = Field(default=2.0, description="At the corners, between two independent answers.")
     remaining_building_lean: Share = Field(
         default=0.2,
@@ -110,7 +111,8 @@ class Limits(BaseModel):
     region_windows: Count = Field(default=12, description="Reliable windows that must agree in and around a region.")
     region_own_windows: Count = Field(default=1, description="Reliable windows that must agree within a region.")
     region_agreement: Share = Field(
-        default=0.5, description="Least share of windows that agree, by region; of reliable ones within it, too."
+        default=0.5,
+        description="Least share of windows that agree, by region, weighed; of reliable ones within it, too.",
     )
     region_reliable_agreement: Share = Field(default=0.6, description="The same of reliable windows in and around it.")
     reach_windows: int = Field(default=3, ge=1, description="Reliable windows that must agree near every corner of it.")

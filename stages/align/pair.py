@@ -173,7 +173,7 @@ def _judged(
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),
         inlier_cells=_inlier_cells(windows.expected[used], pair.visible),
-        agreement=float(answer.agreeing.mean()),
+        agreement=answer.agreement,
         patches=() if failed else local.patches(homography, pair.visible, windows, answer.fitted),
         regions=() if failed else regions,
     )

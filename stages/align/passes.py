@@ -65,6 +65,11 @@ class Answer:
         return np.asarray(self.fitted.residuals <= self.limits.tolerance_px * self.reduce)
 
     @property
+    def agreement(self) -> float:
+        """Return the share of windows that agree, weighed by their peak margins."""
+        return self.windows.share(self.agreeing, np.ones(len(self.windows), bool), self.limits.windows.full_margin)
+
+    @property
     def hopeless(self) -> bool:
         """Whether so few windows agree that a closer look is not worth it."""
         return bool(self.agreeing.mean() < self.limits.windows.hopeless_agreement)
@@ -98,7 +103,7 @@ def measure_closely(pair: RasterPair, start: Answer, features: Features, manual:
         windows = measure(pair, homography, part, features, limits.windows)
         closer = _answer(f"close {number}", pair, homography, windows, features, reduce, manual, limits)
         answers += [closer] if closer else []
-        if closer is None or closer.agreeing.mean() < limits.min_agreement / 2:
+        if closer is None or closer.agreement < limits.min_agreement / 2:
             break
         settled = closer.moved <= limits.windows.settled_px
         if settled and len(part.corners) == len(layout.corners):

@@ -85,7 +85,7 @@ def _judge_region(bounds: Bounds, reach_px: float, answer: Answer, common_95: fl
     own, near = away <= 1.25, away <= 3
     reliable, agreeing = near & windows.reliable, near & answer.agreeing
     used = reliable & agreeing
-    share = float(answer.agreeing[near].mean()) if near.any() else 0.0
+    share = windows.share(answer.agreeing, near, limits.windows.full_margin)
     reliable_share = float(answer.agreeing[reliable].mean()) if reliable.any() else 0.0
     own_reliable, own_agreeing = int((own & windows.reliable).sum()), int((own & used).sum())
     vectors = (windows.found - apply_homography(answer.homography, windows.source))[used]

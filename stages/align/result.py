@@ -31,9 +31,10 @@ class Region(NamedTuple):
 
     `bounds` as of a patch; `reason`: why it is refused, empty if `accepted`; `predicted_px`: bound that the error of
     95% of places shall not exceed, visible px, None where nothing was measured; `inliers`: reliable tie points in and
-    around it that agree; `agreement`: share of all tie points there that agree; `residual_px`: root mean square
-    residual of these inliers, visible px; `method`: who speaks for it: windows of the `ground` alone, of the `whole
-    map`, or `manual` points, which bring a `homography` of their own (9 numbers, row-major, map -> visible).
+    around it that agree; `agreement`: share of all tie points there that agree, weighed by their peak margins;
+    `residual_px`: root mean square residual of these inliers, visible px; `method`: who speaks for it: windows of the
+    `ground` alone, of the `whole map`, or `manual` points, which bring a `homography` of their own (9 numbers,
+    row-major, map -> visible).
     """
 
     bounds: tuple[float, float, float, float]
@@ -53,7 +54,7 @@ class Alignment:
 
     `overlap`: share of the visible raster that lies within the map raster. `inlier_cells`: share of the cells of an
     8 x 8 lattice over the visible raster that hold an inlier. `agreement`: share of all tie points, reliable or not,
-    that the homography explains within the tolerance. Without `regions` the verdict is of the whole raster.
+    that the homography explains within the tolerance, weighed by their peak margins. Without `regions` the verdict is of the whole raster.
     """
 
     transform: Transform

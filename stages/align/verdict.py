@@ -2,8 +2,8 @@
 
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
-that of the reliable windows almost all agree; that they do so all over the raster; and that halves that share no pixel,
-a perturbed restart and the ground alone give the same answer. What is right as a whole is then judged region by region
+that of the reliable windows almost all agree; and that halves that share no pixel, a perturbed restart and the ground
+alone give the same answer. What is right as a whole is then judged region by region
 (see `stages.align.regions`).
 """
 
@@ -39,24 +39,20 @@ def judge(windows: Windows, agreeing: NDArray[np.bool_], limits: Limits) -> list
         limits: Of the tests.
     """
     reliable = windows.reliable
-    share = float(agreeing.mean()) if len(agreeing) else 0.0
+    share = windows.share(agreeing, np.ones(len(windows), bool), limits.windows.full_margin)
     reliable_share = float(agreeing[reliable].mean()) if reliable.any() else 0.0
-    quadrant = fewest_in_quadrant(windows.expected, agreeing & reliable)
     count = int(reliable.sum())
     return [
         _at_least(
             "windows", len(windows), limits.min_windows, "{value:.0f} windows hold structure, {limit:.0f} needed"
         ),
-        _at_least("agreement", share, limits.min_agreement, "{value:.0%} of all windows agree, {limit:.0%} needed"),
+        _at_least("agreement", share, limits.min_agreement, "{value:.0%} of the windows agree, {limit:.0%} needed"),
         _at_least("reliable", count, limits.min_reliable, "{value:.0f} windows are reliable, {limit:.0f} needed"),
         _at_least(
             "reliable agreement",
             reliable_share,
             limits.min_reliable_agreement,
             "{value:.0%} of reliable windows agree, {limit:.0%} needed",
-        ),
-        _at_least(
-            "quadrants", quadrant, limits.min_per_quadrant, "a quadrant has {value:.0f} inliers, {limit:.0f} needed"
         ),
     ]
 
@@ -71,23 +67,6 @@ def apart(name: str, distance: float, limit: float) -> Check:
     """
     text = f"{name}: {distance:.1f} working px apart, at most {limit:.1f} are allowed"
     return Check(name, distance, limit, distance <= limit, text)
-
-
-def fewest_in_quadrant(points: FloatArray, chosen: np.ndarray) -> int:
-    """Return the smallest number of chosen points in a quadrant of the extent of all points.
-
-    Args:
-        points: (N, 2) x, y in pixels of any frame; all of them set the extent, whose middle divides the quadrants.
-        chosen: (N,) bool, which points are counted.
-
-    Returns:
-        0 without points. A high number means that the chosen ones do not all lie on one side.
-    """
-    if not len(points):
-        return 0
-    middle = (points.min(0) + points.max(0)) / 2
-    right, below = (points > middle).T
-    return min(int((chosen & (right == x) & (below == y)).sum()) for x in (True, False) for y in (True, False))
 
 
 def corner_distance(first: FloatArray, second: FloatArray, corners: FloatArray) -> float:

@@ -13,7 +13,7 @@ from stages.align.fine import Windows
 from stages.align.limits import DEFAULTS
 from stages.align.local import local_field
 from stages.align.model import fit_lowest_order
-from stages.align.verdict import bounding_corners, corner_distance, fewest_in_quadrant, judge
+from stages.align.verdict import bounding_corners, corner_distance, judge
 
 pytestmark = pytest.mark.unit
 
@@ -73,11 +73,16 @@ def test_chance_is_never_accepted_and_truth_is() -> None:
             assert all(check.passed for check in checks) is expected
 
 
-def test_a_quadrant_without_inliers_is_seen() -> None:
+def test_windows_that_show_nothing_do_not_count_against_an_answer() -> None:
     points = spread(200, 5)
-    left_top = (points < 1500).all(axis=1)
-    assert fewest_in_quadrant(points, ~left_top) < fewest_in_quadrant(points, np.ones(200, bool))
-    assert fewest_in_quadrant(np.zeros((0, 2)), np.zeros(0, bool)) == 0
+    water = points[:, 1] > 800
+    windows = replace(windows_of(points, points), peak_margins=np.where(water, 0.001, 0.1), reliable=~water)
+    assert water.mean() > 0.6
+    agreement = next(check for check in judge(windows, ~water, DEFAULTS) if check.name == "agreement")
+    assert agreement.value == pytest.approx(0.1 * (~water).sum() / (0.1 * (~water).sum() + 0.001 * water.sum()))
+    assert agreement.passed
+    nothing = replace(windows, peak_margins=np.zeros(200))
+    assert not next(check for check in judge(nothing, ~water, DEFAULTS) if check.name == "agreement").passed
 
 
 def test_generalisation_is_kept_apart_from_misalignment() -> None:
