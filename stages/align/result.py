@@ -54,7 +54,8 @@ class Alignment:
 
     `overlap`: share of the visible raster that lies within the map raster. `inlier_cells`: share of the cells of an
     8 x 8 lattice over the visible raster that hold an inlier. `agreement`: share of all tie points, reliable or not,
-    that the homography explains within the tolerance, weighed by their peak margins. Without `regions` the verdict is of the whole raster.
+    that the homography explains within the tolerance, weighed by their peak margins. Without `regions` the verdict is
+    of the whole raster.
     """
 
     transform: Transform
