@@ -6,6 +6,7 @@ import copy
 from itertools import pairwise
 from typing import TypeVar
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -25,3 +26,13 @@ def folded(network: N) -> N:
                 setattr(parent, name, fuse_conv_bn_eval(module, norm))
                 setattr(parent, norm_name, nn.Identity())
     return copied
+
+
+def placed(network: N, device: torch.device) -> N:
+    """Return a folded copy of a network on a device, laid out as convolutions are fastest.
+
+    Args:
+        network: See `folded`.
+        device: Where it shall compute.
+    """
+    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

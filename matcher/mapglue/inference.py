@@ -27,7 +27,7 @@ from matcher.dense.matcher import (
     initial_hypotheses,
 )
 from matcher.dense.resident import Deferred, Homography, fetched, on_host
-from matcher.folding import folded
+from matcher.folding import placed
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
 from matcher.mapglue.encoding import Encoder, reduced
@@ -99,8 +99,8 @@ class MapGlueMatcher(Matcher):
         self.mode, self.search = mode, search
         self.dense: DenseMatcher | None = None
         if mode == "full":
-            self.dense = DenseMatcher(device, _placed(features or load_feature_map(), device), ENERGY_FLOOR)
-        self.network = _placed(network or load_model(name.partition(":")[0]), device)
+            self.dense = DenseMatcher(device, placed(features or load_feature_map(), device), ENERGY_FLOOR)
+        self.network = placed(network or load_model(name.partition(":")[0]), device)
         if compiled:  # the extractor alone: the graphs prune by what they find, and their shapes change between layers
             self.network.extractor.compile(dynamic=True)
         self.encode = Encoder(self.network.extractor, device)
@@ -226,11 +226,6 @@ def weighed(verified: Refined, final: Followed, search_score: float) -> tuple[Ev
 def _agreed(found: Refined) -> bool:
     """Whether enough cells agree that it is not taken for chance, where there is no other evidence."""
     return len(found.matches) >= MIN_MATCHES and found.score >= MIN_SCORE
-
-
-def _placed(network: N, device: torch.device) -> N:
-    """Return a copy of a network on its device, as convolutions are fastest."""
-    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _enlarged(matches: Matches, matrix0: Matrix, matrix1: Matrix) -> Matches:

@@ -3,8 +3,8 @@
 Inputs: `rasters/<point>/<site>/{map,visible}.tif` and, where a person has marked some, tie points in
 `tiepoints/<point>/<site>.{csv,points,geojson}`. Outputs, in `alignment/<point>/<site>/`: `alignment.json` (see
 `stages.align.result.Alignment`), whose content is also the result's data, and the evidence `alignment.parquet`,
-`regions.parquet` and `alignment.jpg`. A pair without both rasters is no-data; one whose alignment needs manual tie
-points is rejected with the reason.
+`regions.parquet` and `alignment.jpg`; until the site is done, `measured/` there holds what its passes measured. A pair
+without both rasters is no-data; one whose alignment needs manual tie points is rejected with the reason.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class AlignStage(Stage[AlignParams]):
             folder = workspace / "alignment" / unit.payload["name"]
             with one_thread(), resumable(folder / "measured", unit.key):
                 evidence = align_pair(pair, points, self.params.matcher, self.params.limits, self.params.manual)
-            written = write_evidence(folder, evidence, pair)
+                written = write_evidence(folder, evidence, pair)
         alignment = evidence.alignment
         outcome = Outcome.DONE if alignment.verdict == "accepted" else Outcome.REJECTED
         return Result(tuple(output(workspace, path) for path in written), summary(evidence), outcome, alignment.reason)

@@ -27,7 +27,7 @@ TIE_POINTS = pa.schema(
     [
         ("name", pa.string()),
         ("origin", pa.string()),  # manual | automatic
-        ("step", pa.string()),  # manual, or the pass of windows: rough, close, perturbed restart, last
+        ("step", pa.string()),  # manual, or the pass of windows: rough, ground, whole map, perturbed restart, last
         ("operator", pa.string()),  # person, or matcher and its version
         ("date", pa.string()),  # of a manual point
         ("map_x", pa.float64()),  # full-resolution pixels, (0, 0) the centre of the top-left pixel
@@ -37,17 +37,17 @@ TIE_POINTS = pa.schema(
         ("east", pa.float64()),  # the visible point in the visible raster's CRS; null without one
         ("north", pa.float64()),
         ("crs", pa.string()),
-        ("residual_x", pa.float64()),  # point minus model, visible px
+        ("residual_x", pa.float64()),  # point minus where the homography puts it, visible px
         ("residual_y", pa.float64()),
         ("residual_m", pa.float64()),  # length of the residual in metres; null without a CRS
         ("score", pa.float64()),  # correlation at the peak
         ("peak_margin", pa.float64()),  # of the peak over the second-highest one
-        ("forward_backward_px", pa.float64()),  # working pixels; null where the peak margin is too small
+        ("forward_backward_px", pa.float64()),  # pixels of the pass; null where the peak margin is too small
         ("region", pa.int32()),  # row of `regions.parquet` that holds the visible point; null without regions
         ("passes_peak_margin", pa.bool_()),  # one column a test
         ("passes_forward_backward", pa.bool_()),
         ("passes_search_border", pa.bool_()),
-        ("passes_model", pa.bool_()),  # agrees with the accepted (or best) homography
+        ("passes_model", pa.bool_()),  # agrees with the fit, before remaining building lean is added to it
         ("used", pa.bool_()),
     ]
 )

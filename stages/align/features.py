@@ -19,7 +19,7 @@ from torch import Tensor
 
 from matcher.dense.feature_map import STRIDE, FeatureMapNetwork
 from matcher.dense.masked_image import MaskedImage
-from matcher.folding import folded
+from matcher.folding import placed
 from matcher.mapglue.weights import load_feature_map
 from raster.image import Image, Mask
 from stages.align.buildings import find_buildings
@@ -33,18 +33,25 @@ Side: TypeAlias = tuple[Image, Mask]
 class Features:
     """How the two sides of a block are described.
 
-    `name` tells them apart. `describe` takes the map and the image, both (H, W), to feature maps (C, H // stride,
-    W // stride). `exclusion`: pixels of a feature map around a peak in which no rival of it is sought;
-    `min_structure`: least mean strength of the features of a window that holds structure; `ground`: whether the map is
-    described without its buildings.
+    `name`: "mapglue" or "cfog"; `building_px`: largest building that the map is described without, in square pixels of
+    the images, None where all of the map is described; `device`: where it is computed. `describe` takes the map and the
+    image, both (H, W), to feature maps (C, H // stride, W // stride). `exclusion`: pixels of a feature map around a
+    peak in which no rival of it is sought; `min_structure`: least mean strength of the features of a window that holds
+    structure.
     """
 
     name: str
+    building_px: float | None
+    device: torch.device
     describe: Callable[[Side, Side], tuple[Tensor, Tensor]]
     stride: int
     exclusion: int
     min_structure: float
-    ground: bool
+
+    @property
+    def ground(self) -> bool:
+        """Whether the map is described without its buildings."""
+        return self.building_px is not None
 
 
 def chosen_features(limits: WindowLimits, building_px: float | None) -> Features:
@@ -74,7 +81,7 @@ def harmonics(min_structure: float, building_px: float | None = None) -> Feature
         first, second = (side.harmonics(1.0)[0][0] for side in sides)
         return first, second
 
-    return Features(f"cfog {building_px}", describe, 1, 6, min_structure, building_px is not None)
+    return Features("cfog", building_px, device, describe, 1, 6, min_structure)
 
 
 def learned_features(min_structure: float, building_px: float | None = None) -> Features:
@@ -93,7 +100,7 @@ def learned_features(min_structure: float, building_px: float | None = None) -> 
         first, second = (network(side.image_tensor, side.mask_tensor)[0] for side in sides)
         return first, second
 
-    return Features(f"mapglue {building_px}", describe, STRIDE, 2, min_structure, building_px is not None)
+    return Features("mapglue", building_px, device, describe, STRIDE, 2, min_structure)
 
 
 def _without_buildings(drawn: Side, building_px: float | None) -> Side:
@@ -103,8 +110,7 @@ def _without_buildings(drawn: Side, building_px: float | None) -> Side:
 
 @cache
 def _network(device: torch.device) -> FeatureMapNetwork:
-    placed: FeatureMapNetwork = folded(load_feature_map()).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return placed
+    return placed(load_feature_map(), device)
 
 
 def _device() -> torch.device:

@@ -101,11 +101,13 @@ def measure(
         found = in_threads(lambda block: _measure_block(block, layout, features, limits), blocks)
         return np.concatenate([np.empty((0, 8)), *found])
 
-    numbers = f"{features.name} {layout.reduce} {layout.size} {layout.radius} {layout.block}"
-    table = measured_once(numbers.encode() + homography.tobytes() + layout.corners.tobytes(), rows)
+    compared = f"{features.name} {features.building_px} {features.device.type}"
+    placed = f"{layout.reduce} {layout.size} {layout.radius} {layout.block}"
+    table = measured_once(f"{compared} {placed}".encode() + homography.tobytes() + layout.corners.tobytes(), rows)
     expected, shifts = table[:, :2], table[:, 2:4]
     scores, peak_margins, forward_backward = table[:, 4], table[:, 5], table[:, 6]
-    inside = np.abs(shifts).max(axis=1, initial=0) < layout.radius - 0.5 * features.stride
+    reach = layout.radius // features.stride * features.stride
+    inside = np.abs(shifts).max(axis=1, initial=0) < reach - 0.5 * features.stride
     to_full = inverse(resizing(1 / layout.reduce, 1 / layout.reduce))
     return Windows(
         source=apply_homography(inverse(homography), apply_homography(to_full, expected)),

@@ -11,12 +11,13 @@ agree, must say the same together.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raster.homography import FloatArray, apply_homography, inverse
 from raster.pair import RasterPair
 from stages.align.features import Features
 from stages.align.fine import measure
-from stages.align.model import fit_lowest_order
+from stages.align.model import Fitted, fit_lowest_order
 from stages.align.passes import HALVED, Answer, chequered, spread_layout
 from stages.align.verdict import Check, apart
 
@@ -34,7 +35,7 @@ def remaining_building_lean(rough: Answer, answer: Answer) -> FloatArray:
     return np.asarray(answer.limits.remaining_building_lean * apart)
 
 
-def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> tuple[Check, Check]:
+def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> tuple[Check, Check, Answer | None]:
     """Measure by the ground's features around an answer that all of the map gave.
 
     Args:
@@ -43,24 +44,31 @@ def check_ground(pair: RasterPair, answer: Answer, ground: Features) -> tuple[Ch
         ground: Features of the ground.
 
     Returns:
-        How far the ground's common shift lies from the answer, and those of two halves of its windows from each other.
+        How far the ground's common shift lies from the answer, and those of two halves of its windows from each other;
+        the answer of the ground, None where too few windows agree.
     """
     limits, reduce = answer.limits, answer.reduce
     layout = spread_layout(limits.windows.close, pair.visible, HALVED * reduce, limits.max_early_windows)
     windows = measure(pair, answer.homography, layout, ground, limits.windows)
     weights = windows.weights(limits.windows.full_margin)
 
-    def shift(chosen: np.ndarray) -> FloatArray:
+    def shifted(chosen: NDArray[np.bool_]) -> Fitted | None:
         ends = windows.expected[chosen], windows.found[chosen], weights[chosen]
         fitted = fit_lowest_order(*ends, limits.tolerance_px * reduce, "shift", "shift")
-        enough = fitted is not None and fitted.inliers.sum() >= limits.min_ground
-        return fitted.matrix[:2, 2] if fitted is not None and enough else np.full(2, np.inf)
+        return fitted if fitted is not None and fitted.inliers.sum() >= limits.min_ground else None
 
     half = chequered(windows.expected)
-    first, second, both = shift(half), shift(~half), shift(np.ones(len(windows), bool))
-    found = bool(np.isfinite([first, second, both]).all())
-    off, halves = np.linalg.norm([both, first - second], axis=1) / reduce if found else (np.inf, np.inf)
+    both, *parts = (shifted(chosen) for chosen in (np.ones(len(windows), bool), half, ~half))
+    off, halves = np.inf, np.inf
+    if both is not None:
+        off = float(np.linalg.norm(both.matrix[:2, 2])) / reduce
+    if parts[0] is not None and parts[1] is not None:
+        halves = float(np.linalg.norm(parts[0].matrix[:2, 2] - parts[1].matrix[:2, 2])) / reduce
+    seen = None
+    if both is not None:
+        seen = Answer("ground", answer.homography, windows, both, ground, reduce, limits)
     return (
-        apart("ground", float(off), limits.max_ground_px),
-        apart("halves of the ground", float(halves), limits.max_disagreement_px),
+        apart("ground", off, limits.max_ground_px),
+        apart("halves of the ground", halves, limits.max_disagreement_px),
+        seen,
     )

@@ -56,8 +56,9 @@ def judge_answer(pair: RasterPair, rough: Answer, answer: Answer, ground: Featur
         shift = remaining_building_lean(rough, answer)
         unconfirmed = float(np.linalg.norm(shift))
     elif ground.ground and not failed and all(check.passed for check in checks):
-        off, halves_of_ground = check_ground(pair, answer, ground)
+        off, halves_of_ground, confirming = check_ground(pair, answer, ground)
         checks += [off, halves_of_ground]
+        seen += [confirming] if confirming else []
         unconfirmed = off.value / 2 * reduce  # the truth lies between both
     failed = [*(check.text for check in checks if not check.passed), *failed]
     common = common_error(halves * reduce, unconfirmed, reduce, limits)

@@ -69,7 +69,7 @@ class WindowLimits(BaseModel):
     )
     manual_weight: float = Field(default=12.0, ge=0, description="Such windows that a manual point counts as.")
     hopeless_agreement: Share = Field(
-        default=0.3, description="Share of the windows of the first pass that must agree for a second one."
+        default=0.3, description="Share of the windows of the first pass that must agree for a second one, weighed."
     )
     max_close: int = Field(default=3, ge=1, description="Repetitions of the second pass, at most.")
     settled_px: Pixels = Field(

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raster.homography import FloatArray, apply_homography
+from raster.homography import FloatArray, apply_homography, translation
 from raster.least_squares import DEGREES_OF_FREEDOM, Kind, least_squares
 
 ITERATIONS = 30
 OVERLAP = 12.0
 """Windows overlap, and what displaces one displaces its neighbours: so many count as one independent observation in the
 complexity penalty."""
+
+MOST_BENDING = 12.0
+"""What the prior counts at most against a transformation that bends: that of five standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +43,13 @@ def fit_lowest_order(
     lowest: Kind = "shift",
     highest: Kind = "homography",
     bending: float = float("inf"),
+    start: FloatArray | None = None,
 ) -> Fitted | None:
     """Fit shift, similarity, affine and homography, each started from the one before, and choose the order.
 
-    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`, with a normal
-    prior of what a transformation bends: displaces the corners of the points beyond a similarity.
+    The criterion is Schwarz's (Bayesian information criterion, 1978), residuals being cut at `tolerance`, with a prior
+    of what a transformation bends: displaces the corners of the points beyond a similarity. The prior is normal near
+    none and flat far from it, as a sheet that has shrunk bends by far more than what it guards against.
 
     Args:
         expected: Points (N, 2) in the visible frame.
@@ -54,6 +59,7 @@ def fit_lowest_order(
         lowest: Lowest order that may be chosen, a key of `DEGREES_OF_FREEDOM`.
         highest: Highest order that may be chosen.
         bending: Standard deviation of that prior, in the units of the points.
+        start: 3x3, a transformation from which each order is fitted, too: a robust fit sees what lies near its start.
 
     Returns:
         The model of least criterion, None if there are too few points.
@@ -61,7 +67,10 @@ def fit_lowest_order(
     if len(expected) < 2:
         return None
     shift = _mode(found - expected, weights, tolerance)
-    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], dtype=np.float64)
+    matrix = translation(*shift)
+    if start is not None:
+        left = _mode(found - apply_homography(start, expected), weights, tolerance)
+        start = translation(*left) @ start
     best, best_cost = None, np.inf
     count = max(len(expected) / OVERLAP, 1.0)
     low, high = expected.min(0), expected.max(0)
@@ -70,14 +79,20 @@ def fit_lowest_order(
     for kind, degrees in DEGREES_OF_FREEDOM.items():
         if len(expected) * 2 < degrees + 2:
             break
-        matrix = _reweighted(kind, matrix, expected, found, weights, tolerance)
-        residuals = np.linalg.norm(apply_homography(matrix, expected) - found, axis=1)
-        cut = np.average(np.minimum(residuals, tolerance) ** 2, weights=weights)
+        cut = np.inf
+        for begin in [matrix] if start is None else [matrix, start]:
+            tried = _reweighted(kind, begin, expected, found, weights, tolerance)
+            distances = np.linalg.norm(apply_homography(tried, expected) - found, axis=1)
+            tried_cut = float(np.average(np.minimum(distances, tolerance) ** 2, weights=weights))
+            if tried_cut < cut:
+                cut, fitted, residuals = tried_cut, tried, distances
+        matrix = fitted
         moved = apply_homography(matrix, corners)
         if degrees <= DEGREES_OF_FREEDOM["similarity"]:
             straight = moved
         bent = float(np.linalg.norm(moved - straight, axis=1).max())
-        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2 + (bent / bending) ** 2 / 2
+        prior = min((bent / bending) ** 2 / 2, MOST_BENDING)
+        cost = count * np.log(cut + 0.01) + degrees * np.log(max(count, 2.0)) / 2 + prior
         if degrees >= DEGREES_OF_FREEDOM[lowest] and cost < best_cost:
             best, best_cost = Fitted(kind, matrix, residuals, residuals <= tolerance), cost
         if kind == highest:

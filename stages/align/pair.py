@@ -141,8 +141,12 @@ def _closely(
     if rough.hopeless:
         yield _judged(pair, [rough], ground, method, prior)
         return
+    answers = [rough]
     for features in [ground, chosen_features(limits.windows, None)][: 2 if ground.ground else 1]:
-        answers = [rough, *measure_closely(pair, rough, features, manual)]
+        closer = measure_closely(pair, rough, features, manual)
+        if not closer and len(answers) > 1:
+            return
+        answers += closer
         yield _judged(pair, answers, ground, method, prior)
 
 
@@ -168,7 +172,7 @@ def _judged(
     partly = f"{refused} of {len(regions)} regions are refused" if refused else ""
     alignment = Alignment(
         Transform(homography, residual, int(used.sum())),
-        "+".join(dict.fromkeys([method, answer.limits.windows.features])),
+        "+".join(dict.fromkeys([method, answer.features.name])),
         "needs-manual" if failed else "accepted",
         "; ".join(failed) or partly,
         overlap=_overlap(homography, pair),

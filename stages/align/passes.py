@@ -72,7 +72,7 @@ class Answer:
     @property
     def hopeless(self) -> bool:
         """Whether so few windows agree that a closer look is not worth it."""
-        return bool(self.agreeing.mean() < self.limits.windows.hopeless_agreement)
+        return self.agreement < self.limits.windows.hopeless_agreement
 
     @property
     def moved(self) -> float:
@@ -99,9 +99,10 @@ def measure_closely(pair: RasterPair, start: Answer, features: Features, manual:
     if last > 1:
         part = replace(layout, corners=layout.corners[_in_part(layout, limits.max_early_windows)])
     answers: list[Answer] = []
+    step = "ground" if features.ground else "whole map"
     for number in range(1, last + 1):
         windows = measure(pair, homography, part, features, limits.windows)
-        closer = _answer(f"close {number}", pair, homography, windows, features, reduce, manual, limits)
+        closer = _answer(f"{step} {number}", pair, homography, windows, features, reduce, manual, limits)
         answers += [closer] if closer else []
         if closer is None or closer.agreement < limits.min_agreement / 2:
             break
@@ -300,12 +301,14 @@ def _fit(
     if not len(windows):
         return None
     base = _without_bending(pair, homography)
+    start = homography @ inverse(base)
     if manual is not None:
         source, found = np.concatenate([source, manual[0]]), np.concatenate([found, manual[1]])
         weights = np.concatenate([weights, np.full(len(manual[0]), limits.windows.manual_weight)])
     expected = apply_homography(base, source)
     bending = limits.windows.bending_px * reduce if pair.georeferenced is not None else float("inf")
-    fitted = fit_lowest_order(expected, found, weights, limits.tolerance_px * reduce, "similarity", bending=bending)
+    tolerance = limits.tolerance_px * reduce
+    fitted = fit_lowest_order(expected, found, weights, tolerance, "similarity", bending=bending, start=start)
     if fitted is None:
         return None
     matrix, count = fitted.matrix @ base @ inverse(homography), len(windows)

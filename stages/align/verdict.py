@@ -2,8 +2,8 @@
 
 The score of a correlation is no proof: foreign maps reach high ones. What told right from wrong on real maps is that
 many windows, most of all windows, agree on one transformation far more closely than their search would let chance do;
-that of the reliable windows almost all agree; and that halves that share no pixel, a perturbed restart and the ground
-alone give the same answer. What is right as a whole is then judged region by region
+that of the reliable windows most agree, too; and that halves that share no pixel, a perturbed restart and, where all of
+the map decides, the ground give the same answer. What is right as a whole is then judged region by region
 (see `stages.align.regions`).
 """
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,9 +22,11 @@ from cartography.imagery.conditions import Conditions
 from cartography.opencv_renderer import render_map
 from cartography.procedural import SyntheticScene
 from cartography.styles import named
+from pipeline.errors import PermanentError
 from pipeline.stage import Unit
 from raster.grid import Grid
 from stages.align import AlignParams, AlignStage, fine
+from stages.align.resume import measured_once, resumable
 from stages.rasters import write_raster
 
 pytestmark = pytest.mark.integration
@@ -65,7 +69,7 @@ def dying(measure: Callable[..., Any], at_pass: int) -> Callable[..., Any]:
     passes = set()
 
     def counted(block: Any, layout: Any, features: Any, limits: Any) -> Any:
-        passes.add(id(layout))
+        passes.add((features.name, layout.corners.tobytes()))
         if len(passes) == at_pass:
             os.kill(os.getpid(), signal.SIGKILL)
         return measure(block, layout, features, limits)
@@ -117,7 +121,51 @@ def test_what_was_measured_for_another_key_is_not_taken(
     process = multiprocessing.get_context("spawn").Process(target=run_and_die, args=(rasters, tmp_path, 2))
     process.start()
     process.join()
-    (kept,) = (tmp_path / "alignment/001/1/measured" / KEY).iterdir()
-    np.save(kept, np.load(kept) + 1.0)
-    run(rasters, tmp_path, OTHER_KEY)
+    kept = tmp_path / "alignment/001/1/measured" / KEY
+    kept.rename(kept.with_name(OTHER_KEY))
+    (tmp_path / "alignment/001/1/measured" / OTHER_KEY / "more").mkdir()
+    run(rasters, tmp_path)
+    assert written(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: b"", lambda content: content[:200], lambda content: content[:-1] + b"?"]
+)
+def test_what_is_damaged_is_measured_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    table = np.arange(12.0).reshape(3, 4)
+    folder = tmp_path / "measured"
+    with suppress(KeyboardInterrupt), resumable(folder, KEY):
+        measured_once(b"what", lambda: table)
+        raise KeyboardInterrupt
+    (path,) = (folder / KEY).iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    with resumable(folder, KEY):
+        np.testing.assert_array_equal(measured_once(b"what", lambda: table), table)
+        np.testing.assert_array_equal(measured_once(b"what", lambda: table + 1), table)
+    assert not folder.exists()
+
+
+def test_nothing_is_kept_of_a_site_that_failed_for_good(tmp_path: Path) -> None:
+    with suppress(PermanentError), resumable(tmp_path / "measured", KEY):
+        measured_once(b"what", lambda: np.zeros((1, 8)))
+        raise PermanentError("no raster")
+    assert not (tmp_path / "measured").exists()
+
+
+def test_a_folder_that_another_try_removes_does_no_harm(tmp_path: Path) -> None:
+    def measure() -> np.ndarray:
+        shutil.rmtree(tmp_path / "measured", ignore_errors=True)
+        return np.ones((2, 8))
+
+    with resumable(tmp_path / "measured", KEY):
+        assert measured_once(b"what", measure).sum() == 16
+
+
+def test_it_goes_on_where_the_picture_was_not_written(
+    rasters: dict[str, Path], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    with patch("stages.align.evidence.write_picture", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run(rasters, tmp_path)
+    with patch.object(fine, "_measure_block", side_effect=AssertionError("measured again")):
+        run(rasters, tmp_path)
     assert written(tmp_path) == undisturbed

@@ -65,6 +65,19 @@ def test_the_content_of_weights_is_in_the_key_and_their_time_is_not(tmp_path: Pa
     assert key(tmp_path, matcher=f"fast-mapglue@{path}") != before
 
 
+@pytest.mark.parametrize(("features", "depends"), [("mapglue", True), ("cfog", False)])
+def test_the_features_and_their_weights_are_in_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str, depends: bool
+) -> None:
+    params = {"limits": {"windows": {"features": features}}}
+    before = key(tmp_path, **params)
+    assert (before == key(tmp_path)) is (features == "mapglue")
+    changed = tmp_path / "features.safetensors"
+    changed.write_bytes(b"other weights")
+    monkeypatch.setattr("stages.align.FEATURE_MAP_FILE", changed)
+    assert (before != key(tmp_path, **params)) is depends
+
+
 def test_points_are_in_the_key(tmp_path: Path) -> None:
     before = key(tmp_path)
     (tmp_path / "tiepoints/001").mkdir(parents=True)

@@ -47,6 +47,42 @@ def test_the_lowest_order_model_that_explains_the_points_is_chosen(kind: str) ->
     assert corner_distance(fitted.matrix, TRUTHS[kind], bounding_corners(points)) < 1.0
 
 
+@pytest.mark.parametrize(("side", "count", "stretch"), [(20_000, 2025, 0.002), (5_000, 484, 0.006), (2_304, 225, 0.01)])
+def test_a_sheet_that_has_shrunk_along_one_axis_is_not_taken_for_bent(side: int, count: int, stretch: float) -> None:
+    generator = np.random.default_rng(3)
+    points = generator.uniform(0, side, (count, 2))
+    found = points * [1 + stretch, 1] + generator.normal(0, 0.5, points.shape)
+    fitted = fit_lowest_order(points, found, np.ones(count), 3.0, "similarity", bending=1.0)
+    assert fitted is not None
+    assert fitted.kind == "affine"
+    assert fitted.inliers.mean() > 0.99
+
+
+def test_districts_that_bend_by_little_do_not_bend_the_answer() -> None:
+    generator = np.random.default_rng(3)
+    points = generator.uniform(0, 2000, (225, 2))
+    found = points * [1.002, 1] + generator.normal(0, 0.7, points.shape)
+    kinds = {
+        bending: fit_lowest_order(points, found, np.ones(225), 3.0, "similarity", bending=bending)
+        for bending in (0.3, float("inf"))
+    }
+    assert [fitted and fitted.kind for fitted in kinds.values()] == ["similarity", "affine"]
+
+
+def test_a_fit_sees_what_lies_near_its_start() -> None:
+    generator = np.random.default_rng(3)
+    lattice = np.stack(np.meshgrid(*2 * [np.linspace(200, 4800, 22)]), -1).reshape(-1, 2)
+    found = lattice * [1.1, 1.0] + generator.normal(0, 0.5, lattice.shape)
+    similar = least_squares("similarity", lattice, found, np.ones(484))
+    expected, start = apply_homography(similar, lattice), np.diag([1.1, 1.0, 1.0]) @ np.linalg.inv(similar)
+    alone = fit_lowest_order(expected, found, np.ones(484), 3.0, "similarity")
+    started = fit_lowest_order(expected, found, np.ones(484), 3.0, "similarity", start=start)
+    assert alone is not None
+    assert started is not None
+    assert alone.inliers.mean() < 0.1
+    assert started.inliers.mean() > 0.99
+
+
 @pytest.mark.parametrize("kind", list(TRUTHS))
 def test_least_squares_is_exact_on_exact_points(kind: str) -> None:
     points = spread(20, 3)

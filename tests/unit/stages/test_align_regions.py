@@ -36,7 +36,7 @@ def regions_of(measured: Windows, pair: object = PAIR) -> list[Region]:
     """Return the regions of an answer, the identity, by the windows that were measured."""
     residuals = np.linalg.norm(measured.found - measured.expected, axis=1)
     fitted = Fitted("similarity", np.eye(3), residuals, residuals <= DEFAULTS.tolerance_px)
-    answer = Answer("close 1", np.eye(3), measured, fitted, harmonics(0.0), 1, DEFAULTS)
+    answer = Answer("whole map 1", np.eye(3), measured, fitted, harmonics(0.0), 1, DEFAULTS)
     return judge_regions(pair, answer, common_error(0.2, 0.0, 1, DEFAULTS))  # type: ignore[arg-type]
 
 
@@ -141,7 +141,7 @@ def test_what_is_left_of_building_lean_follows_from_how_far_gradients_go_with_it
     measured = windows(lambda at: at + generator.normal(0, 0.3, at.shape))
     residuals = np.zeros(len(measured))
     fitted = Fitted("similarity", np.eye(3), residuals, residuals <= 1)
-    ground = Answer("close 1", translation(1.0, 0.0), measured, fitted, harmonics(0.0), 1, DEFAULTS)
+    ground = Answer("ground 1", translation(1.0, 0.0), measured, fitted, harmonics(0.0), 1, DEFAULTS)
     rough = Answer("rough", translation(6.0, -5.0), measured, fitted, harmonics(0.0), 2, DEFAULTS)
     left = remaining_building_lean(rough, ground)
     np.testing.assert_allclose(left, DEFAULTS.remaining_building_lean * np.array([5.0, -5.0]), atol=1e-9)
