@@ -35,4 +35,4 @@ def placed(network: N, device: torch.device) -> N:
         network: See `folded`.
         device: Where it shall compute.
     """
-    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return folded(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
