@@ -5,10 +5,10 @@
 
 A site of the demo's configuration a seed, of the size asked for, is drawn and aligned by `mapdata run`. Figures are of
 all pairs of 512 px: the share that lies in accepted regions, the errors at the corners of these (see
-`stages.accuracy`), the share whose largest error is below the predicted 95% bound, and wall-clock seconds and peak
-memory of the stage `align` alone, one process. Several features are compared on the same rasters. With
-`--foreign`, the map of each seed is laid on the image of the next one instead, which must be refused. `--keep` keeps
-the drawn rasters, and uses those that it holds.
+`stages.accuracy`), the share whose largest error is below the predicted 95% bound, and wall-clock seconds of the stage
+`align` alone, in one process; the peak memory is that of the largest process that ran. Several features are compared on
+the same rasters. With `--foreign`, the map of each seed is laid on the image of the next one instead, which must be
+refused. `--keep` keeps the drawn rasters, and uses those that it holds.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--foreign", action="store_true", help="align pairs that do not belong together instead")
     parser.add_argument("--keep", type=Path, help="folder of the workspaces")
     options = parser.parse_args()
+    if options.foreign and (len(options.seeds) < 2 or options.features != ["mapglue"]):
+        parser.error("--foreign needs two seeds at least, and is measured with the default features")
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
