@@ -202,7 +202,8 @@ class DenseMatcher(Matcher):
         """
         starts = at, tilted(view0, reference.view, at)
         plain, other = (self.deferred(view0, reference, start, steps) for start in starts)
-        return plain.at.unless(other.score > CLEARLY * plain.score, other.at)
+        least = torch.where(plain.score.isfinite(), plain.score + (CLEARLY - 1) * plain.score.abs(), plain.score)
+        return plain.at.unless(other.score > least, other.at)
 
     @torch.no_grad()
     def deferred(

@@ -76,7 +76,9 @@ def tilted(view0: MaskedImage, view1: MaskedImage, at: Homography) -> Homography
 def _matrices(parameters: Tensor) -> Tensor:
     """Return K x 3 x 3 matrices, on coordinates in which the longer side spans -1 to 1."""
     generators = parameters.new_tensor(GENERATORS)
-    return torch.eye(3).to(parameters) + torch.einsum("bk,kij->bij", parameters, generators)
+    return torch.eye(3, dtype=parameters.dtype, device=parameters.device) + torch.einsum(
+        "bk,kij->bij", parameters, generators
+    )
 
 
 def _scores(harmonics0: Tensor, harmonics1: Tensor, data1: Tensor, parameters: Tensor) -> Tensor:
@@ -84,8 +86,12 @@ def _scores(harmonics0: Tensor, harmonics1: Tensor, data1: Tensor, parameters: T
     K cosines, of what of image 0 lies in image 1 with all of image 1, less the penalty."""
     height, width = harmonics1.shape[-2:]
     longest = max(height, width)
-    y, x = ((2 * torch.arange(length).to(parameters) + 1 - length) / longest for length in (height, width))
-    places = torch.stack([*torch.meshgrid(x, y, indexing="xy"), torch.ones(height, width).to(x)], -1).flatten(0, 1)
+    y, x = (
+        (2 * torch.arange(length, dtype=parameters.dtype, device=parameters.device) + 1 - length) / longest
+        for length in (height, width)
+    )
+    across, down = torch.meshgrid(x, y, indexing="xy")
+    places = torch.stack([across, down, torch.ones_like(across)], -1).flatten(0, 1)
     moved = places @ _matrices(parameters).transpose(1, 2)
     grid = moved[..., :2] / moved[..., 2:].clamp(min=0.1) * parameters.new_tensor([longest / width, longest / height])
     grid = grid.unflatten(1, (height, width))

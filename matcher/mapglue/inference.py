@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from matcher.dense.feature_map import ENERGY_FLOOR, FeatureMapNetwork
 from matcher.dense.masked_image import MaskedImage, data_mask
@@ -27,6 +25,7 @@ from matcher.dense.matcher import (
     initial_hypotheses,
 )
 from matcher.dense.resident import Deferred, Homography, fetched, on_host
+from matcher.errors import WeightsError
 from matcher.folding import placed
 from matcher.images import RGBImage
 from matcher.mapglue.config import Mode
@@ -39,8 +38,6 @@ from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.weights import load_feature_map, load_model
 from matcher.types import Matcher, Matches
 from raster.homography import Matrix, apply_homography
-
-N = TypeVar("N", bound=nn.Module)
 
 HYPOTHESES = 3
 """Initial hypotheses that are followed and judged, at most."""
@@ -101,6 +98,8 @@ class MapGlueMatcher(Matcher):
         if mode == "full":
             self.dense = DenseMatcher(device, placed(features or load_feature_map(), device), ENERGY_FLOOR)
         self.network = placed(network or load_model(name.partition(":")[0]), device)
+        if mode == "single-pass" and self.network.config.cross_positions:
+            raise WeightsError("these graphs are for images that are aligned already; a single pass takes any")
         if compiled:  # the extractor alone: the graphs prune by what they find, and their shapes change between layers
             self.network.extractor.compile(dynamic=True)
         self.encode = Encoder(self.network.extractor, device)

@@ -64,7 +64,7 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
     Returns:
         The batch on the CPU.
     """
-    number = step % (schedule.distinct or schedule.steps)
+    number = step if schedule.distinct is None else step % schedule.distinct
     rng = np.random.default_rng([seed, number])
     homographies = ramped(schedule, number)
     pairs = [
@@ -74,7 +74,7 @@ def make_batch(source: TrainingSource, schedule: Schedule, seed: int, step: int)
     return collate(pairs, number)
 
 
-def collate(pairs: list[TrainingPair], number: int = 0) -> Batch:
+def collate(pairs: list[TrainingPair], number: int) -> Batch:
     """Stack pairs into tensors.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -100,6 +100,13 @@ class Schedule(_Model):
     checkpoint_s: float = Field(180.0, ge=0, description="Seconds between checkpoints.")
     validate_every: int = Field(250, ge=1, description="Steps between validations.")
 
+    @model_validator(mode="after")
+    def _ramped(self) -> Self:
+        """Refuse batches that come again before the transformations have grown."""
+        if self.distinct is not None and self.distinct < self.ramp_steps:
+            raise ValueError("distinct must be at least ramp_steps: no step would see last_homography")
+        return self
+
 
 class Ablation(_Model):
     """Parts of the network; false switches one off."""
@@ -127,6 +134,13 @@ class TrainingConfig(_Model):
     sources: Sources
     schedule: Schedule = Field({}, validate_default=True)
     ablation: Ablation = Field({}, validate_default=True)
+
+    @model_validator(mode="after")
+    def _unvalidated(self) -> Self:
+        """Refuse a validation that does not run what is trained."""
+        if self.stage == "graphs" and self.validation is not None:
+            raise ValueError("validation measures the extractor, which the stage graphs does not train; leave it out")
+        return self
 
     def model(self) -> MapGlueConfig:
         """Return the configuration of the network."""

@@ -50,6 +50,8 @@ def small_network(width: int = 8) -> tuple[nn.Module, Ema, torch.optim.Optimizer
         ({"sources": {"pseudo": {"imagery": [{"folder": "gone", "zoom": 3, "x": [0, 1], "y": [0, 1]}]}}}, 2, "gone"),
         ({"schedule": {"steps": -1}}, 2, "schedule.steps"),
         ({"schedule": {"steps": 1, "learning_rate": float("nan")}}, 2, "schedule.learning_rate"),
+        ({"schedule": {"steps": 1, "distinct": 10, "ramp_steps": 20}}, 2, "distinct must be at least ramp_steps"),
+        ({"stage": "graphs", "validation": "pairs"}, 2, "validation measures the extractor"),
         ({"seed": "x"}, 2, "seed"),
         ({"kind": "nothing"}, 2, "kind"),
         ({"output": None}, 2, "output"),

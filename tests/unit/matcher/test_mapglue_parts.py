@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from matcher.errors import WeightsError
 from matcher.mapglue.anms import strongest_points, suppress, suppression_radius
 from matcher.mapglue.assignment import log_assignment, mutual_matches
 from matcher.mapglue.config import MapGlueConfig
 from matcher.mapglue.encoding import EncodedImage, structure_descriptor
 from matcher.mapglue.extractor import Features, Keypoints
+from matcher.mapglue.inference import MapGlueMatcher
 from matcher.mapglue.layers import RotaryPositions, rotate
 from matcher.mapglue.local import correlation_volume, displacements, shifted_products, structure_similarities, vertex
 from matcher.mapglue.model import GraphInput, MapGlue
@@ -179,6 +181,12 @@ def test_no_keypoint_matches_beyond_reach(semantic_graph: bool) -> None:
     assert mutual_matches(free, 0.0)[0].tolist() == [[0, 1, 2]]  # by the descriptors alone
     assert mutual_matches(near, 0.0)[0].tolist() == [[1, 2, 0]]
     assert (near[0].exp() > 0).tolist() == [[False, True, False], [False, False, True], [True, False, False]]
+
+
+def test_graphs_of_aligned_pairs_are_refused_where_pairs_are_not_aligned() -> None:
+    network = MapGlue(replace(TINY, cross_positions=True)).eval()
+    with pytest.raises(WeightsError, match="aligned already"):
+        MapGlueMatcher("fast-mapglue", torch.device("cpu"), mode="single-pass", network=network)
 
 
 @pytest.mark.parametrize("known", [True, False])

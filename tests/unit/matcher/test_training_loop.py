@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 TINY = MapGlueConfig(
     "fast-mapglue", stem=(8, 8), width=16, dilations=(1,), descriptor=16, graph_width=16, graph_layers=1
 )
-SCHEDULE = Schedule(steps=4, batch=2, crop=64, warmup=1, checkpoint_s=0)
+SCHEDULE = Schedule(steps=4, batch=2, crop=64, warmup=1, ramp_steps=1, checkpoint_s=0)
 
 
 def render(number: int) -> AlignedPair:
