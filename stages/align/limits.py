@@ -123,9 +123,9 @@ class Limits(BaseModel):
     max_common_px: Pixels = Field(
         default=2.0, description="Largest part of the predicted error that is common to all places: a bias."
     )
-    max_predicted_px: Pixels = Field(default=5.0, description="Largest predicted error of an accepted region.")
+    max_predicted_px: Pixels = Field(default=4.25, description="Largest predicted error of an accepted region.")
     predicted_factor: float = Field(
-        default=1.0,
+        default=0.85,
         gt=0,
         description="By which predicted errors are multiplied, so that they hold for 95% of pairs of known truth.",
     )
