@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=20_000)
     parser.add_argument("--height", type=int, default=15_000)
     parser.add_argument("--features", nargs="+", default=["mapglue"], choices=["mapglue", "cfog"])
-    parser.add_argument("--foreign", action="store_true", help="align pairs that do not belong together instead")
+    parser.add_argument("--foreign", action="store_true", help="align negative pairs instead")
     parser.add_argument("--keep", type=Path, help="folder of the workspaces")
     options = parser.parse_args()
     if options.foreign and (len(options.seeds) < 2 or options.features != ["mapglue"]):
