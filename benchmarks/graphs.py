@@ -388,7 +388,7 @@ def main() -> None:
     workload = {
         "weights": arguments.weights.name if arguments.weights else "shipped",
         "pairs": f"SRIF Optical-Map 1-8, {arguments.draws} draws at {', '.join(LEVELS)}; at normal {arguments.windows} "
-        f"windows of Landquart's western part and {arguments.scenes} drawn scenes; a negative pair for each",
+        f"windows of Landquart's western part and {arguments.scenes} drawn scenes; negative pairs of neighbours",
         "samples": f"{len(found)} pairs, {len(refined)} of them positive",
         "hypotheses": [HYPOTHESES, NEGATIVE_HYPOTHESES],
         "keypoints": KEYPOINTS,
