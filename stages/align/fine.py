@@ -65,9 +65,14 @@ class Windows:
         return np.clip(self.peak_margins / full_margin, 0.0, 1.0)
 
     def share(self, chosen: NDArray[np.bool_], among: NDArray[np.bool_], full_margin: float) -> float:
-        """Return the share of what windows `among` (N,) count that the `chosen` (N,) of them count; 0 without any.
+        """Return which share of what windows count is that of chosen ones; 0 without any.
 
-        Windows of water or forest show nothing that repeats, and count next to nothing.
+        Windows of water or forest show nothing that is found again, and count next to nothing.
+
+        Args:
+            chosen: (N,), which windows are chosen.
+            among: (N,), which windows count at all.
+            full_margin: See `weights`.
         """
         weights = self.weights(full_margin) * among
         return float(weights @ chosen / weights.sum()) if weights.any() else 0.0
