@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mapdata.cli import build_app
 from mapdata.recipes import load_recipe
-from raster.homography import apply_homography
+from raster.homography import apply_homography, inverse
 from raster.pixels import outline
 from stages.acquire import AcquireStage
 from stages.acquire.simulated import read_truth
@@ -60,9 +60,15 @@ def test_four_clustered_points_do_not_carry_the_site(pair: tuple[Path, Any], tmp
     content = json.loads((tmp_path / "alignment.json").read_text())
     assert not content["manual"]["accepted"]
     assert content["manual"]["further_point"]["map"][0] > 1000
-    assert content["verdict"] == "needs-manual"
-    assert "the points spread over" in content["reason"]
-    assert "a further point would help most near map pixel" in content["reason"]
+    # Nearly all of the site is sea. Around the points windows may see the coast, and accept what lies near it.
+    accepted = [region for region in content["regions"] if region["accepted"]]
+    assert len(accepted) < len(content["regions"]) / 2
+    for region in accepted:
+        left, top, right, bottom = region["bounds"]
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        on_map = apply_homography(inverse(np.array(content["homography"])), corners)
+        assert region["method"] != "manual"
+        assert np.linalg.norm(pair[1](on_map) - corners, axis=1).max() < min(5.0, 1.5 * region["predicted_px"])
 
 
 @pytest.mark.parametrize("count", [4, 6, 12])
