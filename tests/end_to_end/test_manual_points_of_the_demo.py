@@ -60,6 +60,11 @@ def test_four_clustered_points_do_not_carry_the_site(pair: tuple[Path, Any], tmp
     content = json.loads((tmp_path / "alignment.json").read_text())
     assert not content["manual"]["accepted"]
     assert content["manual"]["further_point"]["map"][0] > 1000
+    with open_pair(pair[0] / "map.tif", pair[0] / "visible.tif") as rasters:
+        sizes = (rasters.map.width, rasters.map.height), (rasters.visible.width, rasters.visible.height)
+    reason = judge_manual(points, *sizes).reason
+    assert "the points spread over" in reason
+    assert "a further point would help most near map pixel" in reason
     # Nearly all of the site is sea. Around the points windows may see the coast, and accept what lies near it.
     accepted = [region for region in content["regions"] if region["accepted"]]
     assert len(accepted) < len(content["regions"]) / 2
