@@ -20,6 +20,7 @@ from matcher.dense.matcher import (
     FINAL_STEPS,
     FOLLOWING_STEPS,
     DenseMatcher,
+    Describe,
     Followed,
     RefinementStep,
     initial_hypotheses,
@@ -36,6 +37,7 @@ from matcher.mapglue.model import MapGlue
 from matcher.mapglue.refinement import Refined, refine, verify
 from matcher.mapglue.single_pass import match_once_batch
 from matcher.mapglue.weights import load_feature_map, load_model
+from matcher.precision import mixed_precision
 from matcher.types import Matcher, Matches
 from raster.homography import Matrix, apply_homography
 
@@ -96,7 +98,8 @@ class MapGlueMatcher(Matcher):
         self.mode, self.search = mode, search
         self.dense: DenseMatcher | None = None
         if mode == "full":
-            self.dense = DenseMatcher(device, placed(features or load_feature_map(), device), ENERGY_FLOOR)
+            described = in_mixed_precision(placed(features or load_feature_map(), device))
+            self.dense = DenseMatcher(device, described, ENERGY_FLOOR)
         self.network = placed(network or load_model(name.partition(":")[0]), device)
         if mode == "single-pass" and self.network.config.cross_positions:
             raise WeightsError("these graphs are for images that are aligned already; a single pass takes any")
@@ -162,6 +165,20 @@ class MapGlueMatcher(Matcher):
             return Matches.empty()
         final, verified = finished(Homography.at(best.matrix, self.device))
         return judged(verified, final, score)
+
+
+def in_mixed_precision(network: FeatureMapNetwork) -> Describe:
+    """Return what describes images by a feature map network, in mixed precision where the device has it.
+
+    Args:
+        network: On its device.
+    """
+
+    def described(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with mixed_precision(image.device):
+            return network(image, mask)
+
+    return described
 
 
 def _each(results: Iterable[Deferred[Refined]], device: torch.device) -> Iterator[Refined]:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from rectangles import scene
 
-from matcher.mapglue.inference import MapGlueMatcher
+from matcher.folding import placed
+from matcher.mapglue.inference import MapGlueMatcher, in_mixed_precision
+from matcher.mapglue.weights import load_feature_map
 from matcher.precision import mixed_precision
 from raster.fit import fit
 from raster.homography import apply_homography
@@ -64,3 +66,18 @@ def test_both_precisions_find_the_same_homography(monkeypatch: pytest.MonkeyPatc
         assert matrix is not None
         corners.append(apply_homography(matrix, corners_of(256, 256)))
     assert 0 < np.abs(corners[0] - corners[1]).max() < 0.5
+
+
+@torch.no_grad()
+def test_a_feature_map_in_bfloat16_weighs_exact_harmonics(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = placed(load_feature_map(), CPU)
+    image = torch.from_numpy(scene(128)).permute(2, 0, 1)[None].float() / 255
+    mask = torch.ones_like(image[:, :1], dtype=torch.bool)
+    exact = network(image, mask)
+    with_capabilities(monkeypatch, "avx512_bf16")
+    mixed = in_mixed_precision(network)(image, mask)
+    assert mixed.dtype is torch.float32
+    assert 0 < (mixed - exact).abs().max() < 0.05 * exact.abs().max()
+    directions = [torch.atan2(field[:, 1], field[:, 0]) for field in (mixed, exact)]  # one weight for both of a pair
+    strong = exact[:, :2].norm(dim=1) > 0.1
+    assert (directions[0] - directions[1])[strong].sin().abs().max() < 1e-4
