@@ -7,8 +7,8 @@ windows of the raster pairs of a run like the demo's (`--rasters`), whose truth 
 negative pairs a site, the latter of the same site, so that both sides are of one kind of ground; and windows of
 Landquart's western part, a topographic map, with negative pairs of them. A homography counts as right within 20 px of
 mean corner error: confidence tells an answer from chance, not how precise it is. The figures are by cross-validation
-over images, those of Landquart by blocks of windows. `figures.weights` and `figures.bias` are what
-`matcher/mapglue/judgement.py` holds.
+over images, those of Landquart by blocks of windows; windows that overlap a block that is left out are left out of the
+fit, too. `figures.weights` and `figures.bias` are what `matcher/mapglue/judgement.py` holds.
 
 `figures.limits` is what the limit of the confidence was chosen by: how many answers of each kind pass it, by
 cross-validation, on all pairs and on those of Landquart. `figures.calibration` is how many answers, and wrong ones,
@@ -31,6 +31,7 @@ import numpy.typing as npt
 import rasterio
 import torch
 from _machine import report
+from judging import SIDE as SHOWN
 from judging import far_pairs, landquart_pairs, landquart_part, warped_pairs
 from scipy.optimize import minimize
 
@@ -136,23 +137,27 @@ def on_map(corner: tuple[int, ...], truth: Misregistration) -> tuple[int, int]:
 
 
 def measured(samples: Iterator[tuple[ImagePair, bool]]) -> Iterator[Row]:
-    """Yield the evidence of each pair's answer, and whether it is right."""
+    """Yield the evidence of each pair's answer, and whether it is right.
+
+    Where a clear first hypothesis is not believed, the matcher looks at others: its last look counts.
+    """
     matcher = load_matcher("fast-mapglue", "cpu")
     kept: list[tuple[Evidence, Matches]] = []
 
     def recorded(verified: inference.Refined, final: inference.Followed, search_score: float) -> Matches:
-        evidence, matches = inference.weighed(verified, final, search_score)
-        kept.append((evidence, matches))
-        return matches
+        kept.append(inference.weighed(verified, final, search_score))
+        return judged(verified, final, search_score)
 
+    judged = inference.judged
     with patch.object(inference, "judged", recorded):
         for pair, positive in samples:
             kept.clear()
-            matches = matcher.match(pair.image0, pair.image1)
+            matcher.match(pair.image0, pair.image1)
             if not kept:
                 continue
+            evidence, matches = kept[-1]
             error = score_pair(matches, pair).corner_error_px if positive else np.inf
-            row = {"pair": pair.name, "positive": positive, "right": bool(error <= RIGHT_PX), **kept[0][0]._asdict()}
+            row = {"pair": pair.name, "positive": positive, "right": bool(error <= RIGHT_PX), **evidence._asdict()}
             print(row, file=sys.stderr, flush=True)
             yield row
 
@@ -203,11 +208,26 @@ def calibration(rows: list[Row], confidence: npt.NDArray[np.float64]) -> list[di
 def image_of(pair: str) -> str:
     """Return the image, or the block of Landquart's windows, that a pair is of: pairs of one are left out together."""
     name = pair.split("#")[0].split("|")[0].split(" with ")[0]
-    folder, _, place_ = name.partition("/")
-    if not folder.startswith(LANDQUART):
+    corner = landquart_corner(pair)
+    if corner is None:
         return name
-    y, x = (int(start) // LANDQUART_BLOCK for start in place_.split("-"))
-    return f"{folder}/{y}-{x}"
+    y, x = corner // LANDQUART_BLOCK
+    return f"{LANDQUART}/{y}-{x}"
+
+
+def landquart_corner(pair: str) -> npt.NDArray[np.intp] | None:
+    """Return the top left pixel (y, x) of the map's window if a pair is one of Landquart."""
+    folder, _, place_ = pair.split("#")[0].split(" with ")[0].partition("/")
+    return np.array([int(start) for start in place_.split("-")]) if folder.startswith(LANDQUART) else None
+
+
+def overlapping(pairs: list[str], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which pairs, N, are of windows of Landquart that share pixels with those of chosen pairs."""
+    corners = [landquart_corner(pair) for pair in pairs]
+    ends = [corner for corner, one in zip(corners, chosen, strict=True) if one and corner is not None]
+    return np.array(
+        [corner is not None and any(np.abs(corner - end).max() < SHOWN for end in ends) for corner in corners]
+    )
 
 
 def regression(rows: list[Row]) -> dict[str, Any]:
@@ -215,17 +235,19 @@ def regression(rows: list[Row]) -> dict[str, Any]:
     values = weighed_values(rows)
     right = np.array([row["right"] for row in rows])
     negative = ~np.array([row["positive"] for row in rows])
-    images = np.array([image_of(row["pair"]) for row in rows])
+    pairs = [row["pair"] for row in rows]
+    images = np.array([image_of(pair) for pair in pairs])
     confidence = np.zeros(len(rows))
     for fold in range(FOLDS):
         left_out = np.isin(images, np.unique(images)[fold::FOLDS])
-        weights = fitted(values[~left_out], right[~left_out])
+        kept = ~left_out & ~overlapping(pairs, left_out)
+        weights = fitted(values[kept], right[kept])
         confidence[left_out] = probability(values[left_out], weights)
     *weights, bias = fitted(values, right)
     topographic = np.array([row["pair"].startswith(LANDQUART) for row in rows])
-    kept = [row for row, chosen in zip(rows, topographic, strict=True) if chosen]
+    mapped = [row for row, chosen in zip(rows, topographic, strict=True) if chosen]
     return {
-        "limits": {"all": passing(rows, confidence), "landquart_west": passing(kept, confidence[topographic])},
+        "limits": {"all": passing(rows, confidence), "landquart_west": passing(mapped, confidence[topographic])},
         "calibration": calibration(rows, confidence),
         "weights": dict(zip(Evidence._fields, np.round(weights, 3).tolist(), strict=True)),
         "bias": round(float(bias), 3),
