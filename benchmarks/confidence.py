@@ -144,9 +144,9 @@ def measured(samples: Iterator[tuple[ImagePair, bool]]) -> Iterator[Row]:
     matcher = load_matcher("fast-mapglue", "cpu")
     kept: list[tuple[Evidence, Matches]] = []
 
-    def recorded(verified: inference.Refined, final: inference.Followed, search_score: float) -> Matches:
-        kept.append(inference.weighed(verified, final, search_score))
-        return judged(verified, final, search_score)
+    def recorded(verified: inference.Refined, final: inference.Followed) -> Matches:
+        kept.append(inference.weighed(verified, final))
+        return judged(verified, final)
 
     judged = inference.judged
     with patch.object(inference, "judged", recorded):
@@ -163,7 +163,7 @@ def measured(samples: Iterator[tuple[ImagePair, bool]]) -> Iterator[Row]:
 
 
 def fitted(values: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Return the weights of N x 5 features and the bias, 6, by which both classes weigh alike."""
+    """Return the weights of N x K features and the bias, K + 1, by which both classes weigh alike."""
     mean, spread = values.mean(0), values.std(0)
     scaled = np.column_stack([(values - mean) / spread, np.ones(len(values))])
     share = np.where(right, 0.5 / right.sum(), 0.5 / (~right).sum())

@@ -140,7 +140,7 @@ class MapGlueMatcher(Matcher):
         size0 = image0.shape[1], image0.shape[0]
         if self.dense is None:
             refined = (refine(self.encode, encoded0, size0, views[1], matrix) for matrix in found)
-            best, _ = _best_of(refined, likely)
+            best = _best_of(refined, likely)
             return best.matches if best and _agreed(best) else Matches.empty()
         dense, reference = self.dense, self.dense.reference(views[1])
 
@@ -156,15 +156,15 @@ class MapGlueMatcher(Matcher):
         starts = [Homography.at(matrix, self.device) for matrix in found]
         if clear(likely):
             final, verified = finished(dense.deferred(views[0], reference, starts[0], FOLLOWING_STEPS[:-1]).at)
-            matches = judged(verified, final, likely[0])
+            matches = judged(verified, final)
             if len(matches) or verified.score >= MIN_SCORE:
                 return matches
         verifying = (followed(start, FOLLOWING_STEPS)[1] for start in starts)
-        best, score = _best_of(_each(verifying, self.device), likely)
+        best = _best_of(_each(verifying, self.device), likely)
         if best is None:
             return Matches.empty()
         final, verified = finished(Homography.at(best.matrix, self.device))
-        return judged(verified, final, score)
+        return judged(verified, final)
 
 
 def in_mixed_precision(network: FeatureMapNetwork) -> Describe:
@@ -197,44 +197,41 @@ def clear(likely: Sequence[float]) -> bool:
     return bool(likely) and all(score < CLEAR_RATIO * likely[0] for score in likely[1:])
 
 
-def _best_of(refined: Iterator[Refined], likely: Sequence[float]) -> tuple[Refined | None, float]:
-    """Return the refined hypothesis that most cells agree with, and the score that the search gave it."""
-    best, best_score = None, 0.0
+def _best_of(refined: Iterator[Refined], likely: Sequence[float]) -> Refined | None:
+    """Return the refined hypothesis that most cells agree with; `likely` are the scores that the search gave them."""
+    best = None
     for score in likely:
         if best and (best.score >= SUFFICIENT_SCORE or (best.score >= MIN_SCORE and score < CLEAR_RATIO * likely[0])):
             break
         each = next(refined)
         if best is None or each.score > best.score:
-            best, best_score = each, score
-    return best, best_score
+            best = each
+    return best
 
 
-def judged(verified: Refined, final: Followed, search_score: float) -> Matches:
+def judged(verified: Refined, final: Followed) -> Matches:
     """Return the matches of an answer with its confidence; none where it is more likely wrong than right.
 
     Args:
         verified: What the cells say to it.
         final: What the windows say to it.
-        search_score: Score that the search gave the hypothesis from which it was found.
     """
-    evidence, matches = weighed(verified, final, search_score)
+    evidence, matches = weighed(verified, final)
     return replace(matches, confidence=found) if (found := confidence(evidence)) >= MIN_CONFIDENCE else Matches.empty()
 
 
-def weighed(verified: Refined, final: Followed, search_score: float) -> tuple[Evidence, Matches]:
+def weighed(verified: Refined, final: Followed) -> tuple[Evidence, Matches]:
     """Return what speaks for an answer, and its matches: those of the cells, or of the windows where cells are few.
 
     Args:
         verified: What the cells say to it.
         final: What the windows say to it.
-        search_score: Score that the search gave the hypothesis from which it was found.
     """
     evidence = Evidence(
         cells=verified.score,
         margin=float(verified.matches.scores.mean()) if len(verified.matches) else 0.0,
         windows=final.score,
         near=len(final.matches) / max(final.windows, 1),
-        search=search_score,
     )
     return evidence, verified.matches if len(verified.matches) >= MIN_MATCHES else final.matches
 

@@ -1,11 +1,10 @@
 """How likely a homography that was found is right: a logistic regression on what speaks for it.
 
 A search always finds something, and on regular ground, such as the blocks of a city, a wrong answer agrees with much of
-an image. No single figure tells it from a right one on other ground; five together do. The weights were fitted by
+an image. No single figure tells it from a right one on other ground; four together do. The weights were fitted by
 `benchmarks/confidence.py` on pairs that serve development only, of city maps, drawn maps and a topographic map:
 positive pairs at several levels and negative pairs, with equal weight for both. So the confidence is the share of right
-answers where right and wrong ones are equally many. Of these pairs only those of the topographic map have been measured
-since the matcher looks for tilt and shear; the evidence of the others is from before.
+answers where right and wrong ones are equally many.
 """
 
 from __future__ import annotations
@@ -28,20 +27,18 @@ class Evidence(NamedTuple):
         margin: Mean peak margin of the cells that agree.
         windows: Hypothesis score of the windows (see `matcher.dense.matcher.Followed`).
         near: Share of the windows that peak near the homography.
-        search: Score that the search gave the hypothesis from which it was found, a cosine.
     """
 
     cells: float
     margin: float
     windows: float
     near: float
-    search: float
 
 
-WEIGHTS = Evidence(cells=1.148, margin=12.02, windows=5.622, near=3.049, search=27.536)
+WEIGHTS = Evidence(cells=1.057, margin=10.702, windows=4.217, near=3.714)
 """Change of the log odds by the logarithm of the cells' score, and by the others as they are."""
 
-BIAS = -4.332
+BIAS = -1.691
 
 
 def features(evidence: Evidence) -> Evidence:
