@@ -70,7 +70,7 @@ class BenchmarkStage(Stage[BenchmarkParams]):
     """Measure matchers: a unit for each matcher and batch of pairs."""
 
     name: ClassVar[str] = "benchmark"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     Params: ClassVar[type[BaseModel]] = BenchmarkParams
     reads: ClassVar[tuple[str, ...]] = ("release",)
 

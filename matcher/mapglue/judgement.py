@@ -3,8 +3,8 @@
 A search always finds something, and on regular ground, such as the blocks of a city, a wrong answer agrees with much of
 an image. No single figure tells it from a right one on other ground; four together do. The weights were fitted by
 `benchmarks/confidence.py` on pairs that serve development only, of city maps, drawn maps and a topographic map:
-positive pairs at several levels and negative pairs, with equal weight for both. So the confidence is the share of right
-answers where right and wrong ones are equally many.
+right and wrong answers weigh alike. So the confidence is the share of right answers where both are equally many. Wrong
+are answers to negative pairs, and those to positive pairs that are more than 20 px off.
 """
 
 from __future__ import annotations

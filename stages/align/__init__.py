@@ -60,7 +60,7 @@ class AlignStage(Stage[AlignParams]):
     """Align each raster pair; a unit is a site, such as `001/1`."""
 
     name: ClassVar[str] = "align"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     Params: ClassVar[type[BaseModel]] = AlignParams
     reads: ClassVar[tuple[str, ...]] = ("acquire",)
     roles: ClassVar[tuple[str, ...]] = SIDES
