@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from matcher.mapglue.judgement import BIAS, MIN_CONFIDENCE, WEIGHTS, Evidence, confidence
@@ -51,15 +55,35 @@ def test_no_overlap_is_no_confidence_and_more_evidence_is_more() -> None:
 
 
 def test_the_confidence_is_the_share_of_right_answers() -> None:
-    """By cross-validation; right and wrong ones of the record are weighed alike, as the confidence is defined."""
-    figures = json.loads(RECORD.read_text())["figures"]
-    answers = figures["limits"]["all"]["all"]
-    weight = answers["right"] / (answers["negative"] + answers["wrong"])  # of a wrong answer
-    shares = []
-    for found in figures["calibration"]:
-        wrong = found["wrong"] * weight
-        right = found["answers"] - found["wrong"]
-        shares.append(right / (right + wrong))
-    assert shares == sorted(shares)
-    for found, share in zip(figures["calibration"], shares, strict=True):
-        assert found["from"] - 0.15 <= share <= found["below"] + 0.15
+    """Of the record, where right and wrong answers are weighed alike, as the confidence is defined."""
+    rows = json.loads(RECORD.read_text())["figures"]["evidence"]
+    right = np.array([row[2] for row in rows])
+    found = np.array([confidence(Evidence(*row[3:])) for row in rows])
+    weights = np.where(right, 0.5 / right.sum(), 0.5 / (~right).sum())
+    for low, high in pairwise((0.0, 0.25, 0.5, 0.75, 1.0)):
+        kept = (found >= low) & (found < high)
+        share = np.average(right[kept], weights=weights[kept])
+        assert share == pytest.approx(np.average(found[kept], weights=weights[kept]), abs=0.2), (low, high)
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(RECORD.parents[1]))
+    return importlib.import_module("confidence")
+
+
+def test_a_fold_shares_nothing_with_what_it_is_judged_on(benchmark: ModuleType) -> None:
+    """The first pair is left out: its image, its block, and what overlaps it, on either side, are not fitted to."""
+    left_out = {
+        "Optical-Map/1#d0": ["Optical-Map/1|Optical-Map/2", "Optical-Map/3|Optical-Map/1"],
+        "401/001/1#0": ["401/001/1#2"],
+        "landquart-west/512-0#0": [
+            "landquart-west/256-256",
+            "landquart-west/768-0#0",
+            "landquart-west/1536-1280 with landquart-west/768-256",
+        ],
+    }
+    others = ["Optical-Map/2|Optical-Map/3", "404/001/1#0", "landquart-west/1024-0 with landquart-west/1536-1280"]
+    for first, sharing in left_out.items():
+        pairs = [first, *sharing, *others]
+        assert benchmark.apart(pairs, np.arange(len(pairs)) == 0).tolist() == [False] * (1 + len(sharing)) + [True] * 3

@@ -9,7 +9,8 @@ import torch
 from rectangles import scene
 
 from matcher.folding import placed
-from matcher.mapglue.inference import MapGlueMatcher, in_mixed_precision
+from matcher.mapglue.config import Mode
+from matcher.mapglue.inference import MapGlueMatcher
 from matcher.mapglue.weights import load_feature_map
 from matcher.precision import mixed_precision
 from raster.fit import fit
@@ -53,11 +54,12 @@ def test_no_bfloat16_where_the_processor_says_that_it_has_none(monkeypatch: pyte
     assert product_type() is torch.float32
 
 
-def test_both_precisions_find_the_same_homography(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["network", "full"])
+def test_both_precisions_find_the_same_homography(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between machines with and without bfloat16, corners differ by less than half a pixel."""
     image = scene(256)
     moved = cv2.warpAffine(image, np.array([[1, 0.05, 3], [-0.05, 1, 6.0]]), (256, 256))
-    matcher = MapGlueMatcher("fast-mapglue", CPU, mode="network", search=False)
+    matcher = MapGlueMatcher("fast-mapglue", CPU, mode=mode, search=False)
     corners = []
     for capabilities in ((), ("avx512_bf16",)):
         with_capabilities(monkeypatch, *capabilities)
@@ -70,14 +72,16 @@ def test_both_precisions_find_the_same_homography(monkeypatch: pytest.MonkeyPatc
 
 @torch.no_grad()
 def test_a_feature_map_in_bfloat16_weighs_exact_harmonics(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = placed(load_feature_map(), CPU)
+    matcher, network = MapGlueMatcher("fast-mapglue", CPU), placed(load_feature_map(), CPU)
+    assert matcher.dense is not None
     image = torch.from_numpy(scene(128)).permute(2, 0, 1)[None].float() / 255
     mask = torch.ones_like(image[:, :1], dtype=torch.bool)
     exact = network(image, mask)
     with_capabilities(monkeypatch, "avx512_bf16")
-    mixed = in_mixed_precision(network)(image, mask)
+    mixed = matcher.dense.describe(image, mask)
     assert mixed.dtype is torch.float32
     assert 0 < (mixed - exact).abs().max() < 0.05 * exact.abs().max()
-    directions = [torch.atan2(field[:, 1], field[:, 0]) for field in (mixed, exact)]  # one weight for both of a pair
-    strong = exact[:, :2].norm(dim=1) > 0.1
-    assert (directions[0] - directions[1])[strong].sin().abs().max() < 1e-4
+    for first in (0, 2):  # both of a pair of harmonics have one weight
+        directions = [torch.atan2(field[:, first + 1], field[:, first]) for field in (mixed, exact)]
+        strong = exact[:, first : first + 2].norm(dim=1) > 0.1
+        assert (directions[0] - directions[1])[strong].sin().abs().max() < 1e-4
