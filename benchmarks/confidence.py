@@ -143,12 +143,12 @@ def measured(samples: Iterator[tuple[ImagePair, bool]]) -> Iterator[Row]:
     """Yield the evidence of each pair's last answer, and whether it is right."""
     matcher = load_matcher("fast-mapglue", "cpu")
     kept: list[tuple[Evidence, Matches]] = []
+    judged = inference.judged
 
     def recorded(verified: inference.Refined, final: inference.Followed) -> Matches:
         kept.append(inference.weighed(verified, final))
         return judged(verified, final)
 
-    judged = inference.judged
     with patch.object(inference, "judged", recorded):
         for pair, positive in samples:
             kept.clear()

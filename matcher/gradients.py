@@ -40,7 +40,7 @@ def oriented_gradients(image: Tensor, orientations: int = 8, window: int = 33, m
     """
     gradient_x, gradient_y = strongest_gradient(image, _scharr)
     magnitude = torch.sqrt(gradient_x.square() + gradient_y.square())
-    valid = torch.ones_like(magnitude[:1]) if mask is None else interior(mask, 1).to(magnitude.dtype)
+    valid = torch.ones_like(magnitude[:1]) if mask is None else eroded(mask, 1).to(magnitude.dtype)
     magnitude = magnitude * valid
     mean = _box_sum(magnitude, window) / _box_sum(valid, window).clamp(min=1)
     ratio = magnitude / (mean + FLOOR)
@@ -87,8 +87,8 @@ def _scharr(padded: Tensor) -> tuple[Tensor, Tensor]:
     return x / 32, y / 32
 
 
-def interior(mask: Tensor, radius: int) -> Tensor:
-    """Return where all pixels of a neighbourhood have data; beyond the image counts as data.
+def eroded(mask: Tensor, radius: int) -> Tensor:
+    """Erode a mask: return where all pixels of a neighbourhood have data. Beyond the image counts as data.
 
     By shifted views, which on a CPU is many times faster than a maximum over windows.
 

@@ -94,7 +94,7 @@ class FeatureMapNetwork(nn.Module):
             above = F.interpolate(self.lateral[level](x), scale_factor=2.0, mode="bilinear", align_corners=False)
             x = self.merge[level](levels[level] + above)
         weights, learned = self.head(x).float().split([2, self.config.channels], 1)
-        with torch.autocast(image.device.type, enabled=False):  # what the network only weighs stays exact
+        with torch.autocast(image.device.type, enabled=False):  # the network weighs the harmonics; they stay float32
             edges = F.conv2d(gradients, self.harmonics, stride=STRIDE, padding=1)
         weighed = edges * F.softplus(weights).repeat_interleave(2, 1)
         inside = F.avg_pool2d(mask.float(), STRIDE) > 0.99

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from matcher.dense.resident import on_host
-from matcher.gradients import interior, strongest_gradient
+from matcher.gradients import eroded, strongest_gradient
 from raster.box import box_sums
 
 CHANNELS = 4
@@ -65,7 +65,7 @@ def orientation_harmonics(
     if mask is None:
         weight = weight / (box_mean(weight, window) + FLOOR)
     else:
-        inside = interior(mask, 3).float()
+        inside = eroded(mask, 3).float()
         weight = weight * inside
         weight = weight / (box_mean(weight, window) / box_mean(inside, window).clamp(min=1e-3) + FLOOR)
     if saturated:

@@ -18,7 +18,7 @@ from cartography.scene import Road, Scene
 
 pytestmark = pytest.mark.unit
 
-SIZE = 256
+SIZE = 384
 FRAME = Frame(2000.0, 1500.0, 1.25, SIZE, SIZE)
 WORLDS = [SyntheticScene(n, "town") for n in range(3)]
 SEEDS = st.integers(0, 2**32)
@@ -54,7 +54,7 @@ def test_building_corners_and_road_crossings_of_a_world_agree_with_the_field(see
         if inside.any():
             assert np.abs(_at(field, p[inside]) - v[inside]).max() < 0.1
             checked += int(inside.sum())
-    assert checked >= 4  # the corners of a building: rotated and scaled, few of one world lie within the map
+    assert checked > 20
     assert _check_crossings(world, mapped, field) > 3
 
 

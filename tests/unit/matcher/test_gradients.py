@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.gradients import FLOOR, interior, oriented_gradients
+from matcher.gradients import FLOOR, eroded, oriented_gradients
 
 pytestmark = pytest.mark.unit
 
@@ -101,7 +101,7 @@ def test_the_edge_of_the_data_is_no_structure() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
-def test_the_interior_is_a_minimum_over_windows(seed: int, height: int, width: int, radius: int) -> None:
+def test_erosion_is_a_minimum_over_windows(seed: int, height: int, width: int, radius: int) -> None:
     mask = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(seed)) > 0.05
     expected = F.max_pool2d((~mask).float(), 2 * radius + 1, 1, radius) == 0
-    assert torch.equal(interior(mask, radius), expected)
+    assert torch.equal(eroded(mask, radius), expected)
