@@ -3,7 +3,7 @@
     python benchmarks/aligning_bending.py --workspace work/demo --json > benchmarks/results/aligning_bending.json
 
 To each site with known truth the homography that fits best is fitted by least squares, to the truth itself on a lattice
-of 41 x 41 points. Figures are its errors at the corners of all pairs of 512 px, in visible pixels, as `mapdata accuracy`
+of 41 x 41 points. Figures are its errors at the corners of all pairs of 512 px, in visible pixels: `mapdata accuracy`
 gives them for alignments.
 """
 
